@@ -1,0 +1,1 @@
+"""Boxes to Masks: instance segmentation without full mask labels, as a reproducible study."""
