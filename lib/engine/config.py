@@ -1,0 +1,100 @@
+"""The configuration of a training run: one JSON file, checked before anything is loaded."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from lib.files import digest_of, read_json
+from lib.models.config import ModelConfig
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class TrainConfig(BaseModel):
+    """A training run. Relative paths are relative to the repository.
+
+    The defaults are those of paper B, Sec. 4.1 and its official code.
+
+    Attributes:
+        model: the model's settings.
+        annotations: COCO-format labels; masks are optional for every instance.
+        images: the folder of the images.
+        supervised: the classes whose masks may be used: ``all``, ``none``, ``voc``, ``non_voc``,
+            ``official_40`` or a list of names. Boxes of all classes are used.
+        init: a model file to start from (a detector), or None.
+        out: the folder for ``model.pt``, ``metrics.jsonl`` and the checkpoint.
+        iterations: optimiser steps.
+        batch_size: images per step.
+        optimizer: ``sgd`` (momentum 0.9) or ``adamw``.
+        learning_rate: the rate after warm-up.
+        warmup: steps of linear warm-up, from a thousandth of the rate.
+        steps: iterations at which the rate is divided by ten.
+        weight_decay: for all weights except those of normalisation layers.
+        clip_value: gradients are clipped element-wise to plus or minus this; None: not.
+        clip_norm: gradients are scaled to at most this norm; None: not.
+        flip: mirror half of the training images.
+        amp: ``auto`` is bfloat16 (or float16 with loss scaling) on CUDA and single precision on
+            the CPU; ``none`` is single precision everywhere.
+        device: ``auto`` takes CUDA where there is one.
+        workers: processes that load images; 0 loads them in the training process.
+        seed: everything random derives from it.
+        checkpoint_every: steps between checkpoints.
+        log_every: steps between log lines.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: ModelConfig
+    annotations: str
+    images: str
+    supervised: str | list[str] = "all"
+    init: str | None = None
+    out: str
+    iterations: Annotated[int, Field(gt=0)] = 130_000
+    batch_size: Annotated[int, Field(gt=0)] = 16
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    learning_rate: Annotated[float, Field(gt=0)] = 0.02
+    warmup: Annotated[int, Field(ge=0)] = 1000
+    steps: tuple[int, ...] = (120_000,)
+    weight_decay: Annotated[float, Field(ge=0)] = 1e-4
+    clip_value: Annotated[float, Field(gt=0)] | None = 1.0
+    clip_norm: Annotated[float, Field(gt=0)] | None = None
+    flip: bool = True
+    amp: Literal["auto", "none"] = "auto"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    workers: Annotated[int, Field(ge=0)] = 0
+    seed: int = 0
+    checkpoint_every: Annotated[int, Field(gt=0)] = 1000
+    log_every: Annotated[int, Field(gt=0)] = 20
+
+    def digest(self) -> str:
+        """Return a digest of everything that decides the trained weights.
+
+        Where results go, and how often progress is saved or logged, is left out.
+        """
+        free = {"out", "checkpoint_every", "log_every", "workers"}
+        return digest_of(self.model_dump(mode="json", exclude=free))
+
+
+def load_config(path: Path) -> TrainConfig:
+    """Read and check a training configuration.
+
+    Raises:
+        ValueError: if it is not valid; the message has a line for each wrong setting.
+        FileNotFoundError: if there is no such file.
+    """
+    return parse_config(read_json(path), where=str(path))
+
+
+def parse_config(content: Any, *, where: str) -> TrainConfig:
+    """Check a configuration that is already in memory; ``where`` names it in errors."""
+    try:
+        return TrainConfig.model_validate(content)
+    except ValidationError as error:
+        lines = [
+            f"  {'.'.join(map(str, problem['loc'])) or 'the file'}: {problem['msg']}"
+            f" (found {str(problem['input'])[:60]!r})"
+            for problem in error.errors()
+        ]
+        raise ValueError("\n".join([f"{where} is not a training configuration:", *lines])) from None

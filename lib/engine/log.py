@@ -1,0 +1,71 @@
+"""Progress of a training run: one JSON line and one line to read, every so many iterations."""
+
+import json
+import time
+from pathlib import Path
+
+from lib.files import write_text
+
+Record = dict[str, float | int]
+
+
+class MetricsLog:
+    """``metrics.jsonl``: one JSON object per line, each with its ``iteration``.
+
+    Args:
+        path: the file.
+        resume_from: lines beyond this iteration are dropped, since the run will write them again.
+    """
+
+    def __init__(self, path: Path, *, resume_from: int) -> None:
+        self.path = path
+        kept = [r for r in read_metrics(path) if r["iteration"] <= resume_from]
+        write_text(path, "".join(json.dumps(r) + "\n" for r in kept))
+
+    def append(self, record: Record) -> None:
+        """Add one line and hand it to the operating system at once."""
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(record) + "\n")
+
+
+def read_metrics(path: Path) -> list[Record]:
+    """Return the records of a metrics file; a last line that was cut off is left out."""
+    records: list[Record] = []
+    if path.exists():
+        for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
+            if line.endswith("\n"):
+                records.append(json.loads(line))
+    return records
+
+
+class Clock:
+    """Times the iterations between two log lines: all of it, and the wait for data."""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Start a new interval."""
+        self.begin, self.data, self.iterations = time.perf_counter(), 0.0, 0
+
+    @property
+    def seconds(self) -> float:
+        """Mean seconds per iteration."""
+        return (time.perf_counter() - self.begin) / max(self.iterations, 1)
+
+    @property
+    def data_seconds(self) -> float:
+        """Mean seconds per iteration spent waiting for data."""
+        return self.data / max(self.iterations, 1)
+
+
+def line(record: Record, iterations: int) -> str:
+    """Return a record as one line of text: iteration, rate, losses, times, memory, time left."""
+    losses = "  ".join(f"{k[5:]} {v:.3f}" for k, v in record.items() if k.startswith("loss_"))
+    left = (iterations - record["iteration"]) * record["seconds"]
+    memory = f"  {record['max_mib']:.0f} MiB" if record["max_mib"] else ""
+    return (
+        f"{record['iteration']:>6}/{iterations}  lr {record['lr']:.2e}  loss {record['loss']:.3f}"
+        f"  {losses}  {record['seconds']:.2f} s/it ({record['data']:.2f} data){memory}"
+        f"  {left / 60:.1f} min left"
+    )

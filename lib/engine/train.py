@@ -1,0 +1,230 @@
+"""Train a model: ``python -m lib.engine.train CONFIG.json``.
+
+The file holds a :class:`lib.engine.config.TrainConfig`. The run writes ``metrics.jsonl``, a
+checkpoint every so many iterations, and at the end ``model.pt``. Started again after it was
+killed, it continues from the checkpoint and ends with the weights of an uninterrupted run, bit for
+bit on the CPU: every iteration seeds itself, so there is no random state to restore.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from lib.data.coco import CocoSet
+from lib.data.coco import load as load_coco
+from lib.engine import checkpoint
+from lib.engine.config import TrainConfig, load_config
+from lib.engine.dataset import Batches, TrainingSet, collate
+from lib.engine.device import pick_device
+from lib.engine.log import Clock, MetricsLog, Record, line
+from lib.engine.schedule import build_optimizer, clip_gradients, learning_rate
+from lib.models.build import build_model, load_backbone
+from lib.models.detector import Detector
+from lib.models.weights import read_tensors
+from lib.paths import display, resolve
+from lib.seeds import derive
+
+
+def autocast(config: TrainConfig, device: torch.device) -> AbstractContextManager[Any]:
+    """Return the context for the forward pass: mixed precision on CUDA, nothing elsewhere."""
+    if config.amp == "none" or device.type != "cuda":
+        return nullcontext()
+    dtype = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    return torch.autocast("cuda", dtype=dtype)
+
+
+def loader(config: TrainConfig, coco: CocoSet, start: int) -> Iterator[Any]:
+    """Yield each iteration's images and targets, from iteration ``start`` on."""
+    supervised = coco.categories.split(config.supervised)
+    samples = TrainingSet(coco, supervised=supervised, flip=config.flip, seed=config.seed)
+    batches = Batches(
+        len(samples), config.batch_size, start=start, stop=config.iterations, seed=config.seed
+    )
+    return iter(
+        DataLoader(
+            samples,
+            batch_sampler=batches,
+            collate_fn=collate,
+            num_workers=config.workers,
+            pin_memory=torch.cuda.is_available(),
+        )
+    )
+
+
+def check_losses(
+    losses: dict[str, Tensor], targets: list[dict[str, Any]], iteration: int
+) -> Tensor:
+    """Return the sum of the losses.
+
+    Raises:
+        FloatingPointError: if it is not finite; the message names the losses and the images.
+    """
+    total = torch.stack(list(losses.values())).sum()
+    if not bool(torch.isfinite(total)):
+        values = ", ".join(f"{name} {value.item():g}" for name, value in losses.items())
+        images = ", ".join(str(t["image_id"]) for t in targets)
+        raise FloatingPointError(
+            f"The loss is not finite at iteration {iteration + 1} ({values}; images {images}). "
+            "Lower train.learning_rate or lengthen train.warmup; the last checkpoint is intact."
+        )
+    return total
+
+
+def prepare(config: TrainConfig, coco: CocoSet) -> Detector:
+    """Return the model to train, with its initial weights."""
+    torch.manual_seed(derive(config.seed, "weights"))
+    model = build_model(config.model, num_classes=len(coco.categories))
+    if config.init is None:
+        load_backbone(model, config.model)
+    else:
+        copied = checkpoint.initialise(model, resolve(config.init), coco.categories)
+        print(f"started from {display(config.init)}: {copied} tensors", flush=True)
+    return model
+
+
+def train(config: TrainConfig) -> Path:
+    """Train as ``config`` says and return the path of the model file.
+
+    Raises:
+        FileNotFoundError, ValueError: if inputs are missing or unfit.
+        FloatingPointError: if the loss is not finite.
+    """
+    out = resolve(config.out)
+    saved, finished = out / "checkpoint.pt", out / "model.pt"
+    device = pick_device(config.device)
+    coco = load_coco(resolve(config.annotations), resolve(config.images), check_images="none")
+    model = prepare(config, coco).to(device).train()
+    optimizer = build_optimizer(config, model)
+    half = device.type == "cuda" and config.amp == "auto" and not torch.cuda.is_bf16_supported()
+    scaler = torch.amp.GradScaler(device.type, enabled=half)
+    start = _resume(saved, config, model, optimizer, scaler)
+    log = MetricsLog(out / "metrics.jsonl", resume_from=start)
+    clock, sums = Clock(), dict[str, float]()
+    batches = loader(config, coco, start)
+    for iteration in range(start, config.iterations):
+        waiting = Clock()
+        images, targets = next(batches)
+        clock.data += waiting.seconds
+        torch.manual_seed(derive(config.seed, "iteration", iteration))
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(config, iteration)
+        with autocast(config, device):
+            losses = model(
+                [image.to(device, non_blocking=True) for image in images],
+                [_to(target, device) for target in targets],
+            )
+        total = check_losses(losses, targets, iteration)
+        optimizer.zero_grad(set_to_none=True)
+        scaler.scale(total).backward()
+        scaler.unscale_(optimizer)
+        clip_gradients(config, model.parameters())
+        scaler.step(optimizer)
+        scaler.update()
+        clock.iterations += 1
+        done = iteration + 1
+        for name, value in {"loss": total, **losses}.items():
+            sums[name] = sums.get(name, 0.0) + float(value.detach())
+        if done % config.log_every == 0 or done == config.iterations:
+            record = _record(done, learning_rate(config, iteration), sums, clock, device)
+            log.append(record)
+            print(line(record, config.iterations), flush=True)
+            sums.clear()
+            clock.reset()
+        if done % config.checkpoint_every == 0 and done < config.iterations:
+            checkpoint.save(saved, _state(done, config, model, optimizer, scaler))
+    checkpoint.save_model(finished, model.cpu(), config.model, coco.categories)
+    saved.unlink(missing_ok=True)
+    return finished
+
+
+def _to(target: dict[str, Any], device: torch.device) -> dict[str, Tensor]:
+    return {
+        name: value.to(device, non_blocking=True)
+        for name, value in target.items()
+        if isinstance(value, Tensor)
+    }
+
+
+def _record(
+    done: int, rate: float, sums: dict[str, float], clock: Clock, device: torch.device
+) -> Record:
+    memory = torch.cuda.max_memory_allocated(device) / 2**20 if device.type == "cuda" else 0.0
+    means = {name: round(value / clock.iterations, 6) for name, value in sums.items()}
+    return {
+        "iteration": done,
+        "lr": rate,
+        **means,
+        "seconds": round(clock.seconds, 4),
+        "data": round(clock.data_seconds, 4),
+        "max_mib": round(memory),
+    }
+
+
+def _state(
+    done: int,
+    config: TrainConfig,
+    model: Detector,
+    optimizer: torch.optim.Optimizer,
+    scaler: torch.amp.GradScaler,
+) -> dict[str, Any]:
+    return {
+        "iteration": done,
+        "config": config.digest(),
+        "model": model.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "scaler": scaler.state_dict(),
+    }
+
+
+def _resume(
+    path: Path,
+    config: TrainConfig,
+    model: Detector,
+    optimizer: torch.optim.Optimizer,
+    scaler: torch.amp.GradScaler,
+) -> int:
+    """Restore a checkpoint of the same configuration and return the iterations it has done."""
+    if not path.exists():
+        return 0
+    state = read_tensors(path)
+    if state["config"] != config.digest():
+        print("The checkpoint belongs to other settings; starting anew.", flush=True)
+        return 0
+    model.load_state_dict(state["model"])
+    optimizer.load_state_dict(state["optimizer"])
+    scaler.load_state_dict(state["scaler"])
+    print(f"continuing from iteration {state['iteration']}", flush=True)
+    return int(state["iteration"])
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; problems that a user can mend are sentences and exit code 2."""
+    parser = argparse.ArgumentParser(
+        prog="python -m lib.engine.train", description="Train a model."
+    )
+    parser.add_argument("config", type=Path, help="a JSON file, see lib/engine/config.py")
+    path = parser.parse_args(arguments).config
+    try:
+        print(f"wrote {display(train(load_config(path)))}")
+    except (ValueError, FileNotFoundError, ConnectionError, FloatingPointError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except torch.cuda.OutOfMemoryError:
+        print(
+            "error: CUDA ran out of memory. Lower train.batch_size or model.min_size; started "
+            "again, the run continues from its last checkpoint unless the settings changed.",
+            file=sys.stderr,
+        )
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,1 @@
+"""Detectors and mask heads, composed from torchvision's detection parts."""

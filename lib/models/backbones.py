@@ -1,0 +1,183 @@
+"""Feature pyramids: a small residual network for the CPU, and ResNet-50/101 (He et al., 2016).
+
+All of them take RGB images normalised with their own ``image_mean`` and ``image_std`` and return
+the maps "0" to "3" (strides 4 to 32) and "pool" (stride 64).
+
+Weights of the Caffe / Detectron family expect BGR images in 0..255 and have the stride of a stage
+on its first 1x1 convolution. Both are settled when the weights are loaded (the input channels of
+``conv1`` are reversed, mean and scale are expressed for RGB in 0..1), so that nothing else in the
+study needs to know.
+"""
+
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torchvision.models import get_model, get_model_weights
+from torchvision.models.detection.backbone_utils import BackboneWithFPN
+from torchvision.ops import FrozenBatchNorm2d
+from torchvision.ops.feature_pyramid_network import ExtraFPNBlock, LastLevelMaxPool
+
+from lib.models.weights import read_tensors
+from lib.paths import find_data
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+CAFFE_MEAN = (123.152 / 255, 115.902 / 255, 103.063 / 255)
+CAFFE_STD = (1 / 255, 1 / 255, 1 / 255)
+STAGES = ("conv1", "layer1", "layer2", "layer3", "layer4")
+RETURN_LAYERS = {"layer1": "0", "layer2": "1", "layer3": "2", "layer4": "3"}
+
+
+class FeaturePyramid(BackboneWithFPN):
+    """torchvision's backbone with FPN, with the normalisation that its input needs."""
+
+    image_mean: tuple[float, float, float] = IMAGENET_MEAN
+    image_std: tuple[float, float, float] = IMAGENET_STD
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions with batch norm around a shortcut, as in ResNet-18."""
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(out_channels)
+        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(out_channels)
+        self.shortcut: nn.Module = nn.Identity()
+        if stride > 1 or in_channels != out_channels:
+            self.shortcut = nn.Sequential(
+                nn.Conv2d(in_channels, out_channels, 1, stride, bias=False),
+                nn.BatchNorm2d(out_channels),
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``[N, in, H, W]`` to ``[N, out, H / stride, W / stride]``."""
+        inner = self.bn2(self.conv2(torch.relu(self.bn1(self.conv1(x)))))
+        return torch.relu(inner + self.shortcut(x))
+
+
+class SmallResNet(nn.Sequential):
+    """A residual network that two CPU cores can train from scratch: a stem and four stages.
+
+    Args:
+        channels: output channels of the four stages (strides 4, 8, 16, 32).
+    """
+
+    def __init__(self, channels: tuple[int, int, int, int]) -> None:
+        super().__init__()
+        stem = channels[0] // 2
+        self.add_module("conv1", nn.Conv2d(3, stem, 3, 2, 1, bias=False))
+        self.add_module("bn1", nn.BatchNorm2d(stem))
+        self.add_module("relu", nn.ReLU(inplace=True))
+        for stage, width in enumerate(channels, start=1):
+            before = stem if stage == 1 else channels[stage - 2]
+            self.add_module(f"layer{stage}", ResidualBlock(before, width, 2))
+
+
+def small_fpn(
+    *,
+    channels: tuple[int, int, int, int] = (32, 64, 128, 192),
+    fpn_channels: int = 64,
+    extra_block: ExtraFPNBlock | None = None,
+) -> FeaturePyramid:
+    """Return the small backbone with an FPN of ``fpn_channels``, with random weights."""
+    return FeaturePyramid(
+        SmallResNet(channels),
+        return_layers=RETURN_LAYERS,
+        in_channels_list=list(channels),
+        out_channels=fpn_channels,
+        extra_blocks=extra_block or LastLevelMaxPool(),
+    )
+
+
+def resnet_fpn(
+    *,
+    depth: Literal[50, 101],
+    style: Literal["torchvision", "caffe"] = "torchvision",
+    frozen_norm: bool = True,
+    fpn_channels: int = 256,
+    extra_block: ExtraFPNBlock | None = None,
+) -> FeaturePyramid:
+    """Return ResNet-50 or -101 with an FPN (Lin et al., 2017), with random weights.
+
+    Args:
+        depth: 50 or 101.
+        style: ``torchvision`` or ``caffe``, see the module's docstring.
+        frozen_norm: fix the statistics of batch norm, as detectors on pre-trained weights do: those
+            of a few large images are too noisy. Without pre-trained weights they must be learnt.
+        fpn_channels: channels of every level.
+        extra_block: what makes the top levels; a max-pooled fifth level by default.
+    """
+    norm: Callable[..., nn.Module] = FrozenBatchNorm2d if frozen_norm else nn.BatchNorm2d
+    body = get_model(f"resnet{depth}", weights=None, norm_layer=norm)
+    if style == "caffe":
+        for stage in (body.layer2, body.layer3, body.layer4):
+            stage[0].conv1.stride, stage[0].conv2.stride = (2, 2), (1, 1)
+    pyramid = FeaturePyramid(
+        body,
+        return_layers=RETURN_LAYERS,
+        in_channels_list=[256, 512, 1024, 2048],
+        out_channels=fpn_channels,
+        extra_blocks=extra_block or LastLevelMaxPool(),
+    )
+    if style == "caffe":
+        pyramid.image_mean, pyramid.image_std = CAFFE_MEAN, CAFFE_STD
+    return pyramid
+
+
+def load_weights(
+    pyramid: FeaturePyramid, *, weights: str, style: Literal["torchvision", "caffe"], depth: int
+) -> None:
+    """Fill a backbone's stages with pre-trained weights; parts that a file lacks stay random.
+
+    Args:
+        pyramid: from :func:`resnet_fpn` or :func:`small_fpn`.
+        weights: ``imagenet`` (torchvision's first ImageNet weights, downloaded) or the path of a
+            state dict with the names of the network (for a ResNet torchvision's).
+        style: what the file's network expects.
+        depth: 50 or 101, for the download.
+
+    Raises:
+        FileNotFoundError: if the weights file does not exist.
+        ValueError: if the file is not a state dict of this network.
+        ConnectionError: if torchvision's weights cannot be downloaded.
+    """
+    where = weights
+    if weights == "imagenet":
+        state = _download(depth)
+    else:
+        path = find_data(weights)
+        where = str(path)
+        state = {name: tensor.float() for name, tensor in read_tensors(path).items()}
+    own = pyramid.body.state_dict()
+    wrong = [name for name, t in state.items() if name in own and own[name].shape != t.shape]
+    if "conv1.weight" not in state or wrong:
+        raise ValueError(
+            f"{where} does not fit the backbone: expected its names and shapes "
+            f"({', '.join(list(own)[:2])}, ...), found {(wrong or list(state))[:3]}."
+        )
+    if style == "caffe":
+        state["conv1.weight"] = state["conv1.weight"].flip(1)
+    pyramid.body.load_state_dict(state, strict=False)
+
+
+def freeze_stages(pyramid: FeaturePyramid, trainable: int) -> None:
+    """Fix all but the ``trainable`` last of the five stages (the stem counts as one)."""
+    fixed = STAGES[: len(STAGES) - trainable]
+    for name, parameter in pyramid.body.named_parameters():
+        if name.startswith(fixed):
+            parameter.requires_grad_(False)
+
+
+def _download(depth: int) -> dict[str, Tensor]:
+    weights = get_model_weights(f"resnet{depth}").IMAGENET1K_V1
+    try:
+        return weights.get_state_dict(progress=False, check_hash=True)
+    except OSError as error:
+        raise ConnectionError(
+            f"The ImageNet weights could not be fetched from {weights.url} ({error}). Download "
+            "that file on a machine with a connection and name its path as model.weights."
+        ) from error

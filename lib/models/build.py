@@ -1,0 +1,36 @@
+"""From settings to a model."""
+
+from lib.models.backbones import load_weights
+from lib.models.config import ModelConfig
+from lib.models.detector import Detector, build_detector
+from lib.models.mask_rcnn import build_mask_rcnn
+from lib.models.opmask import build_opmask
+
+
+def build_model(config: ModelConfig, *, num_classes: int) -> Detector:
+    """Return the model of ``config.method`` for ``num_classes`` classes, with random weights.
+
+    Background is not counted among the classes.
+    """
+    builders = {
+        "faster_rcnn": build_detector,
+        "mask_rcnn": build_mask_rcnn,
+        "opmask": build_opmask,
+    }
+    return builders[config.method](config, num_classes=num_classes)
+
+
+def load_backbone(model: Detector, config: ModelConfig) -> None:
+    """Fill the backbone with the pre-trained weights that ``config`` names, if any.
+
+    Raises:
+        FileNotFoundError, ValueError, ConnectionError: see
+            :func:`lib.models.backbones.load_weights`.
+    """
+    if config.weights != "none":
+        load_weights(
+            model.backbone,
+            weights=config.weights,
+            style=config.weights_style,
+            depth=config.resnet_depth,
+        )

@@ -1,0 +1,80 @@
+"""The settings of a model: which method, which backbone, and how large its parts are."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Method = Literal["faster_rcnn", "mask_rcnn", "opmask"]
+Norm = Literal["bn", "gn"]
+Positive = Annotated[int, Field(gt=0)]
+
+
+class ModelConfig(BaseModel):
+    """Everything that a model's shape and behaviour depend on, besides its classes.
+
+    The defaults are the settings of paper B's official code for ResNet-50 (``reference`` notes and
+    paper B, Sec. 3 and 4.1); profiles for a CPU shrink them.
+
+    Attributes:
+        method: ``faster_rcnn`` (boxes only), ``mask_rcnn`` (paper B's "Our Mask R-CNN": class
+            agnostic, same heads as OPMask, no prior) or ``opmask``.
+        backbone: ``small`` (built in, for a CPU), ``resnet50`` or ``resnet101``, each with an FPN.
+        weights: ``none``, ``imagenet`` (torchvision's, downloaded) or the path of a state dict.
+        weights_style: what the weights file expects; see :mod:`lib.models.backbones`.
+        trainable_stages: how many of a pre-trained ResNet's five stages learn, from the top.
+        fpn_channels: channels of every pyramid level.
+        box_channels: output channels of the box head's convolutions (paper B, Sec. 3.1: four).
+        mask_channels: channels of the mask head.
+        mask_layers: convolutions of the mask head (paper B, Sec. 3.2: seven).
+        norm: normalisation in both heads, ``bn`` or ``gn`` (group normalisation).
+        anchor_sizes: anchor side per pyramid level, in pixels of the resized image.
+        min_size: shorter side after resizing, in pixels; one is drawn per training image.
+        max_size: limit of the longer side after resizing, in pixels.
+        rpn_proposals: proposals kept per image after NMS, in training and at test.
+        rois_per_image: RoIs sampled per training image; a quarter of them foreground.
+        score_threshold: detections below this score are dropped.
+        detections_per_image: at most this many detections are kept.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    method: Method
+    backbone: Literal["small", "resnet50", "resnet101"] = "resnet50"
+    weights: str = "none"
+    weights_style: Literal["torchvision", "caffe"] = "torchvision"
+    trainable_stages: Annotated[int, Field(ge=0, le=5)] = 3
+    fpn_channels: Positive = 256
+    box_channels: tuple[Positive, ...] = (512, 1024, 1024, 1024)
+    mask_channels: Positive = 256
+    mask_layers: Positive = 7
+    norm: Norm = "bn"
+    anchor_sizes: tuple[Positive, Positive, Positive, Positive, Positive] = (32, 64, 128, 256, 512)
+    min_size: tuple[Positive, ...] = (800,)
+    max_size: Positive = 1333
+    rpn_proposals: Positive = 1000
+    rois_per_image: Positive = 512
+    score_threshold: Annotated[float, Field(ge=0, lt=1)] = 0.05
+    detections_per_image: Positive = 100
+
+    @model_validator(mode="after")
+    def _sizes(self) -> "ModelConfig":
+        if not self.box_channels or not self.min_size:
+            raise ValueError("box_channels and min_size need at least one number each.")
+        if self.backbone == "small" and self.weights == "imagenet":
+            raise ValueError("The small backbone has no ImageNet weights: use 'none' or a file.")
+        if max(self.min_size) > self.max_size:
+            raise ValueError(
+                f"min_size is {max(self.min_size)} but max_size only {self.max_size}; "
+                "the shorter side cannot exceed the limit of the longer one."
+            )
+        return self
+
+    @property
+    def resnet_depth(self) -> Literal[50, 101]:
+        """Layers of the ResNet; of no meaning for the small backbone."""
+        return 101 if self.backbone == "resnet101" else 50
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether the method predicts masks."""
+        return self.method != "faster_rcnn"

@@ -1,0 +1,118 @@
+"""A detector from its parts: transform, feature pyramid, RPN and RoI heads.
+
+The skeleton is torchvision's ``GeneralizedRCNN``. Methods differ in their mask branch alone and
+have a file each: :mod:`lib.models.mask_rcnn`, :mod:`lib.models.opmask`.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torchvision.models.detection.anchor_utils import AnchorGenerator
+from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
+from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
+from torchvision.models.detection.transform import GeneralizedRCNNTransform, resize_boxes
+from torchvision.ops import MultiScaleRoIAlign
+
+from lib.models.backbones import FeaturePyramid, freeze_stages, resnet_fpn, small_fpn
+from lib.models.config import ModelConfig
+from lib.models.heads import ConvBoxHead, PooledBoxPredictor
+from lib.models.mask_branch import MaskBranch
+from lib.models.roi_heads import PartiallySupervisedRoIHeads
+
+LEVELS = ["0", "1", "2", "3"]
+ASPECT_RATIOS = (0.5, 1.0, 2.0)
+
+
+class Detector(GeneralizedRCNN):
+    """torchvision's two-stage detector, called with images and targets as there.
+
+    Images are float ``[3, H, W]`` RGB in 0..1; boxes are xyxy, in pixels of the images as given.
+    """
+
+    roi_heads: PartiallySupervisedRoIHeads
+    transform: GeneralizedRCNNTransform
+
+    @torch.no_grad()
+    def masks_on_boxes(
+        self, images: Sequence[Tensor], instances: Sequence[dict[str, Tensor]]
+    ) -> list[Tensor]:
+        """Return mask probabilities ``[N, S, S]`` within given boxes, per image.
+
+        Args:
+            images: as for ``forward``.
+            instances: per image ``boxes`` ``[N, 4]`` xyxy in its pixels and ``labels`` ``[N]``.
+
+        Raises:
+            ValueError: if the method predicts no masks, or the model is in training mode.
+        """
+        if self.roi_heads.mask_branch is None or self.training:
+            raise ValueError("Masks need a model with a mask branch, in evaluation mode.")
+        sizes = [(int(i.shape[-2]), int(i.shape[-1])) for i in images]
+        batch, _ = self.transform(list(images))
+        resized = [
+            {**i, "boxes": resize_boxes(i["boxes"], list(before), list(after))}
+            for i, before, after in zip(instances, sizes, batch.image_sizes, strict=True)
+        ]
+        return self.roi_heads.masks_of(self.backbone(batch.tensors), resized, batch.image_sizes)
+
+
+def build_backbone(config: ModelConfig) -> FeaturePyramid:
+    """Return the feature pyramid that ``config`` names, with random weights."""
+    if config.backbone == "small":
+        return small_fpn(fpn_channels=config.fpn_channels)
+    pyramid = resnet_fpn(
+        depth=config.resnet_depth,
+        style=config.weights_style,
+        frozen_norm=config.weights != "none",
+        fpn_channels=config.fpn_channels,
+    )
+    if config.weights != "none":  # fixed random stages would be useless
+        freeze_stages(pyramid, config.trainable_stages)
+    return pyramid
+
+
+def roi_pool(size: int) -> MultiScaleRoIAlign:
+    """Return RoIAlign over all pyramid levels, with a fixed 2x2 grid of samples per bin."""
+    return MultiScaleRoIAlign(featmap_names=LEVELS, output_size=size, sampling_ratio=2)
+
+
+def build_detector(
+    config: ModelConfig, *, num_classes: int, mask_branch: MaskBranch | None = None
+) -> Detector:
+    """Return a detector with the four-convolution box head of paper B, Sec. 3.1.
+
+    Args:
+        config: the settings.
+        num_classes: classes without background.
+        mask_branch: None gives Faster R-CNN with that box head.
+    """
+    backbone = build_backbone(config)
+    anchors = AnchorGenerator(
+        tuple((size,) for size in config.anchor_sizes), (ASPECT_RATIOS,) * len(config.anchor_sizes)
+    )
+    rpn = RegionProposalNetwork(
+        anchors,
+        RPNHead(config.fpn_channels, anchors.num_anchors_per_location()[0]),
+        fg_iou_thresh=0.7,
+        bg_iou_thresh=0.3,
+        batch_size_per_image=256,
+        positive_fraction=0.5,
+        pre_nms_top_n={"training": 2 * config.rpn_proposals, "testing": config.rpn_proposals},
+        post_nms_top_n={"training": config.rpn_proposals, "testing": config.rpn_proposals},
+        nms_thresh=0.7,
+    )
+    box_head = ConvBoxHead(config.fpn_channels, config.box_channels, norm=config.norm)
+    roi_heads = PartiallySupervisedRoIHeads(
+        box_roi_pool=roi_pool(7),
+        box_head=box_head,
+        box_predictor=PooledBoxPredictor(box_head.out_channels, num_classes + 1),
+        mask_branch=mask_branch,
+        rois_per_image=config.rois_per_image,
+        score_threshold=config.score_threshold,
+        detections_per_image=config.detections_per_image,
+    )
+    transform = GeneralizedRCNNTransform(
+        list(config.min_size), config.max_size, list(backbone.image_mean), list(backbone.image_std)
+    )
+    return Detector(backbone, rpn, roi_heads, transform)

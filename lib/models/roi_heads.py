@@ -1,0 +1,206 @@
+"""RoI heads for partial supervision: every instance has a box, some have a mask.
+
+torchvision's RoI heads sample proposals and compute the box losses; what is added is a mask branch
+that accepts instances without masks, sees the box head's feature maps (the prior of paper B needs
+them), and at test knows which proposal each detection came from.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torchvision.models.detection.roi_heads import RoIHeads, fastrcnn_loss
+from torchvision.ops import MultiScaleRoIAlign, batched_nms, clip_boxes_to_image
+
+from lib.models.mask_branch import MaskBranch, partial_mask_loss
+
+SMALLEST_SIDE = 1e-2
+"""Detections with a shorter side, in pixels, are dropped."""
+
+
+def select_detections(
+    boxes: Tensor, scores: Tensor, *, score_threshold: float, nms_threshold: float, limit: int
+) -> tuple[Tensor, Tensor]:
+    """Choose one image's detections by score, then by NMS within each class.
+
+    Args:
+        boxes: ``[P, K + 1, 4]`` xyxy, each proposal's box for each class.
+        scores: ``[P, K + 1]``; column 0 is background.
+        score_threshold: only higher scores count.
+        nms_threshold: of two boxes of one class with a larger IoU, the better one stays.
+        limit: at most this many are kept.
+
+    Returns:
+        Proposal index and label of each detection, ``[D]`` each, best score first.
+    """
+    sides = boxes[..., 2:] - boxes[..., :2]
+    candidate = (scores > score_threshold) & (sides >= SMALLEST_SIDE).all(-1)
+    candidate[:, 0] = False
+    rows, labels = torch.where(candidate)
+    kept = batched_nms(boxes[rows, labels], scores[rows, labels], labels, nms_threshold)[:limit]
+    return rows[kept], labels[kept]
+
+
+class PartiallySupervisedRoIHeads(RoIHeads):
+    """torchvision's RoI heads with a mask branch for instances that may lack masks.
+
+    In training, targets hold ``boxes``, ``labels``, and, for a mask branch, ``masks`` and
+    ``mask_index`` (see :func:`lib.models.mask_branch.partial_mask_loss`). At test, each result
+    holds ``boxes`` ``[D, 4]``, ``labels``, ``scores`` and, with a mask branch, ``mask_probs``
+    ``[D, S, S]``, the mask within the box.
+
+    Args:
+        box_roi_pool: RoIAlign of the box head.
+        box_head: RoI features to a map ``[R, C, h, w]``.
+        box_predictor: that map to class logits and box deltas; has ``cls_score``.
+        mask_branch: None for a detector.
+        rois_per_image: RoIs sampled per image in training; a quarter of them foreground.
+        score_threshold: at test, only higher scores count.
+        detections_per_image: at test, at most this many are kept.
+    """
+
+    def __init__(
+        self,
+        *,
+        box_roi_pool: MultiScaleRoIAlign,
+        box_head: nn.Module,
+        box_predictor: nn.Module,
+        mask_branch: MaskBranch | None,
+        rois_per_image: int,
+        score_threshold: float,
+        detections_per_image: int,
+    ) -> None:
+        super().__init__(
+            box_roi_pool,
+            box_head,
+            box_predictor,
+            fg_iou_thresh=0.5,
+            bg_iou_thresh=0.5,
+            batch_size_per_image=rois_per_image,
+            positive_fraction=0.25,
+            bbox_reg_weights=None,
+            score_thresh=score_threshold,
+            nms_thresh=0.5,
+            detections_per_img=detections_per_image,
+        )
+        self.mask_branch = mask_branch
+
+    def forward(
+        self,
+        features: dict[str, Tensor],
+        proposals: list[Tensor],
+        image_shapes: list[tuple[int, int]],
+        targets: list[dict[str, Tensor]] | None = None,
+    ) -> tuple[list[dict[str, Tensor]], dict[str, Tensor]]:
+        """Return detections (at test) and losses (in training), as torchvision's RoI heads do."""
+        if self.training:
+            if targets is None:
+                raise ValueError("Training needs targets: one dict of boxes and labels per image.")
+            return [], self._losses(features, proposals, image_shapes, targets)
+        return self._detections(features, proposals, image_shapes), {}
+
+    def _losses(
+        self,
+        features: dict[str, Tensor],
+        proposals: list[Tensor],
+        image_shapes: list[tuple[int, int]],
+        targets: list[dict[str, Tensor]],
+    ) -> dict[str, Tensor]:
+        rois, matched, labels, regression = self.select_training_samples(proposals, targets)
+        maps = self.box_head(self.box_roi_pool(features, rois, image_shapes))
+        class_loss, box_loss = fastrcnn_loss(*self.box_predictor(maps), labels, regression)
+        losses = {"loss_classifier": class_loss, "loss_box_reg": box_loss}
+        if self.mask_branch is None:
+            return losses
+        foreground = [label > 0 for label in labels]
+        chosen = torch.cat(foreground)
+        if not bool(chosen.any()):  # images without objects: nothing to normalise a batch over
+            return {**losses, "loss_mask": maps.sum() * 0}
+        boxes = [r[f] for r, f in zip(rois, foreground, strict=True)]
+        logits = self.mask_branch(
+            features,
+            boxes,
+            image_shapes,
+            labels=torch.cat(labels)[chosen],
+            box_maps=maps[chosen],
+            class_weights=self.box_predictor.cls_score.weight,
+        )
+        instances = [m[f] for m, f in zip(matched, foreground, strict=True)]
+        return {**losses, "loss_mask": partial_mask_loss(logits, boxes, instances, targets)}
+
+    def _detections(
+        self,
+        features: dict[str, Tensor],
+        proposals: list[Tensor],
+        image_shapes: list[tuple[int, int]],
+    ) -> list[dict[str, Tensor]]:
+        maps = self.box_head(self.box_roi_pool(features, proposals, image_shapes))
+        class_logits, deltas = self.box_predictor(maps)
+        counts = [len(p) for p in proposals]
+        boxes = self.box_coder.decode(deltas.float(), proposals).split(counts)
+        scores = class_logits.float().softmax(-1).split(counts)
+        results, kept_maps = [], []
+        for image_boxes, image_scores, image_maps, shape in zip(
+            boxes, scores, maps.split(counts), image_shapes, strict=True
+        ):
+            clipped = clip_boxes_to_image(image_boxes, shape)
+            rows, labels = select_detections(
+                clipped,
+                image_scores,
+                score_threshold=self.score_thresh,
+                nms_threshold=self.nms_thresh,
+                limit=self.detections_per_img,
+            )
+            results.append(
+                {
+                    "boxes": clipped[rows, labels],
+                    "labels": labels,
+                    "scores": image_scores[rows, labels],
+                }
+            )
+            kept_maps.append(image_maps[rows])
+        if self.mask_branch is not None:
+            masks = self._masks(features, results, torch.cat(kept_maps), image_shapes)
+            for result, probabilities in zip(results, masks, strict=True):
+                result["mask_probs"] = probabilities
+        return results
+
+    def _masks(
+        self,
+        features: dict[str, Tensor],
+        instances: Sequence[dict[str, Tensor]],
+        box_maps: Tensor,
+        image_shapes: Sequence[tuple[int, int]],
+    ) -> list[Tensor]:
+        """Return mask probabilities ``[N, S, S]`` per image, for given boxes and labels."""
+        assert self.mask_branch is not None
+        counts = [len(i["boxes"]) for i in instances]
+        if sum(counts) == 0:
+            side = 2 * self.mask_branch.roi_pool.output_size[0]
+            return [box_maps.new_zeros((0, side, side)) for _ in counts]
+        logits = self.mask_branch(
+            features,
+            [i["boxes"] for i in instances],
+            image_shapes,
+            labels=torch.cat([i["labels"] for i in instances]),
+            box_maps=box_maps,
+            class_weights=self.box_predictor.cls_score.weight,
+        )
+        return list(logits.float().sigmoid().split(counts))
+
+    def masks_of(
+        self,
+        features: dict[str, Tensor],
+        instances: Sequence[dict[str, Tensor]],
+        image_shapes: Sequence[tuple[int, int]],
+    ) -> list[Tensor]:
+        """Return mask probabilities ``[N, S, S]`` per image for given ``boxes`` and ``labels``.
+
+        With ground-truth boxes this measures masks apart from detection. The box head's maps are
+        taken from the same boxes.
+        """
+        boxes = [i["boxes"] for i in instances]
+        if sum(map(len, boxes)) == 0:
+            return self._masks(features, instances, boxes[0].new_zeros(0), image_shapes)
+        maps = self.box_head(self.box_roi_pool(features, boxes, list(image_shapes)))
+        return self._masks(features, instances, maps, image_shapes)

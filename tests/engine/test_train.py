@@ -1,0 +1,163 @@
+"""Training: exact resume, no use of forbidden masks, and sentences for what is wrong."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from lib.data.coco import load
+from lib.engine import checkpoint
+from lib.engine.config import parse_config
+from lib.engine.dataset import Batches, TrainingSet
+from lib.engine.log import read_metrics
+from lib.engine.schedule import learning_rate
+from lib.engine.train import main, train
+from lib.files import read_json, write_json
+from lib.masks.rle import encode
+from lib.models.weights import read_tensors
+from tests.engine.conftest import HEIGHT, WIDTH, tiny_run
+
+
+def weights(path) -> dict[str, torch.Tensor]:
+    return read_tensors(path)["state"]
+
+
+def equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[k], other[k]) for k in one)
+
+
+def test_run_killed_at_any_moment_ends_with_the_weights_of_an_uninterrupted_one(drawn, tmp_path):
+    config = tiny_run(tmp_path, iterations=12)
+    whole = train(config.model_copy(update={"out": str(tmp_path / "whole")}))
+    path = tmp_path / "config.json"
+    write_json(path, config.model_dump(mode="json"))
+    metrics = tmp_path / "out" / "metrics.jsonl"
+    for moment in (3, 7):  # kill -9 once that many iterations are logged, and start again
+        process = subprocess.Popen([sys.executable, "-m", "lib.engine.train", str(path)])
+        while process.poll() is None and len(read_metrics(metrics)) < moment:
+            time.sleep(0.005)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        assert not (tmp_path / "out" / "model.pt").exists(), "it ended before it could be killed"
+    assert main([str(path)]) == 0
+    assert equal(weights(tmp_path / "out" / "model.pt"), weights(whole))
+    assert [r["iteration"] for r in read_metrics(metrics)] == list(range(1, 13))
+    assert not (tmp_path / "out" / "checkpoint.pt").exists()
+
+
+def test_checkpoint_of_other_settings_is_not_continued(drawn, tmp_path, capsys):
+    config = tiny_run(tmp_path)
+    other = config.model_copy(update={"learning_rate": 0.02})
+    checkpoint.save(tmp_path / "out" / "checkpoint.pt", {"config": other.digest(), "iteration": 4})
+    train(config)
+    assert "other settings" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("method", ["mask_rcnn", "opmask"])
+def test_corrupting_masks_of_unsupervised_classes_changes_no_weight(drawn, tmp_path, method):
+    before = train(tiny_run(tmp_path, method=method, supervised="voc", out=str(tmp_path / "a")))
+    path = tmp_path / "set" / "annotations.json"
+    content = read_json(path)
+    garbage = encode(torch.ones(HEIGHT, WIDTH).bool().numpy())
+    changed = 0
+    for annotation in content["annotations"]:
+        if annotation["category_id"] > 2 and annotation["segmentation"]:  # cup and laptop
+            annotation["segmentation"] = garbage
+            changed += 1
+    assert changed
+    write_json(path, content)
+    after = train(tiny_run(tmp_path, method=method, supervised="voc", out=str(tmp_path / "b")))
+    assert equal(weights(before), weights(after))
+
+
+def test_masks_of_supervised_classes_do_matter(drawn, tmp_path):
+    one = train(tiny_run(tmp_path, supervised="voc", out=str(tmp_path / "a")))
+    other = train(tiny_run(tmp_path, supervised="non_voc", out=str(tmp_path / "b")))
+    assert not equal(weights(one), weights(other))
+
+
+def test_detector_starts_both_methods_from_the_same_weights(drawn, tmp_path):
+    detector = train(tiny_run(tmp_path, method="faster_rcnn", out=str(tmp_path / "detector")))
+    state = weights(detector)
+    for method in ("mask_rcnn", "opmask"):
+        config = tiny_run(
+            tmp_path, method=method, init=str(detector), iterations=1, learning_rate=1e-30
+        )
+        trained = weights(train(config.model_copy(update={"out": str(tmp_path / method)})))
+        shared = [k for k in state if "running_" not in k and "num_batches" not in k]
+        assert all(torch.equal(trained[k], state[k]) for k in shared)
+
+
+def test_detector_with_other_classes_is_refused(drawn, tmp_path):
+    detector = train(tiny_run(tmp_path, method="faster_rcnn", out=str(tmp_path / "detector")))
+    path = tmp_path / "set" / "annotations.json"
+    content = read_json(path)
+    content["categories"][0]["name"] = "dog"
+    write_json(path, content)
+    with pytest.raises(ValueError, match="was trained for 4 classes"):
+        train(tiny_run(tmp_path, init=str(detector)))
+
+
+def test_loss_that_is_not_finite_names_images_and_stops(drawn, tmp_path):
+    with pytest.raises(FloatingPointError, match=r"not finite at iteration \d+.*images \d"):
+        train(tiny_run(tmp_path, learning_rate=1e12, warmup=0, clip_value=None))
+
+
+def test_wrong_settings_are_listed_together(tmp_path, capsys):
+    content = tiny_run(tmp_path).model_dump(mode="json")
+    content["iterations"], content["modell"] = "many", {}
+    with pytest.raises(ValueError, match=r"(?s)iterations.*modell|modell.*iterations"):
+        parse_config(content, where="config.json")
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(content))
+    assert main([str(path)]) == 2
+    assert "error:" in capsys.readouterr().err
+
+
+def test_rate_warms_up_linearly_and_falls_at_the_steps(tmp_path):
+    config = tiny_run(tmp_path, learning_rate=0.02, warmup=1000, steps=(5000, 6000))
+    assert learning_rate(config, 0) == pytest.approx(0.02 / 1000)
+    assert learning_rate(config, 500) == pytest.approx(0.02 * (0.001 + 0.999 / 2))
+    assert learning_rate(config, 1000) == learning_rate(config, 4999) == pytest.approx(0.02)
+    assert learning_rate(config, 5000) == pytest.approx(0.002)
+    assert learning_rate(config, 6000) == pytest.approx(0.0002)
+
+
+def test_batches_cover_every_image_once_an_epoch_and_resume_where_they_were():
+    whole = list(Batches(7, 3, start=0, stop=14, seed=1))
+    seen = [index for batch in whole for index, _ in batch]
+    for epoch in range(6):
+        assert sorted(seen[7 * epoch : 7 * epoch + 7]) == list(range(7))
+    assert seen[:7] != seen[7:14]
+    assert list(Batches(7, 3, start=5, stop=14, seed=1)) == whole[5:]
+
+
+def test_mirrored_samples_keep_boxes_on_their_masks(drawn):
+    samples = TrainingSet(drawn, supervised=frozenset({1, 2, 3, 4}), flip=True, seed=0)
+    mirrored = 0
+    for position in range(8):
+        image, target = samples[(0, position)]
+        plain, _ = TrainingSet(drawn, supervised=frozenset(), flip=False, seed=0)[(0, position)]
+        mirrored += not torch.equal(image, plain)
+        for box, row in zip(target["boxes"], target["mask_index"], strict=True):
+            if row >= 0:
+                ys, xs = torch.where(target["masks"][row])
+                tight = torch.stack([xs.min(), ys.min(), xs.max() + 1, ys.max() + 1])
+                assert torch.equal(tight.float(), box)
+    assert 0 < mirrored < 8
+
+
+def test_box_only_set_trains(drawn, tmp_path):
+    path = tmp_path / "set" / "annotations.json"
+    content = read_json(path)
+    for annotation in content["annotations"]:
+        annotation["segmentation"] = []
+    write_json(path, content)
+    assert not any(i.has_mask for i in load(path, tmp_path / "set" / "images").all_instances())
+    train(tiny_run(tmp_path))
+    assert {r["loss_mask"] for r in read_metrics(tmp_path / "out" / "metrics.jsonl")} == {0.0}

@@ -1,0 +1,77 @@
+"""Backbones: shapes, and weights of both conventions."""
+
+import pytest
+import torch
+from torch import nn
+from torchvision.models import resnet50
+
+from lib.models.backbones import load_weights, resnet_fpn, small_fpn
+from lib.models.config import ModelConfig
+from lib.paths import find_data
+
+
+def test_small_pyramid_halves_the_size_at_each_level():
+    maps = small_fpn(fpn_channels=16)(torch.rand(1, 3, 128, 192))
+    assert list(maps) == ["0", "1", "2", "3", "pool"]
+    for level, stride in zip(maps.values(), (4, 8, 16, 32, 64), strict=True):
+        assert level.shape == (1, 16, 128 // stride, 192 // stride)
+
+
+def caffe_network(state: dict[str, torch.Tensor]) -> nn.Module:
+    """The plain network of the Caffe family: BGR input, stride on the 1x1 convolution."""
+    network = resnet50()
+    for stage in (network.layer2, network.layer3, network.layer4):
+        stage[0].conv1.stride, stage[0].conv2.stride = (2, 2), (1, 1)
+    network.load_state_dict(state, strict=False)
+    return network.eval()
+
+
+def test_caffe_weights_give_what_their_own_network_gives_on_bgr_input(tmp_path):
+    torch.manual_seed(0)
+    state = {k: v.half() for k, v in resnet50().state_dict().items() if v.is_floating_point()}
+    torch.save(state, tmp_path / "caffe.pth")
+    pyramid = resnet_fpn(depth=50, style="caffe").eval()
+    load_weights(pyramid, weights=str(tmp_path / "caffe.pth"), style="caffe", depth=50)
+    rgb = torch.rand(1, 3, 64, 64)
+    mean = torch.tensor(pyramid.image_mean)[:, None, None]
+    std = torch.tensor(pyramid.image_std)[:, None, None]
+    bgr = (rgb * 255).flip(1) - torch.tensor([103.063, 115.902, 123.152])[:, None, None]
+    network = caffe_network({k: v.float() for k, v in state.items()})
+    with torch.no_grad():
+        ours = pyramid.body((rgb - mean) / std)["1"]
+        x = network.maxpool(network.relu(network.bn1(network.conv1(bgr))))
+        theirs = network.layer2(network.layer1(x))
+    torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-3)
+
+
+def test_weights_that_are_no_state_dict_of_this_network_are_refused(tmp_path):
+    pyramid = resnet_fpn(depth=50)
+    torch.save({"something": torch.zeros(3)}, tmp_path / "other.pth")
+    (tmp_path / "text.pth").write_text("hello")
+    with pytest.raises(ValueError, match="does not fit the backbone"):
+        load_weights(pyramid, weights=str(tmp_path / "other.pth"), style="torchvision", depth=50)
+    with pytest.raises(ValueError, match="could not be read"):
+        load_weights(pyramid, weights=str(tmp_path / "text.pth"), style="torchvision", depth=50)
+    with pytest.raises(FileNotFoundError, match="was not found"):
+        load_weights(pyramid, weights="nowhere.pth", style="torchvision", depth=50)
+
+
+@pytest.mark.photos
+def test_shared_weights_file_fills_all_but_the_last_stage():
+    try:
+        path = find_data("../weights/resnet50_caffe_conv1_to_layer3.pth")
+    except FileNotFoundError:
+        pytest.skip("the weights file is not here")
+    pyramid = resnet_fpn(depth=50, style="caffe")
+    before = {k: v.clone() for k, v in pyramid.body.state_dict().items()}
+    load_weights(pyramid, weights=str(path), style="caffe", depth=50)
+    after = pyramid.body.state_dict()
+    same = [k for k in before if k.endswith("conv2.weight") and torch.equal(before[k], after[k])]
+    assert same and all(k.startswith("layer4") for k in same)
+
+
+def test_impossible_settings_are_sentences():
+    with pytest.raises(ValueError, match="shorter side cannot exceed"):
+        ModelConfig(method="opmask", min_size=(900,), max_size=800)
+    with pytest.raises(ValueError, match="no ImageNet weights"):
+        ModelConfig(method="opmask", backbone="small", weights="imagenet")

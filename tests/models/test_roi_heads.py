@@ -1,0 +1,117 @@
+"""Detection and masks for instances that may lack masks."""
+
+import pytest
+import torch
+from torchvision.models.detection.roi_heads import RoIHeads
+
+from lib.models.roi_heads import select_detections
+from tests.models.conftest import CLASSES, images_and_targets, tiny_model
+
+
+def test_selected_detections_equal_torchvisions(batch):
+    model = tiny_model("faster_rcnn").eval()
+    heads = model.roi_heads
+    heads.score_thresh = 0.1
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(40, CLASSES + 1, generator=generator)
+    deltas = torch.randn(40, 4 * (CLASSES + 1), generator=generator)
+    corner = torch.rand(40, 2, generator=generator) * 50
+    proposals = [torch.cat([corner, corner + 20], 1)]
+    theirs = RoIHeads.postprocess_detections(heads, logits, deltas, proposals, [(64, 80)])
+    boxes = heads.box_coder.decode(deltas, proposals)
+    boxes[..., 0::2].clamp_(0, 80)
+    boxes[..., 1::2].clamp_(0, 64)
+    scores = logits.softmax(-1)
+    rows, labels = select_detections(
+        boxes, scores, score_threshold=0.1, nms_threshold=0.5, limit=heads.detections_per_img
+    )
+    assert len(rows) > 5
+    torch.testing.assert_close(boxes[rows, labels], theirs[0][0])
+    torch.testing.assert_close(scores[rows, labels], theirs[1][0])
+    assert torch.equal(labels, theirs[2][0])
+
+
+def test_batched_inference_equals_one_image_at_a_time():
+    model = tiny_model().eval()
+    model.roi_heads.score_thresh = 0.0
+    model.roi_heads.detections_per_img = 7
+    images, _ = images_and_targets(3)
+    with torch.inference_mode():
+        together = model(images)
+        apart = [model([image])[0] for image in images]
+    for one, other in zip(together, apart, strict=True):
+        assert torch.equal(one["labels"], other["labels"])
+        torch.testing.assert_close(one["boxes"], other["boxes"], atol=1e-3, rtol=1e-4)
+        torch.testing.assert_close(one["mask_probs"], other["mask_probs"], atol=1e-5, rtol=1e-4)
+
+
+def test_box_only_batch_trains_detector_and_leaves_the_mask_loss_at_zero(batch):
+    images, targets = batch
+    for target in targets:
+        target["masks"], target["mask_index"] = target["masks"][:0], torch.full((3,), -1)
+    losses = tiny_model().train()(images, targets)
+    assert float(losses["loss_mask"].detach()) == 0
+    sum(losses.values()).backward()
+
+
+def test_images_without_objects_train(batch):
+    images, _ = batch
+    empty = {
+        "boxes": torch.zeros(0, 4),
+        "labels": torch.zeros(0, dtype=torch.int64),
+        "masks": torch.zeros(0, 64, 80, dtype=torch.uint8),
+        "mask_index": torch.zeros(0, dtype=torch.int64),
+    }
+    losses = tiny_model().train()(images, [empty, dict(empty)])
+    total = sum(losses.values())
+    total.backward()
+    assert bool(torch.isfinite(total))
+
+
+@pytest.mark.parametrize("method", ["faster_rcnn", "mask_rcnn", "opmask"])
+def test_every_method_learns_something_everywhere(method, batch):
+    model = tiny_model(method).train()
+    sum(model(*batch).values()).backward()
+    without = [n for n, p in model.named_parameters() if p.grad is None]
+    assert without == []
+
+
+def test_prior_is_all_that_opmask_and_the_baseline_differ_in():
+    baseline, opmask = tiny_model("mask_rcnn"), tiny_model("opmask")
+    assert baseline.state_dict().keys() == opmask.state_dict().keys()
+    images, targets = images_and_targets()
+    for model in (baseline, opmask):
+        model.eval()
+    truth = [{"boxes": t["boxes"], "labels": t["labels"]} for t in targets]
+    without = torch.cat(baseline.masks_on_boxes(images, truth))
+    with_prior = torch.cat(opmask.masks_on_boxes(images, truth))
+    assert not torch.equal(without, with_prior)
+    opmask.roi_heads.mask_branch.prior = None
+    torch.testing.assert_close(torch.cat(opmask.masks_on_boxes(images, truth)), without)
+
+
+def test_masks_that_no_instance_names_are_never_read(batch):
+    images, targets = batch
+
+    def mask_loss(targets: list[dict[str, torch.Tensor]]) -> float:
+        torch.manual_seed(0)
+        losses = tiny_model().train()(images, [dict(t) for t in targets])
+        return float(losses["loss_mask"].detach())
+
+    garbage = torch.ones(1, 64, 80, dtype=torch.uint8)
+    with_garbage = [{**t, "masks": torch.cat([t["masks"], garbage])} for t in targets]
+    assert mask_loss(with_garbage) == mask_loss(targets) > 0
+
+
+def test_masks_on_boxes_need_a_mask_branch():
+    images, targets = images_and_targets(1)
+    truth = [{"boxes": targets[0]["boxes"], "labels": targets[0]["labels"]}]
+    with pytest.raises(ValueError, match="mask branch"):
+        tiny_model("faster_rcnn").eval().masks_on_boxes(images, truth)
+
+
+def test_no_detection_gives_an_empty_mask_stack():
+    model = tiny_model().eval()
+    model.roi_heads.score_thresh = 0.999
+    (result,) = model([torch.rand(3, 64, 80)])
+    assert result["mask_probs"].shape == (0, 28, 28)
