@@ -1,0 +1,219 @@
+"""What is in a set: counts, sizes, masks, and how objects stand in each other's boxes.
+
+Crowd regions are counted but are no instances here. Three notions of overlap between boxes of one
+image are used:
+
+- *box IoU with the nearest other*: the largest IoU with any other instance, 0 if it is alone;
+- *ambiguous*: that IoU is 0.5 or more (paper B, Sec. 4.2);
+- *standing in a box*: at least half of the other's box lies inside. This is what an RoI shows of
+  others, and what a mask head trained on that RoI learns as background (paper B, Sec. 4.2).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from lib.data.categories import Categories
+from lib.data.coco import CocoSet, Instance
+
+SMALL_SIDE = 64
+"""A box is small if its area is below SMALL_SIDE squared (paper A, Sec. 1)."""
+
+AMBIGUOUS_FROM = 0.5
+"""Box IoU with another instance from which an instance is ambiguous (paper B, Sec. 4.2)."""
+
+INSIDE_FROM = 0.5
+"""Share of a box inside another from which it stands in it."""
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """All ordered pairs of overlapping instances of one image.
+
+    Attributes:
+        host: row of the one, int64 [P].
+        guest: row of the other, int64 [P].
+        iou: IoU of their boxes, float64 [P].
+        inside: share of the guest's box that lies inside the host's, float64 [P].
+    """
+
+    host: np.ndarray
+    guest: np.ndarray
+    iou: np.ndarray
+    inside: np.ndarray
+
+
+def overlapping_pairs(boxes: np.ndarray, image: np.ndarray) -> Pairs:
+    """Return the pairs of boxes that overlap, image by image.
+
+    Args:
+        boxes: float [N, 4] xyxy.
+        image: the image of each box, int [N], in any order.
+    """
+    order = np.argsort(image, kind="stable")
+    starts = np.flatnonzero(np.diff(image[order], prepend=np.nan))
+    parts: list[tuple[np.ndarray, ...]] = []
+    for rows in np.split(order, starts[1:]):
+        if len(rows) < 2:
+            continue
+        b = boxes[rows]
+        area = (b[:, 2] - b[:, 0]) * (b[:, 3] - b[:, 1])
+        sides = np.minimum(b[:, None, 2:], b[None, :, 2:]) - np.maximum(b[:, None, :2], b[:, :2])
+        common = np.prod(np.clip(sides, 0, None), axis=2)
+        np.fill_diagonal(common, 0)
+        i, j = np.nonzero(common)
+        shared = common[i, j]
+        parts.append((rows[i], rows[j], shared / (area[i] + area[j] - shared), shared / area[j]))
+    if not parts:
+        none = np.zeros(0)
+        return Pairs(none.astype(int), none.astype(int), none, none)
+    return Pairs(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+def objects(coco_set: CocoSet) -> list[Instance]:
+    """Return the instances that are single objects: all but crowd regions."""
+    return [x for x in coco_set.all_instances() if not x.iscrowd]
+
+
+def instance_table(coco_set: CocoSet) -> pd.DataFrame:
+    """Return one row per instance.
+
+    Columns: image_id, annotation_id, label, name, split (``voc``, ``non_voc``), size (square root
+    of the box area, pixels), small, has_mask, nearest_iou (box IoU with the nearest other),
+    ambiguous, guests (others that stand in its box).
+    """
+    some = objects(coco_set)
+    boxes = np.array([x.box for x in some], dtype=float).reshape(-1, 4)
+    image = np.array([x.image_id for x in some], dtype=np.int64)
+    label = np.array([x.label for x in some], dtype=np.int64)
+    pairs = overlapping_pairs(boxes, image)
+    nearest = np.zeros(len(some))
+    np.maximum.at(nearest, pairs.host, pairs.iou)
+    area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    return pd.DataFrame(
+        {
+            "image_id": image,
+            "annotation_id": np.array([x.id for x in some], dtype=np.int64),
+            "label": label,
+            "name": np.array(["", *coco_set.categories.names], dtype=object)[label],
+            "split": split_of_labels(coco_set.categories)[label],
+            "size": np.sqrt(area),
+            "small": area < SMALL_SIDE**2,
+            "has_mask": np.array([x.has_mask for x in some], dtype=bool),
+            "nearest_iou": nearest,
+            "ambiguous": nearest >= AMBIGUOUS_FROM,
+            "guests": np.bincount(
+                pairs.host[pairs.inside >= INSIDE_FROM], minlength=len(some)
+            ).astype(np.int64),
+        }
+    )
+
+
+def class_table(instances: pd.DataFrame, categories: Categories) -> pd.DataFrame:
+    """Return one row per class of the set, classes without instances included.
+
+    Args:
+        instances: from ``instance_table``.
+        categories: the set's classes.
+
+    Returns:
+        Columns: name, split, instances, images, median_size (pixels), small, with_mask, ambiguous,
+        with_guests (shares of the class's instances), mean_nearest_iou. NaN where there is no
+        instance.
+    """
+    by_label = instances.groupby("label")
+    table = by_label.agg(
+        instances=("annotation_id", "size"),
+        images=("image_id", "nunique"),
+        median_size=("size", "median"),
+        small=("small", "mean"),
+        with_mask=("has_mask", "mean"),
+        ambiguous=("ambiguous", "mean"),
+        with_guests=("guests", lambda guests: (guests > 0).mean()),
+        mean_nearest_iou=("nearest_iou", "mean"),
+    )
+    labels = pd.RangeIndex(1, len(categories) + 1, name="label")
+    table = table.reindex(labels)
+    table[["instances", "images"]] = table[["instances", "images"]].fillna(0).astype(int)
+    table.insert(0, "name", categories.names)
+    table.insert(1, "split", split_of_labels(categories)[1:])
+    return table.reset_index(drop=True)
+
+
+def split_table(instances: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Return one row per set and class split: how many, how small, how often ambiguous.
+
+    Args:
+        instances: ``instance_table`` of the sets by name.
+    """
+    whole = pd.concat([table.assign(set=name) for name, table in instances.items()])
+    order = {name: k for k, name in enumerate(["voc", "non_voc", *instances])}
+    grouped = whole.groupby(["set", "split"]).agg(
+        classes=("label", "nunique"),
+        instances=("annotation_id", "size"),
+        median_size=("size", "median"),
+        small=("small", "mean"),
+        with_mask=("has_mask", "mean"),
+        ambiguous=("ambiguous", "mean"),
+    )
+    return grouped.sort_index(key=lambda level: level.map(order)).reset_index()
+
+
+def guest_table(coco_set: CocoSet) -> pd.DataFrame:
+    """Return how often each class stands in the boxes of each class.
+
+    Returns:
+        [K, K]: rows and columns by class name; the share of the row's instances in whose box at
+        least one *other* instance of the column's class stands. Rows without instances are NaN.
+    """
+    some = objects(coco_set)
+    boxes = np.array([x.box for x in some], dtype=float).reshape(-1, 4)
+    label = np.array([x.label for x in some], dtype=np.int64)
+    pairs = overlapping_pairs(boxes, np.array([x.image_id for x in some], dtype=np.int64))
+    stands = pairs.inside >= INSIDE_FROM
+    count = len(coco_set.categories)
+    once = np.unique(np.stack([pairs.host[stands], label[pairs.guest[stands]]], axis=1), axis=0)
+    hits = np.zeros((count, count))
+    np.add.at(hits, (label[once[:, 0]] - 1, once[:, 1] - 1), 1)
+    totals = np.bincount(label, minlength=count + 1)[1:, None]
+    shares = np.divide(hits, totals, out=np.full_like(hits, np.nan), where=totals > 0)
+    names = list(coco_set.categories.names)
+    return pd.DataFrame(shares, index=names, columns=names)
+
+
+def summary(sets: Mapping[str, CocoSet], tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Return one row per set: how many of everything, and the shares the papers speak of.
+
+    Args:
+        sets: the sets by name.
+        tables: their ``instance_table``.
+    """
+    rows = []
+    for name, coco_set in sets.items():
+        table = tables[name]
+        rows.append(
+            {
+                "set": name,
+                "images": len(coco_set),
+                "images_without_objects": len(coco_set) - table["image_id"].nunique(),
+                "classes": len(coco_set.categories),
+                "instances": len(table),
+                "crowd_regions": len(coco_set.all_instances()) - len(table),
+                "instances_per_image": len(table) / len(coco_set),
+                "with_mask": table["has_mask"].mean(),
+                "small": table["small"].mean(),
+                "ambiguous": table["ambiguous"].mean(),
+                "with_guests": (table["guests"] > 0).mean(),
+                "dropped": sum(coco_set.dropped.values()),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def split_of_labels(categories: Categories) -> np.ndarray:
+    """Return ``"voc"`` or ``"non_voc"`` by label, object [K + 1]; entry 0 is empty."""
+    voc = categories.split("voc")
+    names = ["voc" if k in voc else "non_voc" for k in range(1, len(categories) + 1)]
+    return np.array(["", *names], dtype=object)

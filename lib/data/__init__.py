@@ -1,0 +1,1 @@
+"""Labels and pictures: COCO-format sets, categories and splits, embedded scenes."""

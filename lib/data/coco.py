@@ -1,0 +1,302 @@
+"""A COCO-format set in memory: images, instances with or without masks, and categories.
+
+Built straight from the JSON; pictures are read only when asked for. Everything in the study that
+is labels passes through here: real sets, embedded scenes, pseudo-masks. Boxes are ``xyxy`` float
+pixels in memory and ``xywh`` in files; masks stay as the file has them (RLE or polygons) until
+``lib.masks.rle`` decodes one.
+"""
+
+import gc
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from lib.data import validation
+from lib.data.categories import Categories
+from lib.data.images import ImageRecord
+from lib.data.validation import BadLabels, ImageCheck
+from lib.files import read_json
+
+log = logging.getLogger(__name__)
+
+Box = tuple[float, float, float, float]
+
+_NOTHING: dict[str, Any] = {}  # shared by all instances without further fields, to stay light
+_ANNOTATION_FIELDS = frozenset(
+    ("id", "image_id", "category_id", "bbox", "area", "iscrowd", "segmentation", "pseudo")
+)
+_IMAGE_FIELDS = frozenset(("id", "file_name", "width", "height"))
+_SET_FIELDS = frozenset(("info", "images", "annotations", "categories"))
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One labelled object.
+
+    Attributes:
+        id: annotation id, unique in the set.
+        image_id: the image it is on.
+        label: contiguous class label, 1..K.
+        category_id: the class as the file names it.
+        box: (x1, y1, x2, y2) in pixels, inside the image, x2 > x1 and y2 > y1.
+        area: pixels, as the file says (COCO: of the mask); the box's area where it does not say.
+        iscrowd: a region of many objects, not one: no training target, ignored by evaluation.
+        segmentation: compressed or plain RLE (dict), polygons (list), or ``None``: box only.
+        pseudo: how the mask was made ({method, seed, box_iou, valid}) if it is a pseudo-mask.
+        extra: further fields of the annotation (VOC: difficult, truncated, ...); read only.
+    """
+
+    id: int
+    image_id: int
+    label: int
+    category_id: int
+    box: Box
+    area: float
+    iscrowd: bool = False
+    segmentation: dict[str, Any] | list[Any] | None = None
+    pseudo: dict[str, Any] | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def has_mask(self) -> bool:
+        """Whether the file has a mask of it (real or pseudo)."""
+        return self.segmentation is not None
+
+
+@dataclass(frozen=True, eq=False)
+class CocoSet:
+    """A set of labelled images; make one with ``load``.
+
+    Attributes:
+        categories: its classes.
+        images: its images, in the order of the file.
+        image_root: folder of the pictures, or ``None`` if only labels are needed.
+        annotations_path: the file it came from.
+        info: the file's ``info``.
+        dropped: number of images and annotations left out, by kind (see ``validation.KINDS``).
+        extra: further top-level fields of the file (licences).
+    """
+
+    categories: Categories
+    images: tuple[ImageRecord, ...]
+    image_root: Path | None
+    annotations_path: Path
+    info: Mapping[str, Any]
+    dropped: Mapping[str, int]
+    extra: Mapping[str, Any]
+    _instances: Mapping[int, tuple[Instance, ...]] = field(repr=False)
+    _records: Mapping[int, ImageRecord] = field(repr=False)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def image(self, image_id: int) -> ImageRecord:
+        """Return the record of an image.
+
+        Raises:
+            ValueError: if the set has no such image.
+        """
+        try:
+            return self._records[image_id]
+        except KeyError:
+            raise ValueError(f"{self.annotations_path} has no image with id {image_id}.") from None
+
+    def instances(self, image_id: int) -> tuple[Instance, ...]:
+        """Return the instances on an image, crowd regions included, in the order of the file.
+
+        Raises:
+            ValueError: if the set has no such image.
+        """
+        return self._instances.get(self.image(image_id).id, ())
+
+    def all_instances(self) -> tuple[Instance, ...]:
+        """Return all instances, image after image."""
+        return tuple(x for image in self.images for x in self._instances.get(image.id, ()))
+
+    def subset(self, image_ids: Iterable[int]) -> "CocoSet":
+        """Return the set of these images and their instances, in the order of this set.
+
+        Raises:
+            ValueError: if an id is not in the set.
+        """
+        chosen = {self.image(i).id for i in image_ids}
+        return replace(
+            self,
+            images=tuple(image for image in self.images if image.id in chosen),
+            _instances={i: self._instances[i] for i in chosen if i in self._instances},
+            _records={i: self._records[i] for i in chosen},
+        )
+
+    def to_coco(self) -> dict[str, Any]:
+        """Return the set as the content of a COCO-format file.
+
+        Boxes are ``xywh``, rounded to 1e-6 px. ``load`` of the result gives an equal set.
+        """
+        return {
+            **self.extra,
+            "info": dict(self.info),
+            "images": [_image_to_coco(image) for image in self.images],
+            "annotations": [instance_to_coco(x) for x in self.all_instances()],
+            "categories": self.categories.to_coco(),
+        }
+
+
+def load(
+    annotations: str | Path,
+    images: str | Path | None,
+    *,
+    on_bad: Literal["error", "drop"] = "error",
+    check_images: ImageCheck = "header",
+) -> CocoSet:
+    """Open a COCO-format set and check it.
+
+    Args:
+        annotations: the JSON file. Instances need a box; masks are optional for each.
+        images: folder of the pictures, or ``None`` to work with the labels alone.
+        on_bad: ``"error"`` raises one error that lists all bad labels; ``"drop"`` leaves them out
+            and logs their number by kind. A dropped image takes its annotations with it.
+        check_images: which bad files are found: ``"header"`` missing, truncated and of another
+            size (about 0.1 ms each), ``"decode"`` damage inside a file too (about 1 ms each on two
+            cores), ``"none"`` nothing. See ``lib.data.images.header_problem``.
+
+    Returns:
+        The set. Boxes that stick out of their image by rounding (up to 1 px) are clipped.
+
+    Raises:
+        FileNotFoundError: if the file or the folder does not exist.
+        BadLabels: if there are bad labels and ``on_bad`` is ``"error"``.
+        ValueError: if the file is not COCO format, or no image is left.
+    """
+    path = Path(annotations)
+    root = Path(images) if images is not None else None
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no annotation file {path}.")
+    if root is not None and not root.is_dir():
+        raise FileNotFoundError(f"There is no image folder {root}.")
+    with _collector_paused():
+        content = read_json(path)
+        return from_coco(content, path, root, on_bad=on_bad, check_images=check_images)
+
+
+def from_coco(
+    content: Any,
+    path: Path,
+    root: Path | None,
+    *,
+    on_bad: Literal["error", "drop"] = "error",
+    check_images: ImageCheck = "header",
+) -> CocoSet:
+    """Build a set from the content of a COCO-format file; see ``load``.
+
+    Args:
+        content: the parsed JSON. It is not changed, but the set refers to parts of it.
+        path: where it came from, for messages.
+        root: folder of the pictures, or ``None``.
+        on_bad: see ``load``.
+        check_images: see ``load``.
+    """
+    if on_bad not in ("error", "drop"):
+        raise ValueError(f'on_bad is "error" or "drop", not {on_bad!r}.')
+    if check_images not in ("none", "header", "decode"):
+        raise ValueError(f'check_images is "none", "header" or "decode", not {check_images!r}.')
+    validation.check_structure(content, str(path))
+    categories = Categories.from_coco(content["categories"])
+    bad_images = validation.check_images(content["images"], root, check=check_images)
+    records = {
+        image["id"]: _record(image, root)
+        for i, image in enumerate(content["images"])
+        if i not in bad_images
+    }
+    bad, boxes = validation.check_annotations(
+        content["annotations"],
+        sizes={i: (record.width, record.height) for i, record in records.items()},
+        dropped_images={p.id for p in bad_images.values()},
+        category_ids=set(categories.ids),
+    )
+    problems = [*bad_images.values(), *bad.values()]
+    dropped = validation.count(problems)
+    if problems and on_bad == "error":
+        raise BadLabels(str(path), problems)
+    for kind, number in dropped.items():
+        log.warning("%s: dropped %d %s", path.name, number, validation.KINDS[kind])
+    if not records:
+        raise ValueError(f"No usable image is left in {path} ({dropped}).")
+    by_image: dict[int, list[Instance]] = {}
+    for i, (annotation, box) in enumerate(zip(content["annotations"], boxes.tolist(), strict=True)):
+        if i not in bad:
+            instance = _instance(annotation, tuple(box), categories)
+            by_image.setdefault(instance.image_id, []).append(instance)
+    return CocoSet(
+        categories=categories,
+        images=tuple(records.values()),
+        image_root=root,
+        annotations_path=path,
+        info=content.get("info") or {},
+        dropped=dropped,
+        extra={k: v for k, v in content.items() if k not in _SET_FIELDS},
+        _instances={i: tuple(instances) for i, instances in by_image.items()},
+        _records=records,
+    )
+
+
+def instance_to_coco(x: Instance) -> dict[str, Any]:
+    """Return an instance as a COCO annotation (box ``xywh``; ``segmentation`` [] if no mask)."""
+    x1, y1, x2, y2 = x.box
+    annotation: dict[str, Any] = {
+        "id": x.id,
+        "image_id": x.image_id,
+        "category_id": x.category_id,
+        "bbox": [round(v, 6) for v in (x1, y1, x2 - x1, y2 - y1)],
+        "area": x.area,
+        "iscrowd": int(x.iscrowd),
+        "segmentation": x.segmentation if x.segmentation is not None else [],
+    }
+    if x.pseudo is not None:
+        annotation["pseudo"] = x.pseudo
+    return {**annotation, **x.extra}
+
+
+def _instance(a: dict[str, Any], box: Box, categories: Categories) -> Instance:
+    area = a.get("area")  # absent or null in files that have boxes only
+    return Instance(
+        id=a["id"],
+        image_id=a["image_id"],
+        label=categories.label_of(a["category_id"]),
+        category_id=a["category_id"],
+        box=box,
+        area=float(area) if area is not None else (box[2] - box[0]) * (box[3] - box[1]),
+        iscrowd=bool(a.get("iscrowd", 0)),
+        segmentation=a.get("segmentation") or None,
+        pseudo=a.get("pseudo"),
+        extra=_others(a, _ANNOTATION_FIELDS),
+    )
+
+
+def _record(image: dict[str, Any], root: Path | None) -> ImageRecord:
+    extra = _others(image, _IMAGE_FIELDS)
+    name, width, height = image["file_name"], image["width"], image["height"]
+    return ImageRecord(image["id"], name, width, height, root, extra)
+
+
+def _image_to_coco(x: ImageRecord) -> dict[str, Any]:
+    return {"id": x.id, "file_name": x.file_name, "width": x.width, "height": x.height, **x.extra}
+
+
+def _others(fields: dict[str, Any], known: frozenset[str]) -> dict[str, Any]:
+    others = fields.keys() - known
+    return {k: v for k, v in fields.items() if k in others} if others else _NOTHING
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """Pause the search for reference cycles, which costs half the time of reading a large JSON."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

@@ -1,0 +1,213 @@
+"""From a choice of source to checked sets: find or make the files, open them, write ``sets.json``.
+
+Sources: ``embedded`` scenes (made here, nothing to download), ``coco`` and ``voc`` (looked for in
+the data folders, see ``lib.paths``), ``custom`` (any COCO-format file and its pictures).
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+from lib.data.coco import CocoSet, load
+from lib.data.images import ImageRecord
+from lib.data.scenes.generate import generate
+from lib.data.scenes.settings import SceneSettings, Split
+from lib.data.sources import SetFiles, write_sets
+from lib.data.validation import ImageCheck
+from lib.files import digest_of, write_json
+from lib.paths import ROOT, find_data
+
+log = logging.getLogger(__name__)
+
+SOURCES = ("embedded", "coco", "voc", "custom")
+Source = Literal["embedded", "coco", "voc", "custom"]
+
+USUAL_PLACES: Mapping[str, Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
+    "coco": {
+        name: (
+            (f"coco2017/annotations/instances_{name}2017.json",),
+            (f"coco2017/{name}2017", "coco2017/images"),
+        )
+        for name in ("train", "val")
+    },
+    "voc": {
+        name: ((f"voc2012/annotations/{name}.json",), ("voc2012/images", "voc2012/JPEGImages"))
+        for name in ("train", "val")
+    },
+}
+"""Where the annotations and the pictures of a source usually lie, below a data folder."""
+
+
+def scenes(
+    folder: str | Path,
+    *,
+    counts: Mapping[Split, int],
+    settings: SceneSettings,
+    classes: Sequence[str] = (),
+    seed: int = 0,
+    workers: int = 0,
+) -> dict[str, SetFiles]:
+    """Make the embedded scenes, or find those that an earlier run made.
+
+    Args:
+        folder: cache of scenes; each recipe has its own folder in it, so that trying out another
+            one does not throw the first away.
+        counts: number of scenes by split, such as {"train": 600, "val": 200}; a split with none
+            is left out.
+        settings: how scenes look.
+        classes: COCO names; all that have artwork if empty.
+        seed: base seed.
+        workers: processes, 0 for all cores. The scenes do not depend on it.
+
+    Raises:
+        ValueError: if there are no training scenes, or no such class.
+    """
+    sets: dict[str, SetFiles] = {}
+    for split, count in counts.items():
+        if not count:
+            continue
+        recipe = {"split": split, "count": count, "settings": settings.to_dict()}
+        place = Path(folder) / digest_of({**recipe, "classes": list(classes), "seed": seed})[:12]
+        annotations = generate(
+            place,
+            split=split,
+            count=count,
+            settings=settings,
+            classes=classes,
+            seed=seed,
+            workers=workers,
+        )
+        sets[split] = SetFiles(annotations, annotations.parent / "images")
+    if "train" not in sets:
+        raise ValueError("scenes_train is 0: a study needs at least one scene to train on.")
+    return sets
+
+
+def find(
+    source: Source,
+    *,
+    train_annotations: str = "",
+    train_images: str = "",
+    val_annotations: str = "",
+    val_images: str = "",
+) -> dict[str, SetFiles]:
+    """Return where the sets of a source lie.
+
+    Args:
+        source: ``"coco"`` or ``"voc"``, whose usual places are taken for whatever is not named,
+            or ``"custom"``, where at least the training set must be named.
+        train_annotations: COCO-format file, relative to the repository or a data folder.
+        train_images: folder of its pictures.
+        val_annotations: the same for the validation set, which a custom source may lack.
+        val_images: the same.
+
+    Raises:
+        FileNotFoundError: if a file or folder is nowhere.
+        ValueError: if an unknown source is given, or a name is missing.
+    """
+    if source not in ("coco", "voc", "custom"):
+        raise ValueError(f"data_source is one of {', '.join(SOURCES)}, not {source!r}.")
+    named = {
+        "train": (train_annotations, train_images),
+        "val": (val_annotations, val_images),
+    }
+    sets = {}
+    for name, (annotations, images) in named.items():
+        usual = USUAL_PLACES.get(source, {}).get(name, ((), ()))
+        if source == "custom" and not (annotations and images):
+            if name == "val" and not (annotations or images):
+                continue
+            raise ValueError(
+                f'data_source "custom" needs both data_{name}_annotations (a COCO-format file) and '
+                f"data_{name}_images (the folder of its pictures); found {annotations!r} and "
+                f"{images!r}."
+            )
+        sets[name] = SetFiles(
+            _first((annotations,) if annotations else usual[0]),
+            _first((images,) if images else usual[1]),
+        )
+    return sets
+
+
+def prepare(
+    files: Mapping[str, SetFiles],
+    *,
+    out: str | Path,
+    on_bad: Literal["error", "drop"] = "error",
+    check_images: ImageCheck = "header",
+) -> dict[str, CocoSet]:
+    """Open and check sets, and write ``sets.json`` for the steps that follow.
+
+    Args:
+        files: where the sets lie, by name.
+        out: path of ``sets.json``. A set from which bad labels were dropped is written beside it,
+            without them, as ``<name>.json``.
+        on_bad: see ``lib.data.coco.load``.
+        check_images: see ``lib.data.coco.load``.
+
+    Returns:
+        The sets, by name.
+
+    Raises:
+        BadLabels: if there are bad labels and ``on_bad`` is ``"error"``.
+        ValueError: if a file is not COCO format, or the sets' categories differ.
+    """
+    out = Path(out)
+    sets: dict[str, CocoSet] = {}
+    for name, place in files.items():
+        opened = load(place.annotations, place.images, on_bad=on_bad, check_images=check_images)
+        if opened.dropped:
+            clean = out.parent / f"{name}.json"
+            write_json(clean, opened.to_coco())
+            opened = replace(opened, annotations_path=clean)
+        sets[name] = opened
+    first, *others = sets.values()
+    for other in others:
+        if other.categories != first.categories:
+            raise ValueError(
+                f"{first.annotations_path} and {other.annotations_path} list different "
+                f"categories ({_difference(first, other)}). Give both files the same list of "
+                "categories, with the same ids; a class may have no instance."
+            )
+    _warn_of_shared_pictures(sets)
+    places = {name: SetFiles(s.annotations_path, files[name].images) for name, s in sets.items()}
+    write_sets(out, places)
+    return sets
+
+
+def made_here(sets: Mapping[str, CocoSet]) -> list[Path]:
+    """Return the annotation files that this step made: scenes, and sets without bad labels."""
+    made = [s.annotations_path for s in sets.values()]
+    return [path for path in made if path.resolve().is_relative_to(ROOT / "cache")]
+
+
+def _first(names: Sequence[str]) -> Path:
+    """Return the first of ``names`` that a data folder has."""
+    for name in names[:-1]:
+        try:
+            return find_data(name)
+        except FileNotFoundError:
+            continue
+    return find_data(names[-1])
+
+
+def _difference(one: CocoSet, other: CocoSet) -> str:
+    differing = set(one.categories.categories) ^ set(other.categories.categories)
+    shown = [f"{c.id} {c.name!r}" for c in sorted(differing)[:5]]
+    return ", ".join(shown) + (", ..." if len(differing) > 5 else "")
+
+
+def _warn_of_shared_pictures(sets: Mapping[str, CocoSet]) -> None:
+    if {"train", "val"} <= sets.keys():
+        shared = _files(sets["train"].images) & _files(sets["val"].images)
+        if shared:
+            log.warning(
+                "%d pictures are both in train and in val (%s, ...): results on val will look "
+                "better than they are.", len(shared), min(shared).name,
+            )  # fmt: skip
+
+
+def _files(images: Sequence[ImageRecord]) -> set[Path]:
+    return {image.path for image in images}

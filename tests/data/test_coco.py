@@ -1,0 +1,165 @@
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lib.data.coco import CocoSet, load
+from lib.data.images import read_image
+from lib.files import write_json
+from lib.paths import find_data
+
+Save = Callable[[Any], Path]
+
+
+def content_of(coco_set: CocoSet) -> tuple[Any, ...]:
+    return (coco_set.categories, coco_set.images, coco_set.all_instances(), coco_set.info)
+
+
+def test_boxes_are_corners_and_labels_contiguous(
+    content: dict[str, Any], folder: Path, save: Save
+) -> None:
+    opened = load(save(content), folder)
+    assert opened.categories.names == ("motorbike", "toothbrush")
+    assert [image.id for image in opened.images] == [7, 3, 9]
+    first, second = opened.instances(7)
+    assert (first.label, first.category_id, first.box) == (1, 4, (10, 5, 30, 15))
+    assert (second.label, second.category_id, second.box) == (2, 90, (1.5, 2.25, 12, 10.25))
+    assert [x.id for x in opened.all_instances()] == [11, 12, 5]
+
+
+def test_a_mask_is_a_property_of_the_instance(content: dict[str, Any], save: Save) -> None:
+    content["annotations"][2]["segmentation"] = []
+    content["annotations"].append({**content["annotations"][1], "id": 13, "segmentation": None})
+    opened = load(save(content), None)
+    assert {x.id: x.has_mask for x in opened.all_instances()} == {
+        11: True, 12: False, 5: False, 13: False,
+    }  # fmt: skip
+
+
+def test_a_set_of_boxes_alone_is_the_normal_case(
+    content: dict[str, Any], folder: Path, save: Save
+) -> None:
+    content["annotations"] = [
+        {k: a[k] for k in ("id", "image_id", "category_id", "bbox")} for a in content["annotations"]
+    ]
+    opened = load(save(content), folder)
+    assert not any(x.has_mask or x.iscrowd for x in opened.all_instances())
+    assert [x.area for x in opened.all_instances()] == [200, 84, 1200]
+
+
+def test_an_image_without_objects_stays(content: dict[str, Any], folder: Path, save: Save) -> None:
+    opened = load(save(content), folder)
+    assert opened.instances(9) == () and len(opened) == 3
+    content["annotations"] = []
+    assert load(save(content), folder).all_instances() == ()
+
+
+def test_crowd_regions_are_kept_and_marked(content: dict[str, Any], save: Save) -> None:
+    crowd = {"size": [30, 40], "counts": [100, 300, 800]}
+    content["annotations"][0] |= {"iscrowd": 1, "segmentation": crowd}
+    opened = load(save(content), None)
+    assert [x.iscrowd for x in opened.all_instances()] == [True, False, False]
+    assert opened.instances(7)[0].segmentation == crowd
+
+
+def test_further_fields_are_kept(content: dict[str, Any], save: Save) -> None:
+    content["annotations"][1]["pseudo"] = {"method": "grabcut", "box_iou": 0.5}
+    opened = load(save(content), None)
+    assert opened.instances(7)[0].extra == {"difficult": 1}
+    assert opened.instances(7)[1].pseudo == {"method": "grabcut", "box_iou": 0.5}
+    assert opened.image(7).extra == {"license": 1}
+    written = opened.to_coco()
+    assert written["licenses"] == content["licenses"]
+    assert written["annotations"][0]["difficult"] == 1
+    assert written["annotations"][1]["pseudo"]["box_iou"] == 0.5
+
+
+def test_opening_what_was_written_gives_an_equal_set(
+    content: dict[str, Any], folder: Path, save: Save, tmp_path: Path
+) -> None:
+    content["annotations"][1]["bbox"] = [0.1, 0.2, 0.7, 10.3]  # not exact in binary
+    opened = load(save(content), folder)
+    write_json(tmp_path / "again.json", opened.to_coco())
+    again = load(tmp_path / "again.json", folder)
+    boxes = [x.box for x in again.all_instances()]
+    for box, other in zip([x.box for x in opened.all_instances()], boxes, strict=True):
+        assert box == pytest.approx(other, abs=2e-6)
+    assert again.to_coco() == opened.to_coco()
+    assert again.images == opened.images and again.categories == opened.categories
+
+
+def test_a_subset_is_the_same_set_of_fewer_images(
+    content: dict[str, Any], folder: Path, save: Save
+) -> None:
+    opened = load(save(content), folder)
+    few = opened.subset([9, 7])
+    assert [image.id for image in few.images] == [7, 9]
+    assert few.all_instances() == opened.instances(7)
+    assert few.categories == opened.categories
+    with pytest.raises(ValueError, match="no image with id 3"):
+        few.instances(3)
+    with pytest.raises(ValueError, match="no image with id 8"):
+        opened.subset([7, 8])
+
+
+def test_sets_travel_between_processes(content: dict[str, Any], folder: Path, save: Save) -> None:
+    opened = load(save(content), folder)
+    again = pickle.loads(pickle.dumps(opened))
+    assert content_of(again) == content_of(opened)
+
+
+def test_file_names_beyond_ascii_are_found(
+    content: dict[str, Any], folder: Path, save: Save
+) -> None:
+    opened = load(save(content), folder)
+    assert opened.image(7).path == folder / "ä 1.jpg"
+    assert read_image(opened.image(7)).shape == (30, 40, 3)
+
+
+def test_absent_files_and_folders_are_named(
+    content: dict[str, Any], save: Save, tmp_path: Path
+) -> None:
+    with pytest.raises(FileNotFoundError, match=r"annotation file .*absent\.json"):
+        load(tmp_path / "absent.json", None)
+    with pytest.raises(FileNotFoundError, match=r"image folder .*absent"):
+        load(save(content), tmp_path / "absent")
+
+
+def test_misspelt_options_are_refused(content: dict[str, Any], save: Save) -> None:
+    with pytest.raises(ValueError, match="on_bad"):
+        load(save(content), None, on_bad="ignore")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="check_images"):
+        load(save(content), None, check_images=True)  # type: ignore[arg-type]
+
+
+REAL = [
+    ("voc2012", "train", 663, 1619, 1193),
+    ("voc2012", "val", 669, 1568, 1155),
+    ("coco2017", "instances_train2017", 150, 1386, 1386),
+    ("coco2017", "instances_val2017", 150, 1413, 1413),
+]
+
+
+@pytest.mark.photos
+@pytest.mark.parametrize(("folder_name", "name", "images", "instances", "masks"), REAL)
+def test_real_sets_open_without_a_bad_label(
+    folder_name: str, name: str, images: int, instances: int, masks: int
+) -> None:
+    try:
+        path = find_data(f"{folder_name}/annotations/{name}.json")
+    except FileNotFoundError as error:
+        pytest.skip(str(error))
+    opened = load(path, path.parents[1] / "images", check_images="decode")
+    assert not opened.dropped
+    everything = opened.all_instances()
+    found = (len(opened), len(everything), sum(x.has_mask for x in everything))
+    assert found == (images, instances, masks)
+    for x in everything:
+        image = opened.image(x.image_id)
+        assert 0 <= x.box[0] < x.box[2] <= image.width
+        assert 0 <= x.box[1] < x.box[3] <= image.height
+    if folder_name == "voc2012":
+        assert {"difficult", "truncated", "mask_status"} <= set(everything[0].extra)
+        assert "clean" in opened.images[0].extra
