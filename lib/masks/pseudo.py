@@ -1,0 +1,196 @@
+"""Pseudo-masks for a whole set of boxes: a COCO file in, a COCO file with masks out.
+
+Every image is decoded once for all of its boxes; groups of images go to worker processes and each
+finished group is kept on disk, so that an interrupted run continues where it stopped. A mask
+depends on its picture, its box, the settings and a seed derived from its annotation id; the file
+is therefore the same, byte for byte, from any number of workers and after any interruption.
+"""
+
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import cv2
+
+from lib.data.coco import CocoSet, ImageRecord, Instance
+from lib.data.images import read_image
+from lib.files import digest, digest_of, write_json
+from lib.masks import grabcut as grabcut_module
+from lib.masks import rle, shards
+from lib.masks.grabcut import METHOD, GrabCutSettings, grabcut, one_thread
+from lib.masks.progress import Progress
+from lib.masks.quality import VALID_FROM, is_valid, mask_box_iou
+from lib.seeds import derive
+
+SHARD_SIZE = 16
+"""Images in a shard: what an interruption costs at most, per worker."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """An image and its boxes: annotation id and xyxy box in pixels."""
+
+    image: ImageRecord
+    boxes: tuple[tuple[int, tuple[float, float, float, float]], ...]
+
+
+def generate(
+    coco_set: CocoSet,
+    *,
+    settings: GrabCutSettings,
+    seed: int,
+    workers: int,
+    out: Path,
+    valid_from: float = VALID_FROM,
+    shard_size: int = SHARD_SIZE,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> Path:
+    """Write a COCO file whose masks are those that GrabCut finds in the boxes of ``coco_set``.
+
+    Images, categories, boxes, ids and further fields are kept. Each annotation gets
+    ``segmentation`` (run lengths; ``[]`` if nothing was found), ``area`` (of the mask, pixels) and
+    ``pseudo: {method, seed, box_iou, valid}``; ``info.pseudo_masks`` holds the settings. Masks
+    that the input has are not copied: the file holds what boxes alone give. Crowd regions are not
+    single objects; they are kept without a mask and without ``pseudo``.
+
+    Args:
+        coco_set: the boxes and where their images are.
+        settings: of GrabCut.
+        seed: base seed; each annotation's own is derived from it and the annotation id.
+        workers: processes, or 0 for all cores.
+        out: the file to write. Shards lie beside it while the work goes on.
+        valid_from: box IoU from which a mask counts as valid.
+        shard_size: images in a shard.
+        on_progress: called after every shard.
+
+    Returns:
+        ``out``.
+
+    Raises:
+        ValueError: if a setting is out of range, or another process is writing ``out``.
+        WorkerLostError: if a worker process was killed; running again continues.
+    """
+    if shard_size < 1 or not 0 <= valid_from <= 1:
+        raise ValueError(
+            f"shard_size is {shard_size} and valid_from {valid_from}: expected at least 1 image, "
+            "and a box IoU between 0 and 1."
+        )
+    workers = shards.worker_count(workers)
+    units = _units(coco_set, shard_size)
+    parent = out.with_suffix(".shards")
+    with shards.sole_user(parent):
+        folder = parent / _key(coco_set, units, settings, seed)
+        work = partial(masks_of, settings=settings, seed=seed)
+        found: dict[int, list[Any]] = {}
+        start, earlier, invalid = time.monotonic(), 0, 0
+        total = sum(len(item.boxes) for unit in units for item in unit)
+        existing = shards.finished(folder, len(units))
+        for index, rows in shards.run(units, work, folder=folder, workers=workers):
+            found.update((row[0], row[1:]) for row in rows)
+            earlier += len(rows) * (index in existing)
+            invalid += sum(not is_valid(row[3], valid_from) for row in rows)
+            if on_progress:
+                seconds = time.monotonic() - start
+                on_progress(
+                    Progress(
+                        done=len(found),
+                        total=total,
+                        earlier=earlier,
+                        invalid=invalid,
+                        seconds=seconds,
+                    )
+                )
+        write_json(out, _assemble(coco_set, found, settings, seed, valid_from))
+        shutil.rmtree(parent)
+    return out
+
+
+def masks_of(
+    unit: Sequence[Work], *, settings: GrabCutSettings, seed: int
+) -> list[tuple[int, dict[str, Any] | list[Any], int, float]]:
+    """Return annotation id, run lengths (``[]`` if empty), area and box IoU for a unit's boxes."""
+    rows: list[tuple[int, dict[str, Any] | list[Any], int, float]] = []
+    with one_thread():
+        for item in unit:
+            image = read_image(item.image)
+            for annotation_id, box in item.boxes:
+                own_seed = seed_of(seed, annotation_id)
+                mask = grabcut(image, box, settings=settings, seed=own_seed)
+                area = int(mask.sum())
+                code: dict[str, Any] | list[Any] = rle.encode(mask) if area else []
+                rows.append((annotation_id, code, area, mask_box_iou(mask, box)))
+    return rows
+
+
+def seed_of(seed: int, annotation_id: int) -> int:
+    """Return the seed of an annotation's mask; it does not depend on any other annotation."""
+    return derive(seed, METHOD, annotation_id)
+
+
+def boxes_of(instances: Sequence[Instance]) -> tuple[Instance, ...]:
+    """Return the instances that get a pseudo-mask: all but crowd regions."""
+    return tuple(instance for instance in instances if not instance.iscrowd)
+
+
+def _units(coco_set: CocoSet, shard_size: int) -> list[tuple[Work, ...]]:
+    """Return groups of images that have boxes, in the order of the file."""
+    items = []
+    for image in coco_set.images:
+        boxes = tuple((i.id, i.box) for i in boxes_of(coco_set.instances(image.id)))
+        if boxes:
+            items.append(Work(image, boxes))
+    return [tuple(items[at : at + shard_size]) for at in range(0, len(items), shard_size)]
+
+
+def _key(
+    coco_set: CocoSet, units: list[tuple[Work, ...]], settings: GrabCutSettings, seed: int
+) -> str:
+    """Return a name for the shards that changes with whatever could change their contents."""
+    pictures = []
+    for unit in units:
+        for item in unit:
+            state = item.image.path.stat()
+            pictures.append([str(item.image.path), state.st_size, state.st_mtime_ns, item.boxes])
+    code = digest(grabcut_module.__file__)
+    versions = [cv2.__version__, code]
+    return digest_of([METHOD, asdict(settings), seed, versions, [len(u) for u in units], pictures])[
+        :16
+    ]
+
+
+def _assemble(
+    coco_set: CocoSet,
+    found: dict[int, list[Any]],
+    settings: GrabCutSettings,
+    seed: int,
+    valid_from: float,
+) -> dict[str, Any]:
+    """Return the content of the output file."""
+    content = coco_set.to_coco()
+    for annotation in content["annotations"]:
+        annotation["segmentation"] = []
+        annotation.pop("pseudo", None)
+        if annotation["id"] in found:
+            code, area, box_iou = found[annotation["id"]]
+            annotation.update(segmentation=code, area=area)
+            annotation["pseudo"] = {
+                "method": METHOD,
+                "seed": seed_of(seed, annotation["id"]),
+                "box_iou": box_iou,
+                "valid": is_valid(box_iou, valid_from),
+            }
+    content["info"] = {
+        **content["info"],
+        "pseudo_masks": {
+            "method": METHOD,
+            **asdict(settings),
+            "seed": seed,
+            "valid_from": valid_from,
+            "opencv": cv2.__version__,
+        },
+    }
+    return content

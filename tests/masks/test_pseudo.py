@@ -1,0 +1,200 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lib.data.coco import CocoSet, load
+from lib.data.images import read_image
+from lib.files import read_json, write_json
+from lib.masks import rle
+from lib.masks.grabcut import GrabCutSettings, grabcut
+from lib.masks.progress import Progress
+from lib.masks.pseudo import generate, masks_of, seed_of
+from lib.masks.quality import mask_box_iou
+from lib.masks.shards import run
+from lib.paths import ROOT
+
+TWO = GrabCutSettings(iterations=2)
+
+
+def made(coco_set: CocoSet, out: Path, **changes) -> Path:
+    options = {"settings": TWO, "seed": 1, "workers": 1, "shard_size": 2}
+    return generate(coco_set, out=out, **(options | changes))
+
+
+def test_the_file_does_not_depend_on_workers_or_shards(make_set, tmp_path: Path) -> None:
+    coco_set = make_set()
+    one = made(coco_set, tmp_path / "one.json").read_bytes()
+    assert made(coco_set, tmp_path / "two.json", workers=2, shard_size=1).read_bytes() == one
+    assert made(coco_set, tmp_path / "big.json", shard_size=99).read_bytes() == one
+    assert made(coco_set, tmp_path / "one.json", seed=2).read_bytes() != one
+    assert not list(tmp_path.glob("*.shards"))
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_killed_and_continued_gives_the_same_file(make_set, tmp_path: Path, workers: int) -> None:
+    coco_set = make_set(images=40, boxes=4, size=(160, 120))
+    whole = made(coco_set, tmp_path / "whole.json", shard_size=1).read_bytes()
+    out = tmp_path / "masks.json"
+    command = [sys.executable, "-m", "lib.masks", "--workers", str(workers), "--shard-size", "1"]
+    command += ["--annotations", str(coco_set.annotations_path), "--images"]
+    command += [str(coco_set.image_root), "--out", str(out), "--iterations", "2", "--seed", "1"]
+    started = subprocess.Popen(command, cwd=ROOT, start_new_session=True)
+    shards = tmp_path / "masks.shards"
+    while started.poll() is None and len(list(shards.glob("*/[0-9]*.json"))) < 6:
+        time.sleep(0.002)
+    os.killpg(started.pid, signal.SIGKILL)
+    assert started.wait() == -signal.SIGKILL
+    assert not out.exists()
+    assert 6 <= len(list(shards.glob("*/[0-9]*.json"))) < 40
+
+    steps: list[Progress] = []
+    made(coco_set, out, shard_size=1, workers=workers, on_progress=steps.append)
+    assert out.read_bytes() == whole
+    assert steps[-1].done == steps[-1].total == 160
+    assert steps[-1].earlier >= 24
+    assert not shards.exists()
+
+
+def test_shards_of_other_settings_or_pictures_are_not_used(make_set, tmp_path: Path) -> None:
+    coco_set = make_set()
+
+    def stop_early(out: Path, **changes) -> None:
+        def stop(progress: Progress) -> None:
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            made(coco_set, out, on_progress=stop, **changes)
+
+    out = tmp_path / "masks.json"
+    fresh = made(coco_set, tmp_path / "fresh.json").read_bytes()
+    for changes in ({"seed": 9}, {"settings": GrabCutSettings(iterations=1)}, {"shard_size": 1}):
+        stop_early(out, **changes)
+    assert len(list((tmp_path / "masks.shards").iterdir())) == 3 + 1  # and the lock
+    assert made(coco_set, out).read_bytes() == fresh
+
+    stop_early(out)
+    first = coco_set.images[0].path
+    coco_set.images[1].path.replace(first)
+    coco_set.images[0].path.touch()
+    moved = coco_set.subset([image.id for image in coco_set.images if image.id != 2])
+    assert made(moved, out).read_bytes() == made(moved, tmp_path / "new.json").read_bytes()
+
+
+def test_the_input_is_kept_and_its_masks_are_not(make_set, tmp_path: Path) -> None:
+    coco_set = make_set()
+    before = coco_set.to_coco()
+    after = read_json(made(coco_set, tmp_path / "masks.json", valid_from=0.7))
+    assert after["images"] == before["images"]
+    assert after["categories"] == before["categories"]
+    assert after["info"]["description"] == "made"
+    settings = after["info"]["pseudo_masks"]
+    assert settings["iterations"] == 2
+    assert settings["valid_from"] == 0.7
+    for old, new in zip(before["annotations"], after["annotations"], strict=True):
+        for field in ("id", "image_id", "category_id", "bbox", "iscrowd", "difficult"):
+            assert new[field] == old[field]
+        assert not isinstance(new["segmentation"], list) or new["segmentation"] == []
+
+
+def test_masks_quality_and_seeds_are_those_of_single_calls(make_set, tmp_path: Path) -> None:
+    coco_set = make_set()
+    result = load(made(coco_set, tmp_path / "masks.json"), coco_set.image_root)
+    seeds = set()
+    for instance in result.all_instances():
+        record = result.image(instance.image_id)
+        assert instance.pseudo is not None
+        seed = instance.pseudo["seed"]
+        expected = grabcut(read_image(record), instance.box, settings=TWO, seed=seed)
+        mask = rle.decode_mask(instance, record.height, record.width)
+        assert np.array_equal(mask, expected)
+        assert instance.area == mask.sum()
+        assert instance.has_mask == mask.any()
+        assert instance.pseudo["box_iou"] == mask_box_iou(mask, instance.box)
+        assert instance.pseudo["valid"] == (instance.pseudo["box_iou"] >= 0.5)
+        seeds.add(seed)
+    assert len(seeds) == len(result.all_instances())
+    assert seed_of(1, 100) in seeds
+
+
+def test_a_box_gets_the_same_mask_whatever_else_is_in_the_set(make_set, tmp_path: Path) -> None:
+    coco_set = make_set()
+    everything = load(made(coco_set, tmp_path / "all.json"), None)
+    part = load(made(coco_set.subset([4]), tmp_path / "part.json"), None)
+    assert part.all_instances() == everything.instances(4)
+
+
+def test_crowd_regions_stay_without_a_mask(make_set, tmp_path: Path) -> None:
+    content = make_set().to_coco()
+    content["annotations"][0]["iscrowd"] = 1
+    write_json(tmp_path / "crowd.json", content)
+    coco_set = load(tmp_path / "crowd.json", tmp_path / "pictures")
+    first, *others = read_json(made(coco_set, tmp_path / "masks.json"))["annotations"]
+    assert first["segmentation"] == []
+    assert "pseudo" not in first
+    assert all("pseudo" in annotation for annotation in others)
+
+
+def test_images_without_objects_are_kept(make_set, tmp_path: Path) -> None:
+    coco_set = make_set(boxes=0)
+    content = read_json(made(coco_set, tmp_path / "masks.json"))
+    assert len(content["images"]) == 5
+    assert content["annotations"] == []
+
+
+def test_a_damaged_picture_is_named_and_the_rest_is_kept(make_set, tmp_path: Path) -> None:
+    coco_set = make_set()
+    coco_set.images[4].path.write_bytes(b"no picture")
+    with pytest.raises(ValueError, match="näme 5"):
+        made(coco_set, tmp_path / "masks.json", workers=2, shard_size=1)
+    assert not (tmp_path / "masks.json").exists()
+
+
+@pytest.mark.parametrize("wrong", [{"shard_size": 0}, {"valid_from": 1.5}, {"workers": -2}])
+def test_settings_out_of_range_are_refused_before_any_work(make_set, tmp_path, wrong: dict) -> None:
+    with pytest.raises(ValueError, match=r"expected|workers is"):
+        made(make_set(images=1), tmp_path / "masks.json", **wrong)
+    assert not list(tmp_path.glob("masks*"))
+
+
+def test_units_can_go_to_other_processes(make_set, tmp_path: Path) -> None:
+    import functools
+
+    from lib.masks.pseudo import _units
+
+    units = _units(make_set(), 2)
+    work = functools.partial(masks_of, settings=replace(TWO, iterations=1), seed=0)
+    results = dict(run(units, work, folder=tmp_path / "shards", workers=2))
+    assert [len(results[index]) for index in range(3)] == [6, 6, 3]
+
+
+@pytest.mark.photos
+def test_masks_of_photographs_are_those_of_opencv_on_the_file(tmp_path: Path) -> None:
+    import cv2
+
+    from lib.paths import find_data
+
+    try:
+        root = find_data("voc2012/annotations/train.json").parents[1]
+    except FileNotFoundError as error:
+        pytest.skip(str(error))
+    photographs = load(root / "annotations" / "train.json", root / "images", check_images="none")
+    few = photographs.subset([image.id for image in photographs.images[:2]])
+    result = load(made(few, tmp_path / "masks.json"), few.image_root)
+    for instance in result.all_instances():
+        record = result.image(instance.image_id)
+        labels = np.zeros((record.height, record.width), np.uint8)
+        x1, y1, x2, y2 = (int(side) for side in instance.box)
+        assert instance.pseudo is not None
+        cv2.setRNGSeed(instance.pseudo["seed"])
+        models = np.zeros((1, 65)), np.zeros((1, 65))
+        picture = cv2.imread(str(record.path))
+        cv2.grabCut(picture, labels, (x1, y1, x2 - x1, y2 - y1), *models, 2, cv2.GC_INIT_WITH_RECT)
+        mask = rle.decode_mask(instance, record.height, record.width)
+        assert np.array_equal(mask, labels % 2 == 1)

@@ -1,0 +1,49 @@
+import numpy as np
+import pytest
+
+from lib.masks.quality import box_iou, is_valid, mask_box_iou, mask_iou
+
+
+def painted(box: tuple[int, int, int, int]) -> np.ndarray:
+    mask = np.zeros((30, 30), dtype=bool)
+    mask[box[1] : box[3], box[0] : box[2]] = True
+    return mask
+
+
+def test_box_iou_counts_pixels() -> None:
+    rng = np.random.default_rng(1)
+    for _ in range(200):
+        first, second = (
+            (*(low := rng.integers(0, 20, 2)), *(low + rng.integers(1, 10, 2))) for _ in range(2)
+        )
+        a, b = painted(first), painted(second)
+        assert box_iou(first, second) == pytest.approx((a & b).sum() / (a | b).sum())
+
+
+def test_boxes_that_touch_do_not_overlap() -> None:
+    assert box_iou((0, 0, 5, 5), (5, 0, 9, 5)) == 0
+    assert box_iou((0, 0, 5, 5), (7, 7, 9, 9)) == 0
+    assert box_iou((3, 3, 3, 3), (3, 3, 3, 3)) == 0
+
+
+def test_an_empty_mask_has_quality_zero() -> None:
+    assert mask_box_iou(np.zeros((5, 5), bool), (0, 0, 5, 5)) == 0
+
+
+def test_a_mask_is_judged_by_its_extent_not_by_its_pixels() -> None:
+    diagonal = np.eye(10, dtype=bool)
+    assert mask_box_iou(diagonal, (0, 0, 10, 10)) == 1
+    assert mask_box_iou(diagonal[:, :5], (0, 0, 5, 10)) == 0.5
+
+
+def test_the_threshold_itself_is_valid() -> None:
+    assert is_valid(0.5)
+    assert not is_valid(np.nextafter(0.5, 0))
+    assert is_valid(0.31, 0.3)
+
+
+def test_two_empty_masks_are_equal() -> None:
+    empty = np.zeros((4, 4), bool)
+    assert mask_iou(empty, empty) == 1
+    assert mask_iou(empty, ~empty) == 0
+    assert mask_iou(painted((0, 0, 4, 4)), painted((0, 2, 4, 6))) == pytest.approx(1 / 3)
