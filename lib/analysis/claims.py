@@ -1,0 +1,260 @@
+"""The papers' claims: what they state, what was observed here, and the verdict.
+
+``params/claims.yaml`` has one row per claim. A *value* claim is a number that a paper prints; a
+*direction* claim is a comparison that it draws, whose effect is positive if it is as the paper
+says. Steps write what they observed to ``claims.json`` in their cache folder; :func:`assemble`
+puts both side by side. Observations are in the claim's unit: points of 100 for AP, as the papers
+print it, fractions of 1 for the shares of paper A's Fig. 1.
+
+A number can be reproduced only on the data that it was printed for. Elsewhere a value is shown and
+not judged, and a direction holds or fails if its 95 % interval excludes zero.
+"""
+
+import difflib
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pandas as pd
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from lib.files import atomic, read_json
+from lib.paths import ROOT
+
+Scale = Literal["coco", "voc"]
+
+REPRODUCED, DIFFERS = "reproduced", "differs"
+HOLDS, FAILS, UNDECIDED = "direction holds", "direction fails", "undecided"
+NOT_HERE = "not run at this scale"
+VERDICTS = (REPRODUCED, HOLDS, UNDECIDED, FAILS, DIFFERS, NOT_HERE)
+"""All verdicts, best news first."""
+
+COLUMNS = (
+    "id", "paper", "source", "statement", "kind", "expected", "tolerance",
+    "observed", "ci_low", "ci_high", "verdict", "step",
+)  # fmt: skip
+"""Columns of ``claims.csv``."""
+
+
+class Claim(BaseModel):
+    """One claim of a paper.
+
+    Attributes:
+        id: paper, place and quantity, such as ``B.table2.voc_to_nonvoc.R50.OPMask.AP``.
+        paper: ``A`` (HybridNet) or ``B`` (OPMask).
+        source: where in the paper, such as ``Table 2``.
+        statement: the claim as a sentence.
+        kind: ``value`` or ``direction``.
+        expected: the paper's number; for a direction the effect in its own numbers, None where it
+            gives only words.
+        tolerance: how far an observed value may be off; None for a direction.
+        unit: ``points`` (of 100), ``fraction`` (of 1), ``p`` (a p-value) or ``ratio``.
+        scale: the data that the claim speaks of.
+        step: the notebook that observes it.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: Annotated[str, Field(pattern=r"^[AB](\.[A-Za-z0-9_]+)+$")]
+    paper: Literal["A", "B"]
+    source: Annotated[str, Field(min_length=1)]
+    statement: Annotated[str, Field(min_length=1)]
+    kind: Literal["value", "direction"]
+    expected: float | None
+    tolerance: Annotated[float, Field(ge=0)] | None = None
+    unit: Literal["points", "fraction", "p", "ratio"]
+    scale: Scale
+    step: Annotated[str, Field(pattern=r"^\d\d_[a-z0-9_]+$")]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Claim":
+        if not self.id.startswith(f"{self.paper}."):
+            raise ValueError(f"The id of a claim of paper {self.paper} begins with it.")
+        if self.kind == "value" and (self.expected is None or self.tolerance is None):
+            raise ValueError("A value claim needs 'expected' and 'tolerance'.")
+        if self.kind == "direction" and self.tolerance is not None:
+            raise ValueError("A direction has no 'tolerance': its interval decides.")
+        return self
+
+
+class Claims(BaseModel):
+    """The content of ``claims.yaml``.
+
+    Attributes:
+        scales: the profiles that run on the very data a claim speaks of, per kind of data.
+        claims: the claims, in the order in which they are shown.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    scales: dict[Scale, list[str]]
+    claims: list[Claim]
+
+    @model_validator(mode="after")
+    def _unique(self) -> "Claims":
+        repeated = [i for i, n in Counter(claim.id for claim in self.claims).items() if n > 1]
+        if repeated:
+            raise ValueError(f"These claim ids occur more than once: {', '.join(repeated)}.")
+        return self
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What a step observed of one claim, in the claim's unit, with its 95 % interval."""
+
+    id: str
+    observed: float | None
+    ci_low: float | None = None
+    ci_high: float | None = None
+
+
+def load_claims(*, root: Path = ROOT) -> Claims:
+    """Read and check ``params/claims.yaml`` below ``root``.
+
+    Raises:
+        FileNotFoundError: if there is none.
+        ValueError: if it is not as described; the message has a line per problem.
+    """
+    path = root / "params" / "claims.yaml"
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"There is no {path}; the list of the papers' claims belongs there."
+        )
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path} is not valid YAML: {' '.join(str(error).split())}.") from error
+    try:
+        return Claims.model_validate(content)
+    except ValidationError as error:
+        lines = [f"  {_sentence(problem, content)}" for problem in error.errors()]
+        raise ValueError("\n".join([f"{path} is not a list of claims:", *lines])) from error
+
+
+def verdict(claim: Claim, observation: Observation, *, own_scale: bool) -> str:
+    """Return the verdict on a claim; one of :data:`VERDICTS`.
+
+    A direction whose interval covers zero, or that has no interval, is undecided at any scale.
+
+    Args:
+        claim: the claim.
+        observation: what was observed; None or NaN inside where the claim's step has not run, or
+            the data have nothing of the kind (no large instance, say).
+        own_scale: whether it was observed on the data that the claim speaks of.
+    """
+    observed = _number(observation.observed)
+    if math.isnan(observed):
+        return NOT_HERE
+    if claim.kind == "value":
+        if not own_scale or claim.expected is None or claim.tolerance is None:
+            return NOT_HERE
+        # Decimal fractions are not exact: 26.7 - 26.4 must count as 0.3.
+        return REPRODUCED if abs(observed - claim.expected) <= claim.tolerance + 1e-9 else DIFFERS
+    low, high = _number(observation.ci_low), _number(observation.ci_high)
+    if low > 0:
+        return REPRODUCED if own_scale else HOLDS
+    if high < 0:
+        return DIFFERS if own_scale else FAILS
+    return UNDECIDED
+
+
+def observations(profile: str, claims: Claims, *, root: Path = ROOT) -> dict[str, Observation]:
+    """Return what the steps of a profile observed, by claim id.
+
+    Raises:
+        ValueError: if a step observed a claim that is not listed or not its own, or one twice.
+    """
+    step_of = {claim.id: claim.step for claim in claims.claims}
+    found: dict[str, Observation] = {}
+    for path in sorted((root / "cache" / profile).glob("*/claims.json")):
+        notebook = path.parent.name.split(".")[0]
+        for row in read_json(path):
+            observation = Observation(**row)
+            name = observation.id
+            if name not in step_of:
+                raise ValueError(
+                    f"Step {path.parent.name!r} observed {name!r}, which params/claims.yaml does "
+                    f"not list{_hint(name, list(step_of))}"
+                )
+            if step_of[name] != notebook or name in found:
+                raise ValueError(
+                    f"Step {path.parent.name!r} observed {name!r}, which is for "
+                    f"{step_of[name]!r} alone, once. Mend that notebook's claim checks, or its "
+                    "`step` in params/claims.yaml."
+                )
+            found[name] = observation
+    return found
+
+
+def assemble(profile: str, *, root: Path = ROOT, out: Path | None = None) -> pd.DataFrame:
+    """Merge the list of claims with the observations of a profile and write ``claims.csv``.
+
+    The same files give the same bytes.
+
+    Args:
+        profile: name of the profile.
+        root: folder that holds ``params/``, ``cache/`` and ``results/``.
+        out: the file to write; ``results/<profile>/claims.csv`` by default.
+
+    Returns:
+        One row per claim in the order of ``claims.yaml``, with the columns :data:`COLUMNS`.
+
+    Raises:
+        ValueError: if ``claims.yaml`` or a ``claims.json`` is not as described.
+    """
+    claims = load_claims(root=root)
+    frame = judged(claims, observations(profile, claims, root=root).values(), profile=profile)
+    path = out or root / "results" / profile / "claims.csv"
+    with atomic(path) as temporary:
+        frame.to_csv(temporary, index=False, lineterminator="\n", float_format="%.10g")
+    return frame
+
+
+def judged(claims: Claims, seen: Iterable[Observation], *, profile: str) -> pd.DataFrame:
+    """Return every claim with what was observed of it and the verdict; columns :data:`COLUMNS`."""
+    found = {observation.id: observation for observation in seen}
+    rows = []
+    for claim in claims.claims:
+        observation = found.get(claim.id, Observation(claim.id, None))
+        own = profile in claims.scales.get(claim.scale, [])
+        rows.append(
+            {
+                **claim.model_dump(),
+                "observed": _number(observation.observed),
+                "ci_low": _number(observation.ci_low),
+                "ci_high": _number(observation.ci_high),
+                "verdict": verdict(claim, observation, own_scale=own),
+            }
+        )
+    frame = pd.DataFrame(rows, columns=list(COLUMNS))
+    numbers = ["expected", "tolerance", "observed", "ci_low", "ci_high"]
+    frame[numbers] = frame[numbers].astype(float)
+    return frame
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else float(value)
+
+
+def _sentence(problem: Any, content: Any) -> str:
+    """Return one of pydantic's problems as a sentence that names the claim."""
+    place = list(problem["loc"])
+    where = ".".join(map(str, place)) or "the file"
+    field = str(place[-1]) if place else ""
+    if len(place) > 1 and place[0] == "claims":
+        claim = content["claims"][place[1]]
+        name = claim.get("id") if isinstance(claim, dict) else None
+        where = f"claim {name or place[1] + 1}" + (f", {field!r}" if len(place) > 2 else "")
+    if problem["type"] == "extra_forbidden":
+        known = Claim.model_fields if place[0] == "claims" else Claims.model_fields
+        return f"{where}: there is no such field{_hint(field, list(known))}"
+    return f"{where}: {problem['msg'].removeprefix('Value error, ').rstrip('.')}."
+
+
+def _hint(name: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"; did you mean {near[0]!r}?" if near else "."

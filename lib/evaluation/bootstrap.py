@@ -1,0 +1,223 @@
+"""Bootstrap intervals for AP, over images.
+
+A resample draws as many images as there are, with replacement. Drawing an image twice is giving it
+weight 2, and AP is a function of weighted counts: along a class's detections, best score first,
+the weights of the right ones and of the wrong ones add up to precision and recall. So the matches
+are computed once, and a resample costs two cumulative sums. With unit weights the result is
+pycocotools' AP. A class without an instance in a resample is left out of its mean, as COCO leaves
+out classes without instances.
+
+A difference of two models is taken within each resample: both see the same images.
+
+AP reads precision as the best one at a recall or beyond, which rises a little when images repeat,
+so on few images the intervals lean upwards, and of a difference towards the better model. Where
+there is no difference this cancels: the sign of an interval can be trusted, its far end less.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from lib.evaluation.coco_ap import RECALL_THRESHOLDS, APResult, Matches, metric_parts
+from lib.seeds import derive
+
+_TOGETHER = 2_000_000  # detections times resamples at once: fits a processor's cache, not more
+
+CONFIDENCE = 0.95
+DEFINED = 0.95
+"""Share of resamples that must hold an instance. With fewer than four images that hold one there
+is no interval: every resample would say much the same, as if it were certain."""
+
+
+class Interval(NamedTuple):
+    """An estimate with its 95 % percentile interval; NaN where nothing could be estimated."""
+
+    estimate: float
+    low: float
+    high: float
+
+    def scaled(self, factor: float) -> "Interval":
+        """Return the interval in another unit, such as points of 100."""
+        return Interval(self.estimate * factor, self.low * factor, self.high * factor)
+
+
+@dataclass(frozen=True)
+class Replicates:
+    """AP of every resample, class and IoU threshold: area -> [B, K, T], NaN without instances."""
+
+    result: APResult
+    seed: int
+    values: Mapping[str, np.ndarray]
+
+    def metric(self, name: str, labels: Iterable[int] | None = None) -> np.ndarray:
+        """Return a metric's value in each resample, [B], over all classes or some."""
+        area, threshold = metric_parts(name, self.result.areas)
+        if area not in self.values:
+            raise ValueError(f"The area range {area!r} was not resampled: {list(self.values)}.")
+        chosen = self.result.labels if labels is None else self.result.select(labels).labels
+        positions = [self.result.labels.index(label) for label in chosen]
+        values = self.values[area][:, positions]
+        values = values.mean(axis=2) if threshold is None else values[:, :, threshold]
+        present = ~np.isnan(values)
+        counts = present.sum(axis=1)
+        sums = np.where(present, values, 0.0).sum(axis=1)
+        return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
+
+    def interval(self, name: str, labels: Iterable[int] | None = None) -> Interval:
+        """Return a metric's point estimate (pycocotools' own) with its interval."""
+        chosen = self.result.labels if labels is None else tuple(labels)
+        return percentiles(self.result.select(chosen).value(name), self.metric(name, chosen))
+
+    def difference(
+        self, other: "Replicates", name: str, labels: Iterable[int] | None = None
+    ) -> Interval:
+        """Return the interval of this model's metric minus the other's, in the same resamples.
+
+        Raises:
+            ValueError: if the two do not rest on the same images, seed and number of resamples.
+        """
+        same_images = self.result.image_ids == other.result.image_ids
+        shapes = {next(iter(r.values.values())).shape[0] for r in (self, other)}
+        if not same_images or self.seed != other.seed or len(shapes) > 1:
+            raise ValueError(
+                "A paired difference needs both models judged on the same images and resampled "
+                "with the same seed and number of resamples."
+            )
+        chosen = self.result.labels if labels is None else tuple(labels)
+        estimate = self.result.select(chosen).value(name) - other.result.select(chosen).value(name)
+        return percentiles(estimate, self.metric(name, chosen) - other.metric(name, chosen))
+
+
+def resample(
+    result: APResult, *, areas: Iterable[str] | None = None, resamples: int = 300, seed: int = 0
+) -> Replicates:
+    """Return the AP of every class in every resample, for all area ranges or some.
+
+    Equal ``seed``, ``resamples`` and number of images give the same resamples.
+    """
+    names = result.areas if areas is None else tuple(areas)
+    weights = image_weights(len(result.image_ids), resamples=resamples, seed=seed)
+    values = {
+        area: np.stack(
+            [weighted_ap(result.matches[label, area], weights) for label in result.labels], axis=1
+        )
+        if result.labels
+        else np.zeros((resamples, 0, 10))
+        for area in names
+    }
+    return Replicates(result=result, seed=seed, values=values)
+
+
+def bootstrap_ap(
+    result: APResult,
+    *,
+    metric: str = "AP",
+    labels: Iterable[int] | None = None,
+    resamples: int = 300,
+    seed: int = 0,
+) -> Interval:
+    """Return a metric with its 95 % interval over images, as a fraction of 1.
+
+    For several metrics or subsets of one result, call :func:`resample` once instead.
+    """
+    area, _ = metric_parts(metric, result.areas)
+    part = result if labels is None else result.select(labels)
+    return resample(part, areas=[area], resamples=resamples, seed=seed).interval(metric)
+
+
+def paired_difference(
+    first: APResult,
+    second: APResult,
+    *,
+    metric: str = "AP",
+    labels: Iterable[int] | None = None,
+    resamples: int = 300,
+    seed: int = 0,
+) -> Interval:
+    """Return a metric of ``first`` minus that of ``second`` with its interval, paired by image."""
+    area, _ = metric_parts(metric, first.areas)
+    chosen = None if labels is None else tuple(labels)
+    drawn = [
+        resample(
+            result if chosen is None else result.select(chosen),
+            areas=[area],
+            resamples=resamples,
+            seed=seed,
+        )
+        for result in (first, second)
+    ]
+    return drawn[0].difference(drawn[1], metric)
+
+
+def image_weights(images: int, *, resamples: int, seed: int) -> np.ndarray:
+    """Return how often each image is drawn in each resample, [B, I], rows sum to I.
+
+    Raises:
+        ValueError: if there is no image or no resample to draw.
+    """
+    if images < 1 or resamples < 1:
+        raise ValueError(
+            f"A bootstrap needs at least one image and one resample; got {images} and {resamples}."
+        )
+    generator = np.random.default_rng(derive(seed, "bootstrap", images))
+    return generator.multinomial(images, np.full(images, 1.0 / images), size=resamples)
+
+
+def percentiles(estimate: float, values: np.ndarray) -> Interval:
+    """Return ``estimate`` with the central 95 % of ``values``, of those that are not NaN.
+
+    There is no interval (NaN) if too few are defined; see :data:`DEFINED`.
+    """
+    finite = values[np.isfinite(values)]
+    if finite.size < max(1, DEFINED * values.size) or not np.isfinite(estimate):
+        return Interval(estimate, float("nan"), float("nan"))
+    tail = 100 * (1 - CONFIDENCE) / 2
+    low, high = np.percentile(finite, [tail, 100 - tail])
+    return Interval(estimate, float(low), float(high))
+
+
+def weighted_ap(matches: Matches, weights: np.ndarray) -> np.ndarray:
+    """Return COCO's AP of one class per resample and IoU threshold, [B, T].
+
+    Only the places of right detections matter: between two of them precision falls and recall
+    stays, and COCO reads precision as the best one at that recall or beyond. Each of the 101
+    recall thresholds is read at the first right detection that reaches it.
+
+    Args:
+        matches: One class in one area range.
+        weights: Weight of each image in each resample, [B, I], non-negative integers.
+
+    Returns:
+        AP, NaN in resamples whose images hold no instance.
+    """
+    together = max(1, _TOGETHER // max(len(matches.score), 1))
+    parts = [
+        _weighted_ap(matches, weights[start : start + together])
+        for start in range(0, len(weights), together)
+    ]
+    return np.concatenate(parts)
+
+
+def _weighted_ap(matches: Matches, weights: np.ndarray) -> np.ndarray:
+    by_image = np.ascontiguousarray(weights.T.astype(float))  # [I, B]: rows are gathered
+    instances = matches.instances @ by_image
+    average = np.zeros((len(matches.true), by_image.shape[1]))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        for t, (true, false) in enumerate(zip(matches.true, matches.false, strict=True)):
+            right = np.flatnonzero(true)
+            if not right.size:
+                continue
+            wrong = np.flatnonzero(false[: right[-1]])
+            right_sum = np.cumsum(by_image[matches.image[right]], axis=0)  # [P, B]
+            wrong_sum = np.zeros((len(wrong) + 1, by_image.shape[1]))
+            np.cumsum(by_image[matches.image[wrong]], axis=0, out=wrong_sum[1:])
+            wrong_sum = wrong_sum[np.searchsorted(wrong, right)]
+            precision = right_sum / (wrong_sum + right_sum + np.spacing(1))
+            best = np.maximum.accumulate(precision[::-1], axis=0)[::-1]
+            reached = np.searchsorted(RECALL_THRESHOLDS, right_sum / instances, side="right")
+            read = np.diff(reached, axis=0, prepend=0)
+            average[t] = (read * best).sum(axis=0) / len(RECALL_THRESHOLDS)
+    average[:, instances == 0] = np.nan
+    return average.T

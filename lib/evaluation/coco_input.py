@@ -1,0 +1,201 @@
+"""What pycocotools is given: ground truth and detections, checked and in the form it handles well.
+
+pycocotools trusts its input. A mask of the wrong size is silently a miss, a detection that carries
+a box gets the box's area even when masks are judged, annotation id 0 counts as "no match", an
+empty list of results crashes. Here each of these is either put right or met by one sentence.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from pycocotools import mask as mask_api
+
+if TYPE_CHECKING:
+    from lib.data.coco import CocoSet
+
+IouType = Literal["bbox", "segm"]
+
+_SHOWN = 5  # examples named per kind of problem: enough to find the cause
+
+
+class BadDetections(ValueError):
+    """Detections that cannot be judged against this ground truth; the message lists why."""
+
+
+def as_dict(source: "CocoSet | Mapping[str, Any]") -> Mapping[str, Any]:
+    """Return labels as a COCO dictionary, whether they come as one or as an opened set.
+
+    Raises:
+        ValueError: if ``source`` lacks one of COCO's lists.
+    """
+    labels: Mapping[str, Any] = source if isinstance(source, Mapping) else source.to_coco()
+    missing = [key for key in ("images", "annotations", "categories") if key not in labels]
+    if missing:
+        raise ValueError(
+            f"Ground truth needs COCO's lists 'images', 'annotations' and 'categories'; "
+            f"missing: {', '.join(missing)}."
+        )
+    return labels
+
+
+def ground_truth(
+    labels: Mapping[str, Any], *, iou_type: IouType, ignore: Iterable[int] = ()
+) -> dict[str, Any]:
+    """Return a COCO dictionary for pycocotools; ``labels`` itself is not touched.
+
+    Annotations are renumbered from 1. Where masks are judged, an instance without one becomes a
+    crowd region of its box: what is found mostly inside it is neither right nor wrong, since
+    nobody can say which. Areas are the ``area`` field, as COCO does for masks and boxes alike;
+    only where it is absent it is computed, from what is judged.
+
+    Args:
+        labels: A COCO dictionary; boxes are xywh in pixels.
+        iou_type: What will be judged.
+        ignore: Ids of annotations to mark ``left_out``.
+
+    Raises:
+        ValueError: if ``ignore`` names an annotation that does not exist.
+    """
+    sizes = {image["id"]: (image["height"], image["width"]) for image in labels["images"]}
+    left_out = set(ignore)
+    unknown = left_out - {annotation["id"] for annotation in labels["annotations"]}
+    if unknown:
+        raise ValueError(
+            f"{len(unknown)} annotation ids to ignore are not in the ground truth "
+            f"({_examples(unknown)}). They seem to come from another set."
+        )
+    annotations = []
+    for number, source in enumerate(labels["annotations"], start=1):
+        annotation = {
+            "id": number,
+            "image_id": source["image_id"],
+            "category_id": source["category_id"],
+            "bbox": list(source["bbox"]),
+            "iscrowd": int(source.get("iscrowd", 0)),
+            "left_out": source["id"] in left_out,
+        }
+        area = source.get("area")
+        if iou_type == "segm":
+            height, width = sizes[source["image_id"]]
+            segmentation = source.get("segmentation")
+            if not segmentation:
+                annotation["iscrowd"] = 1
+            rle = to_rle(segmentation or _rectangle(source["bbox"]), height, width)
+            annotation["segmentation"] = rle
+            area = mask_api.area(rle) if area is None else area
+        elif area is None:
+            area = source["bbox"][2] * source["bbox"][3]
+        annotation["area"] = float(area)
+        annotations.append(annotation)
+    return {
+        "info": {},
+        "images": [{"id": i, "height": h, "width": w} for i, (h, w) in sizes.items()],
+        "categories": [dict(category) for category in labels["categories"]],
+        "annotations": annotations,
+    }
+
+
+def results(
+    detections: Sequence[Mapping[str, Any]], truth: Mapping[str, Any], *, iou_type: IouType
+) -> dict[str, Any]:
+    """Return detections as a COCO dictionary, numbered from 1, areas from what is judged.
+
+    Args:
+        detections: COCO results: ``image_id``, ``category_id``, ``score`` and ``bbox`` (xywh,
+            pixels) or ``segmentation`` (RLE), whichever ``iou_type`` asks for. May be empty.
+        truth: The dictionary that :func:`ground_truth` returned.
+        iou_type: What will be judged.
+
+    Raises:
+        BadDetections: listing every kind of problem with its count and first examples.
+    """
+    sizes = {image["id"]: (image["height"], image["width"]) for image in truth["images"]}
+    categories = {category["id"] for category in truth["categories"]}
+    field = "bbox" if iou_type == "bbox" else "segmentation"
+    problems: dict[str, list[Any]] = {}
+    annotations = []
+    for position, detection in enumerate(detections):
+        problem = _problem(detection, sizes, categories, field)
+        if problem:
+            kind, example = problem
+            problems.setdefault(kind, []).append(position if example is None else example)
+            continue
+        annotation = {
+            "id": position + 1,
+            "image_id": detection["image_id"],
+            "category_id": detection["category_id"],
+            "score": float(detection["score"]),
+            "iscrowd": 0,
+        }
+        if iou_type == "bbox":
+            annotation["bbox"] = list(detection["bbox"])
+            annotation["area"] = detection["bbox"][2] * detection["bbox"][3]
+        else:
+            rle = to_rle(detection["segmentation"], *sizes[detection["image_id"]])
+            annotation |= {"segmentation": rle, "area": float(mask_api.area(rle))}
+        annotations.append(annotation)
+    if problems:
+        kinds = "; ".join(f"{len(v)} {kind} ({_examples(v)})" for kind, v in problems.items())
+        raise BadDetections(
+            f"Of {len(detections)} detections, some do not fit the ground truth: {kinds}. "
+            "Judge them against the set they were predicted on."
+        )
+    return {
+        "info": {},
+        "images": list(truth["images"]),
+        "categories": list(truth["categories"]),
+        "annotations": annotations,
+    }
+
+
+def _problem(
+    detection: Mapping[str, Any],
+    sizes: Mapping[int, tuple[int, int]],
+    categories: set[int],
+    field: str,
+) -> tuple[str, Any] | None:
+    """Return what is wrong with one detection and what to show for it, or None."""
+    missing = [k for k in ("image_id", "category_id", "score", field) if k not in detection]
+    if missing:
+        return f"without {' and '.join(map(repr, missing))}, at positions", None
+    if detection["image_id"] not in sizes:
+        return "of unknown images, with ids", detection["image_id"]
+    if detection["category_id"] not in categories:
+        return "of unknown categories, with ids", detection["category_id"]
+    if not math.isfinite(detection["score"]):
+        return "whose score is not a number, at positions", None
+    if field == "bbox":
+        finite = bool(np.all(np.isfinite(detection["bbox"])))
+        return None if finite else ("whose box is not finite, at positions", None)
+    return _mask_problem(detection, sizes[detection["image_id"]])
+
+
+def _mask_problem(detection: Mapping[str, Any], size: tuple[int, int]) -> tuple[str, Any] | None:
+    segmentation = detection["segmentation"]
+    if not isinstance(segmentation, Mapping):
+        return "whose mask is not run-length encoded, at positions", None
+    if tuple(segmentation["size"]) != size:
+        return "whose mask is not as large as its image, of images", detection["image_id"]
+    return None
+
+
+def _rectangle(box: Sequence[float]) -> list[list[float]]:
+    x, y, width, height = box
+    return [[x, y, x + width, y, x + width, y + height, x, y + height]]
+
+
+def to_rle(segmentation: Any, height: int, width: int) -> dict[str, Any]:
+    """Return polygons or any RLE as pycocotools' compressed RLE."""
+    if isinstance(segmentation, list):
+        return mask_api.merge(mask_api.frPyObjects(segmentation, height, width))
+    if isinstance(segmentation["counts"], list):
+        return mask_api.frPyObjects(segmentation, height, width)
+    return dict(segmentation)
+
+
+def _examples(values: Iterable[Any]) -> str:
+    different = list(dict.fromkeys(values))
+    shown = ", ".join(map(str, different[:_SHOWN]))
+    return shown + (", ..." if len(different) > _SHOWN else "")
