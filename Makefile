@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.12 || command -v python3.11 || command -v p
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: demo test lab lint smoke lock clean
+.PHONY: demo test lab lint smoke readme lock clean
 
 demo: $(VENV)/installed  ## run the study at its default scale
 	$(RUN) run_all.py
@@ -21,6 +21,9 @@ lint: $(VENV)/installed  ## style and types
 
 smoke: $(VENV)/installed  ## every step with a few iterations
 	$(RUN) run_all.py --profile smoke
+
+readme: $(VENV)/installed  ## put the results of the demo into the README
+	$(RUN) -m lib.report.readme
 
 # The file is written last, so an interrupted installation is taken up again.
 $(VENV)/installed: requirements.lock pyproject.toml

@@ -1,8 +1,8 @@
 """Run a trained model: ``python -m lib.engine.predict MODEL --annotations A --images D --out D``.
 
-Writes COCO results, ``detections.json``, and, for a model with a mask branch,
-``masks_on_boxes.json``: its masks on the ground-truth boxes, which show mask quality apart from
-detection. Masks are pasted and encoded one image at a time, so memory does not grow with the set.
+Writes COCO results, ``detections_NAME.json``, and, for a model with a mask branch,
+``masks_on_boxes_NAME.json``: its masks on the ground-truth boxes, which show mask quality apart
+from detection. Masks are pasted and encoded one at a time, so memory does not grow with the set.
 """
 
 import argparse
@@ -206,6 +206,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--annotations", required=True, help="COCO-format labels of the set")
     parser.add_argument("--images", required=True, help="the folder of its images")
     parser.add_argument("--out", type=Path, required=True, help="the folder for the results")
+    parser.add_argument("--name", default="val", help="what to call the set in file names")
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
     parser.add_argument("--batch-size", type=int, default=1)
     parser.add_argument("--workers", type=int, default=0, help="processes that load images")
@@ -223,12 +224,13 @@ def main(arguments: list[str] | None = None) -> int:
     except (ValueError, FileNotFoundError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    out = resolve(options.out)
-    write_json(out / "detections.json", predictions.detections)
-    print(f"wrote {display(out / 'detections.json')}: {len(predictions.detections)} detections")
+    detections = resolve(options.out) / f"detections_{options.name}.json"
+    write_json(detections, predictions.detections)
+    print(f"wrote {display(detections)}: {len(predictions.detections)} detections")
     if trained.config.has_masks:
-        write_json(out / "masks_on_boxes.json", predictions.masks_on_boxes)
-        print(f"wrote {display(out / 'masks_on_boxes.json')}")
+        on_boxes = resolve(options.out) / f"masks_on_boxes_{options.name}.json"
+        write_json(on_boxes, predictions.masks_on_boxes)
+        print(f"wrote {display(on_boxes)}")
     return 0
 
 

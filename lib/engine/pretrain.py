@@ -1,40 +1,31 @@
-"""Teach a backbone what objects look like, one at a time: ``python -m lib.engine.pretrain CONFIG``.
+"""Teach a detector what objects look like, one at a time: ``python -m lib.engine.pretrain CONFIG``.
 
-Where no ImageNet weights can be had, a backbone that starts random is first trained to name the
-objects cut out of the training set's boxes (and patches of background). A cut-out of 64 x 64
-pixels costs a twentieth of a scene, so the classes are learnt much sooner than within a detector.
-It needs boxes only, and sees nothing but the training set.
+Where no ImageNet weights can be had, a network that starts random is first trained to name objects
+cut out of the training set's boxes (and patches of background), and to correct their boxes, with
+its own backbone, pyramid and box head. A cut-out costs a small part of a scene, so the classes are
+learnt much sooner than within a detector. Needs boxes only; sees nothing but the training set.
 """
 
 import argparse
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
-import cv2
-import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, interpolate
-from torchvision.ops import roi_align
+from torch import Tensor
+from torchvision.models.detection.roi_heads import fastrcnn_loss
 
-from lib.data.coco import CocoSet
 from lib.data.coco import load as load_coco
-from lib.data.images import read_image
-from lib.engine.checkpoint import save
+from lib.engine.checkpoint import save_model
+from lib.engine.cutouts import Views, cut_out, jitter, look
 from lib.engine.device import pick_device
 from lib.files import digest_of, read_json, write_json
-from lib.models.backbones import RETURN_LAYERS, FeaturePyramid
+from lib.models.build import build_model
 from lib.models.config import ModelConfig
-from lib.models.detector import build_backbone
+from lib.models.detector import Detector
 from lib.paths import display, resolve
 from lib.seeds import derive
-
-STORED = 96
-"""Side, in pixels, of the cut-outs kept in memory."""
-CONTEXT = 2.0
-"""Side of a stored cut-out over the longer side of its box."""
 
 Positive = Annotated[int, Field(gt=0)]
 
@@ -43,13 +34,13 @@ class PretrainConfig(BaseModel):
     """A pre-training run. Relative paths are relative to the repository.
 
     Attributes:
-        model: the detector's settings; only its backbone is built.
+        model: the detector's settings.
         annotations: COCO-format labels of the training set.
         images: the folder of its images.
-        out: the file for the backbone's weights.
+        out: the model file to write; a training run starts from it with ``init``.
         iterations: optimiser steps.
         batch_size: cut-outs per step.
-        crop: side of the cut-outs that the network sees, in pixels.
+        sizes: sides of the views, in pixels; each step draws one, so that all levels learn.
         learning_rate: the largest rate of a one-cycle schedule, for AdamW.
         device: ``auto`` takes CUDA where there is one.
         seed: everything random derives from it.
@@ -62,117 +53,30 @@ class PretrainConfig(BaseModel):
     images: str
     out: str
     iterations: Positive
-    batch_size: Positive = 128
-    crop: Positive = 64
+    batch_size: Positive = 96
+    sizes: tuple[Positive, ...] = (32, 48, 64, 96)
     learning_rate: Annotated[float, Field(gt=0)] = 3e-3
-    device: str = "auto"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
     seed: int = 0
 
 
-class StageClassifier(nn.Module):
-    """A linear classifier on each stage's average, so that shallow stages learn the classes too."""
-
-    def __init__(self, pyramid: FeaturePyramid, channels: list[int], num_classes: int) -> None:
-        super().__init__()
-        self.body = pyramid.body
-        self.heads = nn.ModuleList(nn.Linear(width, num_classes + 1) for width in channels)
-        self.mean: Tensor
-        self.std: Tensor
-        self.register_buffer("mean", torch.tensor(pyramid.image_mean)[:, None, None])
-        self.register_buffer("std", torch.tensor(pyramid.image_std)[:, None, None])
-
-    def forward(self, images: Tensor) -> list[Tensor]:
-        """Map RGB images ``[B, 3, S, S]`` in 0..1 to each stage's logits ``[B, K + 1]``."""
-        maps = self.body((images - self.mean) / self.std)
-        pooled = [maps[name].mean((2, 3)) for name in RETURN_LAYERS.values()]
-        return [head(x) for head, x in zip(self.heads, pooled, strict=True)]
-
-
-def cut_outs(coco: CocoSet, *, seed: int) -> tuple[Tensor, Tensor]:
-    """Return a square around every box, and half as many patches of background.
-
-    Args:
-        coco: the training set; crowd regions are left out.
-        seed: what the places of the patches derive from.
-
-    Returns:
-        Pictures, uint8 ``[N, 3, STORED, STORED]`` RGB, and labels ``[N]``, 0 for background.
-    """
-    pictures, labels = [], []
-    for record in coco.images:
-        image = read_image(record)
-        random = np.random.default_rng(derive(seed, "patches", record.id))
-        instances = [i for i in coco.instances(record.id) if not i.iscrowd]
-        boxes = np.array([i.box for i in instances]).reshape(-1, 4)
-        for instance in instances:
-            pictures.append(_square(image, np.array(instance.box)))
-            labels.append(instance.label)
-        for _ in range(len(boxes) // 2):
-            side = np.exp(random.uniform(np.log(12), np.log(min(image.shape[:2]) / 2)))
-            corner = random.uniform(0, 1, 2) * (np.array(image.shape[1::-1]) - side)
-            patch = np.concatenate([corner, corner + side])
-            if _largest_overlap(patch, boxes) < 0.3:
-                pictures.append(_square(image, patch))
-                labels.append(0)
-    if not pictures:
-        raise ValueError("The training set has no boxes, so there is nothing to pre-train on.")
-    stacked = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2)
-    return stacked, torch.tensor(labels)
-
-
-def _square(image: np.ndarray, box: np.ndarray) -> np.ndarray:
-    """Return the square of CONTEXT times the box around its centre, resized to STORED."""
-    side = CONTEXT * max(box[2] - box[0], box[3] - box[1])
-    scale = STORED / side
-    shift = STORED / 2 - scale * (box[:2] + box[2:]) / 2
-    return cv2.warpAffine(
-        image,
-        np.array([[scale, 0, shift[0]], [0, scale, shift[1]]]),
-        (STORED, STORED),
-        flags=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_REFLECT_101,
-    )
-
-
-def _largest_overlap(patch: np.ndarray, boxes: np.ndarray) -> float:
-    """Return the largest share of a patch (xyxy) that one of the boxes ``[N, 4]`` covers."""
-    low = np.maximum(patch[:2], boxes[:, :2])
-    high = np.minimum(patch[2:], boxes[:, 2:])
-    covered = (high - low).clip(0).prod(1) / (patch[2:] - patch[:2]).prod()
-    return float(covered.max(initial=0))
-
-
-def views(pictures: Tensor, size: int, generator: torch.Generator) -> Tensor:
-    """Return a random square view of each cut-out, half of them mirrored.
-
-    A view spans 1 to CONTEXT times the longer side of the box and moves by up to a tenth of it.
-
-    Args:
-        pictures: uint8 ``[B, 3, STORED, STORED]``.
-        size: side of the views, in pixels.
-        generator: source of randomness.
-
-    Returns:
-        float32 ``[B, 3, size, size]`` in 0..1.
-    """
-    count = len(pictures)
-    object_side = STORED / CONTEXT
-    side = object_side * (1 + (CONTEXT - 1) * torch.rand(count, 1, generator=generator) ** 2)
-    centre = STORED / 2 + object_side * 0.1 * (2 * torch.rand(count, 2, generator=generator) - 1)
-    rois = torch.cat([torch.arange(count)[:, None], centre - side / 2, centre + side / 2], 1)
-    images = pictures.float() / 255
-    seen = roi_align(images, rois.float(), (size, size), sampling_ratio=1, aligned=True)
-    mirrored = torch.rand(count, generator=generator) < 0.5
-    # Small objects are coarse: half of the views lose their fine detail.
-    coarse = torch.rand(count, generator=generator) < 0.5
-    blurred = interpolate(interpolate(seen[coarse], scale_factor=0.33), size=(size, size))
-    seen[coarse] = blurred
-    seen[mirrored] = seen[mirrored].flip(-1)
-    return seen
+def roi_losses(model: Detector, views: Views, rois: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+    """Return the box head's losses on one RoI per view, and its class logits ``[B, K + 1]``."""
+    heads = model.roi_heads
+    mean = views.images.new_tensor(model.transform.image_mean)[:, None, None]
+    std = views.images.new_tensor(model.transform.image_std)[:, None, None]
+    features = model.backbone((views.images - mean) / std)
+    proposals = list(rois[:, None])
+    size = int(views.images.shape[-1])
+    maps = heads.box_head(heads.box_roi_pool(features, proposals, [(size, size)] * len(rois)))
+    logits, deltas = heads.box_predictor(maps)
+    wanted = heads.box_coder.encode(list(views.boxes[:, None]), proposals)
+    class_loss, box_loss = fastrcnn_loss(logits, deltas, list(views.labels[:, None]), list(wanted))
+    return {"loss_classifier": class_loss, "loss_box_reg": box_loss}, logits
 
 
 def pretrain(config: PretrainConfig) -> Path:
-    """Train the backbone of ``config.model`` and return the path of its weights.
+    """Pre-train as ``config`` says and return the path of the model file.
 
     A finished run of the same configuration is not repeated.
     """
@@ -183,48 +87,45 @@ def pretrain(config: PretrainConfig) -> Path:
         print(f"{display(out)} is there already", flush=True)
         return out
     coco = load_coco(resolve(config.annotations), resolve(config.images), check_images="none")
-    pictures, labels = cut_outs(coco, seed=config.seed)
+    cut_outs = cut_out(coco, seed=config.seed)
     device = pick_device(config.device)
-    torch.manual_seed(derive(config.seed, "pretraining"))
-    pyramid = build_backbone(config.model)
-    channels = [block.in_channels for block in _lateral(pyramid)]
-    model = StageClassifier(pyramid, channels, len(coco.categories)).to(device).train()
-    optimizer = torch.optim.AdamW(model.parameters(), weight_decay=0.05)
+    torch.manual_seed(derive(config.seed, "weights"))
+    model = build_model(config.model, num_classes=len(coco.categories)).to(device).train()
+    optimizer = torch.optim.AdamW(model.parameters(), weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, config.learning_rate, total_steps=config.iterations
     )
     generator = torch.Generator().manual_seed(derive(config.seed, "views"))
+    right = torch.zeros(0)
     for iteration in range(1, config.iterations + 1):
-        chosen = torch.randint(len(pictures), (config.batch_size,), generator=generator)
-        seen = views(pictures[chosen], config.crop, generator).to(device)
-        wished = labels[chosen].to(device)
-        logits = model(seen)
-        loss = torch.stack([cross_entropy(stage, wished) for stage in logits]).mean()
+        chosen = torch.randint(len(cut_outs.labels), (config.batch_size,), generator=generator)
+        size = config.sizes[int(torch.randint(len(config.sizes), (), generator=generator))]
+        views = look(cut_outs, chosen, size=size, generator=generator)
+        rois = jitter(views.boxes, generator).to(device)
+        views = Views(views.images.to(device), views.boxes.to(device), views.labels.to(device))
+        losses, logits = roi_losses(model, views, rois)
+        loss = torch.stack(list(losses.values())).sum()
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
         schedule.step()
+        right = torch.cat([right, (logits.argmax(1) == views.labels).float().cpu()])
         if iteration % 50 == 0 or iteration == config.iterations:
-            right = float((logits[-1].argmax(1) == wished).float().mean())
+            values = "  ".join(f"{name[5:]} {value.item():.3f}" for name, value in losses.items())
             print(
-                f"{iteration:>6}/{config.iterations}  loss {loss.item():.3f}"
-                f"  top-1 of the batch {right:.0%}",
+                f"{iteration:>6}/{config.iterations}  {values}  named right {right.mean():.0%}",
                 flush=True,
             )
-    save(out, pyramid.body.cpu().state_dict())
+            right = right[:0]
+    save_model(out, model.cpu(), config.model, coco.categories)
     write_json(receipt, wanted)
     return out
-
-
-def _lateral(pyramid: FeaturePyramid) -> list[nn.Conv2d]:
-    """Return the 1x1 convolutions that take each stage into the pyramid."""
-    return [block[0] for block in pyramid.fpn.inner_blocks]
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; problems that a user can mend are sentences and exit code 2."""
     parser = argparse.ArgumentParser(
-        prog="python -m lib.engine.pretrain", description="Pre-train a backbone on cut-outs."
+        prog="python -m lib.engine.pretrain", description="Pre-train a detector on cut-outs."
     )
     parser.add_argument("config", type=Path, help="a JSON file, see lib/engine/pretrain.py")
     path = parser.parse_args(arguments).config

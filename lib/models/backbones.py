@@ -64,28 +64,34 @@ class SmallResNet(nn.Sequential):
 
     Args:
         channels: output channels of the four stages (strides 4, 8, 16, 32).
+        blocks: residual blocks per stage. Deep stages are the cheap ones: their maps are small.
     """
 
-    def __init__(self, channels: tuple[int, int, int, int]) -> None:
+    def __init__(
+        self, channels: tuple[int, int, int, int], blocks: tuple[int, int, int, int]
+    ) -> None:
         super().__init__()
-        stem = channels[0] // 2
-        self.add_module("conv1", nn.Conv2d(3, stem, 3, 2, 1, bias=False))
-        self.add_module("bn1", nn.BatchNorm2d(stem))
+        before = channels[0] // 2
+        self.add_module("conv1", nn.Conv2d(3, before, 3, 2, 1, bias=False))
+        self.add_module("bn1", nn.BatchNorm2d(before))
         self.add_module("relu", nn.ReLU(inplace=True))
-        for stage, width in enumerate(channels, start=1):
-            before = stem if stage == 1 else channels[stage - 2]
-            self.add_module(f"layer{stage}", ResidualBlock(before, width, 2))
+        for stage, (width, count) in enumerate(zip(channels, blocks, strict=True), start=1):
+            first = ResidualBlock(before, width, 2)
+            others = [ResidualBlock(width, width, 1) for _ in range(count - 1)]
+            self.add_module(f"layer{stage}", nn.Sequential(first, *others))
+            before = width
 
 
 def small_fpn(
     *,
     channels: tuple[int, int, int, int] = (32, 64, 128, 192),
+    blocks: tuple[int, int, int, int] = (1, 1, 2, 2),
     fpn_channels: int = 64,
     extra_block: ExtraFPNBlock | None = None,
 ) -> FeaturePyramid:
     """Return the small backbone with an FPN of ``fpn_channels``, with random weights."""
     return FeaturePyramid(
-        SmallResNet(channels),
+        SmallResNet(channels, blocks),
         return_layers=RETURN_LAYERS,
         in_channels_list=list(channels),
         out_channels=fpn_channels,
@@ -131,12 +137,12 @@ def resnet_fpn(
 def load_weights(
     pyramid: FeaturePyramid, *, weights: str, style: Literal["torchvision", "caffe"], depth: int
 ) -> None:
-    """Fill a backbone's stages with pre-trained weights; parts that a file lacks stay random.
+    """Fill a ResNet's stages with pre-trained weights; parts that a file lacks stay random.
 
     Args:
-        pyramid: from :func:`resnet_fpn` or :func:`small_fpn`.
+        pyramid: from :func:`resnet_fpn`.
         weights: ``imagenet`` (torchvision's first ImageNet weights, downloaded) or the path of a
-            state dict with the names of the network (for a ResNet torchvision's).
+            state dict with torchvision's names.
         style: what the file's network expects.
         depth: 50 or 101, for the download.
 

@@ -24,6 +24,9 @@ class ModelConfig(BaseModel):
         trainable_stages: how many of a pre-trained ResNet's five stages learn, from the top.
         fpn_channels: channels of every pyramid level.
         box_channels: output channels of the box head's convolutions (paper B, Sec. 3.1: four).
+        predictor_std: standard deviation of the initial classification weights; those of the box
+            deltas are a tenth of it. The paper's code has 0.01, which suits long schedules: pooled
+            features hardly differ at first, so small weights learn slowly.
         mask_channels: channels of the mask head.
         mask_layers: convolutions of the mask head (paper B, Sec. 3.2: seven).
         norm: normalisation in both heads, ``bn`` or ``gn`` (group normalisation).
@@ -45,6 +48,7 @@ class ModelConfig(BaseModel):
     trainable_stages: Annotated[int, Field(ge=0, le=5)] = 3
     fpn_channels: Positive = 256
     box_channels: tuple[Positive, ...] = (512, 1024, 1024, 1024)
+    predictor_std: Annotated[float, Field(gt=0)] = 0.01
     mask_channels: Positive = 256
     mask_layers: Positive = 7
     norm: Norm = "bn"
@@ -60,8 +64,8 @@ class ModelConfig(BaseModel):
     def _sizes(self) -> "ModelConfig":
         if not self.box_channels or not self.min_size:
             raise ValueError("box_channels and min_size need at least one number each.")
-        if self.backbone == "small" and self.weights == "imagenet":
-            raise ValueError("The small backbone has no ImageNet weights: use 'none' or a file.")
+        if self.backbone == "small" and self.weights != "none":
+            raise ValueError("The small backbone has no pre-trained weights: use 'none'.")
         if max(self.min_size) > self.max_size:
             raise ValueError(
                 f"min_size is {max(self.min_size)} but max_size only {self.max_size}; "

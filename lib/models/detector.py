@@ -106,7 +106,9 @@ def build_detector(
     roi_heads = PartiallySupervisedRoIHeads(
         box_roi_pool=roi_pool(7),
         box_head=box_head,
-        box_predictor=PooledBoxPredictor(box_head.out_channels, num_classes + 1),
+        box_predictor=PooledBoxPredictor(
+            box_head.out_channels, num_classes + 1, std=config.predictor_std
+        ),
         mask_branch=mask_branch,
         rois_per_image=config.rois_per_image,
         score_threshold=config.score_threshold,

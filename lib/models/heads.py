@@ -46,12 +46,17 @@ class PooledBoxPredictor(FastRCNNPredictor):
 
     Pooling makes ``cls_score.weight`` a 1x1 convolution on the map, which is what class activation
     maps need.
+
+    Args:
+        in_channels: channels of the map.
+        num_classes: classes with background.
+        std: standard deviation of the initial classification weights; a tenth of it for boxes.
     """
 
-    def __init__(self, in_channels: int, num_classes: int) -> None:
+    def __init__(self, in_channels: int, num_classes: int, *, std: float) -> None:
         super().__init__(in_channels, num_classes)
-        nn.init.normal_(self.cls_score.weight, std=0.01)
-        nn.init.normal_(self.bbox_pred.weight, std=0.001)
+        nn.init.normal_(self.cls_score.weight, std=std)
+        nn.init.normal_(self.bbox_pred.weight, std=std / 10)
         nn.init.zeros_(self.cls_score.bias)
         nn.init.zeros_(self.bbox_pred.bias)
 

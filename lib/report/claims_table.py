@@ -70,7 +70,7 @@ def claims_table(frame: pd.DataFrame, claims: Claims, paper: str) -> Table:
     units = {claim.id: claim.unit for claim in claims.claims}
     rows = []
     for row in frame[frame["paper"] == paper].to_dict("records"):
-        write = _writer(units[row["id"]], row["expected"], signed=row["kind"] == "direction")
+        write = number_writer(units[row["id"]], row["expected"], signed=row["kind"] == "direction")
         interval = [write(row[name]) for name in ("ci_low", "ci_high")]
         shown = "" if MISSING in interval else " to ".join(interval)
         rows.append(_Row(row, write(row["expected"]), write(row["observed"]), shown))
@@ -139,7 +139,7 @@ class _Row:
     interval: str
 
 
-def _writer(unit: str, expected: float, *, signed: bool) -> Callable[[float], str]:
+def number_writer(unit: str, expected: float, *, signed: bool) -> Callable[[float], str]:
     """Return how to write a claim's numbers: in its unit, as exact as the paper prints its own."""
     factor, end = (100, " %") if unit == "fraction" else (1, "")
     printed = f"{factor * expected:.10g}" if not math.isnan(expected) else ""

@@ -18,14 +18,14 @@ def test_results_have_the_form_of_coco_results_with_the_ids_of_the_set(drawn, tm
     out = tmp_path / "predictions"
     arguments = ["--annotations", str(drawn.annotations_path), "--images", str(drawn.image_root)]
     assert main([str(model), *arguments, "--out", str(out), "--device", "cpu"]) == 0
-    detections = read_json(out / "detections.json")
+    detections = read_json(out / "detections_val.json")
     assert detections, "an untrained model with a threshold of 0.05 finds something"
     for row in detections:
         assert row["image_id"] in {i.id for i in drawn.images}
         assert row["category_id"] in drawn.categories.ids
         assert decode(row["segmentation"], HEIGHT, WIDTH).shape == (HEIGHT, WIDTH)
         assert min(row["bbox"][2:]) > 0
-    on_boxes = read_json(out / "masks_on_boxes.json")
+    on_boxes = read_json(out / "masks_on_boxes_val.json")
     assert [r["annotation_id"] for r in on_boxes] == [i.id for i in drawn.all_instances()]
 
 

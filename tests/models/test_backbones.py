@@ -73,5 +73,5 @@ def test_shared_weights_file_fills_all_but_the_last_stage():
 def test_impossible_settings_are_sentences():
     with pytest.raises(ValueError, match="shorter side cannot exceed"):
         ModelConfig(method="opmask", min_size=(900,), max_size=800)
-    with pytest.raises(ValueError, match="no ImageNet weights"):
+    with pytest.raises(ValueError, match="no pre-trained weights"):
         ModelConfig(method="opmask", backbone="small", weights="imagenet")

@@ -1,0 +1,56 @@
+"""Puts the judged claims of the demo into the README: ``python -m lib.report.readme``.
+
+The block between the two marks is made from ``results/demo/claims.csv``, so that no number in it
+is typed by hand; a test compares them.
+"""
+
+from pathlib import Path
+
+import pandas as pd
+
+from lib.analysis.claims import NOT_HERE, load_claims
+from lib.files import write_text
+from lib.paths import ROOT
+from lib.report.claims_table import PAPERS, number_writer
+
+BEGIN = "<!-- claims: made by `make readme` from results/demo/claims.csv -->"
+END = "<!-- end of claims -->"
+
+
+def claims_block(claims_csv: Path) -> str:
+    """Return a Markdown table of the claims that a run could judge, with their verdicts."""
+    frame = pd.read_csv(claims_csv)
+    units = {claim.id: claim.unit for claim in load_claims().claims}
+    lines = ["| paper | claim | paper's effect | observed | verdict |", "|---|---|---|---|---|"]
+    for row in frame[frame["verdict"] != NOT_HERE].to_dict("records"):
+        write = number_writer(units[row["id"]], row["expected"], signed=row["kind"] == "direction")
+        low, high = write(row["ci_low"]), write(row["ci_high"])
+        paper = PAPERS[row["paper"]].split(", ")[1]
+        lines.append(
+            f"| {paper}, {row['source']} | {row['statement']} | {write(row['expected'])} "
+            f"| {write(row['observed'])} ({low} to {high}) | **{row['verdict']}** |"
+        )
+    return "\n".join(lines)
+
+
+def with_block(text: str, block: str) -> str:
+    """Return the README's text with the block between its marks replaced.
+
+    Raises:
+        ValueError: if the marks are missing.
+    """
+    if BEGIN not in text or END not in text:
+        raise ValueError(f"README.md lacks the lines {BEGIN!r} and {END!r}; put them back.")
+    before, rest = text.split(BEGIN)
+    return f"{before}{BEGIN}\n{block}\n{END}{rest.split(END)[1]}"
+
+
+def main() -> None:
+    """Rewrite the block in the README."""
+    readme = ROOT / "README.md"
+    block = claims_block(ROOT / "results" / "demo" / "claims.csv")
+    write_text(readme, with_block(readme.read_text(encoding="utf-8"), block))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+"""One look for every figure: theme, colours by role, and sizes for a 900-pixel column.
+
+The colours are those of Okabe and Ito, which people with any of the common colour vision
+deficiencies can tell apart. A role keeps its colour through all notebooks, so that a reader who
+has seen one figure can read the next.
+"""
+
+from typing import Final
+
+DPI: Final = 120
+"""Resolution of saved and inline figures, in pixels per inch."""
+
+WIDTH: Final = 7.5
+"""Width of a figure that fills the page's column: 900 pixels at ``DPI``. In inches."""
+
+HALF: Final = WIDTH / 2
+"""Width of a figure that shares the column with another. In inches."""
+
+TALL: Final = 0.62 * WIDTH
+"""Height of an ordinary plot of full width. In inches."""
+
+FLAT: Final = 0.42 * WIDTH
+"""Height of a row of plots of full width. In inches."""
+
+BLACK, ORANGE, SKY, GREEN = "#1b1b1b", "#e69f00", "#56b4e9", "#009e73"
+YELLOW, BLUE, RED, PINK, GREY = "#f0e442", "#0072b2", "#d55e00", "#cc79a7", "#8c8c8c"
+
+COLOURS: Final[dict[str, str]] = {
+    # quality of a pseudo-mask
+    "valid": BLUE,
+    "invalid": RED,
+    # size of a box
+    "small": ORANGE,
+    "medium": GREEN,
+    "large": SKY,
+    # methods
+    "detector": GREY,
+    "baseline": ORANGE,
+    "opmask": BLUE,
+    "hybrid": GREEN,
+    "oracle": BLACK,
+    # classes with and without mask labels
+    "supervised": GREEN,
+    "unsupervised": PINK,
+    # whose number it is
+    "paper": GREY,
+    "ours": BLUE,
+    # masks drawn on a picture
+    "box": YELLOW,
+    "mask": SKY,
+    "truth": GREEN,
+}
+"""Colour of each role, as ``#rrggbb``."""
+
+SEQUENCE: Final = [BLUE, ORANGE, GREEN, RED, PINK, SKY, GREY, YELLOW]
+"""Colours of series that have no role, in the order of use."""
+
+
+def use_style() -> None:
+    """Make every later matplotlib figure look like the study's; call it once per notebook."""
+    import matplotlib as mpl
+    import seaborn as sns
+
+    sns.set_theme(context="notebook", style="whitegrid", palette=SEQUENCE, font_scale=0.95)
+    mpl.rcParams.update(
+        {
+            "figure.figsize": (WIDTH, TALL),
+            "figure.dpi": DPI,
+            "savefig.dpi": DPI,
+            "savefig.bbox": "tight",
+            "savefig.pad_inches": 0.06,
+            "savefig.facecolor": "white",
+            "figure.constrained_layout.use": True,
+            "font.family": ["DejaVu Sans"],
+            "font.size": 10,
+            "axes.titlesize": 11,
+            "axes.titleweight": "bold",
+            "axes.titlelocation": "left",
+            "axes.labelsize": 10,
+            "axes.edgecolor": "#9a9a9a",
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "xtick.labelsize": 9,
+            "ytick.labelsize": 9,
+            "legend.fontsize": 9,
+            "legend.frameon": False,
+            "grid.color": "#e4e4e4",
+            "lines.linewidth": 1.8,
+            "patch.linewidth": 0.6,
+            "svg.fonttype": "none",
+            "svg.hashsalt": "boxes-to-masks",
+        }
+    )

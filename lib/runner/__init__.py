@@ -1,0 +1,1 @@
+"""Steps: what to run, what is up to date, and running it."""

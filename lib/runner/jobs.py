@@ -1,0 +1,167 @@
+"""One notebook execution as plain data, and the subprocess that carries it out.
+
+``run_job`` takes and returns plain data and touches nothing but files, so any executor with the
+``concurrent.futures`` interface can run it, here or on another machine that sees the same folders.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from lib.files import read_json, write_json
+from lib.paths import ROOT
+from lib.runner.workspace import NEEDS_VARIABLE, STEP_VARIABLE
+
+KEPT_LINES = 15
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to be executed.
+
+    Args:
+        step: id of the step.
+        source: path of the notebook.
+        folder: the step's folder in the cache; the running notebook is written there.
+        root: working directory of the kernel.
+        needs: ids of the steps whose outputs may be read.
+        injected: source of the cell that sets the parameters.
+    """
+
+    step: str
+    source: str
+    folder: str
+    root: str
+    needs: tuple[str, ...]
+    injected: str
+
+    @property
+    def executed(self) -> Path:
+        """Where the notebook is written while and after it runs."""
+        return Path(self.folder) / "executed.ipynb"
+
+    @property
+    def failed(self) -> Path:
+        """Where it is if a cell failed."""
+        return Path(self.folder) / "failed.ipynb"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an execution ended.
+
+    Args:
+        seconds: wall time.
+        error: None if it succeeded, else what was raised, with a name and the message.
+        cell: number of the failing cell as ``In [n]`` shows it; None if no cell failed.
+        first_line: the failing cell's first line of code.
+        tail: last lines of the traceback, or of what the subprocess printed.
+    """
+
+    seconds: float
+    error: str | None = None
+    cell: int | None = None
+    first_line: str = ""
+    tail: tuple[str, ...] = ()
+
+
+class Children:
+    """The subprocesses now running, so that they can be ended together."""
+
+    def __init__(self) -> None:
+        self._running: set[subprocess.Popen[str]] = set()
+        self._lock = threading.Lock()
+        self._ended = False
+
+    def add(self, process: subprocess.Popen[str]) -> None:
+        """Remember a running process; end it at once if the others were ended already."""
+        with self._lock:
+            self._running.add(process)
+            if self._ended and process.stdin:
+                process.stdin.close()
+
+    def remove(self, process: subprocess.Popen[str]) -> None:
+        """Forget a process that ended."""
+        with self._lock:
+            self._running.discard(process)
+
+    def end(self, patience: float = 10.0) -> None:
+        """End all of them, with everything that they started, and wait until they are gone."""
+        with self._lock:
+            self._ended = True
+            running = list(self._running)
+        for process in running:
+            if process.stdin:
+                # The subprocess watches this pipe: its end means that the runner has gone.
+                process.stdin.close()
+        for process in running:
+            try:
+                process.wait(patience)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+CHILDREN = Children()
+
+
+def run_job(job: Job) -> Outcome:
+    """Execute a notebook in a subprocess, printing what it prints, and return how it ended."""
+    folder = Path(job.folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in (job.executed, job.failed, folder / "outcome.json"):
+        old.unlink(missing_ok=True)
+    description = folder / "job.json"
+    write_json(description, asdict(job))
+    began = time.monotonic()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "lib.runner.notebook", str(description)],
+        cwd=ROOT,
+        env=_environment(job),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+        # Ctrl-C in the terminal reaches the runner alone, which then ends the others.
+        start_new_session=True,
+    )
+    CHILDREN.add(process)
+    lines: list[str] = []
+    try:
+        for line in process.stdout or ():
+            print(f"  {job.step} | {line.rstrip()}", flush=True)
+            lines = [*lines[1 - KEPT_LINES :], line.rstrip()]
+        code = process.wait()
+    finally:
+        CHILDREN.remove(process)
+    seconds = time.monotonic() - began
+    try:
+        outcome = read_json(folder / "outcome.json")
+    except (FileNotFoundError, ValueError):
+        how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
+        return Outcome(seconds, f"The subprocess of the notebook ended {how}.", tail=tuple(lines))
+    return Outcome(**(outcome | {"seconds": seconds, "tail": tuple(outcome["tail"])}))
+
+
+def _environment(job: Job) -> dict[str, str]:
+    environment = dict(os.environ)
+    environment[STEP_VARIABLE] = job.step
+    environment[NEEDS_VARIABLE] = ",".join(job.needs)
+    environment["PYTHONPATH"] = os.pathsep.join(
+        filter(None, [job.root, environment.get("PYTHONPATH")])
+    )
+    environment["PYTHONUNBUFFERED"] = "1"
+    environment["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"
+    return environment
+
+
+def read_job(path: Path) -> Job:
+    """Return the job described by a JSON file."""
+    content = json.loads(path.read_text(encoding="utf-8"))
+    return Job(**(content | {"needs": tuple(content["needs"])}))

@@ -1,0 +1,115 @@
+"""What will run and why: each step's present fingerprint against the recorded one."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Literal
+
+from lib.runner.digests import Digests
+from lib.runner.fingerprint import Fingerprint, explain, fingerprint
+from lib.runner.setup import Setup
+from lib.runner.stamps import STARTED, missing_outputs, past_seconds, read_stamp
+from lib.runner.steps import Step
+
+Action = Literal["run", "maybe", "skip", "keep"]
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What is to be done with a step.
+
+    Args:
+        step: the step.
+        action: ``maybe`` if it depends on what a step before it will make.
+        reasons: why, as phrases.
+        fingerprint: what the step depends on now.
+    """
+
+    step: Step
+    action: Action
+    reasons: tuple[str, ...]
+    fingerprint: Fingerprint
+
+
+class Planner:
+    """Decides about the steps of a set-up.
+
+    Args:
+        setup: the checked request.
+    """
+
+    def __init__(self, setup: Setup) -> None:
+        self.setup = setup
+        self.digests = Digests(setup.study, setup.profile.name)
+
+    def plan(self) -> list[Decision]:
+        """Return a decision for each selected step, before anything has run."""
+        decisions: list[Decision] = []
+        pending: set[str] = set()
+        for step in _in_order(self.setup.chosen):
+            decision = self.decide(step, pending)
+            decisions.append(decision)
+            if decision.action in ("run", "maybe"):
+                pending.add(step.id)
+        self.digests.save()
+        places = {step.id: at for at, step in enumerate(self.setup.steps)}
+        return sorted(decisions, key=lambda decision: places[decision.step.id])
+
+    def decide(self, step: Step, pending: Collection[str] = ()) -> Decision:
+        """Return what is to be done with ``step``.
+
+        Args:
+            step: the step.
+            pending: ids of the steps that will or may run before it.
+        """
+        setup = self.setup
+        study, profile = setup.study, setup.profile.name
+        stamp = read_stamp(study, profile, step.id)
+        recorded = stamp.fingerprint if stamp else {}
+        waiting_for = [name for name in step.needs if name in pending]
+        needs: dict[str, dict[str, str]] = {}
+        files: dict[str, str] = {}
+        for name in step.needs:
+            needed = read_stamp(study, profile, name)
+            if name not in waiting_for and needed:
+                needs[name] = needed.for_dependents
+                files |= needed.fingerprint["files"]
+        if waiting_for:
+            # What will come of a step that has yet to run is taken to be what it was.
+            needs |= {n: d for n, d in recorded.get("needs", {}).items() if n in waiting_for}
+            files = recorded.get("files", {}) | files
+        now = fingerprint(
+            study,
+            step,
+            setup.parameters[step.id],
+            needs=needs,
+            files_of_needs=files,
+            digests=self.digests,
+        )
+        begun = (study.step_folder(profile, step.id) / STARTED).exists()
+        if stamp is None:
+            reason = "it was begun but did not finish" if begun else "it has not run yet"
+            return Decision(step, "run", (reason,), now)
+        changes = [*explain(stamp.fingerprint, now), *missing_outputs(study, stamp, self.digests)]
+        if step.id in setup.force:
+            return Decision(step, "run", ("it is in --force",), now)
+        if step.id in setup.keep:
+            return Decision(step, "keep", tuple(changes), now)
+        if changes:
+            return Decision(step, "run", tuple(changes), now)
+        if waiting_for:
+            return Decision(step, "maybe", tuple(waiting_for), now)
+        return Decision(step, "skip", (), now)
+
+    def expected_seconds(self, step: Step) -> float:
+        """Return how long ``step`` took last time; before that, what the profile expects."""
+        past = past_seconds(self.setup.study, self.setup.profile.name)
+        return past.get(step.id, step.minutes * 60)
+
+
+def _in_order(steps: list[Step]) -> list[Step]:
+    """Return ``steps`` so that each comes after those it needs."""
+    from graphlib import TopologicalSorter
+
+    by_id = {step.id: step for step in steps}
+    order = TopologicalSorter({step.id: step.needs for step in steps}).static_order()
+    return [by_id[name] for name in order if name in by_id]

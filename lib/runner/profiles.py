@@ -1,0 +1,98 @@
+"""Profiles: one YAML file each, which only replaces notebooks' defaults."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from lib.runner.problems import UsageError, nearest
+from lib.runner.settings import Setting, flatten, parse_yaml
+from lib.runner.study import Study
+
+NOT_PROFILES = {"claims"}
+"""Files in ``params/`` that are something else."""
+
+
+class _File(BaseModel):
+    """What a profile's YAML may hold."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    description: str
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    steps: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    leave_out: list[str] = Field(default_factory=list)
+    minutes: dict[str, float] = Field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A profile as read from its file.
+
+    Args:
+        name: the file's name without suffix.
+        description: a sentence or two for people.
+        settings: the values it gives to parameters, later ones winning.
+        leave_out: notebooks or steps that it does not run.
+        minutes: expected time of notebooks or steps.
+    """
+
+    name: str
+    description: str
+    settings: tuple[Setting, ...]
+    leave_out: tuple[str, ...]
+    minutes: dict[str, float]
+
+
+def profile_names(study: Study) -> list[str]:
+    """Return the names of all profiles of a study."""
+    return sorted(p.stem for p in study.params.glob("*.yaml") if p.stem not in NOT_PROFILES)
+
+
+def load_profile(study: Study, name: str) -> Profile:
+    """Return the profile called ``name``.
+
+    Raises:
+        UsageError: if there is none, or its file does not have the form of a profile.
+    """
+    names = profile_names(study)
+    if name not in names:
+        raise UsageError([f"There is no profile {name!r}.{nearest(name, names)}"])
+    path = study.params / f"{name}.yaml"
+    origin = study.relative(path)
+    try:
+        content = parse_yaml(path.read_text(encoding="utf-8"))
+        file = _File.model_validate(content)
+    except ValidationError as error:
+        raise UsageError(_sentences(error, origin)) from error
+    except ValueError as error:
+        raise UsageError([f"{origin} is not valid YAML: {error}."]) from error
+    return Profile(
+        name=name,
+        description=" ".join(file.description.split()),
+        settings=tuple(_settings(file, origin)),
+        leave_out=tuple(file.leave_out),
+        minutes=file.minutes,
+    )
+
+
+def _settings(file: _File, origin: str) -> Iterator[Setting]:
+    for key, value in flatten(file.parameters):
+        yield Setting(key, value, None, origin)
+    # A notebook's overrides come before those of its variants, whichever is written first.
+    for scope in sorted(file.steps, key=lambda name: name.count(".")):
+        for key, value in flatten(file.steps[scope]):
+            yield Setting(key, value, scope, origin)
+
+
+def _sentences(error: ValidationError, origin: str) -> Iterator[str]:
+    for entry in error.errors():
+        where = ".".join(str(part) for part in entry["loc"])
+        if entry["type"] == "extra_forbidden":
+            known = nearest(where, _File.model_fields)
+            yield f"{origin}: {where!r} is not a part of a profile.{known}"
+        elif not where:
+            yield f"{origin} must be a mapping with `description` and `parameters`."
+        else:
+            yield f"{origin}: {where!r} is wrong: {entry['msg']}."

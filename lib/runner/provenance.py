@@ -1,0 +1,127 @@
+"""Where each result comes from: written once by the runner, never by a notebook."""
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from lib import paths
+from lib.files import read_json, write_json
+from lib.runner.fingerprint import Fingerprint
+from lib.runner.parameters import Parameter
+from lib.runner.settings import dotted
+from lib.runner.stamps import Stamp, read_stamp
+from lib.runner.steps import Step
+from lib.runner.study import Study
+
+FILE = "provenance.json"
+SHOWN_DIGITS = 12
+
+
+def of_step(
+    fingerprint: Fingerprint,
+    schema: Mapping[str, Parameter],
+    *,
+    seconds: float,
+    sources: Mapping[str, Any],
+    machine: Mapping[str, Any],
+    notes: Iterable[str] = (),
+) -> dict[str, Any]:
+    """Return the provenance of one executed step.
+
+    Args:
+        fingerprint: what it depended on.
+        schema: the parameters that its notebook declares.
+        seconds: wall time.
+        sources: ``machine.describe_sources``.
+        machine: ``machine.describe_machine``.
+        notes: sentences on anything out of the ordinary, such as inputs that were kept.
+    """
+    values = {name: presentable(value) for name, value in fingerprint.parameters.items()}
+    defaults = {name: presentable(parameter.default) for name, parameter in schema.items()}
+    return {
+        **sources,
+        **machine,
+        "finished": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "seconds": round(seconds, 1),
+        "packages": fingerprint.packages,
+        "seeds": {name: v for name, v in values.items() if name.split("_")[-1] == "seed"},
+        "parameters": values,
+        "not_default": {name: v for name, v in values.items() if v != defaults[name]},
+        "inputs": {
+            **{name: digest[:SHOWN_DIGITS] for name, digest in fingerprint.files.items()},
+            **{
+                path: digest[:SHOWN_DIGITS]
+                for outputs in fingerprint.needs.values()
+                for path, digest in outputs.items()
+            },
+        },
+        "fingerprint": fingerprint.digest[:SHOWN_DIGITS],
+        "notes": list(notes),
+    }
+
+
+def presentable(value: Any) -> Any:
+    """Return ``value`` with absolute paths shortened, for files that others will read."""
+    if isinstance(value, list | tuple):
+        return [presentable(inner) for inner in value]
+    if isinstance(value, str) and Path(value).expanduser().is_absolute():
+        return paths.display(value)
+    return value
+
+
+def as_markdown(record: Mapping[str, Any]) -> str:
+    """Return the provenance block that the runner adds to an executed notebook."""
+    commit = record["commit"][:SHOWN_DIGITS] if record["commit"] else "no commit"
+    changed = " with uncommitted changes" if record["dirty"] else ""
+    versions = ", ".join(f"{name} {number}" for name, number in record["packages"].items())
+    rows = {
+        "commit": f"`{commit}`{changed}",
+        "finished": f"{record['finished']}, after {record['seconds']:.0f} s",
+        "machine": f"{record['system']}, {record['cores']} cores, {record['device']}",
+        "versions": f"Python {record['python']}, {versions}",
+        "seeds": _listed(record["seeds"]) or "none",
+        "parameters that differ from the defaults": _listed(record["not_default"]) or "none",
+        "inputs (SHA-256)": "<br>".join(f"{k} `{v}`" for k, v in record["inputs"].items()),
+        "remarks": " ".join(record["notes"]),
+    }
+    table = "\n".join(f"| {name} | {text} |" for name, text in rows.items() if text)
+    return f"## Provenance\n\nAdded by the runner.\n\n| | |\n|---|---|\n{table}\n"
+
+
+def _listed(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"`{dotted(name)} = {value!r}`" for name, value in values.items())
+
+
+def write(study: Study, profile: str, steps: Iterable[Step], kept: Mapping[str, list[str]]) -> None:
+    """Write ``results/<profile>/provenance.json`` from the stamps of all finished steps.
+
+    Args:
+        study: the folders.
+        profile: name of the profile.
+        steps: the profile's steps, in order.
+        kept: for each step whose old output was kept on request, what had changed.
+    """
+    records = {}
+    for step in steps:
+        stamp = read_stamp(study, profile, step.id)
+        if stamp is not None:
+            records[step.id] = stamp.provenance | {"outputs": _results(study, profile, stamp)}
+            if step.id in kept:
+                records[step.id]["kept_although"] = kept[step.id]
+    path = study.results(profile) / FILE
+    content = {"profile": profile, "steps": records}
+    if not path.exists() or read_json(path) != content:
+        write_json(path, content, indent=1)
+
+
+def _results(study: Study, profile: str, stamp: Stamp) -> dict[str, dict[str, str]]:
+    """Return the outputs in the results folder, by path below it, with kind and caption."""
+    folder = study.results(profile)
+    return {
+        (study.root / name).relative_to(folder).as_posix(): {
+            key: value for key, value in entry.items() if key != "digest"
+        }
+        for name, entry in stamp.outputs.items()
+        if (study.root / name).is_relative_to(folder)
+    }

@@ -1,0 +1,163 @@
+"""The value of every parameter of every step; all mistakes are found before anything runs."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lib import paths
+from lib.runner.parameters import Parameter, disagreements, read_parameters
+from lib.runner.problems import nearest
+from lib.runner.settings import Setting, dotted
+from lib.runner.steps import Step, matching
+from lib.runner.study import Study
+
+PROFILE = "profile"
+"""The parameter that every notebook has, and that the runner sets."""
+
+PATH_ENDINGS = ("_annotations", "_images", "_weights", "_file", "_folder")
+"""A text parameter whose name ends so is a path if its value looks like one."""
+
+FILE_SUFFIXES = (".json", ".pt", ".pth", ".safetensors", ".npz", ".yaml", ".csv")
+
+Schemas = Mapping[str, Mapping[str, Parameter]]
+
+
+def read_schemas(
+    study: Study, steps: Sequence[Step]
+) -> tuple[dict[str, dict[str, Parameter]], list[str]]:
+    """Return the parameters of every step's notebook, and what is wrong with them.
+
+    Returns:
+        The parameters by notebook, and a sentence for each notebook that is missing or has no
+        proper parameters cell, and for each name that notebooks do not agree on.
+    """
+    schemas: dict[str, dict[str, Parameter]] = {}
+    problems: list[str] = []
+    for notebook in dict.fromkeys(step.notebook for step in steps):
+        try:
+            schemas[notebook] = read_parameters(study.notebooks / f"{notebook}.ipynb")
+        except (ValueError, FileNotFoundError) as error:
+            problems.append(str(error))
+    return schemas, problems + disagreements(schemas)
+
+
+def resolve_parameters(
+    steps: Sequence[Step],
+    schemas: Schemas,
+    settings: Sequence[Setting],
+    *,
+    profile: str,
+) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """Return the full set of parameters of every step, by step id, and what is wrong with them.
+
+    Defaults give way to settings without scope, these to settings of a notebook or step, in the
+    order given. What makes a step the variant that it is cannot be set.
+
+    Returns:
+        The parameters, and a sentence for each unknown name, unknown step and wrong type.
+    """
+    problems = [problem for s in settings if (problem := _misnamed(s, steps, schemas))]
+    problems += [
+        f"lib/runner/steps.py gives {step.id!r} the parameter {name!r}, which "
+        f"notebooks/{step.notebook}.ipynb does not declare."
+        f"{nearest(name, schemas[step.notebook])}"
+        for step in steps
+        for name in [PROFILE, *step.parameters]
+        if name not in schemas[step.notebook]
+    ]
+    resolved: dict[str, dict[str, Any]] = {}
+    for step in steps:
+        schema = schemas[step.notebook]
+        fixed = dict(step.parameters) | {PROFILE: profile}
+        values = {name: parameter.default for name, parameter in schema.items()}
+        in_scope = [s for s in settings if s.scope in (None, step.notebook, step.id)]
+        given = [s for s in in_scope if s.name in schema and s.name not in fixed]
+        given += [Setting(n, v, None, "lib/runner/steps.py") for n, v in fixed.items()]
+        for setting in (s for s in given if s.name in schema):
+            try:
+                values[setting.name] = schema[setting.name].check(setting.value)
+            except ValueError as error:
+                problems.append(f"{dotted(setting.name)} ({setting.origin}) {error}.")
+        resolved[step.id] = values
+    return resolved, problems
+
+
+def _misnamed(setting: Setting, steps: Sequence[Step], schemas: Schemas) -> str | None:
+    """Return what is wrong with the name or the scope of a setting, if anything."""
+    if setting.name == PROFILE:
+        return f"The profile cannot be set by {setting.origin}; use --profile."
+    meant = list(steps)
+    if setting.scope is not None:
+        try:
+            ids = matching(setting.scope, steps)
+        except ValueError as error:
+            return f"{setting.origin}: {error}"
+        meant = [step for step in steps if step.id in ids]
+    names = {name for step in meant for name in schemas[step.notebook]}
+    where = f"step {setting.scope!r}" if setting.scope else "any notebook of this profile"
+    if setting.name not in names:
+        offers = {dotted(name) for name in names - {PROFILE}}
+        known = nearest(dotted(setting.name), offers)
+        return f"{dotted(setting.name)} ({setting.origin}) is not a parameter of {where}.{known}"
+    declaring = [step for step in meant if setting.name in schemas[step.notebook]]
+    if all(setting.name in step.parameters for step in declaring):
+        return (
+            f"{dotted(setting.name)} ({setting.origin}) is what makes each variant what it is, "
+            "so it cannot be set. Choose variants with --only."
+        )
+    return None
+
+
+def named_files(study: Study, parameters: Mapping[str, Any]) -> dict[str, Path]:
+    """Return the existing files and folders that text parameters name, by parameter."""
+    found = {}
+    for name, value in parameters.items():
+        path = _find(study, value) if _looks_like_path(name, value) else None
+        if path is not None:
+            found[name] = path
+    return found
+
+
+def missing_files(study: Study, step: str, parameters: Mapping[str, Any]) -> list[str]:
+    """Return a sentence for each file or folder that a parameter names and nobody has."""
+    return [
+        f"{dotted(name)} of step {step} names {value!r}, which does not exist"
+        f" in {_places(study)}.{_nearest_path(study, value)}"
+        for name, value in parameters.items()
+        if _looks_like_path(name, value) and _find(study, value) is None
+    ]
+
+
+def _looks_like_path(name: str, value: Any) -> bool:
+    if not isinstance(value, str) or "://" in value:
+        return False
+    is_file = value.lower().endswith(FILE_SUFFIXES)
+    return is_file or (name.endswith(PATH_ENDINGS) and ("/" in value or "\\" in value))
+
+
+def _roots(study: Study) -> list[Path]:
+    return [study.root, *paths.data_folders()]
+
+
+def _places(study: Study) -> str:
+    return ", ".join("the repository" if r == study.root else str(r) for r in _roots(study))
+
+
+def _find(study: Study, value: str) -> Path | None:
+    candidates = [root / Path(value).expanduser() for root in _roots(study)]
+    return next((path for path in candidates if path.exists()), None)
+
+
+def _nearest_path(study: Study, value: str) -> str:
+    """Return an offer of the name most like the first part of ``value`` that does not exist."""
+    for root in _roots(study):
+        place = Path(value).expanduser()
+        absent: list[str] = []
+        while not (root / place).exists() and place.name:
+            absent.insert(0, place.name)
+            place = place.parent
+        if absent and place.name:
+            offer = nearest(absent[0], [p.name for p in (root / place).iterdir()])
+            if "Did you mean" in offer:
+                return f"{offer[:-1]} (in {place})?"
+    return ""

@@ -1,0 +1,189 @@
+"""From the words on the command line to a checked set-up; every mistake is found here."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from lib.runner.parameters import Parameter
+from lib.runner.problems import UsageError
+from lib.runner.profiles import Profile, load_profile
+from lib.runner.resolve import missing_files, read_schemas, resolve_parameters
+from lib.runner.settings import Setting, parse_assignment
+from lib.runner.stamps import read_stamp
+from lib.runner.steps import Step, matching, with_needs_resolved
+from lib.runner.study import Study
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the command line asks for, as written there.
+
+    Args:
+        profile: name of the profile.
+        only: steps to run, with those they need; empty for all.
+        start: steps to run with all that depend on them, and those they need; empty for all.
+        force: steps to run even if they are up to date.
+        keep: steps whose output is accepted although something changed.
+        assignments: ``[STEP:]NAME=VALUE`` texts.
+    """
+
+    profile: str = "demo"
+    only: tuple[str, ...] = ()
+    start: tuple[str, ...] = ()
+    force: tuple[str, ...] = ()
+    keep: tuple[str, ...] = ()
+    assignments: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Setup:
+    """A checked request.
+
+    Args:
+        study: the folders.
+        profile: the profile.
+        steps: all steps of the profile, with what they need as step ids; in order.
+        schemas: the parameters that each notebook declares.
+        parameters: the full set of parameters of each step, by step id.
+        selected: ids of the steps to look at, needed ones included.
+        force: ids of steps to run in any case.
+        keep: ids of steps whose output is accepted as it is.
+    """
+
+    study: Study
+    profile: Profile
+    steps: tuple[Step, ...]
+    schemas: dict[str, dict[str, Parameter]]
+    parameters: dict[str, dict[str, Any]]
+    selected: frozenset[str]
+    force: frozenset[str] = field(default_factory=frozenset)
+    keep: frozenset[str] = field(default_factory=frozenset)
+
+    @property
+    def chosen(self) -> list[Step]:
+        """The selected steps, in order."""
+        return [step for step in self.steps if step.id in self.selected]
+
+
+def prepare(study: Study, all_steps: Sequence[Step], request: Request) -> Setup:
+    """Check a request and return what it means.
+
+    Raises:
+        UsageError: with every mistake at once, as sentences.
+    """
+    problems: list[str] = []
+    settings: list[Setting] = []
+    profile = Profile(request.profile, "", (), (), {})
+    try:
+        profile = load_profile(study, request.profile)
+        settings += profile.settings
+    except UsageError as error:
+        problems += error.problems
+    for text in request.assignments:
+        try:
+            settings.append(parse_assignment(text))
+        except ValueError as error:
+            problems.append(str(error))
+
+    left_out, wrong = _named(profile.leave_out, all_steps, f"leave_out of {profile.name}")
+    problems += wrong
+    steps = tuple(step for step in all_steps if step.id not in left_out)
+    try:
+        steps = tuple(with_needs_resolved(steps))
+    except ValueError as error:
+        problems.append(str(error))
+    chosen: dict[str, set[str]] = {}
+    for option in ("only", "start", "force", "keep"):
+        flag = "--from" if option == "start" else f"--{option}"
+        names = getattr(request, option)
+        chosen[option], wrong = _named(names, steps, flag, all_steps, profile.name)
+        problems += wrong
+    problems += [
+        f"Step {name!r} is both in --force and in --keep; it can only be in one of them."
+        for name in sorted(chosen["force"] & chosen["keep"])
+    ]
+    selected = _selection(steps, chosen["only"], chosen["start"])
+
+    present = [s for s in all_steps if (study.notebooks / f"{s.notebook}.ipynb").exists()]
+    wanted = [s for s in steps if s.id in selected and s not in present]
+    schemas, wrong = read_schemas(study, [*present, *wanted])
+    problems += wrong
+    known = [step for step in steps if step.notebook in schemas]
+    parameters, wrong = resolve_parameters(known, schemas, settings, profile=profile.name)
+    problems += wrong
+    for step in steps:
+        if step.id in selected and step.id in parameters:
+            problems += missing_files(study, step.id, parameters[step.id])
+            problems += [
+                f"Step {step.id!r} depends on {name}, which does not exist."
+                for name in step.files
+                if not (study.root / name).exists()
+            ]
+    problems += [
+        f"--keep {name}: the step has nothing to keep in profile {profile.name!r}; "
+        "it was never begun."
+        for name in sorted(chosen["keep"])
+        if read_stamp(study, profile.name, name) is None
+        and not study.step_folder(profile.name, name).exists()
+    ]
+    if problems:
+        raise UsageError(problems)
+    return Setup(
+        study=study,
+        profile=profile,
+        steps=_with_expected_times(steps, profile),
+        schemas=schemas,
+        parameters=parameters,
+        selected=frozenset(selected),
+        force=frozenset(chosen["force"]),
+        keep=frozenset(chosen["keep"]),
+    )
+
+
+def _named(
+    names: Iterable[str],
+    steps: Sequence[Step],
+    origin: str,
+    all_steps: Sequence[Step] = (),
+    profile: str = "",
+) -> tuple[set[str], list[str]]:
+    """Return the ids of the steps that ``names`` mean, and a sentence for each wrong name."""
+    found: set[str] = set()
+    problems = []
+    for name in names:
+        try:
+            found |= set(matching(name, steps))
+        except ValueError as error:
+            left_out = any(name in (step.id, step.notebook) for step in all_steps)
+            reason = f"Profile {profile!r} leaves out step {name!r}." if left_out else str(error)
+            problems.append(f"{origin}: {reason}")
+    return found, problems
+
+
+def _selection(steps: Sequence[Step], only: set[str], start: set[str]) -> set[str]:
+    """Return the ids of the steps that are asked for, and of all that these need."""
+    if not only and not start:
+        return {step.id for step in steps}
+    asked = set(only) | set(start)
+    if start:
+        after = set(start)
+        for step in steps:
+            if after & set(step.needs):
+                after.add(step.id)
+        asked |= after
+    needs = {step.id: step.needs for step in steps}
+    waiting, found = list(asked), set(asked)
+    while waiting:
+        for name in needs.get(waiting.pop(), ()):
+            if name not in found:
+                found.add(name)
+                waiting.append(name)
+    return found
+
+
+def _with_expected_times(steps: Iterable[Step], profile: Profile) -> tuple[Step, ...]:
+    """Return ``steps`` with the expected minutes that the profile gives."""
+    minutes = profile.minutes
+    return tuple(
+        replace(s, minutes=minutes.get(s.id, minutes.get(s.notebook, s.minutes))) for s in steps
+    )

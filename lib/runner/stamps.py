@@ -1,0 +1,175 @@
+"""The record of a finished step: what it depended on and what it made.
+
+Beside it lies ``started.json``, the fingerprint under which the files in the step's folder were
+begun: while it stays the same, unfinished work in the folder can be continued.
+"""
+
+import shutil
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lib.files import read_json, write_json
+from lib.runner.digests import Digests
+from lib.runner.fingerprint import Fingerprint
+from lib.runner.study import Study
+from lib.runner.workspace import MANIFEST
+
+STAMP = "stamp.json"
+STARTED = "started.json"
+TIMES = "times.json"
+
+LOOKED_AT = ("figure", "notebook")
+"""Kinds of outputs that people look at and no step reads: only their presence is checked."""
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """What is recorded of a finished step.
+
+    Args:
+        fingerprint: ``Fingerprint`` as a dictionary.
+        outputs: by path relative to the root: kind, digest, and for some figures a caption.
+        provenance: where, when and from which commit it was made.
+    """
+
+    fingerprint: dict[str, Any]
+    outputs: dict[str, dict[str, str]]
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def for_dependents(self) -> dict[str, str]:
+        """Digests of the outputs that other steps read: everything but figures and pages."""
+        return {
+            path: entry["digest"]
+            for path, entry in self.outputs.items()
+            if entry["kind"] not in LOOKED_AT
+        }
+
+
+def read_stamp(study: Study, profile: str, step: str) -> Stamp | None:
+    """Return the stamp of a step; None if it never finished or the stamp is damaged."""
+    try:
+        return Stamp(**read_json(study.step_folder(profile, step) / STAMP))
+    except (FileNotFoundError, ValueError, TypeError):
+        return None
+
+
+def missing_outputs(study: Study, stamp: Stamp, digests: Digests) -> list[str]:
+    """Return a sentence for each output that is gone or was changed by something else."""
+    reasons = []
+    for name, entry in stamp.outputs.items():
+        path = study.root / name
+        if not path.exists():
+            reasons.append(f"{name} is missing")
+        elif entry["kind"] not in LOOKED_AT and digests.content(path) != entry["digest"]:
+            reasons.append(f"{name} was changed by something else")
+    return reasons
+
+
+def begin(
+    study: Study,
+    profile: str,
+    step: str,
+    fingerprint: Fingerprint,
+    *,
+    fresh: bool,
+    keep: bool,
+    digests: Digests,
+) -> bool:
+    """Make a step's folder ready for a run; return whether earlier work in it is continued.
+
+    Args:
+        study: the folders.
+        profile: name of the profile.
+        step: id of the step.
+        fingerprint: what the step depends on now.
+        fresh: throw earlier work away whatever it depended on.
+        keep: keep earlier work even though it depended on something else.
+        digests: remembers digests of files.
+    """
+    folder = study.step_folder(profile, step)
+    try:
+        begun = read_json(folder / STARTED)["fingerprint"]
+        same = _for_work(begun) == _for_work(asdict(fingerprint))
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        same = False
+    old = read_stamp(study, profile, step)
+    continued = folder.exists() and (same or keep) and not fresh
+    if folder.exists() and not continued:
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in (STAMP, MANIFEST):
+        (folder / name).unlink(missing_ok=True)
+    for name, entry in old.outputs.items() if old else ():
+        path = study.root / name
+        # What an earlier run left in results/ must not look like a result of this one, and no
+        # damaged output may be taken for finished work.
+        in_results = path.is_relative_to(study.results(profile))
+        in_cache = path.is_relative_to(study.root / "cache")
+        if in_results or (in_cache and path.exists() and digests.content(path) != entry["digest"]):
+            _remove(path)
+    if not keep or not (folder / STARTED).exists():
+        write_json(folder / STARTED, {"fingerprint": asdict(fingerprint)})
+    return continued
+
+
+def _for_work(fingerprint: dict[str, Any]) -> dict[str, Any]:
+    """Return what unfinished work depends on: all but the code that draws figures and tables.
+
+    A step runs again if that code changes, but its checkpoints are what they were.
+    """
+    code = {k: v for k, v in fingerprint["code"].items() if not k.startswith("lib/report/")}
+    return fingerprint | {"code": code}
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def finish(
+    study: Study,
+    profile: str,
+    step: str,
+    fingerprint: Fingerprint,
+    *,
+    notebook: Path,
+    provenance: dict[str, Any],
+    digests: Digests,
+) -> Stamp:
+    """Record that a step finished, and return the record.
+
+    Raises:
+        FileNotFoundError: if the notebook announced an output that it did not write.
+    """
+    folder = study.step_folder(profile, step)
+    manifest = folder / MANIFEST
+    outputs = read_json(manifest) if manifest.exists() else {}
+    outputs[study.relative(notebook)] = {"kind": "notebook"}
+    for name, entry in outputs.items():
+        if not (study.root / name).exists():
+            raise FileNotFoundError(
+                f"Step {step!r} announced {name} with its workspace but did not write it."
+            )
+        entry["digest"] = digests.content(study.root / name)
+    stamp = Stamp(asdict(fingerprint), outputs, provenance)
+    write_json(folder / STAMP, asdict(stamp), indent=1)
+    remember_seconds(study, profile, step, provenance.get("seconds", 0.0))
+    return stamp
+
+
+def past_seconds(study: Study, profile: str) -> dict[str, float]:
+    """Return the wall time of the last finished run of each step."""
+    try:
+        return dict(read_json(study.cache(profile) / TIMES))
+    except (FileNotFoundError, ValueError):
+        return {}
+
+
+def remember_seconds(study: Study, profile: str, step: str, seconds: float) -> None:
+    """Remember how long a step took, for later plans; it outlives the step's folder."""
+    times = past_seconds(study, profile) | {step: round(seconds, 1)}
+    write_json(study.cache(profile) / TIMES, dict(sorted(times.items())), indent=1)

@@ -1,0 +1,8 @@
+"""Run the study: ``python run_all.py --help``."""
+
+import sys
+
+from lib.runner.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,117 @@
+from pathlib import Path
+
+import pytest
+
+from lib.runner.code import code_digest, used_files
+
+SOURCE = '''
+"""What it is."""
+import math
+
+def area(radius):
+    """The area of a circle."""
+    # Archimedes
+    return math.pi * radius**2  # in square pixels
+'''
+
+SAME = '''
+"""Other words."""
+
+import math
+
+
+def area(
+    radius,
+):
+
+    return math.pi * radius ** 2
+'''
+
+
+def test_comments_docstrings_and_layout_do_not_count() -> None:
+    assert code_digest(SOURCE) == code_digest(SAME)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [("radius**2", "radius**3"), ("area", "Area"), ("math.pi", "3.14")]
+)
+def test_code_counts(before: str, after: str) -> None:
+    assert code_digest(SOURCE) != code_digest(SOURCE.replace(before, after))
+
+
+def test_texts_that_are_values_count() -> None:
+    assert code_digest("x = 'a'") != code_digest("x = 'b'")
+    assert code_digest("'a'") == code_digest("'b'")
+
+
+def test_magics_are_code_without_comments() -> None:
+    assert code_digest("%matplotlib inline\nx = 1  # one") == code_digest("%matplotlib inline\nx=1")
+    assert code_digest("%matplotlib inline") != code_digest("%matplotlib widget")
+
+
+FILES = {
+    "lib/__init__.py": "",
+    "lib/a/__init__.py": "",
+    "lib/a/one.py": "def f():\n    from lib.b import two\n    return two.g()",
+    "lib/b/__init__.py": "from .inner import X",
+    "lib/b/two.py": "def g():\n    return open('table.json')",
+    "lib/b/table.json": "[1]",
+    "lib/b/inner.py": "X = 1",
+    "lib/b/far.py": "",
+    "lib/c/__init__.py": "",
+    "lib/c/__main__.py": "from lib.b.far import Y",
+    "lib/c/train.py": "import lib.b.inner",
+    "lib/unused.py": "",
+}
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    for name, text in FILES.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("import numpy", []),
+        (
+            "from lib.a.one import f",
+            ["__init__", "a/__init__", "a/one", "b/__init__", "b/inner", "b/two"],
+        ),
+        ("import lib.b.inner as i", ["__init__", "b/__init__", "b/inner"]),
+        (
+            "run([python, '-m', 'lib.c.train'])",
+            ["__init__", "b/__init__", "b/inner", "c/__init__", "c/train"],
+        ),
+        (
+            "run([python, '-m', 'lib.c'])",
+            ["__init__", "b/__init__", "b/far", "b/inner", "c/__init__", "c/__main__"],
+        ),
+        ("import lib.c", ["__init__", "c/__init__"]),
+        ("'lib.c.train'", []),
+        ("x = 'lib/c/train.py and lib.nothing'", []),
+    ],
+)
+def test_used_modules_are_those_that_python_would_load(
+    root: Path, source: str, expected: list[str]
+) -> None:
+    modules = [name for name in used_files([source], root) if name.endswith(".py")]
+    assert modules == [f"lib/{name}.py" for name in expected]
+
+
+def test_data_files_beside_a_module_count_with_their_content(root: Path) -> None:
+    before = used_files(["import lib.b.two"], root)
+    (root / "lib/b/table.json").write_text("[1, 2]")
+    after = used_files(["import lib.b.two"], root)
+    assert [name for name in before if before[name] != after[name]] == ["lib/b/table.json"]
+
+
+def test_all_imports_of_the_project_itself_are_found() -> None:
+    from lib.paths import ROOT
+
+    used = used_files(["import lib.runner.cli"], ROOT)
+    for name in ("lib/runner/workspace.py", "lib/report/site.py", "lib/analysis/claims.py"):
+        assert name in used

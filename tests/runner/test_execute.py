@@ -1,0 +1,199 @@
+"""Runs with real kernels and real processes: failures, interruption, running side by side."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import psutil
+import pytest
+
+from lib.paths import ROOT
+from lib.runner.jobs import Children
+from lib.runner.lock import only_runner
+from lib.runner.notebook import Lines
+from tests.runner.toy import STEPS, Toy
+
+
+def test_a_run_with_kernels_makes_notebooks_pages_and_provenance(toy: Toy) -> None:
+    toy.edit(
+        "01_numbers",
+        "ws.file(",
+        "import os, sys\nprint('working in', os.getcwd() + '/here', sys.executable)\nws.file(",
+    )
+    code, output = toy.run("--only", "02_sum", "--set", "sum.offset=4", kernels=True)
+    assert code == 0
+    # What a notebook prints is seen live, after the step's name; warnings of Jupyter are not.
+    assert f"  01_numbers | working in {toy.root}/here {sys.executable}" in output
+    assert "encryption" not in output
+    assert "results/toy/index.html" in output
+
+    results = toy.root / "results/toy"
+    text = (results / "notebooks/02_sum.ipynb").read_text()
+    cells = json.loads(text)["cells"]
+    injected = next(c for c in cells if "injected-parameters" in c["metadata"].get("tags", []))
+    source = "".join(injected["source"])
+    assert "profile = 'toy'" in source
+    assert "sum_offset = 4  # default: 0" in source
+    assert "sum_scale = 1.0\n" in source + "\n"
+    assert "Provenance" in "".join(cells[-1]["source"])
+    assert "papermill" not in text
+
+    everything = [p for p in results.rglob("*") if p.is_file()]
+    for path in everything:
+        assert str(toy.root) not in path.read_text(), f"{path} holds an absolute path"
+    record = json.loads((results / "provenance.json").read_text())["steps"]["02_sum"]
+    assert record["not_default"] == {"profile": "toy", "sum_offset": 4}
+    assert list(record["inputs"]) == ["cache/toy/01_numbers/numbers.json"]
+    assert record["seconds"] > 0
+
+
+def test_a_failure_is_reported_and_stops_only_what_needs_it(toy: Toy) -> None:
+    toy.edit("02_sum", "import json\n", "# a comment first\nx = 1\nx / 0\nimport json\n")
+    code, output = toy.run(kernels=True)
+    assert code == 1
+    # Parameters, injected parameters and the workspace come before.
+    assert "Cell In [4], which begins: x = 1" in output
+    assert "ZeroDivisionError: division by zero" in output
+    assert "----> 3 x / 0" in output
+    assert "cache/toy/02_sum/failed.ipynb" in output
+    assert "Step 04_report did not run: it needs 02_sum." in output
+    assert "To go on:" in output
+    failed = json.loads((toy.root / "cache/toy/02_sum/failed.ipynb").read_text())
+    assert any("ZeroDivisionError" in json.dumps(cell) for cell in failed["cells"])
+    assert toy.output("03_other", "other.txt") == "oneoneone"
+    assert toy.run("--only", "03_other")[1].count("Every step is up to date.") == 1
+
+
+def test_a_kernel_that_is_killed_is_a_failure_with_a_hint(toy: Toy) -> None:
+    toy.edit("03_other", "ws.file", "import os\nos.kill(os.getpid(), 9)\nws.file")
+    code, output = toy.run("--only", "03_other", kernels=True)
+    assert code == 1
+    assert "memory ran out" in output
+    assert "which begins: import os" in output
+    assert output.count("trying once more") == 0
+
+
+def _wait_for(condition: Callable[[], bool], seconds: float = 30) -> None:
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, "it did not happen in time"
+        time.sleep(0.05)
+
+
+WAITING = """
+import subprocess, sys, time
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+(ws.folder / "pids").write_text(f"{__import__('os').getpid()} {child.pid}")
+if not (ws.folder / "checkpoint").exists():
+    (ws.folder / "checkpoint").write_text("half")
+    time.sleep(600)
+child.kill()
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_a_runner_that_is_stopped_leaves_no_process_and_no_lock_and_continues(
+    toy: Toy, how: signal.Signals
+) -> None:
+    toy.edit("03_other", "ws.file", WAITING + "ws.file")
+    command = toy.command("--only", "03_other")
+    runner = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    folder = toy.root / "cache/toy/03_other"
+    _wait_for((folder / "checkpoint").exists)
+    pids = [int(pid) for pid in (folder / "pids").read_text().split()]
+
+    # A second runner says who is at work, and does nothing.
+    code, output = toy.run()
+    assert code == 2
+    assert f"process {runner.pid}, started " in output
+    assert not (toy.root / "cache/toy/01_numbers").exists()
+
+    runner.send_signal(how)
+    printed = runner.communicate(timeout=30)[0].decode()
+    if how == signal.SIGINT:
+        assert runner.returncode == 130
+        assert "the same command continues" in printed
+        assert "Traceback" not in printed
+    _wait_for(lambda: not any(_is_alive(pid) for pid in pids))
+
+    assert toy.ran("--only", "03_other") == ["03_other"]
+    assert toy.output("03_other", "other.txt") == "oneoneone"
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def test_independent_steps_run_side_by_side(toy: Toy) -> None:
+    # Each waits for the other: one after the other they would never end.
+    meet = (
+        "\nimport pathlib, time\nhere, there = pathlib.Path('{0}'), pathlib.Path('{1}')\n"
+        "here.touch()\nuntil = time.monotonic() + 20\n"
+        "while not there.exists():\n    assert time.monotonic() < until\n    time.sleep(0.02)\n"
+    )
+    toy.edit("01_numbers", "import json\n", meet.format("a", "b") + "import json\n")
+    toy.edit("03_other", "ws.file", meet.format("b", "a") + "ws.file")
+    assert sorted(toy.ran("--jobs", "2")) == [step.id for step in STEPS]
+
+
+def test_training_steps_never_run_at_the_same_time(toy: Toy) -> None:
+    alone = "import os, time\nos.mkdir('busy')\ntime.sleep(0.3)\nos.rmdir('busy')\n"
+    toy.edit("01_numbers", "import json\n", alone + "import json\n")
+    toy.edit("03_other", "ws.file", alone + "ws.file")
+    toy.steps = tuple(replace(step, kind="train") for step in STEPS)
+    assert len(toy.ran("--jobs", "4")) == len(STEPS)
+
+
+def test_the_lock_is_free_again_after_use(toy: Toy) -> None:
+    with only_runner(toy.study, "toy"), only_runner(toy.study, "another"):
+        command = [*toy.command("--only", "03_other")]
+        second = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert second.returncode == 2
+        assert f"process {os.getpid()}" in second.stderr
+    with only_runner(toy.study, "toy"):
+        pass
+
+
+def test_children_that_start_after_the_end_are_ended_too() -> None:
+    children = Children()
+    children.end()
+    late = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, text=True)
+    children.add(late)
+    assert late.wait(20) is not None
+
+
+def test_floods_of_lines_are_thinned_and_the_last_is_shown(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    lines = Lines()
+    lines.write("a table\nof three\nlines\n")
+    for step in range(1000):
+        lines.write(f"\r{step} of 1000")
+    lines.write("\r\x1b[1mdone\x1b[0m\n")
+    lines.show()
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[:3] == ["a table", "of three", "lines"]
+    assert shown[-1] == "done"
+    assert len(shown) < 30
+
+
+def test_a_workspace_of_another_name_is_an_error(toy: Toy) -> None:
+    toy.edit("03_other", "Workspace(profile, '03_other')", "Workspace(profile, '03_others')")
+    code, output = toy.run("--only", "03_other")
+    assert code == 1
+    assert "lib/runner/steps.py" in output
+
+
+def test_an_input_that_the_plan_does_not_know_of_is_an_error(toy: Toy) -> None:
+    toy.edit("04_report", "total = ", "ws.input('01_numbers', 'numbers.json')\ntotal = ")
+    code, output = toy.run()
+    assert code == 1
+    assert "Add '01_numbers' to its `needs`" in output

@@ -1,0 +1,103 @@
+"""Mistakes on the command line and in profiles: sentences and exit code 2, before any kernel."""
+
+import pytest
+
+from tests.runner.toy import Toy
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--set", "numbers.cuont=4"], "Did you mean 'numbers.count'?"),
+        (["--set", "numbers.count=four"], "numbers.count (--set) expects int, not text 'four'."),
+        (["--set", "numbers.count=4.5"], "expects int, not float 4.5"),
+        (["--set", "numbers.count"], "not of the form NAME=VALUE"),
+        (["--set", "02_sum:numbers.count=4"], "is not a parameter of step '02_sum'"),
+        (["--set", "02_smu:sum.offset=4"], "There is no step '02_smu'. Did you mean '02_sum'?"),
+        (["--set", "profile=demo"], "use --profile"),
+        (["--only", "04_reprot"], "--only: There is no step '04_reprot'. Did you mean '04_report'"),
+        (["--from", "4_report"], "--from: There is no step '4_report'."),
+        (["--force", "02"], "--force: There is no step '02'."),
+        (["--keep", "02_sums"], "--keep: There is no step '02_sums'. Did you mean '02_sum'?"),
+        (["--keep", "02_sum"], "nothing to keep"),
+        (["--force", "02_sum", "--keep", "02_sum"], "both in --force and in --keep"),
+        (["--profile", "tov"], "There is no profile 'tov'. Did you mean 'toy'?"),
+        (["--jobs", "0"], "at least one step"),
+        (["--set", "other.word=data/nothing.json"], "'data/nothing.json', which does not exist"),
+    ],
+)
+def test_a_mistake_is_told_in_a_sentence(toy: Toy, arguments: list[str], sentence: str) -> None:
+    code, output = toy.run(*arguments)
+    assert code == 2
+    assert sentence in output
+    assert "Traceback" not in output
+    assert not (toy.root / "results").exists()
+
+
+def test_all_mistakes_are_told_at_once(toy: Toy) -> None:
+    toy.profile("description: a toy\nparameters:\n  sum: {ofset: 1, scale: many}\n")
+    code, output = toy.run(
+        "--set", "numbers.count=x", "--only", "nothing", "--set", "other.word=a/b.json"
+    )
+    assert code == 2
+    assert output.count("error: ") == 5
+    assert "a/b.json" in output
+    assert "sum.ofset (params/toy.yaml)" in output
+    assert "sum.scale (params/toy.yaml) expects float" in output
+
+
+def test_a_file_name_that_almost_exists_is_offered(toy: Toy) -> None:
+    (toy.root / "boxes").mkdir()
+    (toy.root / "boxes" / "train.json").write_text("{}")
+    _, output = toy.run("--set", "other.word=boxes/trian.json")
+    assert "Did you mean 'train.json' (in boxes)?" in output
+    code, _ = toy.run("--set", "other.word=boxes/train.json", "--dry-run")
+    assert code == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("description: a\nparameter: {}\n", "Did you mean 'parameters'?"),
+        ("parameters: {}\n", "'description' is wrong"),
+        ("- a\n", "must be a mapping"),
+        ("a: [\n", "not valid YAML"),
+        ("description: a\ndescription: b\n", "'description' is given twice"),
+        ("description: a\nleave_out: [05_none]\n", "There is no step '05_none'"),
+        ("description: a\nleave_out: [02_sum]\n", "Leave out '04_report' too"),
+        ("description: a\nsteps: {02_smu: {sum: {offset: 1}}}\n", "Did you mean '02_sum'?"),
+        ("description: a\nparameters: {numbers: {cuont: 1}}\n", "Did you mean 'numbers.count'?"),
+    ],
+)
+def test_a_mistake_in_a_profile_is_told(toy: Toy, text: str, sentence: str) -> None:
+    toy.profile(text)
+    code, output = toy.run()
+    assert code == 2
+    assert sentence in output
+    assert "params/toy.yaml" in output or "leave_out" in text
+
+
+def test_a_step_that_is_left_out_cannot_be_asked_for(toy: Toy) -> None:
+    toy.profile("description: a toy\nleave_out: [04_report]\n")
+    code, output = toy.run("--only", "04_report")
+    assert code == 2
+    assert "Profile 'toy' leaves out step '04_report'" in output
+
+
+def test_a_missing_notebook_is_an_error_for_the_steps_that_run_it(toy: Toy) -> None:
+    (toy.study.notebooks / "04_report.ipynb").unlink()
+    code, output = toy.run()
+    assert code == 2
+    assert "notebooks/04_report.ipynb does not exist" in output
+    assert toy.run("--only", "02_sum", "--dry-run")[0] == 0
+
+
+def test_list_and_dry_run_do_nothing(toy: Toy) -> None:
+    code, output = toy.run("--list")
+    assert code == 0
+    assert "02_sum      after 01_numbers" in output
+    assert "toy           a toy" in output
+    code, output = toy.run("--dry-run")
+    assert code == 0
+    assert "it has not run yet" in output
+    assert not (toy.root / "results").exists()

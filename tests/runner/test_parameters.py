@@ -1,0 +1,109 @@
+from typing import Any
+
+import pytest
+
+from lib.runner.parameters import disagreements, parse_cell
+
+CELL = """
+from typing import Literal
+
+profile: str = "demo"  # name of the profile
+rounds: int = 5  # rounds of GrabCut
+rate: float = 0.02
+method: Literal["opmask", "mask_rcnn"] = "opmask"  # which, as in the paper
+names: list[str] = []  # "# is no comment in a text"
+size: tuple[int, int] = (320, 240)
+limit: int | None = None  # none: all
+fast: bool = False
+"""
+
+
+def test_cell_gives_names_types_defaults_and_comments_in_order() -> None:
+    found = parse_cell(CELL)
+    assert list(found) == ["profile", "rounds", "rate", "method", "names", "size", "limit", "fast"]
+    assert found["rounds"].default == 5
+    assert found["rounds"].comment == "rounds of GrabCut"
+    assert found["rate"].comment == ""
+    assert found["names"].comment == '"# is no comment in a text"'
+    assert found["size"].default == (320, 240)
+    assert found["limit"].annotation == "int | None"
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "taken"),
+    [
+        ("rate", 1, 1.0),
+        ("size", [64, 48], (64, 48)),
+        ("limit", 3, 3),
+        ("limit", None, None),
+        ("names", ["a", "b"], ["a", "b"]),
+        ("method", "mask_rcnn", "mask_rcnn"),
+    ],
+)
+def test_right_types_are_taken(name: str, given: Any, taken: Any) -> None:
+    checked = parse_cell(CELL)[name].check(given)
+    assert checked == taken
+    assert type(checked) is type(taken)
+
+
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [
+        ("rounds", "5"),
+        ("rounds", 5.0),
+        ("rounds", True),
+        ("rate", "0.1"),
+        ("rate", True),
+        ("rate", float("nan")),
+        ("fast", 1),
+        ("fast", "yes"),
+        ("profile", 3),
+        ("profile", None),
+        ("method", "opmsk"),
+        ("names", "person"),
+        ("names", [1]),
+        ("size", [1, 2, 3]),
+        ("limit", "all"),
+    ],
+)
+def test_wrong_types_are_refused_with_what_is_expected(name: str, given: Any) -> None:
+    parameter = parse_cell(CELL)[name]
+    with pytest.raises(ValueError, match="expects") as error:
+        parameter.check(given)
+    assert parameter.annotation in str(error.value)
+    assert repr(given) in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "rounds = 5",
+        "rounds: int",
+        "rounds: int = 2 + three",
+        "rounds: int = 'five'",
+        "rounds: set[int] = {1}",
+        "import os",
+        "rounds: int = 5\nrounds: int = 6",
+        "rounds: int = = 5",
+    ],
+)
+def test_anything_but_typed_literals_is_refused_naming_the_line(line: str) -> None:
+    with pytest.raises(ValueError, match=r"rounds|import|line"):
+        parse_cell(line)
+
+
+def test_reading_a_cell_does_not_run_it() -> None:
+    with pytest.raises(ValueError, match="line 1"):
+        parse_cell("rounds: int = exit(3)")
+
+
+def test_one_name_with_two_meanings_is_found() -> None:
+    same, other_default, other_type = (
+        parse_cell(text) for text in ("n: int = 5  # a", "n: int = 6", "n: float = 5.0")
+    )
+    assert not disagreements({"a": same, "b": parse_cell("n: int = 5  # another comment")})
+    for other in (other_default, other_type):
+        (sentence,) = disagreements({"a": same, "b": other})
+        assert "'n'" in sentence
+        assert "in a" in sentence
+        assert "in b" in sentence

@@ -1,0 +1,105 @@
+"""The repository's own notebooks, steps and profiles fit together."""
+
+import pytest
+
+from lib.runner.cli import main
+from lib.runner.code import used_files
+from lib.runner.parameters import notebook_cells, parse_cell
+from lib.runner.profiles import load_profile, profile_names
+from lib.runner.resolve import read_schemas, resolve_parameters
+from lib.runner.settings import Setting
+from lib.runner.steps import STEPS, Step, matching, with_needs_resolved
+from lib.runner.study import Study
+
+STUDY = Study()
+NOTEBOOKS = sorted({step.notebook for step in STEPS})
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS)
+def test_every_step_has_its_notebook_and_every_parameter_a_comment(notebook: str) -> None:
+    schemas, problems = read_schemas(STUDY, [Step(notebook)])
+    assert problems == []
+    schema = schemas[notebook]
+    assert next(iter(schema)) == "profile"
+    assert schema["profile"].default == "demo"
+    assert [name for name, parameter in schema.items() if not parameter.comment] == []
+
+
+def test_notebooks_agree_on_the_parameters_that_they_share() -> None:
+    assert read_schemas(STUDY, STEPS)[1] == []
+
+
+def test_every_notebook_has_a_step() -> None:
+    assert [path.stem for path in sorted(STUDY.notebooks.glob("*.ipynb"))] == NOTEBOOKS
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS)
+def test_notebooks_are_sources_without_outputs(notebook: str) -> None:
+    for cell in notebook_cells(STUDY.notebooks / f"{notebook}.ipynb"):
+        if cell["cell_type"] == "code":
+            assert cell["outputs"] == []
+            assert cell["execution_count"] is None
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS)
+def test_every_module_that_a_notebook_names_exists(notebook: str) -> None:
+    cells = notebook_cells(STUDY.notebooks / f"{notebook}.ipynb")
+    code = [cell["source"] for cell in cells if cell["cell_type"] == "code"]
+    used = used_files(code, STUDY.root)
+    assert "lib/runner/workspace.py" in used
+    # The runner itself must not count: a change of it would run everything again.
+    runner = {"__init__", "study", "workspace"}
+    assert {name for name in used if name.startswith("lib/runner/")} == {
+        f"lib/runner/{name}.py" for name in runner
+    }
+
+
+@pytest.mark.parametrize("name", profile_names(STUDY))
+def test_every_profile_can_be_planned(
+    name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lib.runner.setup.missing_files", lambda *_: [])
+    assert main(["--profile", name, "--dry-run"]) == 0, capsys.readouterr().err
+    assert load_profile(STUDY, name).description.endswith(".")
+
+
+def test_the_misspelt_parameter_of_the_manual_is_corrected(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["--set", "grabcut.iteratons=3"]) == 2
+    assert "Did you mean 'grabcut.iterations'?" in capsys.readouterr().err
+
+
+def test_needs_are_steps_and_a_notebooks_name_means_all_its_variants() -> None:
+    steps = {step.id: step for step in with_needs_resolved(STEPS)}
+    variants = matching("06_train_opmask", STEPS)
+    assert set(variants) < set(steps["07_opmask_results"].needs)
+    assert set(steps["99_summary"].needs) == set(steps) - {"99_summary"}
+    detector = "06_train_opmask.detector"
+    others = [name for name in variants if name != detector]
+    assert all(detector in steps[name].needs for name in others)
+    assert len(others) == 4
+
+
+def test_what_makes_a_variant_cannot_be_set() -> None:
+    steps = [Step("06_t", v, parameters={"variant": v}) for v in ("a", "b")]
+    cell = "profile: str = ''\nvariant: str = ''\nother: int = 1\n"
+    schemas = {"06_t": parse_cell(cell)}
+    _, (problem,) = resolve_parameters(
+        steps, schemas, [Setting("variant", "c", None, "--set")], profile="demo"
+    )
+    assert "Choose variants with --only" in problem
+    values, problems = resolve_parameters(steps, schemas, [], profile="demo")
+    assert problems == []
+    assert values["06_t.a"] == {"profile": "demo", "variant": "a", "other": 1}
+
+
+def test_a_value_that_a_step_gives_must_be_declared_and_of_the_right_type() -> None:
+    schemas = {"06_t": parse_cell("profile: str = ''\nmethod: Literal['x'] = 'x'")}
+    steps = [
+        Step("06_t", "a", parameters={"methd": "x"}),
+        Step("06_t", "b", parameters={"method": "y"}),
+    ]
+    text = "\n".join(resolve_parameters(steps, schemas, [], profile="demo")[1])
+    assert "Did you mean 'method'?" in text
+    assert "expects Literal['x'], not text 'y'" in text

@@ -1,0 +1,233 @@
+"""What runs again after which change: exactly the steps that depend on it."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from lib.runner import fingerprint
+from tests.runner.toy import Toy
+
+ALL = ["01_numbers", "02_sum", "03_other", "04_report"]
+
+
+@pytest.fixture
+def done(toy: Toy) -> Toy:
+    """The study after a first run."""
+    assert toy.ran() == ALL
+    return toy
+
+
+def test_the_second_run_does_nothing_and_says_so(done: Toy) -> None:
+    before = {p: p.stat().st_mtime_ns for p in (done.root / "results").rglob("*") if p.is_file()}
+    code, output = done.run()
+    assert code == 0
+    assert "Every step is up to date." in output
+    index = done.root / "results/toy/index.html"
+    after = {p: p.stat().st_mtime_ns for p in (done.root / "results").rglob("*") if p.is_file()}
+    assert {p for p in before if before[p] != after[p]} <= {index}
+
+
+def test_comments_docstrings_and_markdown_run_nothing(done: Toy) -> None:
+    done.edit("01_numbers", "# Title", "# Another title")
+    done.edit("01_numbers", "import json\n", "import json  # for the file\n\n\n# and so on\n")
+    done.edit("02_sum", "# times the sum", "# a factor")
+    module = done.root / "lib/toy/count.py"
+    text = module.read_text().replace('"""Count."""', '"""Count up."""').replace("# all", "# All")
+    module.write_text("# A licence\n" + text)
+    assert done.ran() == []
+
+
+def test_text_that_changed_is_on_the_page_although_nothing_ran(done: Toy) -> None:
+    page = done.root / "results/toy/notebooks/01_numbers"
+    executed = page.with_suffix(".ipynb")
+    content = json.loads(executed.read_text())
+    content["cells"][-2]["outputs"] = [
+        {"output_type": "stream", "name": "stdout", "text": ["what it printed\n"]}
+    ]
+    executed.write_text(json.dumps(content))
+    done.edit("01_numbers", "# Title", "# Better [title](../README.md)")
+    done.edit("01_numbers", "import json\n", "import json  # for the file\n")
+    assert done.ran() == []
+    html = page.with_suffix(".html").read_text()
+    assert "Better" in html
+    assert 'href="../../../README.md"' in html
+    assert "for the file" in html
+    assert "what it printed" in html
+
+
+def test_a_changed_notebook_runs_with_what_depends_on_its_output(done: Toy) -> None:
+    done.edit("02_sum", "+ sum_offset", "+ 2 * sum_offset + 1")
+    assert done.ran() == ["02_sum", "04_report"]
+
+
+def test_a_parameter_runs_the_steps_that_have_it(done: Toy) -> None:
+    _, output = done.run("--set", "sum.offset=1", "--dry-run")
+    assert "02_sum      runs: parameter sum.offset: 0 -> 1" in output
+    assert "04_report   runs if the output of 02_sum changes" in output
+    assert done.ran("--set", "sum.offset=1") == ["02_sum", "04_report"]
+    assert done.output("04_report", "report.txt") == "4.0oneoneone"
+
+
+def test_a_parameter_of_one_step_alone(done: Toy) -> None:
+    assert done.ran("--set", "03_other:numbers.count=1") == ["03_other", "04_report"]
+    assert done.output("01_numbers", "numbers.json") == "[0, 1, 2]"
+
+
+def test_a_profile_sets_parameters_and_the_command_line_wins(toy: Toy) -> None:
+    toy.profile(
+        "description: a toy\nsteps:\n  03_other: {numbers: {count: 1}}\n"
+        "parameters:\n  numbers.count: 2\n"
+    )
+    toy.run()
+    assert toy.output("01_numbers", "numbers.json") == "[0, 1]"
+    assert toy.output("03_other", "other.txt") == "one"
+    toy.run("--set", "numbers.count=4")
+    assert toy.output("01_numbers", "numbers.json") == "[0, 1, 2, 3]"
+    assert toy.output("03_other", "other.txt") == "oneoneoneone"
+
+
+def test_a_module_runs_the_steps_that_use_it_however_indirectly(done: Toy) -> None:
+    (done.root / "lib/toy/begin.py").write_text("BEGIN = 1\n")
+    _, output = done.run("--dry-run")
+    assert "01_numbers  runs: lib/toy/begin.py changed" in output
+    assert done.ran() == ["01_numbers", "02_sum", "04_report"]
+
+
+def test_a_step_that_makes_the_same_again_runs_nothing_else(done: Toy) -> None:
+    done.edit("01_numbers", "import json\n", "import json\nunused = 1\n")
+    assert done.ran() == ["01_numbers"]
+    assert done.ran() == []
+
+
+def test_an_outside_file_counts_for_all_that_come_after(done: Toy) -> None:
+    data = done.root / "boxes.json"
+    data.write_text("[]")
+    choice = ("--set", "other.word=boxes.json")
+    assert done.ran(*choice) == ["03_other", "04_report"]
+    assert done.ran(*choice) == []
+    data.write_text("[1]")
+    # The output of 03_other is the same: it names the file. What reads the file must run again.
+    assert done.ran(*choice) == ["03_other", "04_report"]
+
+
+def test_a_package_version_runs_everything(done: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fingerprint, "package_versions", lambda: {"numpy": "0.1"})
+    _, output = done.run("--dry-run")
+    assert output.count("and 7 more") + output.count("-> ") >= len(ALL)
+    assert done.ran() == ALL
+
+
+@pytest.mark.parametrize("how", ["removed", "changed"])
+def test_a_lost_or_spoilt_output_is_made_again(done: Toy, how: str) -> None:
+    path = done.root / "cache/toy/02_sum/sum.json"
+    path.unlink() if how == "removed" else path.write_text("7")
+    assert done.ran() == ["02_sum"]
+    assert path.read_text() == "3.0"
+
+
+def test_only_and_from_choose_steps_with_those_they_need(toy: Toy) -> None:
+    assert toy.ran("--only", "02_sum") == ["01_numbers", "02_sum"]
+    assert toy.ran("--from", "03_other") == ["03_other", "04_report"]
+
+
+def test_force_runs_a_step_afresh(done: Toy) -> None:
+    extra = done.root / "cache/toy/02_sum/checkpoint"
+    extra.write_text("half")
+    assert done.ran("--force", "02_sum,03_other") == ["02_sum", "03_other"]
+    assert not extra.exists()
+
+
+def test_keep_accepts_an_output_and_says_so(done: Toy) -> None:
+    done.edit("02_sum", "+ sum_offset", "+ sum_offset + 1")
+    code, output = done.run("--keep", "02_sum")
+    assert code == 0
+    assert "02_sum      kept although the notebook's code changed" in output
+    assert done.output("02_sum", "sum.json") == "3.0"
+    record = json.loads((done.root / "results/toy/provenance.json").read_text())
+    assert record["steps"]["02_sum"]["kept_although"] == ["the notebook's code changed"]
+    assert "Kept although" in (done.root / "results/toy/index.html").read_text()
+    assert done.ran() == ["02_sum", "04_report"]
+
+
+def test_what_uses_a_kept_output_says_so(done: Toy) -> None:
+    done.edit("02_sum", "+ sum_offset", "+ sum_offset + 1")
+    done.edit("04_report", "total +", "total + '!' +")
+    assert done.ran("--keep", "02_sum") == ["04_report"]
+    record = json.loads((done.root / "results/toy/provenance.json").read_text())
+    (note,) = record["steps"]["04_report"]["notes"]
+    assert "02_sum that was kept" in note
+
+
+FAIL_ONCE = (
+    "\nfolder = ws.folder\nmark = folder / 'checkpoint'\nseen = mark.exists()\n"
+    "mark.write_text('half')\nassert seen, 'stopped half-way'\n"
+)
+
+
+def test_unfinished_work_is_continued_while_nothing_changes(toy: Toy) -> None:
+    toy.edit("03_other", "ws.file", FAIL_ONCE + "ws.file")
+    code, output = toy.run()
+    assert code == 1
+    assert "stopped half-way" in output
+    _, plan = toy.run("--dry-run")
+    assert "03_other    runs: it was begun but did not finish" in plan
+    assert toy.ran() == ["03_other", "04_report"]
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_unfinished_work_on_other_inputs_is_thrown_away_unless_kept(toy: Toy, keep: bool) -> None:
+    toy.edit("03_other", "ws.file", FAIL_ONCE + "ws.file")
+    toy.run("--only", "03_other")
+    option = ["--keep", "03_other"] if keep else []
+    ran = toy.ran("--only", "03_other", "--set", "other.word=two", *option)
+    assert ran == (["03_other"] if keep else [])
+    if keep:
+        record = json.loads((toy.root / "results/toy/provenance.json").read_text())
+        assert "begun before" in record["steps"]["03_other"]["notes"][0]
+
+
+@pytest.mark.parametrize("module", ["report", "toy"])
+def test_work_goes_on_after_a_change_of_what_only_draws(toy: Toy, module: str) -> None:
+    drawing = toy.root / "lib" / module / "draw.py"
+    drawing.parent.mkdir(exist_ok=True)
+    drawing.write_text("COLOUR = 'red'\n")
+    toy.edit("03_other", "ws.file", f"import lib.{module}.draw\n{FAIL_ONCE}ws.file")
+    toy.run("--only", "03_other")
+    drawing.write_text("COLOUR = 'blue'\n")
+    assert toy.ran("--only", "03_other") == (["03_other"] if module == "report" else [])
+
+
+def test_a_file_of_a_step_counts_with_what_it_says(toy: Toy) -> None:
+    numbers = toy.root / "params" / "facts.yaml"
+    numbers.write_text("a: 1  # one\n")
+    toy.steps = tuple(
+        replace(step, files=("params/facts.yaml",)) if step.id == "03_other" else step
+        for step in toy.steps
+    )
+    toy.ran()
+    numbers.write_text("# another comment\na:   1\n")
+    assert toy.ran() == []
+    numbers.write_text("a: 2\n")
+    assert toy.ran() == ["03_other", "04_report"]
+
+
+def test_results_of_an_earlier_run_do_not_outlive_a_step_that_no_longer_makes_them(
+    toy: Toy,
+) -> None:
+    more = "open('results/toy/old.csv', 'w').close()\nws.output('results/toy/old.csv')\n"
+    toy.edit("03_other", "ws.file", more + "ws.file")
+    (toy.root / "results/toy").mkdir(parents=True)
+    toy.run()
+    assert (toy.root / "results/toy/old.csv").exists()
+    toy.edit("03_other", more, "")
+    assert toy.ran() == ["03_other", "04_report"]
+    assert not (toy.root / "results/toy/old.csv").exists()
+
+
+def test_an_announced_output_that_is_not_written_is_a_failure(toy: Toy) -> None:
+    toy.edit("03_other", "ws.file", "ws.file('forgotten.txt')\nws.file")
+    code, output = toy.run()
+    assert code == 1
+    assert "forgotten.txt" in output
+    assert "did not write it" in output

@@ -1,0 +1,201 @@
+"""A study of four small notebooks in a temporary folder, for the tests of the runner.
+
+``01_numbers`` and ``03_other`` need nothing, ``02_sum`` needs the first, ``04_report`` both ``02``
+and ``03``. The toy's ``lib`` has copies of the modules that a notebook needs, so that its kernels
+import ``lib`` from there.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lib.paths import ROOT
+from lib.runner import cli
+from lib.runner.jobs import Job, Outcome
+from lib.runner.steps import Step
+from lib.runner.study import Study
+
+STEPS = (
+    Step("01_numbers"),
+    Step("02_sum", needs=("01_numbers",)),
+    Step("03_other"),
+    Step("04_report", needs=("02_sum", "03_other")),
+)
+
+START = "from lib.runner.workspace import Workspace\nws = Workspace(profile, {step!r})"
+
+CELLS = {
+    "01_numbers": (
+        "numbers_count: int = 3  # how many",
+        "import json\nfrom lib.toy.count import count_to\n"
+        "ws.file('numbers.json').write_text(json.dumps(count_to(numbers_count)))",
+    ),
+    "02_sum": (
+        "sum_offset: int = 0  # added to the sum\nsum_scale: float = 1.0  # times the sum",
+        "import json\nnumbers = json.loads(ws.input('01_numbers', 'numbers.json').read_text())\n"
+        "ws.file('sum.json').write_text(json.dumps(sum_scale * sum(numbers) + sum_offset))",
+    ),
+    "03_other": (
+        "numbers_count: int = 3  # how many\nother_word: str = 'one'  # any word",
+        "ws.file('other.txt').write_text(other_word * numbers_count)",
+    ),
+    "04_report": (
+        "",
+        "total = ws.input('02_sum', 'sum.json').read_text()\n"
+        "ws.file('report.txt').write_text(total + ws.input('03_other', 'other.txt').read_text())",
+    ),
+}
+
+LIB = (
+    "__init__.py",
+    "paths.py",
+    "files.py",
+    "runner/__init__.py",
+    "runner/study.py",
+    "runner/workspace.py",
+)
+
+
+@dataclass
+class Toy:
+    """The study, and what can be done to it.
+
+    Args:
+        root: its folder.
+        capsys: pytest's capture of what is printed.
+        steps: its steps.
+    """
+
+    root: Path
+    capsys: pytest.CaptureFixture[str]
+    steps: tuple[Step, ...] = STEPS
+
+    @property
+    def study(self) -> Study:
+        return Study(self.root)
+
+    def run(self, *arguments: str, kernels: bool = False) -> tuple[int, str]:
+        """Return exit code and everything printed by a run, with or without Jupyter kernels."""
+        self.capsys.readouterr()
+        how: dict[str, Any] = {} if kernels else {"run": run_as_script}
+        code = cli.main(["--profile", "toy", *arguments], study=self.study, steps=self.steps, **how)
+        captured = self.capsys.readouterr()
+        return code, captured.out + captured.err
+
+    def ran(self, *arguments: str) -> list[str]:
+        """Return the steps that a run executed."""
+        _, output = self.run(*arguments)
+        return [line.split()[1] for line in output.splitlines() if " finished in " in line]
+
+    def command(self, *arguments: str) -> list[str]:
+        """Return the command of a runner in a process of its own."""
+        code = (
+            "import sys; from pathlib import Path; from lib.runner.cli import main;"
+            "from lib.runner.study import Study; from tests.runner.toy import STEPS;"
+            f"sys.exit(main({['--profile', 'toy', *arguments]!r},"
+            f" study=Study(Path({str(self.root)!r})), steps=STEPS))"
+        )
+        return [sys.executable, "-c", code]
+
+    def edit(self, notebook: str, before: str, after: str) -> None:
+        """Replace text in the code cells of a notebook."""
+        path = self.study.notebooks / f"{notebook}.ipynb"
+        content = json.loads(path.read_text())
+        changed = 0
+        for cell in content["cells"]:
+            changed += before in cell["source"]
+            cell["source"] = cell["source"].replace(before, after)
+        assert changed, f"{before!r} is not in {notebook}"
+        path.write_text(json.dumps(content))
+
+    def profile(self, text: str) -> None:
+        """Write the profile."""
+        (self.study.params / "toy.yaml").write_text(text)
+
+    def output(self, step: str, name: str) -> str:
+        """Return the text of an output."""
+        return (self.study.step_folder("toy", step) / name).read_text()
+
+
+def make(root: Path, capsys: pytest.CaptureFixture[str]) -> Toy:
+    """Write the study to ``root``."""
+    for name in LIB:
+        (root / "lib" / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / "lib" / name, root / "lib" / name)
+    toy = root / "lib" / "toy"
+    toy.mkdir()
+    (toy / "__init__.py").write_text('"""Toys."""\n')
+    (toy / "count.py").write_text(
+        '"""Counting."""\n\nfrom lib.toy.begin import BEGIN\n\n\n'
+        'def count_to(n: int) -> list[int]:\n    """Count."""\n'
+        "    return list(range(BEGIN, BEGIN + n))  # all of them\n"
+    )
+    (toy / "begin.py").write_text('"""The beginning."""\n\nBEGIN = 0\n')
+    (root / "params").mkdir()
+    (root / "notebooks").mkdir()
+    made = Toy(root, capsys)
+    made.profile("description: a toy\n")
+    for name, (parameters, code) in CELLS.items():
+        write_notebook(root / "notebooks" / f"{name}.ipynb", name, parameters, code)
+    return made
+
+
+def write_notebook(path: Path, step: str, parameters: str, *code: str) -> None:
+    """Write a notebook with a title, a parameters cell, a workspace and cells of code."""
+
+    def cell(kind: str, source: str, at: int, tags: list[str]) -> dict[str, Any]:
+        more = {"execution_count": None, "outputs": []} if kind == "code" else {}
+        metadata = {"tags": tags} if tags else {}
+        return {"cell_type": kind, "id": f"c{at}", "metadata": metadata, "source": source} | more
+
+    sources = [
+        ("markdown", f"# Title of {step}\n\nThe question of {step}.", []),
+        ("code", f"profile: str = 'demo'  # name of the profile\n{parameters}", ["parameters"]),
+        *(("code", source, []) for source in (START.format(step=step), *code)),
+    ]
+    content = {
+        "cells": [cell(kind, source, at, tags) for at, (kind, source, tags) in enumerate(sources)],
+        "metadata": {},
+        "nbformat": 4,
+        "nbformat_minor": 5,
+    }
+    path.write_text(json.dumps(content))
+
+
+def run_as_script(job: Job) -> Outcome:
+    """Execute a notebook's code as one script, which is much faster than a Jupyter kernel."""
+    began = time.monotonic()
+    cells = json.loads(Path(job.source).read_text())["cells"]
+    code = []
+    for cell in cells:
+        if cell["cell_type"] == "code":
+            code.append(cell["source"])
+            if "parameters" in cell["metadata"].get("tags", []):
+                code.append(job.injected)
+    environment = {
+        **os.environ,
+        "PYTHONPATH": job.root,
+        "BOXES_TO_MASKS_STEP": job.step,
+        "BOXES_TO_MASKS_NEEDS": ",".join(job.needs),
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join(code)],
+        cwd=job.root,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    seconds = time.monotonic() - began
+    if done.returncode:
+        return Outcome(seconds, done.stderr.splitlines()[-1], tail=tuple(done.stderr.splitlines()))
+    shutil.copy(job.source, job.executed)
+    return Outcome(seconds)
