@@ -20,7 +20,7 @@ def _group(parameters: Mapping[str, Any], prefix: str) -> dict[str, Any]:
     }
 
 
-def train_config(
+def training_config(
     parameters: Mapping[str, Any], *, files: SetFiles, out: Path, init: Path | None
 ) -> TrainConfig:
     """Return the configuration that ``model_*`` and ``train_*`` parameters describe.
@@ -46,7 +46,7 @@ def train_config(
     return parse_config(content, where="The parameters cell")
 
 
-def pretrain_config(parameters: Mapping[str, Any], *, config: TrainConfig) -> PretrainConfig:
+def pretraining_config(parameters: Mapping[str, Any], *, config: TrainConfig) -> PretrainConfig:
     """Return the configuration of the pre-training that precedes a run, from ``pretrain_*``."""
     return PretrainConfig(
         **_group(parameters, "pretrain_"),
