@@ -1,5 +1,8 @@
 # `make demo` and `make test` need Python 3.11 or 3.12, git and make, and nothing else installed.
-PYTHON ?= $(shell command -v python3.12 || command -v python3.11 || command -v python3)
+SUPPORTED := import sys; sys.exit(sys.version_info[:2] not in [(3, 11), (3, 12)])
+# A name may be there and not run, as the shims of version managers do: the first that runs counts.
+PYTHON ?= $(shell for p in python3.12 python3.11 python3 python; do \
+  $$p -c '$(SUPPORTED)' 2>/dev/null && echo $$p && break; done)
 VENV := .venv
 RUN := $(VENV)/bin/python
 
@@ -27,9 +30,10 @@ readme: $(VENV)/installed  ## put the results of the demo into the README
 
 # The file is written last, so an interrupted installation is taken up again.
 $(VENV)/installed: requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if v in [(3, 11), (3, 12)] else \
-	  "Python 3.11 or 3.12 is needed, found %d.%d; name one: make PYTHON=python3.12 ..." % v)'
-	test -x $(RUN) || $(PYTHON) -m venv $(VENV)
+	@$(or $(PYTHON),false) -c '$(SUPPORTED)' 2>/dev/null || { \
+	  echo "Python 3.11 or 3.12 is needed, none was found; name one: make PYTHON=PATH ..." >&2; \
+	  exit 1; }
+	$(RUN) -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
 	$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@

@@ -39,6 +39,9 @@ COLUMNS = (
 )  # fmt: skip
 """Columns of ``claims.csv``."""
 
+STAMP = "stamp.json"
+"""What the runner leaves in the folder of a step that succeeded."""
+
 
 class Claim(BaseModel):
     """One claim of a paper.
@@ -163,17 +166,26 @@ def verdict(claim: Claim, observation: Observation, *, own_scale: bool) -> str:
 
 
 def observations(profile: str, claims: Claims, *, root: Path = ROOT) -> dict[str, Observation]:
-    """Return what the steps of a profile observed, by claim id.
+    """Return what the steps of a profile that succeeded observed, by claim id.
 
     Raises:
-        ValueError: if a step observed a claim that is not listed or not its own, or one twice.
+        ValueError: if a ``claims.json`` does not hold observations, or a step observed a claim
+            that is not listed or not its own, or one twice.
     """
     step_of = {claim.id: claim.step for claim in claims.claims}
     found: dict[str, Observation] = {}
     for path in sorted((root / "cache" / profile).glob("*/claims.json")):
+        if not (path.parent / STAMP).exists():
+            continue
         notebook = path.parent.name.split(".")[0]
         for row in read_json(path):
-            observation = Observation(**row)
+            try:
+                observation = Observation(**row)
+            except TypeError as error:
+                raise ValueError(
+                    f"{path} has an entry that is no observation ({row}): expected 'id', "
+                    "'observed', 'ci_low' and 'ci_high'."
+                ) from error
             name = observation.id
             if name not in step_of:
                 raise ValueError(
@@ -193,7 +205,8 @@ def observations(profile: str, claims: Claims, *, root: Path = ROOT) -> dict[str
 def assemble(profile: str, *, root: Path = ROOT, out: Path | None = None) -> pd.DataFrame:
     """Merge the list of claims with the observations of a profile and write ``claims.csv``.
 
-    The same files give the same bytes.
+    The same files give the same bytes. Results can be there without the cache that they were made
+    in, as in a fresh clone: such a step keeps its rows as long as it keeps its page.
 
     Args:
         profile: name of the profile.
@@ -207,7 +220,8 @@ def assemble(profile: str, *, root: Path = ROOT, out: Path | None = None) -> pd.
         ValueError: if ``claims.yaml`` or a ``claims.json`` is not as described.
     """
     claims = load_claims(root=root)
-    frame = judged(claims, observations(profile, claims, root=root).values(), profile=profile)
+    seen = observations(profile, claims, root=root) | _kept(profile, claims, root=root)
+    frame = judged(claims, seen.values(), profile=profile)
     path = out or root / "results" / profile / "claims.csv"
     with atomic(path) as temporary:
         frame.to_csv(temporary, index=False, lineterminator="\n", float_format="%.10g")
@@ -234,6 +248,22 @@ def judged(claims: Claims, seen: Iterable[Observation], *, profile: str) -> pd.D
     numbers = ["expected", "tolerance", "observed", "ci_low", "ci_high"]
     frame[numbers] = frame[numbers].astype(float)
     return frame
+
+
+def _kept(profile: str, claims: Claims, *, root: Path) -> dict[str, Observation]:
+    """Return what ``claims.csv`` holds of steps that have a page but nothing in the cache."""
+    cache, results = root / "cache" / profile, root / "results" / profile
+    path = results / "claims.csv"
+    if not path.exists():
+        return {}
+    steps = {
+        step
+        for step in {claim.step for claim in claims.claims}
+        if any((results / "notebooks").glob(f"{step}*.html")) and not any(cache.glob(f"{step}*"))
+    }
+    names = {claim.id for claim in claims.claims if claim.step in steps}
+    rows = pd.read_csv(path)[["id", "observed", "ci_low", "ci_high"]].itertuples(index=False)
+    return {row[0]: Observation(*row) for row in rows if row[0] in names}
 
 
 def _number(value: float | None) -> float:

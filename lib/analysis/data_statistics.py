@@ -17,9 +17,7 @@ import pandas as pd
 
 from lib.data.categories import Categories
 from lib.data.coco import CocoSet, Instance
-
-SMALL_SIDE = 64
-"""A box is small if its area is below SMALL_SIDE squared (paper A, Sec. 1)."""
+from lib.masks.quality import SMALL_SIDE
 
 AMBIGUOUS_FROM = 0.5
 """Box IoU with another instance from which an instance is ambiguous (paper B, Sec. 4.2)."""

@@ -6,7 +6,7 @@ says that I/N "can reach 30 %".
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,11 +14,10 @@ import pandas as pd
 
 from lib.analysis.claims import Observation
 from lib.data.coco import CocoSet, Instance
+from lib.evaluation.bootstrap import image_weights, percentiles
 from lib.masks import rle
 from lib.masks.pseudo import boxes_of
-
-SMALL_SIDE = 64
-"""Side of the square below whose area an object is small (paper A, Sec. 1), pixels."""
+from lib.masks.quality import SMALL_SIDE, VALID_FROM
 
 EDGES = (0, 16, 32, 48, 64, 96, 128, 192, 256, 384, math.inf)
 """Edges of the size bins: square root of the box area, pixels. Paper A does not print its own."""
@@ -116,7 +115,6 @@ def shares(
     side: int = SMALL_SIDE,
     resamples: int = 1000,
     seed: int = 0,
-    level: float = 0.95,
 ) -> pd.DataFrame:
     """Return the shares of `QUANTITIES`, and two differences, with intervals over images.
 
@@ -128,12 +126,11 @@ def shares(
         side: of small, pixels.
         resamples: of the bootstrap.
         seed: of the bootstrap.
-        level: of the interval.
 
     Returns:
         Columns ``quantity``, ``label``, ``formula``, ``estimate``, ``ci_low``, ``ci_high``,
-        ``boxes`` (how many the share is of; of a difference, all). NaN where that is 0; of a
-        single image the intervals are NaN.
+        ``boxes`` (how many the share is of; of a difference, all). NaN where that is 0. The
+        ends are NaN if the denominators are on fewer than four images.
     """
     small, invalid = is_small(frame, definition, side), ~frame["valid"]
     cells = pd.DataFrame(
@@ -146,37 +143,32 @@ def shares(
         }
     )
     counts = cells.groupby("image_id").sum().to_numpy(dtype=float)
-    generator = np.random.default_rng(seed)
-    images = len(counts)
-    drawn = np.empty((resamples, 4))
-    for row in range(resamples):
-        drawn[row] = counts[generator.integers(images, size=images)].sum(axis=0)
-    estimate, denominators = _ratios(counts.sum(axis=0))
-    spread, _ = _ratios(drawn)
-    tails = [50 * (1 - level), 50 * (1 + level)]
+    estimates, denominators = _ratios(counts.sum(axis=0))
+    weights = image_weights(len(counts), resamples=resamples, seed=seed)
+    drawn, _ = _ratios(weights @ counts)
+    images = _images(counts)
     rows = []
     for index, (quantity, formula) in enumerate(QUANTITIES.items()):
-        known = spread[:, index][~np.isnan(spread[:, index])]
-        # A single image says nothing of how images differ.
-        enough = len(known) > 0 and images > 1
-        low, high = np.percentile(known, tails) if enough else (math.nan, math.nan)
+        estimate, low, high = percentiles(
+            float(estimates[index]), drawn[:, index], images=images[index]
+        )
         rows.append(
             {
                 "quantity": quantity,
                 "label": LABELS[quantity],
                 "formula": formula,
-                "estimate": float(estimate[index]),
-                "ci_low": float(low),
-                "ci_high": float(high),
+                "estimate": estimate,
+                "ci_low": low,
+                "ci_high": high,
                 "boxes": int(denominators[index]),
             }
         )
     return pd.DataFrame(rows)
 
 
-def by_category(frame: pd.DataFrame, *, side: int = SMALL_SIDE) -> pd.DataFrame:
+def by_category(frame: pd.DataFrame) -> pd.DataFrame:
     """Return boxes, small share, invalid share and median box IoU of each class, hardest first."""
-    marked = frame.assign(small=is_small(frame, "box_area", side), invalid=~frame["valid"])
+    marked = frame.assign(small=is_small(frame, "box_area"), invalid=~frame["valid"])
     table = marked.groupby("category", as_index=False).agg(
         boxes=("valid", "size"),
         small_share=("small", "mean"),
@@ -194,8 +186,13 @@ def shape(table: pd.DataFrame) -> tuple[float, float, float]:
     return small, of_small, of_large
 
 
-def observations(table: pd.DataFrame) -> list[Observation]:
-    """Return the rows of `shares` that paper A makes a claim about."""
+def observations(table: pd.DataFrame, *, side: int, valid_from: float) -> list[Observation]:
+    """Return the rows of `shares` that paper A makes a claim about.
+
+    Its claims speak of its own definitions of small and of valid: with others there is none.
+    """
+    if (side, valid_from) != (SMALL_SIDE, VALID_FROM):
+        return []
     return [
         Observation(row["quantity"], row["estimate"], row["ci_low"], row["ci_high"])
         for row in table.to_dict("records")
@@ -237,17 +234,19 @@ def beside_paper(table: pd.DataFrame, expected: Mapping[str, float | None]) -> p
     return table.assign(paper=pd.Series(stated, index=table.index, dtype=float))
 
 
-def histogram(frame: pd.DataFrame, edges: Sequence[float] = EDGES) -> pd.DataFrame:
+def histogram(frame: pd.DataFrame, *, side: int = SMALL_SIDE) -> pd.DataFrame:
     """Return valid and invalid boxes by size: the data of paper A's Fig. 1.
 
     Args:
         frame: of `frame_of`.
-        edges: of the bins, square root of the box area in pixels; the last may be infinite.
+        side: of small, pixels: always an edge, so that no bin holds both small and large boxes.
 
     Returns:
-        Columns ``size_from``, ``size_to``, ``boxes``, ``invalid``, ``invalid_share`` (of the bin;
+        Columns ``size_from``, ``size_to`` (square root of the box area, pixels; the last edge is
+        infinite), ``boxes``, ``invalid``, ``invalid_share`` (of the bin;
         NaN if it is empty), ``share_of_invalid`` (of all invalid boxes; NaN if there is none).
     """
+    edges = sorted({*EDGES, side})
     size = np.sqrt(frame["box_area"].to_numpy())
     bins = np.digitize(size, np.asarray(edges[1:-1]))
     invalid = ~frame["valid"].to_numpy()
@@ -278,6 +277,14 @@ def _ratios(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     differences = np.stack([more_often, majority], axis=-1)
     both = np.stack([total, invalid], axis=-1)
     return np.concatenate([share, differences], axis=-1), np.concatenate([below, both], axis=-1)
+
+
+def _images(counts: np.ndarray) -> list[int]:
+    """Return on how many images the denominators of `QUANTITIES` are, from counts [I, 4]."""
+    _, below = _ratios(counts)
+    images = np.count_nonzero(below, axis=0).tolist()
+    small, large = images[2:4]
+    return [*images[:5], min(small, large), images[6]]
 
 
 def _true_areas(truth: CocoSet, sizes: dict[int, tuple[int, int]]) -> dict[int, int]:

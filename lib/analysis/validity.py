@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from lib.data.coco import CocoSet
+from lib.evaluation.bootstrap import Interval, image_weights, percentiles
 from lib.masks import rle
 from lib.masks.quality import mask_iou
 from lib.seeds import derive
@@ -203,14 +204,13 @@ def compare(
             after = passes(held, valid_from=valid_from, fill=fill)
             table = pd.DataFrame({"good": good, "before": before, "after": after})
             table["image"] = held["image_id"].to_numpy()
-            low, high = _gain_interval(table, seed=seed, resamples=resamples)
+            gain = _gain(table, seed=seed, resamples=resamples)
             rows.append(
                 base
                 | {"test": test, "fill_from": fill[0] or math.nan}
                 | {"fill_to": fill[1] if math.isfinite(fill[1]) else math.nan}
                 | scores(good, after)
-                | {"f1_gain": scores(good, after)["f1"] - scores(good, before)["f1"]}
-                | {"gain_low": low, "gain_high": high}
+                | {"f1_gain": gain.estimate, "gain_low": gain.low, "gain_high": gain.high}
             )
     return pd.DataFrame(rows, columns=COMPARED)
 
@@ -222,7 +222,7 @@ def sentence(row: Mapping[str, Any]) -> str:
         return f"{what}: no limit helps on the half that chooses, so none is used."
     if math.isnan(row["gain_low"]):
         return f"{what}: the other half has too few masks to tell."
-    interval = f"F1 {row['f1_gain']:+.3f} ({row['gain_low']:+.3f} to {row['gain_high']:+.3f})"
+    interval = f"F1 {row['f1_gain']:+z.3f} ({row['gain_low']:+z.3f} to {row['gain_high']:+z.3f})"
     if row["gain_low"] > 0:
         return f"{what}: better on the other half, {interval}."
     if row["gain_high"] < 0:
@@ -230,24 +230,23 @@ def sentence(row: Mapping[str, Any]) -> str:
     return f"{what}: no clear difference on the other half, {interval}."
 
 
-def _gain_interval(table: pd.DataFrame, *, seed: int, resamples: int) -> tuple[float, float]:
-    """Return the 95 % interval of the difference in F1, whole images drawn with replacement."""
+def _gain(table: pd.DataFrame, *, seed: int, resamples: int) -> Interval:
+    """Return F1 after minus F1 before with its 95 % interval, whole images drawn together."""
     counted = table.assign(
         both_before=table["good"] & table["before"], both_after=table["good"] & table["after"]
     )
     counts = counted.groupby("image").sum().to_numpy(dtype=float)
     if not len(counts):
-        return math.nan, math.nan
-    generator = np.random.default_rng(derive(seed, "gain"))
-    gains = []
-    for _ in range(resamples):
-        total = counts[generator.integers(len(counts), size=len(counts))].sum(axis=0)
-        n_good, n_before, n_after, both_before, both_after = total
-        if n_good + n_before and n_good + n_after:
-            gains.append(
-                2 * both_after / (n_good + n_after) - 2 * both_before / (n_good + n_before)
-            )
-    if not gains:
-        return math.nan, math.nan
-    low, high = np.percentile(gains, [2.5, 97.5])
-    return float(low), float(high)
+        return Interval(math.nan, math.nan, math.nan)
+    weights = image_weights(len(counts), resamples=resamples, seed=seed)
+    good, before, after, *_ = counts.T
+    images = min(int(np.count_nonzero(good + kept)) for kept in (before, after))
+    estimate = float(_gains(counts.sum(axis=0)))
+    return percentiles(estimate, _gains(weights @ counts), images=images)
+
+
+def _gains(counts: np.ndarray) -> np.ndarray:
+    """Return the differences in F1 for counts [..., (good, before, after, and both with good)]."""
+    good, before, after, both_before, both_after = np.moveaxis(counts, -1, 0)
+    with np.errstate(invalid="ignore"):
+        return 2 * both_after / (good + after) - 2 * both_before / (good + before)

@@ -17,6 +17,7 @@ from typing import Any, Literal
 from lib.data import validation
 from lib.data.categories import Categories
 from lib.data.images import ImageRecord
+from lib.data.segmentation import mask_area
 from lib.data.validation import BadLabels, ImageCheck
 from lib.files import read_json
 
@@ -42,7 +43,7 @@ class Instance:
         label: contiguous class label, 1..K.
         category_id: the class as the file names it.
         box: (x1, y1, x2, y2) in pixels, inside the image, x2 > x1 and y2 > y1.
-        area: pixels, as the file says (COCO: of the mask); the box's area where it does not say.
+        area: pixels, as the file says; where it does not say, of the mask, or else of the box.
         iscrowd: a region of many objects, not one: no training target, ignored by evaluation.
         segmentation: compressed or plain RLE (dict), polygons (list), or ``None``: box only.
         pseudo: how the mask was made ({method, seed, box_iou, valid}) if it is a pseudo-mask.
@@ -213,7 +214,7 @@ def from_coco(
     bad, boxes = validation.check_annotations(
         content["annotations"],
         sizes={i: (record.width, record.height) for i, record in records.items()},
-        dropped_images={p.id for p in bad_images.values()},
+        dropped_images={p.id for p in bad_images.values() if type(p.id) is int},
         category_ids=set(categories.ids),
     )
     problems = [*bad_images.values(), *bad.values()]
@@ -227,7 +228,8 @@ def from_coco(
     by_image: dict[int, list[Instance]] = {}
     for i, (annotation, box) in enumerate(zip(content["annotations"], boxes.tolist(), strict=True)):
         if i not in bad:
-            instance = _instance(annotation, tuple(box), categories)
+            image = records[annotation["image_id"]]
+            instance = _instance(annotation, tuple(box), categories, image)
             by_image.setdefault(instance.image_id, []).append(instance)
     return CocoSet(
         categories=categories,
@@ -259,17 +261,22 @@ def instance_to_coco(x: Instance) -> dict[str, Any]:
     return {**annotation, **x.extra}
 
 
-def _instance(a: dict[str, Any], box: Box, categories: Categories) -> Instance:
-    area = a.get("area")  # absent or null in files that have boxes only
+def _instance(a: dict[str, Any], box: Box, categories: Categories, image: ImageRecord) -> Instance:
+    segmentation = a.get("segmentation") or None
+    area = a.get("area")
+    if area is None:  # as many files of boxes have it
+        area = (box[2] - box[0]) * (box[3] - box[1])
+        if segmentation:
+            area = mask_area(segmentation, image.height, image.width)
     return Instance(
         id=a["id"],
         image_id=a["image_id"],
         label=categories.label_of(a["category_id"]),
         category_id=a["category_id"],
         box=box,
-        area=float(area) if area is not None else (box[2] - box[0]) * (box[3] - box[1]),
+        area=float(area),
         iscrowd=bool(a.get("iscrowd", 0)),
-        segmentation=a.get("segmentation") or None,
+        segmentation=segmentation,
         pseudo=a.get("pseudo"),
         extra=_others(a, _ANNOTATION_FIELDS),
     )

@@ -39,6 +39,12 @@ USUAL_PLACES: Mapping[str, Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]
 }
 """Where the annotations and the pictures of a source usually lie, below a data folder."""
 
+WHOLE: Mapping[str, Mapping[str, int]] = {
+    "coco": {"train": 118_287, "val": 5_000},
+    "voc": {"train": 10_582, "val": 1_449},
+}
+"""Images of the whole sets: COCO 2017; VOC 2012 with SBD. A part of one is another scale."""
+
 
 def scenes(
     folder: str | Path,
@@ -62,8 +68,13 @@ def scenes(
         workers: processes, 0 for all cores. The scenes do not depend on it.
 
     Raises:
-        ValueError: if there are no training scenes, or no such class.
+        ValueError: if there are no training scenes, a negative number of any, or no such class.
     """
+    for split, count in counts.items():
+        if count < 0:
+            raise ValueError(f"scenes_{split} is {count}: expected a number of scenes, 0 or more.")
+    if not counts.get("train"):
+        raise ValueError("scenes_train is 0: a study needs at least one scene to train on.")
     sets: dict[str, SetFiles] = {}
     for split, count in counts.items():
         if not count:
@@ -80,8 +91,6 @@ def scenes(
             workers=workers,
         )
         sets[split] = SetFiles(annotations, annotations.parent / "images")
-    if "train" not in sets:
-        raise ValueError("scenes_train is 0: a study needs at least one scene to train on.")
     return sets
 
 
@@ -135,6 +144,7 @@ def prepare(
     files: Mapping[str, SetFiles],
     *,
     out: str | Path,
+    source: Source = "custom",
     on_bad: Literal["error", "drop"] = "error",
     check_images: ImageCheck = "header",
 ) -> dict[str, CocoSet]:
@@ -144,6 +154,7 @@ def prepare(
         files: where the sets lie, by name.
         out: path of ``sets.json``. A set from which bad labels were dropped is written beside it,
             without them, as ``<name>.json``.
+        source: what they are taken for; as ``"coco"`` or ``"voc"`` they must be the whole sets.
         on_bad: see ``lib.data.coco.load``.
         check_images: see ``lib.data.coco.load``.
 
@@ -152,12 +163,15 @@ def prepare(
 
     Raises:
         BadLabels: if there are bad labels and ``on_bad`` is ``"error"``.
-        ValueError: if a file is not COCO format, or the sets' categories differ.
+        ValueError: if a file is not COCO format, a set is but a part of its source, there is no
+            object to learn from, or the sets' categories differ.
     """
     out = Path(out)
     sets: dict[str, CocoSet] = {}
     for name, place in files.items():
         opened = load(place.annotations, place.images, on_bad=on_bad, check_images=check_images)
+        _check_whole(opened, source, name)
+        _check_objects(opened, name)
         if opened.dropped:
             clean = out.parent / f"{name}.json"
             write_json(clean, opened.to_coco())
@@ -191,6 +205,28 @@ def _first(names: Sequence[str]) -> Path:
         except FileNotFoundError:
             continue
     return find_data(names[-1])
+
+
+def _check_whole(coco_set: CocoSet, source: Source, name: str) -> None:
+    """Refuse a part of COCO or VOC: results on it are not to be judged as on the whole."""
+    expected = WHOLE.get(source, {}).get(name)
+    if expected and len(coco_set) != expected:
+        raise ValueError(
+            f"{coco_set.annotations_path} has {len(coco_set)} usable images; data_source "
+            f'"{source}" is the whole set, whose {name} has {expected}. For a part of it, set '
+            f'data_source to "custom" and name its files in data_{name}_annotations and '
+            f"data_{name}_images."
+        )
+
+
+def _check_objects(coco_set: CocoSet, name: str) -> None:
+    """Refuse a training set without an object; warn of another one without."""
+    if any(not x.iscrowd for x in coco_set.all_instances()):
+        return
+    found = f"{coco_set.annotations_path} has no object (crowd regions apart)"
+    if name == "train":
+        raise ValueError(f"{found}: nothing to learn from. Name another file for {name}.")
+    log.warning("%s: nothing can be judged on %s.", found, name)
 
 
 def _difference(one: CocoSet, other: CocoSet) -> str:

@@ -19,6 +19,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from lib.data.images import header_problem
+from lib.data.numbers import all_finite, are_numbers, as_array, is_natural
 from lib.data.rle_runs import total_lengths
 
 ROUNDING = 1.0
@@ -26,15 +27,20 @@ ROUNDING = 1.0
 
 KINDS: Mapping[str, str] = {
     "image_malformed": "images without an integer id, a file name, or a width and height",
+    "image_not_finite": "images with a NaN or infinite number in a field",
     "image_id_repeated": "images whose id another image has",
     "image_missing": "images whose file is missing",
     "image_unreadable": "images whose file is truncated or damaged",
     "image_other_size": "images whose file has another size than the JSON says",
-    "annotation_malformed": "annotations without integer id, image_id and category_id and a bbox",
+    "annotation_malformed": (
+        "annotations without integer id, image_id and category_id and a bbox of four numbers, or "
+        "whose area is no number or iscrowd neither 0 nor 1"
+    ),
     "annotation_id_repeated": "annotations whose id another annotation has",
     "annotation_of_unknown_image": "annotations of an image that is not in the list",
     "unknown_category": "annotations of a category that is not in the list",
-    "not_finite": "annotations with a NaN or infinite number in their box or area",
+    "not_finite": "annotations with a NaN or infinite number in a field",
+    "area_negative": "annotations of negative area",
     "box_zero_area": "boxes of zero or negative width or height",
     "box_outside": f"boxes that reach more than {ROUNDING:g} px outside their image",
     "mask_malformed": "masks that are neither RLE nor polygons of three points or more",
@@ -44,6 +50,12 @@ KINDS: Mapping[str, str] = {
 """The kinds of bad labels, in the order in which they are looked for, as messages name them."""
 
 ImageCheck = Literal["none", "header", "decode"]
+
+THREADS = 16
+"""Files looked at at the same time; most of the time is waiting for the disk."""
+
+_JUDGED = frozenset(("id", "image_id", "category_id", "bbox", "area", "iscrowd", "segmentation"))
+"""Fields of an annotation that have checks of their own; the others are kept as they are."""
 
 
 class Problem(NamedTuple):
@@ -107,6 +119,9 @@ def check_structure(content: Any, name: str) -> None:
     for key in ("images", "categories"):
         if not content[key]:
             raise ValueError(f"The list of {key} in {name} is empty: there is nothing to work on.")
+    for key in content.keys() - {"images", "annotations"}:
+        if not all_finite(content[key]):
+            raise ValueError(f"{key!r} in {name} holds NaN or infinity, which are not JSON.")
 
 
 def check_images(
@@ -114,7 +129,6 @@ def check_images(
     root: Path | None,
     *,
     check: ImageCheck = "header",
-    threads: int = 16,
 ) -> dict[int, Problem]:
     """Find images that cannot be used.
 
@@ -123,7 +137,6 @@ def check_images(
         root: their folder; files are not looked at if it is ``None``.
         check: ``"header"`` looks at headers and endings (see ``lib.data.images.header_problem``),
             ``"decode"`` at every pixel, ``"none"`` at no file.
-        threads: files looked at at the same time; most of the time is waiting for the disk.
 
     Returns:
         Problems by position in ``images``. Of records that repeat one id, the first stays if they
@@ -132,11 +145,17 @@ def check_images(
     problems: dict[int, Problem] = {}
     first: dict[int, int] = {}
     for i, image in enumerate(images):
-        missing = [k for k in ("id", "width", "height") if not _is_natural(image.get(k), k == "id")]
+        missing = [
+            key
+            for key in ("id", "width", "height")
+            if not is_natural(image.get(key), zero_allowed=key == "id")
+        ]
         if not isinstance(image.get("file_name"), str) or not image.get("file_name"):
             missing.append("file_name")
         if missing:
             problems[i] = Problem("image_malformed", image.get("id"), f"bad {', '.join(missing)}")
+        elif not all_finite(image):
+            problems[i] = Problem("image_not_finite", image["id"], image["file_name"])
         elif (j := first.setdefault(image["id"], i)) != i:
             same = image["file_name"] == images[j]["file_name"]
             for k in (i,) if same else (i, j):
@@ -150,7 +169,7 @@ def check_images(
         size = (image["width"], image["height"])
         return i, header_problem(root / image["file_name"], size, decode=check == "decode")
 
-    with ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(THREADS) as pool:
         for i, kind in pool.map(look, (i for i in range(len(images)) if i not in problems)):
             if kind:
                 image = images[i]
@@ -181,16 +200,21 @@ def check_annotations(
     """
     problems: dict[int, Problem] = {}
     seen: set[int] = set()
-    boxes = _as_array([a.get("bbox") for a in annotations])
+    boxes = as_array([a.get("bbox") for a in annotations], 4)
+    areas = as_array([(_area(a),) for a in annotations], 1)[:, 0]
     limits = np.full((len(annotations), 2), np.inf)
-    malformed = set(np.flatnonzero(np.isnan(boxes).all(axis=1)).tolist())
+    no_numbers = set(np.flatnonzero(np.isnan(boxes).all(axis=1) | np.isnan(areas)).tolist())
     for i, a in enumerate(annotations):
         key, image, category = a.get("id"), a.get("image_id"), a.get("category_id")
         if type(key) is not int or type(image) is not int or type(category) is not int:
             found = f"id {key!r}, image_id {image!r}, category_id {category!r}"
             problems[i] = Problem("annotation_malformed", key, found)
-        elif i in malformed and not _is_four_numbers(a.get("bbox")):
+        elif i in no_numbers and not are_numbers(a.get("bbox"), 4):
             problems[i] = Problem("annotation_malformed", key, f"bbox {a.get('bbox')!r}")
+        elif i in no_numbers and not are_numbers((_area(a),), 1):
+            problems[i] = Problem("annotation_malformed", key, f"area {a.get('area')!r}")
+        elif a.get("iscrowd") not in (0, 1, None):
+            problems[i] = Problem("annotation_malformed", key, f"iscrowd {a.get('iscrowd')!r}")
         elif key in seen:
             problems[i] = Problem("annotation_id_repeated", key, f"image {image}")
         elif image in sizes:
@@ -204,21 +228,31 @@ def check_annotations(
             problems[i] = Problem("annotation_of_unknown_image", key, f"image {image}")
         if type(key) is int:
             seen.add(key)
-    boxes, bad_boxes = _check_boxes(annotations, boxes, limits)
+    boxes, bad_boxes = _check_numbers(annotations, boxes, areas, limits)
     bad_masks = _check_masks(annotations, limits)
     return {**bad_masks, **bad_boxes, **problems}, boxes
 
 
-def _check_boxes(
-    annotations: Sequence[Mapping[str, Any]], xywh: np.ndarray, limits: np.ndarray
+def _area(annotation: Mapping[str, Any]) -> Any:
+    """Return an annotation's area; 0 where the file does not say."""
+    area = annotation.get("area")
+    return 0 if area is None else area
+
+
+def _check_numbers(
+    annotations: Sequence[Mapping[str, Any]],
+    xywh: np.ndarray,
+    areas: np.ndarray,
+    limits: np.ndarray,
 ) -> tuple[np.ndarray, dict[int, Problem]]:
-    """Return boxes as clipped ``xyxy`` and the bad ones; ``limits`` [N, 2] is (width, height)."""
-    areas = _as_array([(a.get("area") or 0.0,) for a in annotations], columns=1)[:, 0]
+    """Return boxes as clipped ``xyxy`` and bad numbers; ``limits`` [N, 2] is (width, height)."""
+    others = [all_finite([a[key] for key in a.keys() - _JUDGED]) for a in annotations]
     with np.errstate(invalid="ignore"):
         boxes = np.hstack([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]])
         clipped = np.clip(boxes, 0, np.hstack([limits, limits]))
         tests = {
-            "not_finite": ~np.isfinite(xywh).all(axis=1) | ~np.isfinite(areas),
+            "not_finite": ~np.isfinite(np.c_[xywh, areas]).all(axis=1) | ~np.array(others, bool),
+            "area_negative": areas < 0,
             "box_zero_area": (xywh[:, 2:] <= 0).any(axis=1),
             "box_outside": (np.abs(boxes - clipped) > ROUNDING).any(axis=1)
             | (clipped[:, 2:] <= clipped[:, :2]).any(axis=1),
@@ -229,8 +263,9 @@ def _check_boxes(
             detail = f"xywh {annotations[i].get('bbox')}"
             if kind == "box_outside":
                 detail += f" in an image of {limits[i, 0]:g} x {limits[i, 1]:g}"
-            elif kind == "not_finite":
+            elif kind in ("not_finite", "area_negative"):
                 detail += f", area {annotations[i].get('area', '-')}"
+                detail += "" if others[i] else ", in another field"
             problems.setdefault(i, Problem(kind, annotations[i].get("id"), detail))
     return clipped, problems
 
@@ -266,37 +301,10 @@ def _check_masks(
     return problems
 
 
-def _is_natural(value: Any, zero_allowed: bool) -> bool:
-    return type(value) is int and (value > 0 or zero_allowed)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _is_four_numbers(box: Any) -> bool:
-    return isinstance(box, list) and len(box) == 4 and all(map(_is_number, box))
-
-
-def _as_array(rows: list[Any], columns: int = 4) -> np.ndarray:
-    """Return rows of numbers as float64 [N, columns]; whatever is no such row becomes NaN."""
-    try:
-        array = np.array(rows, dtype=np.float64)
-    except (TypeError, ValueError):
-        array = np.empty(0)
-    if array.shape == (len(rows), columns):
-        return array
-    array = np.full((len(rows), columns), np.nan)
-    for i, row in enumerate(rows):
-        if isinstance(row, (list, tuple)) and len(row) == columns and all(map(_is_number, row)):
-            array[i] = row
-    return array
-
-
 def _are_polygons(mask: list[Any]) -> bool:
     try:
         return all(len(p) >= 6 and len(p) % 2 == 0 and math.isfinite(sum(p)) for p in mask)
-    except TypeError:
+    except (TypeError, OverflowError):
         return False
 
 

@@ -16,9 +16,12 @@ from lib.models.weights import read_tensors
 
 
 def save(path: Path, content: dict[str, Any]) -> None:
-    """Write tensors and plain values atomically: a crash leaves the previous file whole."""
-    with atomic(path) as temporary:
-        torch.save(content, temporary)
+    """Write tensors and plain values atomically: a crash leaves the previous file whole.
+
+    Equal contents give equal bytes: given a path, ``torch.save`` would write its name too.
+    """
+    with atomic(path) as temporary, temporary.open("wb") as file:
+        torch.save(content, file)
 
 
 @dataclass(frozen=True)
@@ -30,16 +33,37 @@ class TrainedModel:
     categories: Categories
 
 
-def save_model(path: Path, model: nn.Module, config: ModelConfig, categories: Categories) -> None:
-    """Write a model file that says what it is and needs nothing else to be used."""
+def save_model(
+    path: Path,
+    model: nn.Module,
+    config: ModelConfig,
+    categories: Categories,
+    *,
+    run: str,
+) -> None:
+    """Write a model file that says what it is and needs nothing else to be used.
+
+    Args:
+        path: the file.
+        model: the model, on the CPU.
+        config: its settings.
+        categories: its classes.
+        run: digest of the run that it came from; see :func:`is_of`.
+    """
     save(
         path,
         {
             "model": config.model_dump(mode="json"),
             "categories": categories.to_coco(),
+            "run": run,
             "state": model.state_dict(),
         },
     )
+
+
+def is_of(path: Path, run: str) -> bool:
+    """Return whether ``path`` is a model file that the run with this digest has written."""
+    return path.is_file() and read_tensors(path).get("run") == run
 
 
 def load_model(path: Path) -> TrainedModel:

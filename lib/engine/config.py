@@ -5,8 +5,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from lib.files import digest_of, read_json
+from lib.files import digest, digest_of, read_json
 from lib.models.config import ModelConfig
+from lib.paths import find_data, resolve
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
@@ -71,10 +72,22 @@ class TrainConfig(BaseModel):
     def digest(self) -> str:
         """Return a digest of everything that decides the trained weights.
 
-        Where results go, and how often progress is saved or logged, is left out.
+        Files count by their contents: labels, initial weights, backbone weights. Pictures count by
+        their names and sizes in the labels. Where results go, and how often progress is saved or
+        logged, is left out.
+
+        Raises:
+            FileNotFoundError: if one of the files does not exist.
         """
-        free = {"out", "checkpoint_every", "log_every", "workers"}
-        return digest_of(self.model_dump(mode="json", exclude=free))
+        places = {"annotations", "images", "init", "out"}
+        free = {"checkpoint_every", "log_every", "workers", "device"}
+        content = self.model_dump(mode="json", exclude=places | free)
+        files = {"annotations": resolve(self.annotations)}
+        if self.init is not None:
+            files["init"] = resolve(self.init)
+        if self.model.weights not in ("none", "imagenet"):
+            files["weights"] = find_data(self.model.weights)
+        return digest_of(content | {name: digest(path) for name, path in files.items()})
 
 
 def load_config(path: Path) -> TrainConfig:

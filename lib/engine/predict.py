@@ -16,7 +16,6 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
-from torchvision.models.detection.roi_heads import paste_masks_in_image
 
 from lib.data.coco import CocoSet
 from lib.data.coco import load as load_coco
@@ -24,12 +23,10 @@ from lib.data.images import read_image
 from lib.engine.checkpoint import TrainedModel, load_model
 from lib.engine.device import pick_device
 from lib.files import write_json
+from lib.masks.paste import paste
 from lib.masks.rle import encode
 from lib.models.detector import Detector
 from lib.paths import display, resolve
-
-MASK_FROM = 0.5
-"""A pixel belongs to a mask from this probability on."""
 
 Result = dict[str, Any]
 
@@ -123,7 +120,7 @@ def _as_lists(samples: list[tuple[int, Tensor]]) -> tuple[list[int], list[Tensor
 
 
 def encode_masks(probabilities: Tensor, boxes: Tensor, height: int, width: int) -> list[Result]:
-    """Paste masks into their image and return them as RLE.
+    """Paste masks into their image, one at a time, and return them as RLE.
 
     Args:
         probabilities: ``[N, S, S]``, each mask within its box.
@@ -131,11 +128,8 @@ def encode_masks(probabilities: Tensor, boxes: Tensor, height: int, width: int) 
         height: of the image.
         width: of the image.
     """
-    codes = []
-    for probability, box in zip(probabilities.cpu(), boxes.cpu(), strict=True):
-        pasted = paste_masks_in_image(probability[None, None], box[None], (height, width))
-        codes.append(encode((pasted[0, 0] >= MASK_FROM).numpy()))
-    return codes
+    pairs = zip(probabilities.cpu(), boxes.cpu(), strict=True)
+    return [encode(paste(probability, box, height, width)) for probability, box in pairs]
 
 
 def _detections(coco: CocoSet, index: int, result: dict[str, Tensor]) -> list[Result]:

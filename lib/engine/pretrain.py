@@ -17,10 +17,10 @@ from torch import Tensor
 from torchvision.models.detection.roi_heads import fastrcnn_loss
 
 from lib.data.coco import load as load_coco
-from lib.engine.checkpoint import save_model
+from lib.engine.checkpoint import is_of, save_model
 from lib.engine.cutouts import Views, cut_out, jitter, look
 from lib.engine.device import pick_device
-from lib.files import digest_of, read_json, write_json
+from lib.files import digest, digest_of, read_json
 from lib.models.build import build_model
 from lib.models.config import ModelConfig
 from lib.models.detector import Detector
@@ -78,12 +78,12 @@ def roi_losses(model: Detector, views: Views, rois: Tensor) -> tuple[dict[str, T
 def pretrain(config: PretrainConfig) -> Path:
     """Pre-train as ``config`` says and return the path of the model file.
 
-    A finished run of the same configuration is not repeated.
+    A finished run of the same configuration, on the same files, is not repeated.
     """
     out = resolve(config.out)
-    receipt = out.with_suffix(".json")
-    wanted = {"config": digest_of(config.model_dump(mode="json", exclude={"out"}))}
-    if out.exists() and receipt.exists() and read_json(receipt) == wanted:
+    settings = config.model_dump(mode="json", exclude={"annotations", "images", "out", "device"})
+    run = digest_of(settings | {"annotations": digest(resolve(config.annotations))})
+    if is_of(out, run):
         print(f"{display(out)} is there already", flush=True)
         return out
     coco = load_coco(resolve(config.annotations), resolve(config.images), check_images="none")
@@ -117,8 +117,7 @@ def pretrain(config: PretrainConfig) -> Path:
                 flush=True,
             )
             right = right[:0]
-    save_model(out, model.cpu(), config.model, coco.categories)
-    write_json(receipt, wanted)
+    save_model(out, model.cpu(), config.model, coco.categories, run=run)
     return out
 
 

@@ -5,11 +5,12 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 
 from lib.engine.config import TrainConfig
 
-NORMS = (nn.BatchNorm2d, nn.GroupNorm, nn.LayerNorm)
+NORMS = (_NormBase, nn.GroupNorm, nn.LayerNorm)
 WARMUP_START = 1e-3
 DECAY = 0.1
 

@@ -9,7 +9,6 @@ bit on the CPU: every iteration seeds itself, so there is no random state to res
 import argparse
 import sys
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +31,23 @@ from lib.paths import display, resolve
 from lib.seeds import derive
 
 
-def autocast(config: TrainConfig, device: torch.device) -> AbstractContextManager[Any]:
-    """Return the context for the forward pass: mixed precision on CUDA, nothing elsewhere."""
+def mixed_precision(config: TrainConfig, device: torch.device) -> torch.dtype | None:
+    """Return the type of the forward pass: bfloat16 on CUDA devices that have it, else float16.
+
+    None is single precision: on the CPU, or if the configuration says so.
+    """
     if config.amp == "none" or device.type != "cuda":
-        return nullcontext()
-    dtype = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-    return torch.autocast("cuda", dtype=dtype)
+        return None
+    native = torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.bfloat16 if native else torch.float16
+
+
+def mask_line(coco: CocoSet, supervised: frozenset[int]) -> str:
+    """Return one sentence on how many instances have a mask that may be used."""
+    instances = [i for i in coco.all_instances() if not i.iscrowd]
+    usable = sum(i.has_mask and i.label in supervised for i in instances)
+    line = f"{usable:,} of {len(instances):,} instances have a mask to learn from"
+    return line if usable else f"WARNING: {line}; the mask branch will learn nothing"
 
 
 def loader(config: TrainConfig, coco: CocoSet, start: int) -> Iterator[Any]:
@@ -53,7 +63,7 @@ def loader(config: TrainConfig, coco: CocoSet, start: int) -> Iterator[Any]:
             batch_sampler=batches,
             collate_fn=collate,
             num_workers=config.workers,
-            pin_memory=torch.cuda.is_available(),
+            pin_memory=config.device != "cpu" and torch.cuda.is_available(),
         )
     )
 
@@ -92,19 +102,26 @@ def prepare(config: TrainConfig, coco: CocoSet) -> Detector:
 def train(config: TrainConfig) -> Path:
     """Train as ``config`` says and return the path of the model file.
 
+    A finished run of the same configuration, on the same files, is not repeated.
+
     Raises:
         FileNotFoundError, ValueError: if inputs are missing or unfit.
         FloatingPointError: if the loss is not finite.
     """
     out = resolve(config.out)
     saved, finished = out / "checkpoint.pt", out / "model.pt"
-    device = pick_device(config.device)
+    device, run = pick_device(config.device), config.digest()
+    if (out / "metrics.jsonl").exists() and checkpoint.is_of(finished, run):
+        print(f"{display(finished)} is there already", flush=True)
+        return finished
     coco = load_coco(resolve(config.annotations), resolve(config.images), check_images="none")
     model = prepare(config, coco).to(device).train()
     optimizer = build_optimizer(config, model)
-    half = device.type == "cuda" and config.amp == "auto" and not torch.cuda.is_bf16_supported()
-    scaler = torch.amp.GradScaler(device.type, enabled=half)
-    start = _resume(saved, config, model, optimizer, scaler)
+    precision = mixed_precision(config, device)
+    scaler = torch.amp.GradScaler(device.type, enabled=precision == torch.float16)
+    start = _resume(saved, run, model, optimizer, scaler)
+    if config.model.has_masks:
+        print(mask_line(coco, coco.categories.split(config.supervised)), flush=True)
     log = MetricsLog(out / "metrics.jsonl", resume_from=start)
     clock, sums = Clock(), dict[str, float]()
     batches = loader(config, coco, start)
@@ -115,7 +132,7 @@ def train(config: TrainConfig) -> Path:
         torch.manual_seed(derive(config.seed, "iteration", iteration))
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(config, iteration)
-        with autocast(config, device):
+        with torch.autocast(device.type, dtype=precision, enabled=precision is not None):
             losses = model(
                 [image.to(device, non_blocking=True) for image in images],
                 [_to(target, device) for target in targets],
@@ -138,8 +155,8 @@ def train(config: TrainConfig) -> Path:
             sums.clear()
             clock.reset()
         if done % config.checkpoint_every == 0 and done < config.iterations:
-            checkpoint.save(saved, _state(done, config, model, optimizer, scaler))
-    checkpoint.save_model(finished, model.cpu(), config.model, coco.categories)
+            checkpoint.save(saved, _state(done, run, model, optimizer, scaler))
+    checkpoint.save_model(finished, model.cpu(), config.model, coco.categories, run=run)
     saved.unlink(missing_ok=True)
     return finished
 
@@ -169,14 +186,14 @@ def _record(
 
 def _state(
     done: int,
-    config: TrainConfig,
+    run: str,
     model: Detector,
     optimizer: torch.optim.Optimizer,
     scaler: torch.amp.GradScaler,
 ) -> dict[str, Any]:
     return {
         "iteration": done,
-        "config": config.digest(),
+        "run": run,
         "model": model.state_dict(),
         "optimizer": optimizer.state_dict(),
         "scaler": scaler.state_dict(),
@@ -185,7 +202,7 @@ def _state(
 
 def _resume(
     path: Path,
-    config: TrainConfig,
+    run: str,
     model: Detector,
     optimizer: torch.optim.Optimizer,
     scaler: torch.amp.GradScaler,
@@ -194,8 +211,8 @@ def _resume(
     if not path.exists():
         return 0
     state = read_tensors(path)
-    if state["config"] != config.digest():
-        print("The checkpoint belongs to other settings; starting anew.", flush=True)
+    if state["run"] != run:
+        print("The checkpoint belongs to other settings or files; starting anew.", flush=True)
         return 0
     model.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])

@@ -20,15 +20,21 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lib.evaluation.coco_ap import RECALL_THRESHOLDS, APResult, Matches, metric_parts
+from lib.evaluation.coco_ap import (
+    IOU_THRESHOLDS,
+    RECALL_THRESHOLDS,
+    APResult,
+    Matches,
+    metric_parts,
+)
 from lib.seeds import derive
 
 _TOGETHER = 2_000_000  # detections times resamples at once: fits a processor's cache, not more
 
 CONFIDENCE = 0.95
-DEFINED = 0.95
-"""Share of resamples that must hold an instance. With fewer than four images that hold one there
-is no interval: every resample would say much the same, as if it were certain."""
+FEWEST_IMAGES = 4
+"""Images that must hold something of a quantity for it to have an interval. Resamples of fewer
+repeat each other: they would say much the same, as if it were certain."""
 
 
 class Interval(NamedTuple):
@@ -51,6 +57,12 @@ class Replicates:
     seed: int
     values: Mapping[str, np.ndarray]
 
+    def images(self, name: str, labels: Iterable[int] | None = None) -> int:
+        """Return how many images hold an instance that counts in a metric."""
+        area, _ = metric_parts(name, self.result.areas)
+        part = self.result if labels is None else self.result.select(labels)
+        return int(np.count_nonzero(sum(part.matches[k, area].instances for k in part.labels)))
+
     def metric(self, name: str, labels: Iterable[int] | None = None) -> np.ndarray:
         """Return a metric's value in each resample, [B], over all classes or some."""
         area, threshold = metric_parts(name, self.result.areas)
@@ -68,7 +80,8 @@ class Replicates:
     def interval(self, name: str, labels: Iterable[int] | None = None) -> Interval:
         """Return a metric's point estimate (pycocotools' own) with its interval."""
         chosen = self.result.labels if labels is None else tuple(labels)
-        return percentiles(self.result.select(chosen).value(name), self.metric(name, chosen))
+        estimate = self.result.select(chosen).value(name)
+        return percentiles(estimate, self.metric(name, chosen), images=self.images(name, chosen))
 
     def difference(
         self, other: "Replicates", name: str, labels: Iterable[int] | None = None
@@ -87,7 +100,9 @@ class Replicates:
             )
         chosen = self.result.labels if labels is None else tuple(labels)
         estimate = self.result.select(chosen).value(name) - other.result.select(chosen).value(name)
-        return percentiles(estimate, self.metric(name, chosen) - other.metric(name, chosen))
+        values = self.metric(name, chosen) - other.metric(name, chosen)
+        images = min(self.images(name, chosen), other.images(name, chosen))
+        return percentiles(estimate, values, images=images)
 
 
 def resample(
@@ -104,7 +119,7 @@ def resample(
             [weighted_ap(result.matches[label, area], weights) for label in result.labels], axis=1
         )
         if result.labels
-        else np.zeros((resamples, 0, 10))
+        else np.zeros((resamples, 0, len(IOU_THRESHOLDS)))
         for area in names
     }
     return Replicates(result=result, seed=seed, values=values)
@@ -165,13 +180,17 @@ def image_weights(images: int, *, resamples: int, seed: int) -> np.ndarray:
     return generator.multinomial(images, np.full(images, 1.0 / images), size=resamples)
 
 
-def percentiles(estimate: float, values: np.ndarray) -> Interval:
+def percentiles(estimate: float, values: np.ndarray, *, images: int) -> Interval:
     """Return ``estimate`` with the central 95 % of ``values``, of those that are not NaN.
 
-    There is no interval (NaN) if too few are defined; see :data:`DEFINED`.
+    Args:
+        estimate: the quantity on the images as they are.
+        values: the quantity in each resample of the images, [B].
+        images: how many images hold something of it. Below :data:`FEWEST_IMAGES` there is no
+            interval (NaN).
     """
     finite = values[np.isfinite(values)]
-    if finite.size < max(1, DEFINED * values.size) or not np.isfinite(estimate):
+    if images < FEWEST_IMAGES or not finite.size or not np.isfinite(estimate):
         return Interval(estimate, float("nan"), float("nan"))
     tail = 100 * (1 - CONFIDENCE) / 2
     low, high = np.percentile(finite, [tail, 100 - tail])

@@ -25,6 +25,7 @@ from pycocotools.cocoeval import COCOeval
 
 from lib.data.categories import Categories
 from lib.evaluation.coco_input import IouType, as_dict, ground_truth, results
+from lib.masks.quality import SMALL_SIDE
 
 if TYPE_CHECKING:
     from lib.data.coco import CocoSet
@@ -37,8 +38,8 @@ AREA_RANGES_COCO: dict[str, tuple[float, float]] = {
 """COCO's ranges of area in square pixels. Both ends belong to a range, as in COCO's own code."""
 
 AREA_RANGES_64: dict[str, tuple[float, float]] = {
-    "small": (0.0, float(np.nextafter(64.0**2, 0.0))),
-    "large": (64.0**2, 1e10),
+    "small": (0.0, float(np.nextafter(float(SMALL_SIDE**2), 0.0))),
+    "large": (float(SMALL_SIDE**2), 1e10),
 }
 """Paper A's two ranges (Sec. 1, Table 2): small < 64*64 <= large; each instance is in one."""
 

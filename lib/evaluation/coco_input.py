@@ -7,10 +7,13 @@ empty list of results crashes. Here each of these is either put right or met by 
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from pycocotools import mask as mask_api
+
+from lib.data.segmentation import compressed
 
 if TYPE_CHECKING:
     from lib.data.coco import CocoSet
@@ -64,7 +67,7 @@ def ground_truth(
     if unknown:
         raise ValueError(
             f"{len(unknown)} annotation ids to ignore are not in the ground truth "
-            f"({_examples(unknown)}). They seem to come from another set."
+            f"({examples(unknown)}). They seem to come from another set."
         )
     annotations = []
     for number, source in enumerate(labels["annotations"], start=1):
@@ -82,7 +85,7 @@ def ground_truth(
             segmentation = source.get("segmentation")
             if not segmentation:
                 annotation["iscrowd"] = 1
-            rle = to_rle(segmentation or _rectangle(source["bbox"]), height, width)
+            rle = compressed(segmentation or _rectangle(source["bbox"]), height, width)
             annotation["segmentation"] = rle
             area = mask_api.area(rle) if area is None else area
         elif area is None:
@@ -133,11 +136,11 @@ def results(
             annotation["bbox"] = list(detection["bbox"])
             annotation["area"] = detection["bbox"][2] * detection["bbox"][3]
         else:
-            rle = to_rle(detection["segmentation"], *sizes[detection["image_id"]])
+            rle = compressed(detection["segmentation"], *sizes[detection["image_id"]])
             annotation |= {"segmentation": rle, "area": float(mask_api.area(rle))}
         annotations.append(annotation)
     if problems:
-        kinds = "; ".join(f"{len(v)} {kind} ({_examples(v)})" for kind, v in problems.items())
+        kinds = "; ".join(f"{len(v)} {kind} ({examples(v)})" for kind, v in problems.items())
         raise BadDetections(
             f"Of {len(detections)} detections, some do not fit the ground truth: {kinds}. "
             "Judge them against the set they were predicted on."
@@ -164,21 +167,31 @@ def _problem(
         return "of unknown images, with ids", detection["image_id"]
     if detection["category_id"] not in categories:
         return "of unknown categories, with ids", detection["category_id"]
-    if not math.isfinite(detection["score"]):
+    if not _is_finite(detection["score"]):
         return "whose score is not a number, at positions", None
     if field == "bbox":
-        finite = bool(np.all(np.isfinite(detection["bbox"])))
-        return None if finite else ("whose box is not finite, at positions", None)
+        box = detection["bbox"]
+        good = isinstance(box, Sequence | np.ndarray) and len(box) == 4
+        good = good and all(map(_is_finite, box))
+        return None if good else ("whose box is not four finite numbers, at positions", None)
     return _mask_problem(detection, sizes[detection["image_id"]])
 
 
 def _mask_problem(detection: Mapping[str, Any], size: tuple[int, int]) -> tuple[str, Any] | None:
     segmentation = detection["segmentation"]
-    if not isinstance(segmentation, Mapping):
-        return "whose mask is not run-length encoded, at positions", None
+    if (
+        not isinstance(segmentation, Mapping)
+        or not isinstance(segmentation.get("size"), Sequence)
+        or not isinstance(segmentation.get("counts"), str | bytes | list)
+    ):
+        return "whose mask is not run-length encoded ('size' and 'counts'), at positions", None
     if tuple(segmentation["size"]) != size:
         return "whose mask is not as large as its image, of images", detection["image_id"]
     return None
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, Real) and math.isfinite(value)
 
 
 def _rectangle(box: Sequence[float]) -> list[list[float]]:
@@ -186,16 +199,8 @@ def _rectangle(box: Sequence[float]) -> list[list[float]]:
     return [[x, y, x + width, y, x + width, y + height, x, y + height]]
 
 
-def to_rle(segmentation: Any, height: int, width: int) -> dict[str, Any]:
-    """Return polygons or any RLE as pycocotools' compressed RLE."""
-    if isinstance(segmentation, list):
-        return mask_api.merge(mask_api.frPyObjects(segmentation, height, width))
-    if isinstance(segmentation["counts"], list):
-        return mask_api.frPyObjects(segmentation, height, width)
-    return dict(segmentation)
-
-
-def _examples(values: Iterable[Any]) -> str:
+def examples(values: Iterable[Any]) -> str:
+    """Return the first few different values as a text; "none" if there is none."""
     different = list(dict.fromkeys(values))
     shown = ", ".join(map(str, different[:_SHOWN]))
-    return shown + (", ..." if len(different) > _SHOWN else "")
+    return (shown or "none") + (", ..." if len(different) > _SHOWN else "")

@@ -12,16 +12,14 @@ import numpy as np
 import pandas as pd
 from pycocotools import mask as mask_api
 
+from lib.data.segmentation import compressed
 from lib.evaluation.bootstrap import Interval, image_weights, percentiles
-from lib.evaluation.coco_input import to_rle
+from lib.evaluation.coco_input import examples
 
 if TYPE_CHECKING:
     from lib.data.coco import CocoSet
 
 COLUMNS = ("annotation_id", "image_id", "label", "name", "area", "iou")
-
-_FEWEST_IMAGES = 4  # with fewer, resamples repeat each other and say nothing of the spread
-_SHOWN = 5
 
 
 def iou_on_boxes(coco_set: "CocoSet", masks: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
@@ -48,8 +46,8 @@ def iou_on_boxes(coco_set: "CocoSet", masks: Iterable[Mapping[str, Any]]) -> pd.
     if strangers or missing:
         raise ValueError(
             f"Masks on ground-truth boxes do not fit {coco_set.annotations_path.name}: "
-            f"{len(missing)} of {len(judged)} instances have none ({_first(missing)}), "
-            f"{len(strangers)} are of unknown annotations ({_first(sorted(strangers))}). "
+            f"{len(missing)} of {len(judged)} instances have none ({examples(missing)}), "
+            f"{len(strangers)} are of unknown annotations ({examples(sorted(strangers))}). "
             "Predict one mask per ground-truth box of this very set, an empty one included."
         )
     rows = []
@@ -62,7 +60,7 @@ def iou_on_boxes(coco_set: "CocoSet", masks: Iterable[Mapping[str, Any]]) -> pd.
                 f"The mask on the box of annotation {instance.id} is {tuple(given['size'])} "
                 f"(height, width), its image {size}. Paste masks into their whole image."
             )
-        truth = to_rle(instance.segmentation, *size)
+        truth = compressed(instance.segmentation or [], *size)
         iou = mask_api.iou([given], [truth], [0])
         area = int(mask_api.area(truth))
         name = coco_set.categories.name_of(instance.label)
@@ -118,11 +116,9 @@ def mean_iou_difference(
         return Interval(float("nan"), float("nan"), float("nan"))
     estimate = float(values["iou"].mean())
     per_image = values.groupby("image_id")["iou"].agg(["sum", "count"]).to_numpy()
-    if len(per_image) < _FEWEST_IMAGES:
-        return Interval(estimate, float("nan"), float("nan"))
     weights = image_weights(len(per_image), resamples=resamples, seed=seed)
     sums, counts = (weights @ per_image).T
-    return percentiles(estimate, np.asarray(sums / counts))
+    return percentiles(estimate, np.asarray(sums / counts), images=len(per_image))
 
 
 def _by_annotation(masks: Iterable[Mapping[str, Any]]) -> dict[int, dict[str, Any]]:
@@ -133,9 +129,3 @@ def _by_annotation(masks: Iterable[Mapping[str, Any]]) -> dict[int, dict[str, An
             raise ValueError(f"There are two masks on the box of annotation {name}.")
         predicted[name] = dict(mask["segmentation"])
     return predicted
-
-
-def _first(ids: list[int]) -> str:
-    if not ids:
-        return "none"
-    return ", ".join(map(str, ids[:_SHOWN])) + (", ..." if len(ids) > _SHOWN else "")

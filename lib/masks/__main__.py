@@ -15,10 +15,8 @@ from lib.files import read_json
 from lib.masks.grabcut import GrabCutSettings
 from lib.masks.progress import duration, printer
 from lib.masks.pseudo import SHARD_SIZE, generate
-from lib.masks.quality import VALID_FROM
+from lib.masks.quality import SMALL_SIDE, VALID_FROM
 from lib.masks.shards import WorkerLostError
-
-SMALL_AREA = 64 * 64
 
 DESCRIPTION = """\
 Make a mask for every box of a COCO-format file with GrabCut (OpenCV, whole image).
@@ -68,11 +66,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def summary(content: dict[str, Any]) -> str:
     """Return what is in a file of pseudo-masks: boxes, and the invalid share by size."""
     masked = [a for a in content["annotations"] if "pseudo" in a]
-    small = [a for a in masked if a["bbox"][2] * a["bbox"][3] < SMALL_AREA]
-    large = [a for a in masked if a["bbox"][2] * a["bbox"][3] >= SMALL_AREA]
+    small = [a for a in masked if _box_area(a) < SMALL_SIDE**2]
+    large = [a for a in masked if _box_area(a) >= SMALL_SIDE**2]
     shares = ", ".join(
         f"{name} {_invalid_share(some)} of {len(some):,}"
-        for name, some in (("small boxes (area < 64 x 64)", small), ("large boxes", large))
+        for name, some in (
+            (f"small boxes (area < {SMALL_SIDE} x {SMALL_SIDE})", small),
+            ("large boxes", large),
+        )
         if some
     )
     crowd = len(content["annotations"]) - len(masked)
@@ -80,6 +81,10 @@ def summary(content: dict[str, Any]) -> str:
     if not masked:
         return f"No box to make a mask for.{notes}"
     return f"{len(masked):,} boxes. Invalid: {_invalid_share(masked)} ({shares}).{notes}"
+
+
+def _box_area(annotation: dict[str, Any]) -> float:
+    return annotation["bbox"][2] * annotation["bbox"][3]
 
 
 def _invalid_share(annotations: list[dict[str, Any]]) -> str:
@@ -113,7 +118,7 @@ def _parser() -> argparse.ArgumentParser:
         "--valid-from",
         type=float,
         default=VALID_FROM,
-        help="box IoU from which a mask is valid (default: 0.5)",
+        help="box IoU, above 0, from which a mask is valid (default: 0.5)",
     )
     add(
         "--shard-size",

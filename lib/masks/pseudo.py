@@ -6,6 +6,8 @@ depends on its picture, its box, the settings and a seed derived from its annota
 is therefore the same, byte for byte, from any number of workers and after any interruption.
 """
 
+import importlib.metadata
+import os
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -19,15 +21,26 @@ import cv2
 from lib.data.coco import CocoSet, ImageRecord, Instance
 from lib.data.images import read_image
 from lib.files import digest, digest_of, write_json
-from lib.masks import grabcut as grabcut_module
 from lib.masks import rle, shards
 from lib.masks.grabcut import METHOD, GrabCutSettings, grabcut, one_thread
 from lib.masks.progress import Progress
 from lib.masks.quality import VALID_FROM, is_valid, mask_box_iou
+from lib.paths import ROOT
 from lib.seeds import derive
+from lib.workers import worker_count
 
 SHARD_SIZE = 16
 """Images in a shard: what an interruption costs at most, per worker."""
+
+_CODE = (
+    "lib/data/images.py",
+    "lib/masks/grabcut.py",
+    "lib/masks/pseudo.py",
+    "lib/masks/quality.py",
+    "lib/masks/rle.py",
+    "lib/seeds.py",
+)
+_PACKAGES = ("numpy", "pillow", "pycocotools")  # OpenCV goes by several names: see _key
 
 
 @dataclass(frozen=True)
@@ -63,7 +76,7 @@ def generate(
         seed: base seed; each annotation's own is derived from it and the annotation id.
         workers: processes, or 0 for all cores.
         out: the file to write. Shards lie beside it while the work goes on.
-        valid_from: box IoU from which a mask counts as valid.
+        valid_from: box IoU from which a mask counts as valid, above 0.
         shard_size: images in a shard.
         on_progress: called after every shard.
 
@@ -72,14 +85,15 @@ def generate(
 
     Raises:
         ValueError: if a setting is out of range, or another process is writing ``out``.
+        FileNotFoundError: if a picture is gone.
         WorkerLostError: if a worker process was killed; running again continues.
     """
-    if shard_size < 1 or not 0 <= valid_from <= 1:
+    if shard_size < 1 or not 0 < valid_from <= 1:
         raise ValueError(
             f"shard_size is {shard_size} and valid_from {valid_from}: expected at least 1 image, "
-            "and a box IoU between 0 and 1."
+            "and a box IoU above 0, which empty masks have, and up to 1."
         )
-    workers = shards.worker_count(workers)
+    workers = worker_count(workers)
     units = _units(coco_set, shard_size)
     parent = out.with_suffix(".shards")
     with shards.sole_user(parent):
@@ -153,13 +167,23 @@ def _key(
     pictures = []
     for unit in units:
         for item in unit:
-            state = item.image.path.stat()
+            state = _state(item.image.path)
             pictures.append([str(item.image.path), state.st_size, state.st_mtime_ns, item.boxes])
-    code = digest(grabcut_module.__file__)
-    versions = [cv2.__version__, code]
-    return digest_of([METHOD, asdict(settings), seed, versions, [len(u) for u in units], pictures])[
-        :16
-    ]
+    code = {name: digest(ROOT / name) for name in _CODE}
+    versions = [cv2.__version__, *map(importlib.metadata.version, _PACKAGES)]
+    made_by = [METHOD, asdict(settings), seed, code, versions]
+    return digest_of([made_by, [len(unit) for unit in units], pictures])[:16]
+
+
+def _state(picture: Path) -> os.stat_result:
+    """Return a picture's size and time, or say that it is gone since the set was opened."""
+    try:
+        return picture.stat()
+    except OSError:
+        raise FileNotFoundError(
+            f"There is no picture {picture} any more. Put it back, or run 01_data again, which "
+            "lists all that are missing."
+        ) from None
 
 
 def _assemble(

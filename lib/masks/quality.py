@@ -13,6 +13,9 @@ from lib.masks.rle import tight_box
 VALID_FROM = 0.5
 """Box IoU from which a mask is valid: "invalid if the IoU is under 0.5" (paper A, Sec. 1)."""
 
+SMALL_SIDE = 64
+"""A box is small if its area is below SMALL_SIDE squared pixels (paper A, Sec. 1)."""
+
 
 def box_iou(a: Sequence[float], b: Sequence[float]) -> float:
     """Return the intersection over union of two xyxy boxes in pixels, 0 if their union is 0."""

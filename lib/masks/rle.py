@@ -10,6 +10,7 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from lib.data.coco import Instance
+from lib.data.segmentation import compressed, mask_area
 
 Box = tuple[float, float, float, float]
 
@@ -45,7 +46,7 @@ def decode(segmentation: dict[str, Any] | list[Any] | None, height: int, width: 
     if not segmentation:
         return np.zeros((height, width), dtype=bool)
     try:
-        code = _compressed(segmentation, height, width)
+        code = compressed(segmentation, height, width)
         size = [int(side) for side in code["size"]]
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise ValueError(
@@ -67,9 +68,7 @@ def decode_mask(instance: Instance, height: int, width: int) -> np.ndarray:
 
 def area(segmentation: dict[str, Any] | list[Any] | None, height: int, width: int) -> int:
     """Return the number of pixels of a ``segmentation`` field, without unpacking run lengths."""
-    if not segmentation:
-        return 0
-    return int(coco_mask.area(_compressed(segmentation, height, width)))
+    return mask_area(segmentation, height, width) if segmentation else 0
 
 
 def tight_box(mask: np.ndarray) -> Box | None:
@@ -86,14 +85,3 @@ def tight_box(mask: np.ndarray) -> Box | None:
     if not len(columns):
         return None
     return float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)
-
-
-def _compressed(segmentation: dict[str, Any] | list[Any], height: int, width: int) -> Any:
-    """Return any of COCO's three forms as one compressed run-length code."""
-    if isinstance(segmentation, list):
-        if any(len(polygon) < 6 or len(polygon) % 2 for polygon in segmentation):
-            raise ValueError("a polygon has fewer than three points or an odd number of values")
-        return coco_mask.merge(coco_mask.frPyObjects(segmentation, height, width))
-    if isinstance(segmentation["counts"], list):
-        return coco_mask.frPyObjects(segmentation, *segmentation["size"])
-    return segmentation

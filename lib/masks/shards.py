@@ -23,17 +23,6 @@ class WorkerLostError(RuntimeError):
     """A worker process died; what was finished is on disk."""
 
 
-def worker_count(workers: int) -> int:
-    """Return the number of processes to use; 0 means every core of this machine.
-
-    Raises:
-        ValueError: if it is negative.
-    """
-    if workers < 0:
-        raise ValueError(f"workers is {workers}: expected 1 or more, or 0 for all cores.")
-    return workers or joblib.cpu_count()
-
-
 def run(
     units: Sequence[Unit], work: Callable[[Unit], Any], *, folder: Path, workers: int
 ) -> Iterator[tuple[int, Any]]:

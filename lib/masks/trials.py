@@ -17,7 +17,13 @@ from lib.seeds import derive
 
 
 def sample(coco_set: CocoSet, count: int, *, seed: int) -> list[Instance]:
-    """Return up to ``count`` boxes, drawn by a hash of their ids, in the order of the images."""
+    """Return up to ``count`` boxes, drawn by a hash of their ids, in the order of the images.
+
+    Raises:
+        ValueError: if ``count`` is below 1.
+    """
+    if count < 1:
+        raise ValueError(f"trial_boxes is {count}: expected at least 1 box to try GrabCut on.")
     boxes = boxes_of(coco_set.all_instances())
     drawn = sorted(boxes, key=lambda instance: derive(seed, "trial", instance.id))[:count]
     chosen = {instance.id for instance in drawn}
@@ -102,7 +108,12 @@ def stability(
     Returns:
         The first trial, and one row per comparison: ``changed`` (what is different) and the values
         of `agreement`.
+
+    Raises:
+        ValueError: if there are no boxes.
     """
+    if not instances:
+        raise ValueError("There is no box to try GrabCut on: the set has crowd regions at most.")
     first = trial(coco_set, instances, settings=settings, seed=seed)
     others = {"another seed": (settings, seed + 1)} | {
         f"{n} iteration{'s' * (n > 1)}": (replace(settings, iterations=n), seed)

@@ -9,7 +9,7 @@ on its first 1x1 convolution. Both are settled when the weights are loaded (the 
 study needs to know.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import torch
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torchvision.models import get_model, get_model_weights
 from torchvision.models.detection.backbone_utils import BackboneWithFPN
 from torchvision.ops import FrozenBatchNorm2d
-from torchvision.ops.feature_pyramid_network import ExtraFPNBlock, LastLevelMaxPool
+from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
 from lib.models.weights import read_tensors
 from lib.paths import find_data
@@ -87,7 +87,6 @@ def small_fpn(
     channels: tuple[int, int, int, int] = (32, 64, 128, 192),
     blocks: tuple[int, int, int, int] = (1, 1, 2, 2),
     fpn_channels: int = 64,
-    extra_block: ExtraFPNBlock | None = None,
 ) -> FeaturePyramid:
     """Return the small backbone with an FPN of ``fpn_channels``, with random weights."""
     return FeaturePyramid(
@@ -95,7 +94,7 @@ def small_fpn(
         return_layers=RETURN_LAYERS,
         in_channels_list=list(channels),
         out_channels=fpn_channels,
-        extra_blocks=extra_block or LastLevelMaxPool(),
+        extra_blocks=LastLevelMaxPool(),
     )
 
 
@@ -104,8 +103,8 @@ def resnet_fpn(
     depth: Literal[50, 101],
     style: Literal["torchvision", "caffe"] = "torchvision",
     frozen_norm: bool = True,
+    fresh_stages: Sequence[str] = (),
     fpn_channels: int = 256,
-    extra_block: ExtraFPNBlock | None = None,
 ) -> FeaturePyramid:
     """Return ResNet-50 or -101 with an FPN (Lin et al., 2017), with random weights.
 
@@ -114,11 +113,14 @@ def resnet_fpn(
         style: ``torchvision`` or ``caffe``, see the module's docstring.
         frozen_norm: fix the statistics of batch norm, as detectors on pre-trained weights do: those
             of a few large images are too noisy. Without pre-trained weights they must be learnt.
-        fpn_channels: channels of every level.
-        extra_block: what makes the top levels; a max-pooled fifth level by default.
+        fresh_stages: stages that no weights will fill, such as ``layer4``: their batch norm learns
+            all the same, since fixed statistics fit random weights badly.
+        fpn_channels: channels of every level, the fifth of which is max-pooled.
     """
     norm: Callable[..., nn.Module] = FrozenBatchNorm2d if frozen_norm else nn.BatchNorm2d
     body = get_model(f"resnet{depth}", weights=None, norm_layer=norm)
+    for name in fresh_stages:
+        _learn_norm(getattr(body, name))
     if style == "caffe":
         for stage in (body.layer2, body.layer3, body.layer4):
             stage[0].conv1.stride, stage[0].conv2.stride = (2, 2), (1, 1)
@@ -127,17 +129,31 @@ def resnet_fpn(
         return_layers=RETURN_LAYERS,
         in_channels_list=[256, 512, 1024, 2048],
         out_channels=fpn_channels,
-        extra_blocks=extra_block or LastLevelMaxPool(),
+        extra_blocks=LastLevelMaxPool(),
     )
     if style == "caffe":
         pyramid.image_mean, pyramid.image_std = CAFFE_MEAN, CAFFE_STD
     return pyramid
 
 
+def _learn_norm(module: nn.Module) -> None:
+    """Replace every fixed batch norm within ``module`` by one that learns."""
+    for name, child in module.named_children():
+        if isinstance(child, FrozenBatchNorm2d):
+            setattr(module, name, nn.BatchNorm2d(len(child.weight)))
+        else:
+            _learn_norm(child)
+
+
 def load_weights(
-    pyramid: FeaturePyramid, *, weights: str, style: Literal["torchvision", "caffe"], depth: int
+    pyramid: FeaturePyramid,
+    *,
+    weights: str,
+    style: Literal["torchvision", "caffe"],
+    depth: int,
+    fresh_stages: Sequence[str] = (),
 ) -> None:
-    """Fill a ResNet's stages with pre-trained weights; parts that a file lacks stay random.
+    """Fill a ResNet's stages with pre-trained weights.
 
     Args:
         pyramid: from :func:`resnet_fpn`.
@@ -145,6 +161,7 @@ def load_weights(
             state dict with torchvision's names.
         style: what the file's network expects.
         depth: 50 or 101, for the download.
+        fresh_stages: stages that the file may lack; they stay random.
 
     Raises:
         FileNotFoundError: if the weights file does not exist.
@@ -165,6 +182,17 @@ def load_weights(
             f"{where} does not fit the backbone: expected its names and shapes "
             f"({', '.join(list(own)[:2])}, ...), found {(wrong or list(state))[:3]}."
         )
+    lacking = {
+        name.split(".")[0]
+        for name, module in pyramid.body.named_modules()
+        if isinstance(module, nn.Conv2d) and f"{name}.weight" not in state
+    }
+    if not lacking <= set(fresh_stages):
+        raise ValueError(
+            f"{where} lacks weights of {', '.join(sorted(lacking))}. If they are to start random, "
+            f"name them in model.fresh_stages (now {', '.join(fresh_stages) or 'empty'})."
+        )
+    state = {name: t for name, t in state.items() if not name.startswith(tuple(fresh_stages))}
     if style == "caffe":
         state["conv1.weight"] = state["conv1.weight"].flip(1)
     pyramid.body.load_state_dict(state, strict=False)

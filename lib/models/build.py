@@ -33,4 +33,5 @@ def load_backbone(model: Detector, config: ModelConfig) -> None:
             weights=config.weights,
             style=config.weights_style,
             depth=config.resnet_depth,
+            fresh_stages=config.fresh_stages,
         )

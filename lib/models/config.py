@@ -12,8 +12,9 @@ Positive = Annotated[int, Field(gt=0)]
 class ModelConfig(BaseModel):
     """Everything that a model's shape and behaviour depend on, besides its classes.
 
-    The defaults are the settings of paper B's official code for ResNet-50 (``reference`` notes and
-    paper B, Sec. 3 and 4.1); profiles for a CPU shrink them.
+    The defaults are those of paper B (Sec. 3 and 4.1) and, for what it leaves out, of its official
+    code (github.com/dbtmpl/OPMask), except that no pre-trained weights are asked for; profiles for
+    a CPU shrink them.
 
     Attributes:
         method: ``faster_rcnn`` (boxes only), ``mask_rcnn`` (paper B's "Our Mask R-CNN": class
@@ -21,6 +22,8 @@ class ModelConfig(BaseModel):
         backbone: ``small`` (built in, for a CPU), ``resnet50`` or ``resnet101``, each with an FPN.
         weights: ``none``, ``imagenet`` (torchvision's, downloaded) or the path of a state dict.
         weights_style: what the weights file expects; see :mod:`lib.models.backbones`.
+        fresh_stages: stages of the ResNet that the weights file lacks: they start random, and
+            their norm layers learn.
         trainable_stages: how many of a pre-trained ResNet's five stages learn, from the top.
         fpn_channels: channels of every pyramid level.
         box_channels: output channels of the box head's convolutions (paper B, Sec. 3.1: four).
@@ -31,7 +34,8 @@ class ModelConfig(BaseModel):
         mask_layers: convolutions of the mask head (paper B, Sec. 3.2: seven).
         norm: normalisation in both heads, ``bn`` or ``gn`` (group normalisation).
         anchor_sizes: anchor side per pyramid level, in pixels of the resized image.
-        min_size: shorter side after resizing, in pixels; one is drawn per training image.
+        min_size: shorter side after resizing, in pixels; one is drawn per training image, the last
+            one is used at test.
         max_size: limit of the longer side after resizing, in pixels.
         rpn_proposals: proposals kept per image after NMS, in training and at test.
         rois_per_image: RoIs sampled per training image; a quarter of them foreground.
@@ -45,6 +49,7 @@ class ModelConfig(BaseModel):
     backbone: Literal["small", "resnet50", "resnet101"] = "resnet50"
     weights: str = "none"
     weights_style: Literal["torchvision", "caffe"] = "torchvision"
+    fresh_stages: tuple[Literal["layer1", "layer2", "layer3", "layer4"], ...] = ()
     trainable_stages: Annotated[int, Field(ge=0, le=5)] = 3
     fpn_channels: Positive = 256
     box_channels: tuple[Positive, ...] = (512, 1024, 1024, 1024)
@@ -53,7 +58,7 @@ class ModelConfig(BaseModel):
     mask_layers: Positive = 7
     norm: Norm = "bn"
     anchor_sizes: tuple[Positive, Positive, Positive, Positive, Positive] = (32, 64, 128, 256, 512)
-    min_size: tuple[Positive, ...] = (800,)
+    min_size: tuple[Positive, ...] = (640, 672, 704, 736, 768, 800)
     max_size: Positive = 1333
     rpn_proposals: Positive = 1000
     rois_per_image: Positive = 512

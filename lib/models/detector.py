@@ -65,6 +65,7 @@ def build_backbone(config: ModelConfig) -> FeaturePyramid:
         depth=config.resnet_depth,
         style=config.weights_style,
         frozen_norm=config.weights != "none",
+        fresh_stages=config.fresh_stages,
         fpn_channels=config.fpn_channels,
     )
     if config.weights != "none":  # fixed random stages would be useless

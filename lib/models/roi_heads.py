@@ -113,20 +113,52 @@ class PartiallySupervisedRoIHeads(RoIHeads):
         if self.mask_branch is None:
             return losses
         foreground = [label > 0 for label in labels]
-        chosen = torch.cat(foreground)
-        if not bool(chosen.any()):  # images without objects: nothing to normalise a batch over
-            return {**losses, "loss_mask": maps.sum() * 0}
-        boxes = [r[f] for r, f in zip(rois, foreground, strict=True)]
-        logits = self.mask_branch(
+        losses["loss_mask"] = self._mask_loss(
             features,
-            boxes,
             image_shapes,
-            labels=torch.cat(labels)[chosen],
-            box_maps=maps[chosen],
+            rois=[
+                {"boxes": r[f], "labels": n[f]}
+                for r, n, f in zip(rois, labels, foreground, strict=True)
+            ],
+            matched=[m[f] for m, f in zip(matched, foreground, strict=True)],
+            box_maps=maps[torch.cat(foreground)],
+            targets=targets,
+        )
+        return losses
+
+    def _mask_loss(
+        self,
+        features: dict[str, Tensor],
+        image_shapes: Sequence[tuple[int, int]],
+        *,
+        rois: Sequence[dict[str, Tensor]],
+        matched: Sequence[Tensor],
+        box_maps: Tensor,
+        targets: Sequence[dict[str, Tensor]],
+    ) -> Tensor:
+        """Return the mask loss of RoIs (``boxes``, ``labels``) and their ``matched`` instances."""
+        assert self.mask_branch is not None
+        if len(box_maps) == 0:  # images without objects: every weight takes part, with gradient 0
+            return torch.stack([p.sum() for p in self.mask_branch.parameters()]).sum() * 0
+        logits = self._mask_logits(features, rois, box_maps, image_shapes)
+        return partial_mask_loss(logits, [r["boxes"] for r in rois], matched, targets)
+
+    def _mask_logits(
+        self,
+        features: dict[str, Tensor],
+        rois: Sequence[dict[str, Tensor]],
+        box_maps: Tensor,
+        image_shapes: Sequence[tuple[int, int]],
+    ) -> Tensor:
+        assert self.mask_branch is not None
+        return self.mask_branch(
+            features,
+            [r["boxes"] for r in rois],
+            image_shapes,
+            labels=torch.cat([r["labels"] for r in rois]),
+            box_maps=box_maps,
             class_weights=self.box_predictor.cls_score.weight,
         )
-        instances = [m[f] for m, f in zip(matched, foreground, strict=True)]
-        return {**losses, "loss_mask": partial_mask_loss(logits, boxes, instances, targets)}
 
     def _detections(
         self,
@@ -178,14 +210,7 @@ class PartiallySupervisedRoIHeads(RoIHeads):
         if sum(counts) == 0:
             side = 2 * self.mask_branch.roi_pool.output_size[0]
             return [box_maps.new_zeros((0, side, side)) for _ in counts]
-        logits = self.mask_branch(
-            features,
-            [i["boxes"] for i in instances],
-            image_shapes,
-            labels=torch.cat([i["labels"] for i in instances]),
-            box_maps=box_maps,
-            class_weights=self.box_predictor.cls_score.weight,
-        )
+        logits = self._mask_logits(features, instances, box_maps, image_shapes)
         return list(logits.float().sigmoid().split(counts))
 
     def masks_of(

@@ -31,13 +31,15 @@ NOT_RUN = "not run"
 SHOWN = (*VERDICTS, NOT_RUN)
 """Verdicts as shown, best news first."""
 
-_LOOKS = {
+LOOKS = {
     REPRODUCED: "good",
     HOLDS: "good",
     DIFFERS: "bad",
     FAILS: "bad",
     UNDECIDED: "open",
-}  # classes of the site's style sheet
+}
+"""Class in the site's style sheet of the verdicts that have a colour."""
+
 _HEADS = ("source", "claim", "paper", "observed", "verdict")
 
 
@@ -70,10 +72,7 @@ def claims_table(frame: pd.DataFrame, claims: Claims, paper: str) -> Table:
     units = {claim.id: claim.unit for claim in claims.claims}
     rows = []
     for row in frame[frame["paper"] == paper].to_dict("records"):
-        write = number_writer(units[row["id"]], row["expected"], signed=row["kind"] == "direction")
-        interval = [write(row[name]) for name in ("ci_low", "ci_high")]
-        shown = "" if MISSING in interval else " to ".join(interval)
-        rows.append(_Row(row, write(row["expected"]), write(row["observed"]), shown))
+        rows.append(ClaimTexts.of(row, units[row["id"]]))
     return Table(_as_html(rows), _as_text(rows))
 
 
@@ -130,13 +129,22 @@ def _directions(frame: pd.DataFrame, shown: pd.Series) -> str:
 
 
 @dataclass(frozen=True)
-class _Row:
-    """A claim with its numbers as text."""
+class ClaimTexts:
+    """A row of ``claims.csv`` with its numbers as texts; of what is missing, a dash or nothing."""
 
     claim: dict[Any, Any]
     expected: str
     observed: str
     interval: str
+
+    @classmethod
+    def of(cls, claim: dict[Any, Any], unit: str) -> "ClaimTexts":
+        """Return the texts of a claim in its unit."""
+        write = number_writer(unit, claim["expected"], signed=claim["kind"] == "direction")
+        ends = [write(claim[name]) for name in ("ci_low", "ci_high")]
+        interval = "" if MISSING in ends else " to ".join([ends[0].removesuffix(" %"), ends[1]])
+        expected = "in words" if math.isnan(claim["expected"]) else write(claim["expected"])
+        return cls(claim, expected, write(claim["observed"]), interval)
 
 
 def number_writer(unit: str, expected: float, *, signed: bool) -> Callable[[float], str]:
@@ -149,17 +157,17 @@ def number_writer(unit: str, expected: float, *, signed: bool) -> Callable[[floa
     def write(value: float) -> str:
         if math.isnan(value):
             return MISSING
-        return f"{factor * value:{sign}.{decimals}f}{end}".replace("-", "\u2212")
+        return f"{factor * value:{sign}z.{decimals}f}{end}".replace("-", "\u2212")
 
     return write
 
 
-def _as_html(rows: Sequence[_Row]) -> str:
+def _as_html(rows: Sequence[ClaimTexts]) -> str:
     lines = []
     for row in rows:
         claim, verdict = row.claim, shown_verdict(row.claim)
         span = f'<span class="interval">{row.interval}</span>' if row.interval else ""
-        look = f"verdict {_LOOKS.get(verdict, '')}".strip()
+        look = f"verdict {LOOKS.get(verdict, '')}".strip()
         lines.append(
             f'<tr><td class="where">{html.escape(claim["source"])}</td>'
             f'<td>{html.escape(claim["statement"])}<span class="id">{claim["id"]}</span></td>'
@@ -177,7 +185,7 @@ def _as_html(rows: Sequence[_Row]) -> str:
     )
 
 
-def _as_text(rows: Sequence[_Row]) -> str:
+def _as_text(rows: Sequence[ClaimTexts]) -> str:
     width = max((len(row.claim["id"]) for row in rows), default=0)
     return "\n".join(
         f"{row.claim['id']:<{width}}  {row.expected:>8}  {row.observed:>8}  {row.interval:>18}  "

@@ -14,10 +14,11 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
-from lib.analysis.data_statistics import AMBIGUOUS_FROM, SMALL_SIDE
+from lib.analysis.data_statistics import AMBIGUOUS_FROM
 from lib.data.coco import CocoSet, Instance
 from lib.data.images import ImageRecord, read_image
 from lib.masks import rle
+from lib.masks.quality import SMALL_SIDE
 from lib.report.style import BLACK, BLUE, COLOURS, FLAT, GREEN, ORANGE, PINK, RED, SKY, WIDTH
 from lib.seeds import derive
 
@@ -26,6 +27,12 @@ SPLIT_NAMES = {"voc": "VOC class", "non_voc": "other class"}
 
 SIZE_EDGES = (0, 16, 32, 48, 64, 96, 128, 192, 256, 384, np.inf)
 """Edges of the size histogram: square root of the box area, pixels; 64 is one of them."""
+
+MOST_CLASSES, MOST_GUESTS = 14, 18
+"""Classes shown at most, of those with the closest others and of those with guests."""
+
+SHEET_PICTURES, SHEET_COLUMNS = 9, 3
+"""Pictures on a sheet, and of these in a row."""
 
 _OBJECT_COLOURS = (SKY, ORANGE, GREEN, PINK, RED, "#f0e442", BLUE)
 
@@ -107,15 +114,12 @@ def size_figure(tables: Mapping[str, pd.DataFrame]) -> Figure:
     return figure
 
 
-def overlap_figure(
-    instances: Mapping[str, pd.DataFrame], classes: pd.DataFrame, *, most: int = 14
-) -> Figure:
+def overlap_figure(instances: Mapping[str, pd.DataFrame], classes: pd.DataFrame) -> Figure:
     """Draw how close boxes come to each other, and which classes are ambiguous most often.
 
     Args:
         instances: ``instance_table`` of the sets by name.
-        classes: ``class_table`` of the set whose classes are shown.
-        most: number of classes shown.
+        classes: ``class_table`` of the set whose classes are shown, ``MOST_CLASSES`` at most.
     """
     figure, (left, right) = plt.subplots(
         1, 2, figsize=(WIDTH, 0.55 * WIDTH), width_ratios=[1.05, 1]
@@ -134,7 +138,7 @@ def overlap_figure(
     left.set_title("How close others come")
     left.legend(loc="upper right")
 
-    shown = classes[classes["instances"] > 0].nlargest(most, "mean_nearest_iou")[::-1]
+    shown = classes[classes["instances"] > 0].nlargest(MOST_CLASSES, "mean_nearest_iou")[::-1]
     place = np.arange(len(shown))
     right.barh(place, shown["mean_nearest_iou"], color=shown["split"].map(SPLIT_COLOURS))
     right.set_yticks(place, [f"{n} ({c})" for n, c in shown[["name", "instances"]].to_numpy()])
@@ -150,18 +154,19 @@ def overlap_figure(
     return figure
 
 
-def guest_figure(guests: pd.DataFrame, classes: pd.DataFrame, *, most: int = 18) -> Figure:
+def guest_figure(guests: pd.DataFrame, classes: pd.DataFrame) -> Figure:
     """Draw how often each class stands in the boxes of each class.
+
+    Of many classes, those are shown in whose boxes others stand in the most instances, and those
+    that stand most often in others'; ``MOST_GUESTS`` of each.
 
     Args:
         guests: ``guest_table`` of a set.
         classes: its ``class_table``.
-        most: number of classes shown: those in whose boxes others stand in the most instances,
-            and those that stand most often in others'.
     """
     number = guests.fillna(0).mul(classes.set_index("name")["instances"], axis=0)
-    hosts = [n for n in number.sum(axis=1).nlargest(most).index if number.loc[n].sum() > 0]
-    columns = [n for n in number.sum(axis=0).nlargest(most).index if number[n].sum() > 0]
+    hosts = [n for n in number.sum(axis=1).nlargest(MOST_GUESTS).index if number.loc[n].sum() > 0]
+    columns = [n for n in number.sum(axis=0).nlargest(MOST_GUESTS).index if number[n].sum() > 0]
     hosts, columns = sorted(hosts, key=list(guests).index), sorted(columns, key=list(guests).index)
     shares = guests.loc[hosts, columns].fillna(0).to_numpy() * 100
     figure, axes = plt.subplots(figsize=(WIDTH, 1.5 + 0.29 * max(len(hosts), 3)))
@@ -185,30 +190,26 @@ def guest_figure(guests: pd.DataFrame, classes: pd.DataFrame, *, most: int = 18)
     return figure
 
 
-def scene_sheet(
-    coco_set: CocoSet, *, count: int = 9, columns: int = 3, seed: int = 0
-) -> Figure | None:
+def scene_sheet(coco_set: CocoSet) -> Figure | None:
     """Draw pictures with their boxes and, where there are any, their masks.
 
     Args:
-        coco_set: a set opened with its pictures.
-        count: number of pictures, drawn by a hash of their ids among those that have objects.
-        columns: pictures in a row.
-        seed: another seed draws others.
+        coco_set: a set opened with its pictures. ``SHEET_PICTURES`` of those that have objects
+            are shown, drawn by a hash of their ids.
 
     Returns:
         The figure; None if no picture has an object.
     """
     labelled = [image for image in coco_set.images if coco_set.instances(image.id)]
-    chosen = sorted(labelled, key=lambda image: derive(seed, "sheet", image.id))[:count]
+    chosen = sorted(labelled, key=lambda image: derive(0, "sheet", image.id))[:SHEET_PICTURES]
     if not chosen:
         return None
-    rows = -(-len(chosen) // columns)
+    rows = -(-len(chosen) // SHEET_COLUMNS)
     ratio = float(np.median([image.height / image.width for image in chosen]))
     figure, panels = plt.subplots(
         rows,
-        columns,
-        figsize=(WIDTH, rows * WIDTH / columns * ratio),
+        SHEET_COLUMNS,
+        figsize=(WIDTH, rows * WIDTH / SHEET_COLUMNS * ratio),
         squeeze=False,
         layout=ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.02, wspace=0, hspace=0),
     )

@@ -8,20 +8,21 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from lib.masks.quality import SMALL_SIDE
 from lib.report.style import COLOURS, FLAT, TALL, WIDTH
 
 PERCENT = PercentFormatter(xmax=1, decimals=0)
+_PLATE = {"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 1}
 
 
-def box_iou_histogram(frame: pd.DataFrame, *, valid_from: float, side: int = 64) -> Figure:
+def box_iou_histogram(frame: pd.DataFrame, *, valid_from: float) -> Figure:
     """Draw how the box IoU is distributed over small and large boxes.
 
     Args:
         frame: of `lib.analysis.invalid_masks.frame_of`.
         valid_from: threshold of the test.
-        side: boxes with an area below side² are small.
     """
-    small = frame["box_area"] < side**2
+    small = frame["box_area"] < SMALL_SIDE**2
     figure, axes = plt.subplots(figsize=(WIDTH, FLAT))
     groups = [("small", small), ("large", ~small)]
     axes.hist(
@@ -43,11 +44,11 @@ def box_iou_histogram(frame: pd.DataFrame, *, valid_from: float, side: int = 64)
     return figure
 
 
-def size_histogram(bins: pd.DataFrame, *, side: int = 64) -> Figure:
+def size_histogram(bins: pd.DataFrame, *, side: int = SMALL_SIDE) -> Figure:
     """Draw the data of paper A's Fig. 1: invalid masks by size, in number and as a share.
 
     Args:
-        bins: of `lib.analysis.invalid_masks.histogram`.
+        bins: of `lib.analysis.invalid_masks.histogram`, with the same ``side``.
         side: below this size an object is small, pixels.
     """
     places = np.arange(len(bins))
@@ -71,7 +72,7 @@ def size_histogram(bins: pd.DataFrame, *, side: int = 64) -> Figure:
     right.bar(places, bins["invalid_share"].fillna(0), color=COLOURS["invalid"], width=0.86)
     for place, share, count in zip(places, bins["invalid_share"], bins["boxes"], strict=True):
         if count:
-            right.text(place, share + 0.015, f"{share:.0%}", ha="center", fontsize=8)
+            right.text(place, share + 0.015, f"{share:.0%}", ha="center", fontsize=8, bbox=_PLATE)
     right.set(ylim=(0, 1.08))
     right.yaxis.set_major_formatter(PERCENT)
     right.set_title("Invalid share of each size")
@@ -158,12 +159,13 @@ def mosaic(cases: dict[str, tuple[float, float, float]]) -> Figure:
             f"all: {overall:.1%} invalid",
             ha="right",
             va="bottom",
-            bbox={"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 2},
+            bbox=_PLATE,
         )
         axes.set(xlim=(0, 1), ylim=(0, 1.0), xticks=[])
         axes.yaxis.set_major_formatter(PERCENT)
         axes.grid(visible=False)
         axes.set_title(title, pad=32)
+    panels[0][0].set_ylabel("invalid share")
     return figure
 
 
@@ -217,23 +219,14 @@ def box_against_true(joined: pd.DataFrame, *, valid_from: float, good_from: floa
     axes.axhline(good_from, color="black", linewidth=1, linestyle="--")
     valid, good = joined["box_iou"] >= valid_from, joined["true_iou"] >= good_from
     corners = [
-        (0.02, 0.98, "top", "left", ~valid & good, "good, rejected"),
-        (0.98, 0.98, "top", "right", valid & good, "good, kept"),
-        (0.02, 0.02, "bottom", "left", ~valid & ~good, "bad, rejected"),
-        (0.98, 0.02, "bottom", "right", valid & ~good, "bad, kept: not seen"),
+        (0.0, 1.03, "bottom", "left", ~valid & good, "good, rejected"),
+        (1.0, 1.03, "bottom", "right", valid & good, "good, kept"),
+        (0.0, -0.03, "top", "left", ~valid & ~good, "bad, rejected"),
+        (1.0, -0.03, "top", "right", valid & ~good, "bad, kept (not seen)"),
     ]
-    for x, y, vertical, horizontal, rows, text in corners:
-        axes.text(
-            x,
-            y,
-            f"{text}\n{rows.mean():.1%}",
-            transform=axes.transAxes,
-            va=vertical,
-            ha=horizontal,
-            fontsize=9,
-            bbox={"facecolor": "white", "alpha": 0.8, "linewidth": 0, "pad": 2},
-        )
-    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+    for x, y, vertical, horizontal, rows, text in corners:  # beyond the points: they hide none
+        axes.text(x, y, f"{text}: {rows.mean():.1%}", va=vertical, ha=horizontal, fontsize=9)
+    axes.set(xlim=(-0.02, 1.02), ylim=(-0.1, 1.1), yticks=np.linspace(0, 1, 6))
     axes.set(xlabel="box IoU: what the test sees", ylabel="IoU with the true mask")
     figure.colorbar(points, ax=axes, label="share of the box that the mask fills", pad=0.02)
     return figure

@@ -15,26 +15,26 @@ from lib.masks.pseudo import boxes_of
 from lib.report.style import COLOURS, WIDTH
 from lib.seeds import derive
 
+COLUMNS = 6
+"""Crops in a row of a gallery."""
 
-def choose(pseudo: CocoSet, *, valid: bool, count: int, seed: int = 0) -> list[Instance]:
+
+def choose(pseudo: CocoSet, *, valid: bool, count: int) -> list[Instance]:
     """Return up to ``count`` boxes whose mask is valid, or not, drawn by a hash of their ids."""
     some = [
         instance
         for instance in boxes_of(pseudo.all_instances())
         if instance.pseudo is not None and instance.pseudo["valid"] == valid
     ]
-    return sorted(some, key=lambda instance: derive(seed, "gallery", instance.id))[:count]
+    return sorted(some, key=lambda instance: derive(0, "gallery", instance.id))[:count]
 
 
-def gallery(
-    pseudo: CocoSet, groups: Mapping[str, Sequence[Instance]], *, columns: int = 6
-) -> Figure | None:
+def gallery(pseudo: CocoSet, groups: Mapping[str, Sequence[Instance]]) -> Figure | None:
     """Draw boxes with their masks, group after group.
 
     Args:
         pseudo: a pseudo-mask file, opened with its images.
         groups: title -> boxes; groups without boxes are left out.
-        columns: crops in a row.
 
     Returns:
         The figure, or None if there is no box at all.
@@ -42,14 +42,14 @@ def gallery(
     shown = {title: list(boxes) for title, boxes in groups.items() if boxes}
     if not shown:
         return None
-    rows = {title: -(-len(boxes) // columns) for title, boxes in shown.items()}
-    side = WIDTH / columns
+    rows = {title: -(-len(boxes) // COLUMNS) for title, boxes in shown.items()}
+    side = WIDTH / COLUMNS
     heights = [count * (side + 0.26) + 0.3 for count in rows.values()]
     figure = plt.figure(figsize=(WIDTH, sum(heights)))
     parts = figure.subfigures(len(shown), 1, height_ratios=heights, squeeze=False)[:, 0]
     for part, (title, boxes) in zip(parts, shown.items(), strict=True):
         part.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold")
-        panels = part.subplots(rows[title], columns, squeeze=False).ravel()
+        panels = part.subplots(rows[title], COLUMNS, squeeze=False).ravel()
         for axes in panels:
             axes.axis("off")
         for axes, instance in zip(panels, boxes, strict=False):

@@ -137,8 +137,8 @@ def mask_iou(frame: pd.DataFrame) -> Figure:
                 rows = part[(part["classes"] == classes) & (part["method"] == method)]
                 if rows.empty:
                     continue
-                values = np.sort(rows["iou"].to_numpy())
-                share = 1 - np.arange(len(values)) / len(values)
+                values = np.r_[0, np.sort(rows["iou"].to_numpy()), 1]
+                share = np.r_[1, np.arange(len(rows), -1, -1) / len(rows)]
                 axes.step(
                     values, share, where="pre", color=COLOURS[method], linestyle=_LINES[classes]
                 )
@@ -153,7 +153,7 @@ def mask_iou(frame: pd.DataFrame) -> Figure:
     return figure
 
 
-def scenes_to_show(coco_set: CocoSet, split: str, *, count: int, seed: int = 0) -> list[int]:
+def scenes_to_show(coco_set: CocoSet, split: str, *, count: int) -> list[int]:
     """Return ids of images with unsupervised instances, drawn by a hash of their ids.
 
     No result decides which scenes are shown.
@@ -164,13 +164,15 @@ def scenes_to_show(coco_set: CocoSet, split: str, *, count: int, seed: int = 0) 
         for image in coco_set.images
         if any(x.label not in supervised for x in coco_set.instances(image.id))
     ]
-    return sorted(some, key=lambda i: derive(seed, "scenes", i))[:count]
+    return sorted(some, key=lambda i: derive(0, "scenes", i))[:count]
 
 
 def pictures(
     coco_set: CocoSet, runs: Runs, split: str, image_ids: Sequence[int], *, score_from: float
-) -> Figure:
+) -> Figure | None:
     """Draw scenes: ground truth, baseline, OPMask; unsupervised classes in their colour.
+
+    Without an image there is nothing to draw: None.
 
     Args:
         coco_set: the ground truth, opened with its images.
@@ -179,6 +181,8 @@ def pictures(
         image_ids: one row each.
         score_from: detections below this score are not drawn.
     """
+    if not image_ids:
+        return None
     supervised = coco_set.categories.split(split)
     shapes = [coco_set.image(i) for i in image_ids]
     width = WIDTH / 3

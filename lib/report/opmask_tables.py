@@ -76,17 +76,16 @@ Runs = dict[tuple[str, str], Run]
 Results = Mapping[tuple[str, str], APResult]
 
 
-def read_runs(workspace: "Workspace", *, step: str = "06_train_opmask") -> Runs:
+def read_runs(workspace: "Workspace") -> Runs:
     """Read the predictions of both methods in both directions, by (split, method)."""
     runs: Runs = {}
     for split in SPLITS:
         for method in METHODS:
-            part = f"{step}.{method}.{split}"
-            config = read_json(workspace.input(part, "config.json"))
+            part = f"06_train_opmask.{method}.{split}"
             run = Run(
                 method=method,
                 split=split,
-                backbone=config["model"]["backbone"],
+                backbone=read_json(workspace.input(part, "model.json"))["backbone"],
                 detections=read_json(workspace.input(part, "detections_val.json")),
                 masks_on_boxes=read_json(workspace.input(part, "masks_on_boxes_val.json")),
             )
@@ -153,15 +152,20 @@ def box_table(results: Results) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def floor_line(boxes: pd.DataFrame, floor: float) -> str:
-    """Return whether every model detects well enough for its masks to be compared, as a sentence.
+def reaches(boxes: pd.DataFrame, floor: float) -> bool:
+    """Return whether every model detects well enough for its masks to be compared.
 
     Args:
         boxes: from :func:`box_table`.
         floor: the least box AP50, as a fraction of 1.
     """
+    return bool((boxes["box_AP50"] >= 100 * floor).all())
+
+
+def floor_line(boxes: pd.DataFrame, floor: float) -> str:
+    """Return the answer of :func:`reaches` as a sentence."""
     lowest = boxes.sort_values("box_AP50", na_position="first").iloc[0]
-    answer = "yes" if lowest["box_AP50"] >= 100 * floor else "NO"
+    answer = "yes" if reaches(boxes, floor) else "NO"
     return (
         f"Box AP50 of at least {100 * floor:.0f} for every compared model: {answer}, the lowest is "
         f"{lowest['box_AP50']:.1f} ({NAMES[lowest['method']]}, {TITLES[lowest['direction']]})."

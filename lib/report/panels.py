@@ -58,9 +58,12 @@ def mask_panel(pseudo: CocoSet, *, valid_from: float) -> "ipywidgets.Widget | Fi
     import ipywidgets
 
     offered = ids[:MANY] if start in ids[:MANY] else [start, *ids[: MANY - 1]]
-    names = {pseudo.image(image_id).file_name: image_id for image_id in offered}
+    # The id too: two folders may hold pictures of one name, and a picker takes no name twice.
+    names = [
+        (f"{pseudo.image(image_id).file_name} (id {image_id})", image_id) for image_id in offered
+    ]
     picker = ipywidgets.Dropdown(
-        options=list(names.items()), value=start, description="image", layout={"width": "340px"}
+        options=names, value=start, description="image", layout={"width": "340px"}
     )
     slider = ipywidgets.FloatSlider(
         value=valid_from, min=0, max=1, step=0.05, description="valid from", continuous_update=False

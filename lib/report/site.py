@@ -6,21 +6,13 @@ Everything is read from the results folder, so that what the site says is what i
 import base64
 import html
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from lib.files import read_json, write_text
 from lib.report.pages import HERE, PageInfo, describe, render_page, style_sheet, too_large
-
-TONES = {
-    "reproduced": "good",
-    "direction holds": "good",
-    "undecided": "open",
-    "differs": "bad",
-    "direction fails": "bad",
-}
-"""Colour of a verdict; the others are grey. The verdict is always there as text, too."""
 
 EMBEDDED_FIGURES = 1_400_000
 """Bytes of figures that the front page holds itself; the others it links."""
@@ -43,7 +35,7 @@ def build_site(
         description: what it is, in a sentence or two.
         steps: id and notebook of every step of the profile, in order.
         sources: folder of the notebooks' sources, for the titles of steps that did not run.
-        units: unit of each claim by id; shares (``fraction``) are shown in per cent.
+        units: unit of each claim by id; see `lib.report.claims_table`.
 
     Returns:
         A sentence for each page that is too large.
@@ -103,8 +95,8 @@ def _index(
         profile=profile,
         description=description,
         claims=claims,
-        seen=[c for c in claims if c["observed"]],
-        unseen=[c for c in claims if not c["observed"]],
+        seen=[c for c in claims if c["seen"]],
+        unseen=[c for c in claims if not c["seen"]],
         verdicts=_counts(claims),
         figures=_figures(results, runs),
         pages=[{"info": info, "done": done} for info, done in known],
@@ -117,24 +109,25 @@ def _claims(results: Path, pages: Sequence[str], units: Mapping[str, str]) -> li
     """Return the rows of ``claims.csv`` as texts."""
     import pandas as pd
 
-    from lib.report.claims_table import shown_verdict
+    from lib.report.claims_table import LOOKS, ClaimTexts, shown_verdict
 
     path = results / "claims.csv"
     if not path.exists():
         return []
     rows = []
     for row in pd.read_csv(path).to_dict("records"):
-        unit, step = units.get(str(row["id"]), ""), str(row["step"])
-        low, high = _number(row["ci_low"], unit), _number(row["ci_high"], unit)
+        step = str(row["step"])
+        texts = ClaimTexts.of(row, units.get(str(row["id"]), ""))
         own = [page for page in pages if page == step or page.startswith(f"{step}.")]
         rows.append(
             {
                 **{key: row[key] for key in ("id", "paper", "source", "statement")},
-                "expected": _number(row["expected"], unit) or "in words",
-                "observed": _number(row["observed"], unit),
-                "interval": f"{low} … {high}" if low and high else "",
+                "seen": not math.isnan(row["observed"]),
+                "expected": texts.expected,
+                "observed": texts.observed,
+                "interval": texts.interval,
                 "verdict": shown_verdict(row),
-                "tone": TONES.get(str(row["verdict"]), ""),
+                "tone": LOOKS.get(str(row["verdict"]), ""),
                 "step": step,
                 "page": own[0] if own else "",
             }
@@ -142,22 +135,12 @@ def _claims(results: Path, pages: Sequence[str], units: Mapping[str, str]) -> li
     return rows
 
 
-def _number(value: float, unit: str) -> str:
-    """Return a number with as many digits as are worth reading; nothing for NaN."""
-    if math.isnan(value):
-        return ""
-    text = f"{100 * value:.3g} %" if unit == "fraction" else f"{value:.3g}"
-    return text.replace("-", "\u2212")
-
-
 def _counts(claims: Sequence[dict[str, Any]]) -> list[tuple[str, int, str]]:
     """Return each verdict with how often it occurs and its colour, best news first."""
-    counts: dict[str, int] = {}
-    for claim in claims:
-        counts[claim["verdict"]] = counts.get(claim["verdict"], 0) + 1
-    order = list(TONES)
-    names = sorted(counts, key=lambda name: order.index(name) if name in order else len(order))
-    return [(name, counts[name], TONES.get(name, "")) for name in names]
+    from lib.report.claims_table import LOOKS, SHOWN
+
+    counts = Counter(claim["verdict"] for claim in claims)
+    return [(name, counts[name], LOOKS.get(name, "")) for name in SHOWN if name in counts]
 
 
 def _figures(results: Path, runs: dict[str, Any]) -> list[dict[str, str]]:

@@ -13,9 +13,6 @@ DPI: Final = 120
 WIDTH: Final = 7.5
 """Width of a figure that fills the page's column: 900 pixels at ``DPI``. In inches."""
 
-HALF: Final = WIDTH / 2
-"""Width of a figure that shares the column with another. In inches."""
-
 TALL: Final = 0.62 * WIDTH
 """Height of an ordinary plot of full width. In inches."""
 
@@ -31,14 +28,10 @@ COLOURS: Final[dict[str, str]] = {
     "invalid": RED,
     # size of a box
     "small": ORANGE,
-    "medium": GREEN,
     "large": SKY,
     # methods
-    "detector": GREY,
     "baseline": ORANGE,
     "opmask": BLUE,
-    "hybrid": GREEN,
-    "oracle": BLACK,
     # classes with and without mask labels
     "supervised": GREEN,
     "unsupervised": PINK,
@@ -48,7 +41,6 @@ COLOURS: Final[dict[str, str]] = {
     # masks drawn on a picture
     "box": YELLOW,
     "mask": SKY,
-    "truth": GREEN,
 }
 """Colour of each role, as ``#rrggbb``."""
 

@@ -78,10 +78,10 @@ def _cell(value: Any, *, places: int, percent: bool) -> str:
     if not _is_number(value):
         return str(value)
     if percent:
-        return f"{100 * value:.{places}f} %"
+        return f"{100 * value:z.{places}f} %".replace("-", "\u2212")
     if isinstance(value, numbers.Integral):
-        return f"{value:,}".replace(",", "\u2009")
-    return f"{value:,.{places}f}".replace(",", "\u2009").replace("-", "\u2212")
+        return f"{value:,}".replace(",", "\u2009").replace("-", "\u2212")
+    return f"{value:z,.{places}f}".replace(",", "\u2009").replace("-", "\u2212")
 
 
 def _is_number(value: Any) -> bool:

@@ -20,15 +20,29 @@ LOSSES = {
     "loss_objectness": "objectness (RPN)",
     "loss_rpn_box_reg": "box (RPN)",
 }
-PLACES = ("model", "annotations", "images", "out", "init")
+PAPER = {
+    "weights": "ImageNet (MSRA's)",
+    "weights_style": "caffe",
+    "supervised": "voc or non_voc",
+    "amp": "none",
+}
+"""What the paper's code has where the default of this study is another."""
+
+OURS = frozenset(
+    (
+        *("model", "annotations", "images", "out", "init", "method", "fresh_stages"),
+        *("device", "workers", "seed", "checkpoint_every", "log_every"),
+    )
+)
+"""Settings that the paper has no counterpart of."""
 
 
 def settings_table(config: TrainConfig) -> pd.DataFrame:
-    """Return every setting of a run beside the paper's.
+    """Return the settings of a run beside the paper's.
 
-    The paper's are those of paper B, Sec. 4.1, and of its official code; they are the defaults of
-    :class:`~lib.engine.config.TrainConfig` and :class:`~lib.models.config.ModelConfig`. Where the
-    two differ, ``differs`` has a mark.
+    The paper's are those of paper B, Sec. 4.1, and of its official code: the defaults of
+    :class:`~lib.engine.config.TrainConfig` and :class:`~lib.models.config.ModelConfig`, or
+    :data:`PAPER`. Where the two differ, ``differs`` has a mark.
     """
     rows = []
     for group, used, model in (
@@ -36,19 +50,19 @@ def settings_table(config: TrainConfig) -> pd.DataFrame:
         ("training", config, TrainConfig),
     ):
         for name, value in used.model_dump(mode="json").items():
-            if name in PLACES:
-                continue
-            field = model.model_fields[name]
-            paper = None if field.is_required() else field.get_default(call_default_factory=True)
-            rows.append(
-                {
-                    "group": group,
-                    "setting": name,
-                    "here": _text(value),
-                    "paper": "" if field.is_required() else _text(paper),
-                    "differs": "" if field.is_required() or _text(paper) == _text(value) else "≠",
-                }
-            )
+            if name not in OURS:
+                paper = PAPER.get(name) or _text(model.model_fields[name].default)
+                here = _text(value)
+                differs = here not in paper.split(" or ")
+                rows.append(
+                    {
+                        "group": group,
+                        "setting": name,
+                        "here": here,
+                        "paper": paper,
+                        "differs": "≠" if differs else "",
+                    }
+                )
     return pd.DataFrame(rows)
 
 

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass, field, replace
 from graphlib import TopologicalSorter
-from pathlib import Path
 from typing import Any
 
 from lib.runner import provenance
@@ -82,11 +81,6 @@ class Execution:
         self.planner.digests.save()
         return self.report
 
-    def _page(self, step: Step) -> Path:
-        """Return where the executed notebook of a step goes."""
-        folder = self.setup.study.results(self.setup.profile.name)
-        return folder / "notebooks" / f"{step.id}.ipynb"
-
     def _has_room(self, step: Step) -> bool:
         kinds = [decision.step.kind for decision, _ in self._running.values()]
         return len(kinds) < self.jobs and not (step.kind == "train" and "train" in kinds)
@@ -107,7 +101,7 @@ class Execution:
             return False
         source = study.notebooks / f"{step.notebook}.ipynb"
         if decision.action == "skip":
-            refresh_text(source, self._page(step))
+            refresh_text(source, study.page(profile, step.id))
             return False
         continued = begin(
             study,
@@ -141,11 +135,14 @@ class Execution:
         """Record how a job ended; return the id of its step."""
         decision, notes = self._running.pop(future)
         step = decision.step
-        outcome = future.result()
+        try:
+            outcome = future.result()
+        except Exception as error:
+            outcome = Outcome(0.0, f"{type(error).__name__}: {error}")
         if outcome.error is None:
             try:
                 self._record(decision, outcome, notes)
-            except FileNotFoundError as error:
+            except OSError as error:
                 outcome = replace(outcome, error=str(error))
         word = "finished in" if outcome.error is None else "FAILED after"
         print(f"{_clock()} {step.id} {word} {duration(outcome.seconds)}", flush=True)
@@ -165,13 +162,14 @@ class Execution:
         record: dict[str, Any] = provenance.of_step(
             decision.fingerprint,
             setup.schemas[step.notebook],
+            setup.parameters[step.id],
             seconds=outcome.seconds,
             sources=self._sources,
             machine=self._machine,
             notes=notes,
         )
         executed = study.step_folder(profile, step.id) / "executed.ipynb"
-        target = self._page(step)
+        target = study.page(profile, step.id)
         markdown = provenance.as_markdown(record)
         write_executed(executed, target, root=study.root, provenance=markdown)
         finish(

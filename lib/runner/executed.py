@@ -1,6 +1,8 @@
 """The executed notebook as it goes to ``results/``: tidy, with its provenance, without paths."""
 
 import re
+import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,10 @@ from lib.runner.parameters import TAG, Parameter, notebook_cells
 
 PROVENANCE = "provenance"
 """Tag and id of the cell that says where a notebook's outputs come from."""
+
+_ALONE = r"(?:(?<![\w/.-])|(?<=\\[nrt])|(?<=\dm)|(?<=file://))"
+"""Where a path begins in a notebook file: not within another one, and also after the two characters
+of a line break, after a colour and in an address."""
 
 WIDGETS = "application/vnd.jupyter.widget-view+json"
 
@@ -122,10 +128,20 @@ def _added(cell: Mapping[str, Any]) -> bool:
 
 
 def _without_paths(text: str, root: Path) -> str:
-    """Return ``text`` with the root, data folders and the home folder taken out of paths."""
-    folders = [(root, ""), *((folder, "data/") for folder in paths.data_folders())]
-    for folder, short in folders:
-        text = text.replace(f"{folder}/", short)
-    # A temporary or home folder is of no use to a reader, the file's name may be.
-    home = re.escape(str(Path.home()))
-    return re.sub(rf"(?<![\w/.-]){home}/", "~/", text) if len(home) > 1 else text
+    """Return ``text``, a notebook file, with the folders of this machine taken out of paths.
+
+    These are the root, data folders, the interpreter's and the home folder, each also as it is
+    behind symbolic links, and the temporary files that messages name cells by.
+    """
+    text = re.sub(rf"{re.escape(tempfile.gettempdir())}/ipykernel_\d+/\d+\.py", "cell.py", text)
+    places = [("", root, "."), *(("", folder, "data") for folder in paths.data_folders())]
+    python = [(_ALONE, Path(prefix), "python") for prefix in (sys.prefix, sys.base_prefix)]
+    for before, place, short in [*places, *python, (_ALONE, Path.home(), "~")]:
+        # An interpreter may lie in /usr, of which only its own part is meant.
+        inner = "/(?=bin/|lib/|lib64/)" if short == "python" else "/"
+        for folder in {str(place), str(place.resolve())} - {"/"}:
+            pattern = before + re.escape(folder)
+            text = re.sub(pattern + inner, f"{short}/".removeprefix("./"), text)
+            if short != "python":
+                text = re.sub(rf"{pattern}(?![\w/-]|\.\w)", short, text)
+    return text

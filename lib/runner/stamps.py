@@ -1,15 +1,18 @@
 """The record of a finished step: what it depended on and what it made.
 
 Beside it lies ``started.json``, the fingerprint under which the files in the step's folder were
-begun: while it stays the same, unfinished work in the folder can be continued.
+begun. A step that runs again finds its folder as it left it (models, checkpoints, shards) unless
+something changed that those can depend on: parameters, inputs, packages, or a module of ``lib``
+outside ``analysis``, ``evaluation``, ``report`` and ``runner``.
 """
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lib.files import read_json, write_json
+from lib.files import read_json, remove_temporaries, write_json
 from lib.runner.digests import Digests
 from lib.runner.fingerprint import Fingerprint
 from lib.runner.study import Study
@@ -19,8 +22,14 @@ STAMP = "stamp.json"
 STARTED = "started.json"
 TIMES = "times.json"
 
-LOOKED_AT = ("figure", "notebook")
-"""Kinds of outputs that people look at and no step reads: only their presence is checked."""
+UNCHECKED = ("figure", "notebook", "log")
+"""Kinds of outputs of which only the presence is checked."""
+
+NOT_READ = (*UNCHECKED, "table")
+"""Kinds of outputs that are for people: a change of them makes no other step run again."""
+
+JUDGING = ("lib/analysis/", "lib/evaluation/", "lib/report/", "lib/runner/")
+"""Code that looks at models and masks, draws and records them, and makes none."""
 
 
 @dataclass(frozen=True)
@@ -39,11 +48,11 @@ class Stamp:
 
     @property
     def for_dependents(self) -> dict[str, str]:
-        """Digests of the outputs that other steps read: everything but figures and pages."""
+        """Digests of the outputs that other steps read, such as files and claims."""
         return {
             path: entry["digest"]
             for path, entry in self.outputs.items()
-            if entry["kind"] not in LOOKED_AT
+            if entry["kind"] not in NOT_READ
         }
 
 
@@ -62,7 +71,7 @@ def missing_outputs(study: Study, stamp: Stamp, digests: Digests) -> list[str]:
         path = study.root / name
         if not path.exists():
             reasons.append(f"{name} is missing")
-        elif entry["kind"] not in LOOKED_AT and digests.content(path) != entry["digest"]:
+        elif _is_spoilt(path, entry, digests):
             reasons.append(f"{name} was changed by something else")
     return reasons
 
@@ -94,33 +103,49 @@ def begin(
         same = _for_work(begun) == _for_work(asdict(fingerprint))
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         same = False
-    old = read_stamp(study, profile, step)
+    for name, entry in _earlier_outputs(study, profile, step).items():
+        path = study.root / name
+        # What an earlier run left in results/, finished or not, must not look like a result of
+        # this one, and no damaged output may be taken for finished work.
+        in_results = path.is_relative_to(study.results(profile))
+        in_cache = path.is_relative_to(study.root / "cache")
+        if in_results or (in_cache and path.exists() and _is_spoilt(path, entry, digests)):
+            _remove(path)
     continued = folder.exists() and (same or keep) and not fresh
     if folder.exists() and not continued:
         shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    remove_temporaries(folder)
     for name in (STAMP, MANIFEST):
         (folder / name).unlink(missing_ok=True)
-    for name, entry in old.outputs.items() if old else ():
-        path = study.root / name
-        # What an earlier run left in results/ must not look like a result of this one, and no
-        # damaged output may be taken for finished work.
-        in_results = path.is_relative_to(study.results(profile))
-        in_cache = path.is_relative_to(study.root / "cache")
-        if in_results or (in_cache and path.exists() and digests.content(path) != entry["digest"]):
-            _remove(path)
     if not keep or not (folder / STARTED).exists():
         write_json(folder / STARTED, {"fingerprint": asdict(fingerprint)})
     return continued
 
 
 def _for_work(fingerprint: dict[str, Any]) -> dict[str, Any]:
-    """Return what unfinished work depends on: all but the code that draws figures and tables.
+    """Return what the files in a step's folder can depend on, as the module's text says.
 
-    A step runs again if that code changes, but its checkpoints are what they were.
+    The notebook is not among it: what takes long is done by modules, which it hands parameters.
     """
-    code = {k: v for k, v in fingerprint["code"].items() if not k.startswith("lib/report/")}
-    return fingerprint | {"code": code}
+    code = {k: v for k, v in fingerprint["code"].items() if not k.startswith(JUDGING)}
+    return fingerprint | {"notebook": "", "code": code}
+
+
+def _earlier_outputs(study: Study, profile: str, step: str) -> dict[str, dict[str, str]]:
+    """Return what the last run of a step made, as far as it came; digests only if it finished."""
+    try:
+        announced = dict(read_json(study.step_folder(profile, step) / MANIFEST))
+    except (FileNotFoundError, ValueError):
+        announced = {}
+    stamp = read_stamp(study, profile, step)
+    return announced | (stamp.outputs if stamp else {})
+
+
+def _is_spoilt(path: Path, entry: Mapping[str, str], digests: Digests) -> bool:
+    """Return whether an output is not what the step made of it, as far as that is checked."""
+    checked = "digest" in entry and entry["kind"] not in UNCHECKED
+    return checked and digests.content(path) != entry["digest"]
 
 
 def _remove(path: Path) -> None:

@@ -38,6 +38,10 @@ class Study:
         """Return the cache folder of one step, such as ``06_train_opmask.baseline.voc``."""
         return self.cache(profile) / step
 
+    def page(self, profile: str, step: str) -> Path:
+        """Return where the executed notebook of a step goes."""
+        return self.results(profile) / "notebooks" / f"{step}.ipynb"
+
     def relative(self, path: Path) -> str:
         """Return ``path`` relative to the root, with forward slashes; absolute if outside."""
         absolute = path if path.is_absolute() else self.root / path

@@ -109,6 +109,16 @@ class Workspace:
         path.parent.mkdir(parents=True, exist_ok=True)
         return self.output(path)
 
+    def log(self, name: str) -> Path:
+        """Return the path of an output ``name`` that records how the step went, such as its times.
+
+        It is kept like any other file, but a change of it alone makes no other step run again.
+        """
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._record(path, kind="log")
+        return path
+
     def output(self, path: str | Path) -> Path:
         """Record a file or folder that lies elsewhere (such as generated scenes) as an output.
 

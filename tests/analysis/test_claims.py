@@ -1,4 +1,5 @@
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from lib.analysis.claims import (
     load_claims,
     verdict,
 )
-from lib.files import write_json
+from lib.files import write_json, write_text
 
 VALUE = {
     "id": "A.fig1.rate", "paper": "A", "source": "Sec. 1", "statement": "It is 30 %.",
@@ -36,7 +37,9 @@ def write(root: Path, *claims: dict[str, Any], **more: Any) -> None:
 
 
 def observe(root: Path, step: str, *rows: dict[str, Any], profile: str = "demo") -> None:
-    write_json(root / "cache" / profile / step / "claims.json", list(rows))
+    folder = root / "cache" / profile / step
+    write_json(folder / "claims.json", list(rows))
+    write_json(folder / "stamp.json", {})
 
 
 def test_the_list_of_claims_is_valid_and_has_what_other_tools_rely_on() -> None:
@@ -149,6 +152,54 @@ def test_observations_that_belong_nowhere_are_errors(tmp_path: Path) -> None:
     observe(tmp_path, "05_hybrid_results", {"id": VALUE["id"], "observed": 0.3})
     with pytest.raises(ValueError, match="for '03_invalid_masks' alone"):
         assemble("demo", root=tmp_path)
+
+
+def test_a_step_that_failed_has_observed_nothing(tmp_path: Path) -> None:
+    write(tmp_path, VALUE)
+    observe(tmp_path, "03_invalid_masks", {"id": VALUE["id"], "observed": 0.3})
+    assert assemble("demo", root=tmp_path)["observed"].item() == 0.3
+    (tmp_path / "cache" / "demo" / "03_invalid_masks" / "stamp.json").unlink()
+    assert math.isnan(assemble("demo", root=tmp_path)["observed"].item())
+
+
+def test_an_entry_that_is_no_observation_is_a_sentence(tmp_path: Path) -> None:
+    write(tmp_path, VALUE)
+    for wrong in ({"id": VALUE["id"], "observd": 0.3}, {"id": VALUE["id"]}):
+        observe(tmp_path, "03_invalid_masks", wrong)
+        with pytest.raises(ValueError, match=r"claims\.json has an entry that is no observation"):
+            assemble("demo", root=tmp_path)
+
+
+def test_a_step_without_a_cache_keeps_its_rows_as_long_as_it_has_a_page(tmp_path: Path) -> None:
+    other = {**DIRECTION, "id": "B.table2.gain", "paper": "B", "step": "07_opmask_results"}
+    write(tmp_path, VALUE, other)
+    observe(tmp_path, "03_invalid_masks", {"id": VALUE["id"], "observed": 0.3})
+    row = {"id": "B.table2.gain", "observed": 0.2, "ci_low": 1 / 3, "ci_high": 0.5}
+    observe(tmp_path, "07_opmask_results", row)
+    page = tmp_path / "results" / "demo" / "notebooks" / "07_opmask_results.html"
+    write_text(page, "<html>")
+    assemble("demo", root=tmp_path)
+    path = tmp_path / "results" / "demo" / "claims.csv"
+    before = path.read_bytes()
+
+    shutil.rmtree(tmp_path / "cache")  # a fresh clone, in which one step runs
+    observe(tmp_path, "03_invalid_masks", {"id": VALUE["id"], "observed": 0.3})
+    assert assemble("demo", root=tmp_path)["verdict"].tolist()[1] == "direction holds"
+    assert path.read_bytes() == before
+    observe(tmp_path, "03_invalid_masks", {"id": VALUE["id"], "observed": 0.4})
+    assert assemble("demo", root=tmp_path)["observed"].tolist() == [0.4, 0.2]
+
+    failed = tmp_path / "cache" / "demo" / "07_opmask_results"
+    failed.mkdir()
+    assert math.isnan(assemble("demo", root=tmp_path)["observed"].iloc[1])
+
+
+def test_rows_of_a_step_without_a_page_go(tmp_path: Path) -> None:
+    write(tmp_path, VALUE)
+    observe(tmp_path, "03_invalid_masks", {"id": VALUE["id"], "observed": 0.3})
+    assemble("demo", root=tmp_path)
+    shutil.rmtree(tmp_path / "cache")
+    assert math.isnan(assemble("demo", root=tmp_path)["observed"].item())
 
 
 @pytest.mark.parametrize(

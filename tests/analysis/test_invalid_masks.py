@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from lib.analysis import invalid_masks
-from lib.analysis.claims import load_claims
+from lib.analysis.claims import judged, load_claims
 from lib.data.coco import CocoSet, from_coco
 from lib.masks import rle
 
@@ -83,10 +83,27 @@ def test_images_are_drawn_whole() -> None:
     assert (table["ci_low"] == table["ci_high"]).all()
 
 
-def test_a_single_image_has_no_interval() -> None:
-    table = invalid_masks.shares(HAND.assign(image_id=7), resamples=50)
+@pytest.mark.parametrize("images", [1, 2, 3, 4])
+def test_fewer_than_four_images_have_no_interval(images: int) -> None:
+    alike = pd.concat([HAND.assign(image_id=number) for number in range(images)])
+    table = invalid_masks.shares(alike, resamples=50)
     assert table["estimate"].notna().all()
-    assert table[["ci_low", "ci_high"]].isna().all(axis=None)
+    assert (table[["ci_low", "ci_high"]].notna() == (images == 4)).all(axis=None)
+
+
+@pytest.mark.parametrize("small", [1, 3, 4])
+def test_a_few_small_boxes_among_many_images_decide_nothing(small: int) -> None:
+    rows = [(i, 100, 100, True) for i in range(50)] + [(i, 10, 10, False) for i in range(small)]
+    table = invalid_masks.shares(frame(rows), resamples=200)
+    limits = table.set_index("quantity")["ci_low"]
+    of_small = [name for name in invalid_masks.QUANTITIES if "small_" in name and "A." in name]
+    assert (limits[of_small].notna() == (small == 4)).all()
+    assert limits[["small_share", "A.fig1.invalid_rate", "A.fig1.large_invalid_rate"]].notna().all()
+    claims = load_claims()
+    seen = invalid_masks.observations(table, side=64, valid_from=0.5)
+    verdicts = judged(claims, seen, profile="demo").set_index("id")["verdict"]
+    expected = "direction holds" if small == 4 else "undecided"
+    assert verdicts["A.fig1.small_fail_more_often"] == expected
 
 
 def test_nothing_invalid_or_nothing_small_is_unknown_and_no_error() -> None:
@@ -107,10 +124,14 @@ def test_the_histogram_loses_no_box() -> None:
     small = bins[bins["size_to"] <= 64]
     assert small["boxes"].sum() == invalid_masks.is_small(some, "box_area").sum()
     assert invalid_masks.histogram(HAND)["invalid"].tolist() == [1, 0, 0, 1, 1, 0, 0, 0, 0, 0]
+    for side in (10, 50, 64, 1000):  # the limit of small is always between two bins
+        below = invalid_masks.histogram(some, side=side).query("size_to <= @side")
+        assert below["boxes"].sum() == invalid_masks.is_small(some, "box_area", side).sum()
 
 
 def test_every_claim_about_fig_1_is_observed() -> None:
-    seen = {o.id for o in invalid_masks.observations(invalid_masks.shares(HAND, resamples=5))}
+    shares = invalid_masks.shares(HAND, resamples=5)
+    seen = {o.id for o in invalid_masks.observations(shares, side=64, valid_from=0.5)}
     claims = load_claims().claims
     assert seen == {claim.id for claim in claims if claim.id.startswith("A.fig1.")}
     stated = {claim.id: claim.expected for claim in claims}
@@ -118,6 +139,12 @@ def test_every_claim_about_fig_1_is_observed() -> None:
     paper = dict(zip(table["quantity"], table["paper"], strict=True))
     assert paper["A.fig1.small_invalid_rate"] == 0.7648
     assert math.isnan(paper["small_share"])
+
+
+def test_claims_are_observed_by_the_papers_own_definitions_alone() -> None:
+    shares = invalid_masks.shares(HAND, side=50, resamples=5)
+    assert invalid_masks.observations(shares, side=50, valid_from=0.5) == []
+    assert invalid_masks.observations(shares, side=64, valid_from=0.6) == []
 
 
 def pseudo_set(**changes: object) -> CocoSet:

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from lib.analysis import validity
-from lib.analysis.invalid_masks import frame_of
+from lib.analysis.invalid_masks import frame_of, shares, variants
 from lib.data.coco import CocoSet, from_coco
 from lib.masks import rle
 from lib.masks.quality import mask_box_iou
@@ -93,7 +93,12 @@ def test_no_true_mask_gives_an_empty_table() -> None:
         None,
     )
     assert validity.true_ious(pseudo, truth).empty
-    assert validity.with_truth(frame_of(pseudo), validity.true_ious(pseudo, truth)).empty
+    assert validity.with_truth(frame_of(pseudo, truth), validity.true_ious(pseudo, truth)).empty
+    assert frame_of(pseudo, truth)["true_area"].isna().all()
+    whole = shares(frame_of(pseudo, truth), side=15, resamples=5)
+    pd.testing.assert_frame_equal(whole, shares(frame_of(pseudo), side=15, resamples=5))
+    table = variants(frame_of(pseudo, truth), side=15, resamples=5, seed=0)
+    assert table["variant"].unique().tolist() == ["box area < 15 x 15", "both sides < 15"]
 
 
 def test_precision_and_recall_of_a_case_counted_by_hand() -> None:
@@ -161,6 +166,7 @@ def test_the_sentence_says_what_the_interval_says() -> None:
         "better": (0.02, 0.01, 0.03),
         "worse": (-0.02, -0.03, -0.01),
         "no clear difference": (0.0, -0.01, 0.01),
+        "F1 +0.000 (+0.000 to +0.010)": (-1e-9, -1e-9, 0.01),
         "too few": (math.nan, math.nan, math.nan),
     }
     for word, (gain, low, high) in cases.items():
@@ -168,6 +174,17 @@ def test_the_sentence_says_what_the_interval_says() -> None:
             row | {"f1_gain": gain, "gain_low": low, "gain_high": high}
         )
     assert "none is used" in validity.sentence(row | {"fill_from": math.nan, "f1_gain": 0.0})
+
+
+@pytest.mark.parametrize("images", [1, 3, 4])
+def test_a_gain_on_fewer_than_four_images_has_no_interval(images: int) -> None:
+    table = pd.DataFrame({"image": range(60), "good": False, "before": False, "after": False})
+    table.loc[: images - 1, ["good", "after"]] = True
+    table.loc[:40, "before"] = True
+    gain = validity._gain(table, seed=0, resamples=100)
+    before = validity.scores(table["good"].to_numpy(), table["before"].to_numpy())["f1"]
+    assert gain.estimate == pytest.approx(1 - before)
+    assert np.isnan(gain).tolist() == [False, images < 4, images < 4]
 
 
 def test_a_single_image_or_none_good_is_no_error() -> None:

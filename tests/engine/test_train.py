@@ -53,9 +53,41 @@ def test_run_killed_at_any_moment_ends_with_the_weights_of_an_uninterrupted_one(
 def test_checkpoint_of_other_settings_is_not_continued(drawn, tmp_path, capsys):
     config = tiny_run(tmp_path)
     other = config.model_copy(update={"learning_rate": 0.02})
-    checkpoint.save(tmp_path / "out" / "checkpoint.pt", {"config": other.digest(), "iteration": 4})
+    checkpoint.save(tmp_path / "out" / "checkpoint.pt", {"run": other.digest(), "iteration": 4})
     train(config)
     assert "other settings" in capsys.readouterr().out
+
+
+def test_finished_run_is_not_repeated_but_one_on_other_labels_is(drawn, tmp_path, capsys):
+    config = tiny_run(tmp_path, iterations=1)
+    written = train(config).stat().st_mtime_ns
+    assert train(config).stat().st_mtime_ns == written
+    assert "is there already" in capsys.readouterr().out
+    path = tmp_path / "set" / "annotations.json"
+    content = read_json(path)
+    content["annotations"][0]["bbox"][2] -= 2
+    write_json(path, content)
+    assert train(config).stat().st_mtime_ns != written
+
+
+def test_equal_runs_give_equal_bytes(drawn, tmp_path):
+    one, other = (
+        train(tiny_run(tmp_path, iterations=1, out=str(tmp_path / name))) for name in "ab"
+    )
+    assert one.read_bytes() == other.read_bytes()
+
+
+def test_crowd_regions_are_no_targets(drawn, tmp_path):
+    path = tmp_path / "set" / "annotations.json"
+    content = read_json(path)
+    content["annotations"][0]["iscrowd"] = 1
+    write_json(path, content)
+    coco = load(path, tmp_path / "set" / "images")
+    samples = TrainingSet(coco, supervised=frozenset({1, 2, 3, 4}), flip=False, seed=0)
+    image = content["annotations"][0]["image_id"]
+    index = [i.id for i in coco.images].index(image)
+    crowd_free = [a for a in content["annotations"] if a["image_id"] == image and not a["iscrowd"]]
+    assert len(samples[(index, 0)][1]["boxes"]) == len(crowd_free)
 
 
 @pytest.mark.parametrize("method", ["mask_rcnn", "opmask"])
@@ -152,7 +184,7 @@ def test_mirrored_samples_keep_boxes_on_their_masks(drawn):
     assert 0 < mirrored < 8
 
 
-def test_box_only_set_trains(drawn, tmp_path):
+def test_box_only_set_trains_and_says_that_masks_are_missing(drawn, tmp_path, capsys):
     path = tmp_path / "set" / "annotations.json"
     content = read_json(path)
     for annotation in content["annotations"]:
@@ -161,3 +193,4 @@ def test_box_only_set_trains(drawn, tmp_path):
     assert not any(i.has_mask for i in load(path, tmp_path / "set" / "images").all_instances())
     train(tiny_run(tmp_path))
     assert {r["loss_mask"] for r in read_metrics(tmp_path / "out" / "metrics.jsonl")} == {0.0}
+    assert "WARNING: 0 of" in capsys.readouterr().out

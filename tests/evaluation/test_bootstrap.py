@@ -136,6 +136,35 @@ def test_instances_on_one_image_give_an_estimate_without_an_interval(random_set:
     assert np.isnan([interval.low, interval.high]).all()
 
 
+@pytest.mark.parametrize("images", [1, 2, 3, 4, 10, 200])
+@pytest.mark.parametrize("holding", [1, 2, 3, 4])
+def test_what_fewer_than_four_images_hold_has_no_interval(
+    rectangles: Maker, images: int, holding: int
+) -> None:
+    box = [10.0, 10.0, 20.0, 20.0]
+    other = [60.0, 40.0, 30.0, 30.0]
+    some = range(1, min(holding, images) + 1)
+    labels, found = rectangles(
+        [(i, 1, box) for i in some] + [(i, 2, other) for i in range(1, images + 1)],
+        [(i, 1, box, 0.9) for i in some] + [(i, 2, other, 0.8) for i in range(1, images + 1)],
+        images=images,
+        classes=2,
+    )
+    good = evaluate(labels, found, iou_type="bbox")
+    none = evaluate(labels, [], iou_type="bbox")
+    drawn, worse = (resample(result, resamples=30) for result in (good, none))
+    assert drawn.images("AP", [1]) == len(some)
+    for interval in (
+        bootstrap_ap(good, labels=[1], resamples=30),
+        paired_difference(good, none, labels=[1], resamples=30),
+        drawn.difference(worse, "AP50", [1]),
+    ):
+        assert interval.estimate == pytest.approx(1.0)
+        assert np.isfinite([interval.low, interval.high]).all() == (len(some) == 4)
+    assert np.isfinite(drawn.interval("AP").low) == (images >= 4)
+    assert np.isnan(drawn.interval("AP_large")).all()
+
+
 def test_nothing_to_estimate_is_nan_not_an_error(random_set: Maker) -> None:
     labels, found = random_set(12, images=4)
     interval = bootstrap_ap(
@@ -143,5 +172,7 @@ def test_nothing_to_estimate_is_nan_not_an_error(random_set: Maker) -> None:
     )
     assert np.isnan([interval.estimate, interval.low, interval.high]).all()
     some = np.r_[np.nan, np.linspace(0.4, 0.6, 39)]
-    assert percentiles(0.5, some).low == pytest.approx(0.405)
-    assert percentiles(0.5, np.full(3, 0.5)).scaled(100).high == 50.0
+    assert percentiles(0.5, some, images=4).low == pytest.approx(0.405)
+    assert percentiles(0.5, np.full(3, 0.5), images=4).scaled(100).high == 50.0
+    assert np.isnan(percentiles(0.5, some, images=3)).tolist() == [False, True, True]
+    assert np.isnan(percentiles(0.5, np.full(3, np.nan), images=4).low)

@@ -195,8 +195,30 @@ def test_all_bad_detections_are_named_at_once(rectangles: Maker) -> None:
         "1 without 'category_id' and 'score' and 'segmentation', at positions (5)",
     ):
         assert part in message
-    with pytest.raises(BadDetections, match="box is not finite"):
-        evaluate(labels, [{**found[0], "bbox": [0, 0, math.inf, 1]}], iou_type="bbox")
+
+
+@pytest.mark.parametrize(
+    ("kind", "field", "value", "message"),
+    [
+        ("bbox", "bbox", [0, 0, math.inf, 1], "box is not four finite numbers"),
+        ("bbox", "bbox", [0, 0, 1], "box is not four finite numbers"),
+        ("bbox", "bbox", None, "box is not four finite numbers"),
+        ("bbox", "bbox", ["0", 0, 1, 1], "box is not four finite numbers"),
+        ("bbox", "score", "0.9", "score is not a number"),
+        ("bbox", "score", None, "score is not a number"),
+        ("segm", "segmentation", {"counts": "abc"}, "mask is not run-length encoded"),
+        ("segm", "segmentation", {"size": [90, 120]}, "mask is not run-length encoded"),
+        ("segm", "segmentation", {"size": 90, "counts": "abc"}, "mask is not run-length encoded"),
+        ("segm", "segmentation", [[1, 1, 2, 2, 3, 3]], "mask is not run-length encoded"),
+    ],
+)
+def test_fields_of_the_wrong_kind_are_bad_detections(
+    rectangles: Maker, kind: Any, field: str, value: Any, message: str
+) -> None:
+    labels, found = rectangles([(1, 1, A)], [(1, 1, A, 0.9), (1, 1, B, 0.8)])
+    found[1][field] = value
+    with pytest.raises(BadDetections, match=rf"Of 2 detections.*1 whose {message}.* \(1\)\."):
+        evaluate(labels, found, iou_type=kind)
 
 
 def test_unknown_labels_metrics_and_labels_without_lists_are_sentences(rectangles: Maker) -> None:

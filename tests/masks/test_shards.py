@@ -60,10 +60,3 @@ def test_a_folder_in_use_is_refused_and_free_again_afterwards(tmp_path: Path) ->
         pass
     with shards.sole_user(tmp_path):
         pass
-
-
-def test_workers_are_counted() -> None:
-    assert shards.worker_count(3) == 3
-    assert shards.worker_count(0) >= 1
-    with pytest.raises(ValueError, match="workers is -1"):
-        shards.worker_count(-1)

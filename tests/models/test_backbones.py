@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 from torchvision.models import resnet50
+from torchvision.ops import FrozenBatchNorm2d
 
 from lib.models.backbones import load_weights, resnet_fpn, small_fpn
 from lib.models.config import ModelConfig
@@ -62,12 +63,23 @@ def test_shared_weights_file_fills_all_but_the_last_stage():
         path = find_data("../weights/resnet50_caffe_conv1_to_layer3.pth")
     except FileNotFoundError:
         pytest.skip("the weights file is not here")
-    pyramid = resnet_fpn(depth=50, style="caffe")
+    fresh = ("layer4",)
+    pyramid = resnet_fpn(depth=50, style="caffe", fresh_stages=fresh)
     before = {k: v.clone() for k, v in pyramid.body.state_dict().items()}
-    load_weights(pyramid, weights=str(path), style="caffe", depth=50)
+    with pytest.raises(ValueError, match=r"lacks weights of layer4.*model\.fresh_stages"):
+        load_weights(pyramid, weights=str(path), style="caffe", depth=50)
+    load_weights(pyramid, weights=str(path), style="caffe", depth=50, fresh_stages=fresh)
     after = pyramid.body.state_dict()
-    same = [k for k in before if k.endswith("conv2.weight") and torch.equal(before[k], after[k])]
-    assert same and all(k.startswith("layer4") for k in same)
+    same = {k for k in before if "conv" in k and torch.equal(before[k], after[k])}
+    assert same == {k for k in before if "conv" in k and k.startswith("layer4")}
+
+
+def test_only_the_norm_layers_of_fresh_stages_learn():
+    body = resnet_fpn(depth=50, fresh_stages=("layer4",)).body
+    learning = {n for n, m in body.named_modules() if isinstance(m, nn.BatchNorm2d)}
+    frozen = {n for n, m in body.named_modules() if isinstance(m, FrozenBatchNorm2d)}
+    assert learning and all(n.startswith("layer4") for n in learning)
+    assert frozen and not any(n.startswith("layer4") for n in frozen)
 
 
 def test_impossible_settings_are_sentences():

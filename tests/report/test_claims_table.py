@@ -8,6 +8,7 @@ from lib.analysis.claims import Claims, Observation, judged
 from lib.report.claims_table import (
     claim_checks,
     claims_table,
+    number_writer,
     paragraph,
     shown_verdict,
     verdict_counts,
@@ -59,10 +60,15 @@ def test_every_claim_is_there_once_in_its_paper(claims: Claims, frame: pd.DataFr
 
 def test_numbers_are_in_the_papers_units_and_decimals(claims: Claims, frame: pd.DataFrame) -> None:
     first, second = repr(claims_table(frame, claims, "A")), repr(claims_table(frame, claims, "B"))
-    for text in ("55.54 %", "21.00 %", "18.00 % to 25.00 %", "+53.28 %", "−10.00 %", "23.73"):
+    for text in ("55.54 %", "21.00 %", "18.00 to 25.00 %", "+53.28 %", "−10.00 %", "23.73"):
         assert text in first
-    for text in ("31.9", "+13.0", "+5.0", "+2.0 to +8.0", "−2.0 to +4.0", "0.003"):
+    for text in ("31.9", "+13.0", "+5.0", "+2.0 to +8.0", "−2.0 to +4.0", "0.003", "in words"):
         assert text in second
+
+
+def test_nothing_is_not_negative() -> None:
+    write = number_writer("points", 13.0, signed=True)
+    assert [write(value) for value in (-1e-5, -0.06, 13.0)] == ["+0.0", "−0.1", "+13.0"]
 
 
 def test_unobserved_claims_show_not_run_whatever_the_scale(frame: pd.DataFrame) -> None:

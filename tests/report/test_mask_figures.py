@@ -106,7 +106,7 @@ def test_the_gallery_shows_what_was_asked_for_and_leaves_out_empty_groups(pseudo
     assert sorted(i.id for i in valid) == [10, 21, 30]
     assert [i.id for i in mask_gallery.choose(pseudo, valid=False, count=12)] == [20]
     assert len(mask_gallery.choose(pseudo, valid=True, count=2)) == 2
-    figure = mask_gallery.gallery(pseudo, {"valid": valid, "none": []}, columns=2)
+    figure = mask_gallery.gallery(pseudo, {"valid": valid, "none": []})
     assert figure is not None
     assert sum(len(axes.images) for axes in figure.axes) == 3
     assert mask_gallery.gallery(pseudo, {"none": []}) is None
@@ -150,3 +150,12 @@ def test_a_set_without_boxes_has_no_panel(pseudo: CocoSet) -> None:
     empty = pseudo.to_coco() | {"annotations": []}
     nothing = from_coco(empty, pseudo.annotations_path, pseudo.image_root)
     assert panels.mask_panel(nothing, valid_from=0.5) is None
+
+
+@pytest.mark.parametrize("side", [20, 50, 64])
+def test_the_line_of_small_stands_at_its_size(side: int) -> None:
+    bins = invalid_masks.histogram(table(60), side=side)
+    for axes in mask_figures.size_histogram(bins, side=side).axes:
+        line = axes.lines[-1].get_xdata()[0]
+        assert bins["size_to"][int(line - 0.5)] == bins["size_from"][int(line + 0.5)] == side
+        assert f"{side} px" in [text.get_text() for text in axes.texts]

@@ -42,6 +42,6 @@ def test_formulas_come_back_in_place_but_not_into_attributes() -> None:
 
 
 def test_a_formula_that_cannot_be_converted_stays_readable() -> None:
-    assert to_mathml(r"\frac{a}{").startswith(("<code>", "<math"))
+    assert to_mathml(r"\frac{a}{") == r"<code>\frac{a}{</code>"
     assert "<math" in to_mathml(r"\mathrm{IoU} \ge 0.5")
     assert 'display="block"' in to_mathml("a", block=True)

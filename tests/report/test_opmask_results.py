@@ -1,5 +1,6 @@
 """Tables and figures of partially supervised training, on a small made set."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -7,10 +8,11 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
-from lib.analysis.claims import load_claims
-from lib.data.coco import CocoSet, load
+from lib.analysis.claims import judged, load_claims
+from lib.data.coco import CocoSet, from_coco, load
 from lib.evaluation.coco_ap import evaluate
 from lib.files import write_json
 from lib.masks.rle import encode
@@ -86,7 +88,7 @@ def workspace(val: CocoSet, tmp_path_factory: pytest.TempPathFactory) -> Workspa
             found, on_boxes = predictions(val, method, split)
             write_json(folder / "detections_val.json", found)
             write_json(folder / "masks_on_boxes_val.json", on_boxes)
-            write_json(folder / "config.json", {"model": {"backbone": "small"}})
+            write_json(folder / "model.json", {"backbone": "small"})
     return Workspace("demo", "07_opmask_results", study=study)
 
 
@@ -159,7 +161,10 @@ def test_box_ap_ignores_masks_and_the_floor_is_said(val: CocoSet, runs: tables.R
     boxes = tables.box_table(tables.judge(val, runs, iou_type="bbox"))
     assert boxes["box_AP50"].tolist() == pytest.approx([100.0] * 4)
     assert "yes, the lowest is 100.0" in tables.floor_line(boxes, 0.4)
+    assert tables.reaches(boxes, 0.4)
     boxes.loc[2, "box_AP50"] = 39.9
+    assert not tables.reaches(boxes, 0.4)
+    assert not tables.reaches(boxes.assign(box_AP50=np.nan), 0.4)
     line = tables.floor_line(boxes, 0.4)
     assert "NO, the lowest is 39.9 (baseline, non-voc → voc)" in line
 
@@ -210,7 +215,19 @@ def test_figures_draw_every_number(
     classes = tables.per_class_table(results)
     labels = {text.get_text() for text in figures.per_class(classes).axes[0].get_yticklabels()}
     assert labels == set(NAMES.values())
-    assert len(figures.mask_iou(tables.masks_on_boxes_frame(val, runs)).axes) == 2
+    curves = figures.mask_iou(tables.masks_on_boxes_frame(val, runs)).axes[0].lines
+    assert len(curves) == 4
+    for curve in curves:  # every box has an IoU of 0 or more, none of more than 1
+        places, shares = curve.get_data()
+        assert (places[0], shares[0], places[-1], shares[-1]) == (0, 1, 1, 0)
+        assert (np.diff(places) >= 0).all() and (np.diff(shares) <= 0).all()
+    values = tables.masks_on_boxes_frame(val, runs).query(
+        "direction == 'voc_to_nonvoc' and classes == 'unsupervised' and method == 'baseline'"
+    )["iou"]
+    places, shares = curves[0].get_data()
+    for at in (0.2, 1 / 3, 0.5):  # drawn as steps to the left of each point
+        shown = shares[np.searchsorted(places, at - 1e-9)]
+        assert shown == pytest.approx((values >= at - 1e-9).mean())
 
 
 def test_sets_without_classes_of_one_kind_still_give_tables_and_figures(
@@ -239,6 +256,7 @@ def test_pictures_colour_classes_by_supervision_and_ignore_results(
     scenes = figures.scenes_to_show(val, "voc", count=3)
     assert len(scenes) == 3 and scenes == figures.scenes_to_show(val, "voc", count=3)
     assert figures.scenes_to_show(val, "all", count=3) == []
+    assert figures.pictures(val, runs, "voc", [], score_from=0.0) is None
     drawn = figures.pictures(val, runs, "voc", scenes, score_from=0.0)
     panels = [axes for axes in drawn.axes if axes.images]
     assert len(panels) == 9
@@ -250,3 +268,46 @@ def test_pictures_colour_classes_by_supervision_and_ignore_results(
     nothing = figures.pictures(val, runs, "voc", scenes, score_from=1.1)
     panel = [axes for axes in nothing.axes if axes.images][1]
     assert (np.asarray(panel.images[0].get_array()) == 128).all()
+
+
+def without_masks(val: CocoSet) -> CocoSet:
+    content = val.to_coco()
+    content["annotations"] = [a | {"segmentation": []} for a in content["annotations"]]
+    return from_coco(content, val.annotations_path, val.image_root)
+
+
+def ap_table(bare: CocoSet, runs: tables.Runs) -> pd.DataFrame:
+    results = tables.judge(bare, runs, iou_type="segm")
+    return tables.split_table(results, claims=load_claims(), resamples=5, seed=0)
+
+
+STEPS_07: dict[str, Callable[[CocoSet, tables.Runs], Any]] = {
+    "beside_paper": lambda bare, runs: tables.beside_paper(ap_table(bare, runs)),
+    "ap_by_split": lambda bare, runs: figures.ap_by_split(ap_table(bare, runs)),
+    "gains": lambda bare, runs: figures.gains(ap_table(bare, runs)),
+    "per_class": lambda bare, runs: figures.per_class(
+        tables.per_class_table(tables.judge(bare, runs, iou_type="segm"))
+    ),
+    "mask_iou_table": lambda bare, runs: tables.mask_iou_table(
+        tables.masks_on_boxes_frame(bare, runs), resamples=5, seed=0
+    ),
+    "mask_iou": lambda bare, runs: figures.mask_iou(tables.masks_on_boxes_frame(bare, runs)),
+    "pictures": lambda bare, runs: figures.pictures(bare, runs, "voc", [1], score_from=0.5),
+    "observations": lambda bare, runs: tables.observations(ap_table(bare, runs), backbone="small"),
+}
+
+
+@pytest.mark.parametrize("name", STEPS_07)
+def test_a_set_without_true_masks_has_unknown_mask_quality_and_no_error(
+    name: str, val: CocoSet, runs: tables.Runs
+) -> None:
+    made = STEPS_07[name](without_masks(val), runs)
+    if isinstance(made, Figure):
+        made.canvas.draw()
+    elif isinstance(made, pd.DataFrame):
+        ours = [c for c in ("ours", "ci_low", "ci_high") if c in made]
+        assert made[ours].isna().all(axis=None)
+        tables.named(made)
+    else:
+        verdicts = judged(load_claims(), made, profile="demo")["verdict"]
+        assert set(verdicts) == {"not run at this scale"}

@@ -93,7 +93,7 @@ def results(tmp_path: Path) -> Path:
         [
             base
             | seen
-            | {"id": "A.x", "statement": "x < y", "expected": 0.3, "verdict": "direction holds"},
+            | {"id": "A.x", "statement": "x < y", "expected": 0.5554, "verdict": "direction holds"},
             base
             | nothing
             | {"id": "A.y", "statement": "y", "expected": None, "step": "06_train"}
@@ -182,9 +182,9 @@ def test_the_front_page_tells_claims_figures_pages_tables_and_provenance(results
     for text in (
         "a &lt;toy&gt;",
         "x &lt; y",
-        ">30 %<",
-        "31.2 %",
-        "−10 % … 40 %",
+        ">55.54 %<",
+        "31.23 %",
+        "−10.00 to 40.00 %",
         '<span class="verdict good">direction holds</span>',
         "1 further claims that",
         "1 not run<",

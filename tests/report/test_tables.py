@@ -24,6 +24,12 @@ def test_cells_read_as_people_write_them() -> None:
     assert "None" not in html
 
 
+def test_minus_is_a_minus_sign_and_nothing_is_not_negative() -> None:
+    frame = pd.DataFrame({"a": [-0.001, -0.5], "b": [-0.0001, -0.25], "c": [-3, -12]})
+    cells = repr(show(frame, percent=["b"], digits=1)).split("\n", 1)[1]
+    assert cells.split() == ["0.0", "0.0", "%", "−3", "−0.5", "−25.0", "%", "−12"]
+
+
 def test_numbers_are_right_aligned_and_words_left() -> None:
     html = show(FRAME)._repr_html_()
     heads = dict.fromkeys(FRAME.columns)

@@ -19,13 +19,14 @@ RECORDS = [
 
 def run(**changes: object) -> TrainConfig:
     model = ModelConfig(method="opmask", mask_layers=3)
-    settings = {"model": model, "annotations": "a", "images": "i", "out": "o"}
+    settings = {"supervised": "voc", "model": model, "annotations": "a", "images": "i", "out": "o"}
     return TrainConfig.model_validate(settings | changes)
 
 
 def test_settings_that_differ_from_the_papers_are_marked_and_no_others():
     table = settings_table(run(batch_size=8)).set_index("setting")
-    assert set(table.index[table["differs"] == "≠"]) == {"batch_size", "mask_layers"}
+    marked = set(table.index[table["differs"] == "≠"])
+    assert marked == {"batch_size", "mask_layers", "weights", "weights_style", "amp"}
     assert table.loc["batch_size", "paper"] == "16"
     assert table.loc["learning_rate", "here"] == "0.02"
 

@@ -5,18 +5,21 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import psutil
 import pytest
 
 from lib.paths import ROOT
-from lib.runner.jobs import Children
+from lib.runner.cli import main
+from lib.runner.jobs import Children, Job, Outcome
 from lib.runner.lock import only_runner
 from lib.runner.notebook import Lines
-from tests.runner.toy import STEPS, Toy
+from tests.runner.toy import STEPS, Toy, run_as_script
 
 
 def test_a_run_with_kernels_makes_notebooks_pages_and_provenance(toy: Toy) -> None:
@@ -102,7 +105,18 @@ def test_a_runner_that_is_stopped_leaves_no_process_and_no_lock_and_continues(
 ) -> None:
     toy.edit("03_other", "ws.file", WAITING + "ws.file")
     command = toy.command("--only", "03_other")
-    runner = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    with tempfile.TemporaryDirectory() as temporary:
+        _stop_and_continue(toy, how, command, Path(temporary))
+
+
+def _stop_and_continue(toy: Toy, how: signal.Signals, command: list[str], temporary: Path) -> None:
+    runner = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env={**os.environ, "TMPDIR": str(temporary)},
+    )
     folder = toy.root / "cache/toy/03_other"
     _wait_for((folder / "checkpoint").exists)
     pids = [int(pid) for pid in (folder / "pids").read_text().split()]
@@ -120,6 +134,7 @@ def test_a_runner_that_is_stopped_leaves_no_process_and_no_lock_and_continues(
         assert "the same command continues" in printed
         assert "Traceback" not in printed
     _wait_for(lambda: not any(_is_alive(pid) for pid in pids))
+    _wait_for(lambda: not list(temporary.iterdir()))
 
     assert toy.ran("--only", "03_other") == ["03_other"]
     assert toy.output("03_other", "other.txt") == "oneoneone"
@@ -132,16 +147,54 @@ def _is_alive(pid: int) -> bool:
         return False
 
 
+# Each waits for the other: one after the other they would never end.
+MEET = """
+import pathlib, time
+here, there = pathlib.Path('{0}'), pathlib.Path('{1}')
+here.touch()
+until = time.monotonic() + 20
+while not there.exists():
+    assert time.monotonic() < until
+    time.sleep(0.02)
+"""
+
+
 def test_independent_steps_run_side_by_side(toy: Toy) -> None:
-    # Each waits for the other: one after the other they would never end.
-    meet = (
-        "\nimport pathlib, time\nhere, there = pathlib.Path('{0}'), pathlib.Path('{1}')\n"
-        "here.touch()\nuntil = time.monotonic() + 20\n"
-        "while not there.exists():\n    assert time.monotonic() < until\n    time.sleep(0.02)\n"
-    )
-    toy.edit("01_numbers", "import json\n", meet.format("a", "b") + "import json\n")
-    toy.edit("03_other", "ws.file", meet.format("b", "a") + "ws.file")
+    toy.edit("01_numbers", "import json\n", MEET.format("a", "b") + "import json\n")
+    toy.edit("03_other", "ws.file", MEET.format("b", "a") + "ws.file")
     assert sorted(toy.ran("--jobs", "2")) == [step.id for step in STEPS]
+
+
+def test_kernels_side_by_side_do_not_take_each_other_for_their_own(toy: Toy) -> None:
+    # Each cell answers only while the other kernel is at work as well.
+    for step, here, there in (("01_numbers", "a", "b"), ("03_other", "b", "a")):
+        toy.edit(step, "ws.file(", MEET.format(here, there) + "ws.file(")
+    code, output = toy.run("--jobs", "2", "--only", "01_numbers,03_other", kernels=True)
+    assert code == 0, output
+    assert "trying once more" not in output
+    assert not list(toy.root.glob("*ipc*")), "sockets in the working directory"
+
+
+def test_a_temporary_folder_with_a_long_name_does_not_stop_a_kernel(
+    toy: Toy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = toy.root / "/".join(["temporary"] * 10)
+    folder.mkdir(parents=True)
+    monkeypatch.setenv("TMPDIR", str(folder))
+    assert toy.run("--only", "03_other", kernels=True)[0] == 0
+
+
+def test_a_job_that_cannot_be_started_stops_only_what_needs_it(toy: Toy) -> None:
+    def run(job: Job) -> Outcome:
+        if job.step == "03_other":
+            raise OSError("too many processes")
+        return run_as_script(job)
+
+    assert main(["--profile", "toy"], study=toy.study, steps=toy.steps, run=run) == 1
+    printed = toy.capsys.readouterr().out
+    assert "OSError: too many processes" in printed
+    assert "Step 04_report did not run: it needs 03_other." in printed
+    assert toy.output("02_sum", "sum.json") == "3.0"
 
 
 def test_training_steps_never_run_at_the_same_time(toy: Toy) -> None:

@@ -70,6 +70,13 @@ def test_the_misspelt_parameter_of_the_manual_is_corrected(
     assert "Did you mean 'grabcut.iterations'?" in capsys.readouterr().err
 
 
+def test_a_misspelt_variant_to_start_from_is_corrected(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["--set", "train.init=detectr", "--dry-run"]) == 2
+    assert "Did you mean 'detector'?" in capsys.readouterr().err
+
+
 def test_needs_are_steps_and_a_notebooks_name_means_all_its_variants() -> None:
     steps = {step.id: step for step in with_needs_resolved(STEPS)}
     variants = matching("06_train_opmask", STEPS)

@@ -1,6 +1,7 @@
 """What runs again after which change: exactly the steps that depend on it."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -187,15 +188,75 @@ def test_unfinished_work_on_other_inputs_is_thrown_away_unless_kept(toy: Toy, ke
         assert "begun before" in record["steps"]["03_other"]["notes"][0]
 
 
-@pytest.mark.parametrize("module", ["report", "toy"])
-def test_work_goes_on_after_a_change_of_what_only_draws(toy: Toy, module: str) -> None:
-    drawing = toy.root / "lib" / module / "draw.py"
-    drawing.parent.mkdir(exist_ok=True)
-    drawing.write_text("COLOUR = 'red'\n")
-    toy.edit("03_other", "ws.file", f"import lib.{module}.draw\n{FAIL_ONCE}ws.file")
+MODEL = """
+model = ws.folder / 'model'
+ws.file('found').write_text(str(model.exists()))
+model.write_text('trained')
+"""
+
+
+@pytest.mark.parametrize("finished", [True, False])
+@pytest.mark.parametrize(
+    ("change", "is_kept"),
+    [
+        ("notebook", True),
+        ("lib/analysis", True),
+        ("lib/evaluation", True),
+        ("lib/report", True),
+        ("lib/toy", False),
+        ("parameter", False),
+    ],
+)
+def test_models_outlive_changes_of_what_only_draws_and_judges_them(
+    toy: Toy, change: str, is_kept: bool, finished: bool
+) -> None:
+    folder = change if change.startswith("lib/") else "lib/toy"
+    module = toy.root / folder / "colours.py"
+    module.parent.mkdir(exist_ok=True)
+    module.write_text("COLOUR = 'red'\n")
+    end = "" if finished else "assert 'tried' == 'again'\n"
+    used = f"import {folder.replace('/', '.')}.colours\n"
+    toy.edit("03_other", "ws.file", f"{used}{MODEL}{end}ws.file")
     toy.run("--only", "03_other")
-    drawing.write_text("COLOUR = 'blue'\n")
-    assert toy.ran("--only", "03_other") == (["03_other"] if module == "report" else [])
+    assert toy.output("03_other", "found") == "False"
+    cut_off = toy.root / "cache/toy/03_other/.tmp-model.pt-ab12cd34.pt"
+    cut_off.touch()
+
+    arguments = ["--set", "other.word=two"] if change == "parameter" else []
+    if change == "notebook":
+        toy.edit("03_other", "model.write_text", "unused = 1\nmodel.write_text")
+    else:
+        module.write_text("COLOUR = 'blue'\n" if not arguments else "COLOUR = 'red'\n")
+    toy.run("--only", "03_other", *arguments)
+    assert toy.output("03_other", "found") == str(is_kept)
+    assert not cut_off.exists()
+
+
+def test_the_number_of_workers_changes_nothing_but_what_is_recorded_of_it(toy: Toy) -> None:
+    declared = "other_workers: int = 1  # processes\nother_word: str"
+    toy.edit("03_other", "other_word: str", declared)
+    toy.edit("03_other", "ws.file", FAIL_ONCE + "ws.file")
+    toy.run("--only", "03_other")
+    assert toy.ran("--only", "03_other", "--set", "other.workers=2") == ["03_other"]
+    assert toy.ran("--only", "03_other", "--set", "other.workers=3") == []
+    record = json.loads((toy.root / "results/toy/provenance.json").read_text())["steps"]["03_other"]
+    assert record["not_default"] == {"profile": "toy", "other_workers": 2}
+
+
+@pytest.mark.parametrize(
+    ("output", "is_read"),
+    [
+        ("ws.file('made').write_text('A')", True),
+        ("import dataclasses as d\nws.claims([d.make_dataclass('C', ['id'])('A')])", True),
+        ("ws.log('times').write_text('A')", False),
+        ("import pandas as pd\nws.table(pd.DataFrame({'x': ['A']}), 't')", False),
+    ],
+)
+def test_outputs_that_no_step_reads_run_nothing(toy: Toy, output: str, is_read: bool) -> None:
+    toy.edit("03_other", "ws.file", f"{output}\nws.file")
+    toy.ran()
+    toy.edit("03_other", "'A'", "'B'")
+    assert toy.ran() == (["03_other", "04_report"] if is_read else ["03_other"])
 
 
 def test_a_file_of_a_step_counts_with_what_it_says(toy: Toy) -> None:
@@ -223,6 +284,30 @@ def test_results_of_an_earlier_run_do_not_outlive_a_step_that_no_longer_makes_th
     toy.edit("03_other", more, "")
     assert toy.ran() == ["03_other", "04_report"]
     assert not (toy.root / "results/toy/old.csv").exists()
+
+
+def test_results_of_an_unfinished_run_do_not_outlive_it(toy: Toy) -> None:
+    picture = toy.root / "results/toy/picture.png"
+    picture.parent.mkdir(parents=True)
+    draw = (
+        f"if other_word == 'one':\n    open(ws.output({str(picture)!r}), 'w').close()\n    1 / 0\n"
+    )
+    toy.edit("03_other", "ws.file", draw + "ws.file")
+    assert toy.run("--only", "03_other")[0] == 1
+    assert picture.exists()
+    assert toy.ran("--only", "03_other", "--set", "other.word=two") == ["03_other"]
+    assert not picture.exists()
+
+
+def test_pages_without_a_cache_keep_their_provenance(done: Toy) -> None:
+    provenance = done.root / "results/toy/provenance.json"
+    before = json.loads(provenance.read_text())["steps"]
+    shutil.rmtree(done.root / "cache")
+    (done.root / "results/toy/notebooks/04_report.ipynb").unlink()
+    assert done.ran("--only", "01_numbers") == ["01_numbers"]
+    after = json.loads(provenance.read_text())["steps"]
+    assert list(after) == ["01_numbers", "02_sum", "03_other"]
+    assert after["02_sum"] == before["02_sum"]
 
 
 def test_an_announced_output_that_is_not_written_is_a_failure(toy: Toy) -> None:

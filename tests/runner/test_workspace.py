@@ -108,7 +108,7 @@ def test_a_figure_is_shown_once_as_its_file_with_its_caption(by_runner: Workspac
     content, metadata = shown._repr_png_()
     assert content == (by_runner.results / "figures" / "f.png").read_bytes()
     assert metadata == {"alt": "A line."}
-    assert not plt.get_fignums()
+    assert not plt.fignum_exists(figure.number)
 
 
 def test_the_same_figure_gives_the_same_bytes(by_runner: Workspace) -> None:

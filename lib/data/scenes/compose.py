@@ -56,12 +56,12 @@ def _draw(
     unseen: bool,
 ) -> None:
     """Draw one object and its shadow on the canvas, in place."""
-    place = window(layer, settings.width, settings.height)
-    if place is None:
-        return
     colours = _recoloured(layer, rng, settings=settings, unseen=unseen)
     whole = Layer(layer.name, layer.drawing, layer.x, layer.y, colours)
-    rows, columns, rgba = window(whole, settings.width, settings.height) or place
+    place = window(whole, settings.width, settings.height)
+    if place is None:
+        return
+    rows, columns, rgba = place
     alpha = rgba[..., 3:]
     _cast_shadow(canvas, layer, rng, settings)
     under = canvas[rows, columns]

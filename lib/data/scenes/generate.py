@@ -1,6 +1,5 @@
 """Writes the embedded scenes as a COCO-format data set."""
 
-import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 from filelock import FileLock
+from joblib import Parallel, delayed
 from pycocotools import mask as coco_mask
 
 from lib.data.categories import COCO_CLASSES
@@ -19,6 +19,7 @@ from lib.data.scenes.layout import Layer
 from lib.data.scenes.plan import plan
 from lib.data.scenes.settings import SPLITS, SceneSettings, Split
 from lib.files import write_json
+from lib.workers import worker_count
 
 _LOCK = ".scenes.lock"
 """File that marks a folder as one of scenes, and lets one process at a time write to it."""
@@ -50,18 +51,20 @@ def generate(
         settings: the dials; the default ones if None.
         classes: COCO names of the classes to use; all available ones if None or empty.
         seed: base seed.
-        workers: processes; 0 for one per core. Does not change the result.
+        workers: processes; 0 for one per usable core. Does not change the result.
 
     Returns:
         The path of the annotations: COCO format with RLE masks of the visible pixels, tight boxes
         (xywh) and two extra fields, ``drawing`` of an annotation and ``background`` of an image.
 
     Raises:
-        ValueError: for an unknown split or class, a count below 1, or a folder of other data.
+        ValueError: for an unknown split or class, a count below 1, a negative number of workers, or
+            a folder of other data.
     """
     folder = Path(folder)
     settings = settings or SceneSettings()
     names = _checked(split, count, classes)
+    workers = worker_count(workers)
     info = provenance.info(split=split, count=count, settings=settings, classes=names, seed=seed)
     annotations = folder / "annotations.json"
     lock = folder / _LOCK
@@ -128,10 +131,8 @@ def _in_parallel(
     workers: int,
 ) -> list[dict[str, Any]]:
     """Write all scenes and return their descriptions, in order."""
-    from joblib import Parallel, delayed
-
     chunks = [range(start, min(start + _CHUNK, count)) for start in range(0, count, _CHUNK)]
-    jobs = min(workers or os.cpu_count() or 1, len(chunks))
+    jobs = min(workers, len(chunks))
     threads = 1 if jobs > 1 else cv2.getNumThreads()  # several processes share the cores already
     results = Parallel(n_jobs=jobs)(
         delayed(_write_scenes)(

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from lib import seeds
+from lib.data import categories
 from lib.data.scenes import photos
 from lib.data.scenes.settings import SceneSettings, Split
 from lib.files import digest_of, read_json
@@ -14,6 +16,9 @@ CREDIT = (
     "Graphics: Twemoji (https://github.com/jdecked/twemoji), CC BY 4.0 "
     "(https://creativecommons.org/licenses/by/4.0/), modified: cut out, recoloured, composed."
 )
+
+_USED = (Path(seeds.__file__), Path(categories.__file__))
+"""What decides scenes outside this package: seeds, and the numbers of classes."""
 
 
 def info(
@@ -39,12 +44,12 @@ def info(
 
 
 def _recipe() -> str:
-    """Return a digest of this package's code, comments and docstrings apart.
+    """Return a digest of the code that makes scenes, comments and docstrings apart.
 
     Scenes made by other code are other scenes: they are made anew.
     """
     codes = {}
-    for path in sorted(Path(__file__).parent.glob("*.py")):
+    for path in [*sorted(Path(__file__).parent.glob("*.py")), *_USED]:
         tree = ast.parse(path.read_text(encoding="utf-8"))
         for node in ast.walk(tree):
             if isinstance(body := getattr(node, "body", None), list):

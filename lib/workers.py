@@ -1,0 +1,16 @@
+"""How many processes share a piece of work: one rule for scenes, masks and whatever follows."""
+
+import joblib
+
+
+def worker_count(workers: int) -> int:
+    """Return the number of processes to use; 0 means every core that this process may use.
+
+    That is fewer than the machine has in a container, or where the scheduler grants a part.
+
+    Raises:
+        ValueError: if it is negative.
+    """
+    if workers < 0:
+        raise ValueError(f"workers is {workers}: expected 1 or more, or 0 for all cores.")
+    return workers or joblib.cpu_count()
