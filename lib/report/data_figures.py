@@ -125,9 +125,8 @@ def overlap_figure(instances: Mapping[str, pd.DataFrame], classes: pd.DataFrame)
         1, 2, figsize=(WIDTH, 0.55 * WIDTH), width_ratios=[1.05, 1]
     )
     grid = np.linspace(0.02, 1, 99)
-    for (name, table), colour, line in zip(
-        instances.items(), (BLUE, ORANGE), ("-", "--"), strict=False
-    ):
+    drawn = [(name, table) for name, table in instances.items() if len(table)]
+    for (name, table), colour, line in zip(drawn, (BLUE, ORANGE), ("-", "--"), strict=False):
         reached = (table["nearest_iou"].to_numpy()[:, None] >= grid).mean(axis=0) * 100
         share = table["ambiguous"].mean() * 100
         left.plot(grid, reached, line, color=colour, label=f"{name} ({share:.1f} % ambiguous)")

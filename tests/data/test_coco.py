@@ -3,12 +3,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from lib.data.coco import CocoSet, load
 from lib.data.images import read_image
 from lib.files import write_json
 from lib.paths import find_data
+from tests.data.conftest import rle_of
 
 Save = Callable[[Any], Path]
 
@@ -47,6 +49,19 @@ def test_a_set_of_boxes_alone_is_the_normal_case(
     opened = load(save(content), folder)
     assert not any(x.has_mask or x.iscrowd for x in opened.all_instances())
     assert [x.area for x in opened.all_instances()] == [200, 84, 1200]
+
+
+def test_an_area_that_is_not_given_is_that_of_the_mask(content: dict[str, Any], save: Save) -> None:
+    stairs = np.zeros((30, 40), bool)
+    stairs[5:15, 10:20] = stairs[5:8, 20:30] = True
+    runs = {"size": [30, 40], "counts": [100, 300, 800]}
+    first, second, third = content["annotations"]
+    first |= {"area": None, "segmentation": rle_of(stairs)}
+    second |= {"segmentation": runs}
+    third.pop("area")  # its polygon is half of its box
+    areas = [x.area for x in load(save(content), None).all_instances()]
+    assert areas[:2] == [130, 300]
+    assert areas[2] == pytest.approx(600, abs=30)
 
 
 def test_an_image_without_objects_stays(content: dict[str, Any], folder: Path, save: Save) -> None:

@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 
 from lib import paths
+from lib.data import prepare as module
 from lib.data.prepare import find, prepare, scenes
 from lib.data.scenes.settings import SceneSettings
 from lib.data.sources import SetFiles, open_set
 from lib.data.validation import BadLabels
+from lib.files import read_json, write_json
 
 Save = Callable[[Any], Path]
 SMALL = SceneSettings(width=160, height=120, size_min=0.1, objects_min=1, objects_max=2)
@@ -25,6 +27,12 @@ def data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "data"
 
 
+@pytest.fixture
+def sound(content: dict[str, Any], folder: Path, save: Save) -> SetFiles:
+    """The sound set of three pictures, on disk."""
+    return SetFiles(save(content), folder)
+
+
 def test_scenes_are_made_once_and_each_recipe_has_its_own_folder(tmp_path: Path) -> None:
     made = scenes(tmp_path, counts={"train": 2, "val": 1}, settings=SMALL, classes=["dog"])
     assert list(made) == ["train", "val"]
@@ -36,8 +44,51 @@ def test_scenes_are_made_once_and_each_recipe_has_its_own_folder(tmp_path: Path)
     assert other["train"] != made["train"] and made["train"].annotations.exists()
     sets = prepare(made, out=tmp_path / "sets.json", check_images="decode")
     assert {name: len(s) for name, s in sets.items()} == {"train": 2, "val": 1}
-    with pytest.raises(ValueError, match="scenes_train is 0"):
-        scenes(tmp_path, counts={"train": 0, "val": 1}, settings=SMALL)
+
+
+@pytest.mark.parametrize(
+    ("counts", "words"),
+    [
+        ({"val": 1, "train": 0}, "scenes_train is 0"),
+        ({"val": 1, "train": -2}, "scenes_train is -2"),
+        ({"train": 1, "val": -1}, "scenes_val is -1"),
+    ],
+)
+def test_impossible_numbers_of_scenes_are_refused_before_any_is_made(
+    tmp_path: Path, counts: Any, words: str
+) -> None:
+    with pytest.raises(ValueError, match=words):
+        scenes(tmp_path, counts=counts, settings=SMALL)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("source", ["coco", "voc"])
+def test_a_part_of_a_set_is_not_taken_for_the_whole(
+    source: Any, sound: SetFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {"train": sound}
+    out = tmp_path / "sets.json"
+    with pytest.raises(ValueError, match=r'has 3 usable images.* set data_source to "custom"'):
+        prepare(files, out=out, source=source)
+    assert not out.exists()
+    assert list(prepare(files, out=out, source="custom")) == ["train"]
+    monkeypatch.setitem(module.WHOLE[source], "train", 3)  # type: ignore[arg-type]
+    assert list(prepare(files, out=out, source=source)) == ["train"]
+
+
+@pytest.mark.parametrize("crowd", [False, True])
+def test_a_set_without_objects_can_be_judged_on_but_not_learned_from(
+    crowd: bool, sound: SetFiles, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    empty = read_json(sound.annotations)
+    empty["annotations"] = [{**empty["annotations"][0], "iscrowd": 1}] if crowd else []
+    write_json(tmp_path / "empty.json", empty)
+    nothing = SetFiles(tmp_path / "empty.json", sound.images)
+    with pytest.raises(ValueError, match=r"empty\.json has no object .* nothing to learn from"):
+        prepare({"train": nothing}, out=tmp_path / "sets.json")
+    with caplog.at_level(logging.WARNING):
+        prepare({"train": sound, "val": nothing}, out=tmp_path / "sets.json")
+    assert "empty.json has no object" in caplog.text
 
 
 def test_a_custom_set_needs_annotations_and_pictures(tmp_path: Path) -> None:

@@ -3,15 +3,19 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import cv2
+import joblib
 import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from lib.data import coco
+from lib import seeds
+from lib.data import categories, coco
 from lib.data.categories import COCO_CLASSES
 from lib.data.scenes import generate as module
+from lib.data.scenes import provenance
 from lib.data.scenes.artwork import available_classes
 from lib.data.scenes.generate import generate, scene
 from lib.data.scenes.settings import SceneSettings
@@ -22,6 +26,12 @@ FEW = ["person", "cat", "dog", "couch", "tv"]
 
 def _contents(folder: Path) -> dict[str, bytes]:
     return {p.name: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def _states(folder: Path) -> dict[Path, tuple[int, int]]:
+    """Return what changes when a picture or the annotations are written again."""
+    files = [folder / "annotations.json", *(folder / "images").iterdir()]
+    return {p: (p.stat().st_ino, p.stat().st_mtime_ns) for p in files}
 
 
 def _wrong_call(*args: object, **kwargs: object) -> None:
@@ -119,17 +129,46 @@ def test_info_states_settings_and_credits(written: Path) -> None:
 def test_a_second_call_does_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     request = {"split": "train", "count": 3, "settings": SMALL, "classes": FEW, "workers": 1}
     path = generate(tmp_path, **request)  # type: ignore[arg-type]
-    before = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*.jp*g")} | {
-        path: path.stat().st_ino
-    }
+    before = _states(tmp_path)
+    assert len(before) == 4
     with monkeypatch.context() as patch:
         patch.setattr(module, "_in_parallel", _wrong_call)
         assert generate(tmp_path, **request) == path  # type: ignore[arg-type]
+        assert _states(tmp_path) == before
         changed = replace(SMALL, noise=1.0)
         with pytest.raises(AssertionError, match="drawn again"):
             generate(tmp_path, **{**request, "settings": changed})  # type: ignore[arg-type]
-    assert before  # the refused change above removed the old set: nothing stale remains
-    assert not path.exists()
+    assert not path.exists()  # the interrupted change removed the old set: nothing stale remains
+
+
+def test_no_more_processes_than_this_one_may_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+
+    def refuse(*args: object, workers: int, **kwargs: object) -> None:
+        asked.append(workers)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "_in_parallel", refuse)
+    monkeypatch.setattr(joblib, "cpu_count", lambda: 3)
+    with pytest.raises(KeyboardInterrupt):
+        generate(tmp_path, split="train", count=1, settings=SMALL, classes=FEW)
+    assert asked == [3]
+
+
+@pytest.mark.parametrize("used", [seeds, categories])
+def test_other_code_is_another_recipe(used: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    def recipe() -> object:
+        made = provenance.info(split="val", count=1, settings=SMALL, classes=(), seed=0)
+        return made["recipe"]
+
+    before, read = recipe(), Path.read_text
+    changed = Path(str(used.__file__))
+    monkeypatch.setattr(
+        Path, "read_text", lambda p, **how: read(p, **how) + "\nx = 1" * (p == changed)
+    )
+    assert recipe() != before
 
 
 def test_an_interrupted_call_leaves_no_annotations_and_the_next_one_repairs(
@@ -170,6 +209,7 @@ def test_a_folder_with_other_data_is_left_alone(tmp_path: Path) -> None:
     [
         ({"split": "test"}, "must be one of train, val, dev"),
         ({"count": 0}, "at least 1"),
+        ({"workers": -1}, "workers is -1"),
         ({"classes": ["cat", "bench"]}, "no artwork for 'bench'"),
     ],
 )

@@ -38,6 +38,7 @@ def test_a_set_of_crowd_regions_alone_is_no_error(make_set, tmp_path, capsys) ->
         (["--images", "nowhere"], "no image folder nowhere"),
         (["--iterations", "0"], "at least 1"),
         (["--workers", "-1"], "workers is -1"),
+        (["--valid-from", "0"], "above 0"),
         (["--out", "folder"], "expected a file name"),
     ],
 )

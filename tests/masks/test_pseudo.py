@@ -1,3 +1,4 @@
+import importlib.metadata
 import os
 import signal
 import subprocess
@@ -12,7 +13,7 @@ import pytest
 from lib.data.coco import CocoSet, load
 from lib.data.images import read_image
 from lib.files import read_json, write_json
-from lib.masks import rle
+from lib.masks import pseudo, rle
 from lib.masks.grabcut import GrabCutSettings, grabcut
 from lib.masks.progress import Progress
 from lib.masks.pseudo import generate, masks_of, seed_of
@@ -87,6 +88,41 @@ def test_shards_of_other_settings_or_pictures_are_not_used(make_set, tmp_path: P
     assert made(moved, out).read_bytes() == made(moved, tmp_path / "new.json").read_bytes()
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "images.py",
+        "seeds.py",
+        "grabcut.py",
+        "pseudo.py",
+        "quality.py",
+        "rle.py",
+        "numpy",
+        "pillow",
+        "pycocotools",
+    ],
+)
+def test_shards_of_other_code_or_packages_are_not_used(make_set, monkeypatch, name: str) -> None:
+    coco_set = make_set(images=1)
+
+    def key() -> str:
+        return pseudo._key(coco_set, pseudo._units(coco_set, 2), TWO, seed=1)
+
+    before = key()
+    assert key() == before
+    version, digest = importlib.metadata.version, pseudo.digest
+    monkeypatch.setattr(importlib.metadata, "version", lambda x: version(x) + "b" * (x == name))
+    monkeypatch.setattr(pseudo, "digest", lambda x: digest(x) + "b" * (x.name == name))
+    assert key() != before
+
+
+def test_a_picture_that_is_gone_is_named_with_what_to_do(make_set, tmp_path: Path) -> None:
+    coco_set = make_set()
+    coco_set.images[3].path.unlink()
+    with pytest.raises(FileNotFoundError, match=r"näme 4\.png any more.* run 01_data again"):
+        made(coco_set, tmp_path / "masks.json")
+
+
 def test_the_input_is_kept_and_its_masks_are_not(make_set, tmp_path: Path) -> None:
     coco_set = make_set()
     before = coco_set.to_coco()
@@ -156,7 +192,10 @@ def test_a_damaged_picture_is_named_and_the_rest_is_kept(make_set, tmp_path: Pat
     assert not (tmp_path / "masks.json").exists()
 
 
-@pytest.mark.parametrize("wrong", [{"shard_size": 0}, {"valid_from": 1.5}, {"workers": -2}])
+WRONG = [{"shard_size": 0}, {"valid_from": 1.5}, {"valid_from": 0}, {"workers": -2}]
+
+
+@pytest.mark.parametrize("wrong", WRONG)
 def test_settings_out_of_range_are_refused_before_any_work(make_set, tmp_path, wrong: dict) -> None:
     with pytest.raises(ValueError, match=r"expected|workers is"):
         made(make_set(images=1), tmp_path / "masks.json", **wrong)

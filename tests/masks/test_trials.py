@@ -25,6 +25,15 @@ def test_a_trial_agrees_with_itself(make_set) -> None:
     assert (first["seconds"] > 0).all()
 
 
+def test_trials_of_no_box_are_refused_in_words(make_set) -> None:
+    coco_set = make_set()
+    for count in (0, -1):
+        with pytest.raises(ValueError, match=f"trial_boxes is {count}: expected at least 1"):
+            sample(coco_set, count, seed=0)
+    with pytest.raises(ValueError, match="no box"):
+        stability(coco_set, [], settings=TWO, seed=0, other_iterations=[1])
+
+
 def test_agreement_counts_boxes_and_averages_masks() -> None:
     def table(*rows: tuple[float, str]) -> pd.DataFrame:
         codes = {"empty": [4], "half": [2, 2], "full": [0, 4]}

@@ -6,9 +6,19 @@ import pytest
 from matplotlib import pyplot as plt
 from PIL import Image
 
-from lib.analysis.data_statistics import class_table, guest_table, instance_table
+from lib.analysis.data_statistics import (
+    class_table,
+    guest_table,
+    instance_table,
+    split_table,
+    summary,
+)
 from lib.data.coco import CocoSet, from_coco
+from lib.data.prepare import prepare
+from lib.data.sources import SetFiles
+from lib.files import write_json
 from lib.report import data_figures as figures
+from lib.report.tables import show
 
 mpl.use("Agg")
 
@@ -63,6 +73,41 @@ def test_every_class_count_and_set_without_overlap_can_be_drawn(made: CocoSet) -
     nothing = instance_table(alone)
     figures.size_figure({"train": nothing}).canvas.draw()
     figures.guest_figure(guest_table(alone), class_table(nothing, alone.categories)).canvas.draw()
+
+
+@pytest.mark.parametrize("case", ["no object in val", "no mask anywhere", "one set", "crowds"])
+def test_every_legal_set_goes_through_the_whole_notebook(
+    made: CocoSet, case: str, tmp_path: Path
+) -> None:
+    train, val = made.to_coco(), made.to_coco()
+    if case == "no object in val":
+        val["annotations"] = []
+    elif case == "no mask anywhere":
+        for annotation in train["annotations"] + val["annotations"]:
+            annotation["segmentation"] = []
+    elif case == "crowds":
+        val["annotations"] = [{**val["annotations"][0], "iscrowd": 1}]
+    contents = {"train": train} if case == "one set" else {"train": train, "val": val}
+    files = {name: SetFiles(tmp_path / f"{name}.json", tmp_path) for name in contents}
+    for name, content in contents.items():
+        write_json(files[name].annotations, content)
+    sets = prepare(files, out=tmp_path / "sets.json")
+    instances = {name: instance_table(coco_set) for name, coco_set in sets.items()}
+    classes = {name: class_table(instances[name], s.categories) for name, s in sets.items()}
+    shares = ["with_mask", "small", "ambiguous", "with_guests"]
+    overview = summary(sets, instances)
+    assert overview["instances"].tolist() == [len(table) for table in instances.values()]
+    show(overview, percent=shares, digits=1)
+    show(split_table(instances), percent=["small", "with_mask", "ambiguous"], digits=1)
+    for figure in (
+        figures.scene_sheet(sets["train"]),
+        figures.class_figure(classes),
+        figures.size_figure(instances),
+        figures.overlap_figure(instances, classes["train"]),
+        figures.guest_figure(guest_table(sets["train"]), classes["train"]),
+    ):
+        assert figure is not None
+        figure.canvas.draw()
 
 
 def test_a_sheet_shows_labelled_pictures_only(made: CocoSet) -> None:

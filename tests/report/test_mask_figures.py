@@ -146,6 +146,18 @@ def test_the_slider_and_the_picker_redraw_the_panel(
     assert len(shown) == 3
 
 
+def test_pictures_of_one_file_name_can_be_told_apart(
+    pseudo: CocoSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(panels, "interactive", lambda: True)
+    content = pseudo.to_coco()
+    content["images"][2]["file_name"] = "1.png"
+    alike = from_coco(content, pseudo.annotations_path, pseudo.image_root)
+    picker = panels.mask_panel(alike, valid_from=0.5).children[0].children[0]
+    assert [name for name, _ in picker.options] == ["1.png (id 1)", "2.png (id 2)", "1.png (id 3)"]
+    picker.value = 3
+
+
 def test_a_set_without_boxes_has_no_panel(pseudo: CocoSet) -> None:
     empty = pseudo.to_coco() | {"annotations": []}
     nothing = from_coco(empty, pseudo.annotations_path, pseudo.image_root)
