@@ -155,6 +155,7 @@ def _look() -> str:
 def _exporter() -> Any:
     from jinja2 import DictLoader, pass_context
     from nbconvert import HTMLExporter
+    from nbconvert.preprocessors import CoalesceStreamsPreprocessor
 
     class Exporter(HTMLExporter):
         """nbconvert's exporter with formulas as MathML."""
@@ -173,6 +174,8 @@ def _exporter() -> Any:
         extra_loaders=[DictLoader({name: template})],
         embed_images=True,
     )
+    # A log that came line by line reads as one block.
+    exporter.register_preprocessor(CoalesceStreamsPreprocessor, enabled=True)
     exporter.register_filter("mathml", lambda text: to_mathml(text.strip("$ \n"), block=True))
     return exporter
 
