@@ -15,7 +15,9 @@ needs_make = pytest.mark.skipif(not shutil.which("make"), reason="there is no ma
 
 
 def _make(*arguments: str, path: str) -> "subprocess.CompletedProcess[str]":
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHON"}
+    # The suite itself may run under make, which hands its variables and flags on.
+    of_make = {"PYTHON", "MAKEFLAGS", "MAKEOVERRIDES", "MFLAGS", "MAKELEVEL"}
+    environment = {name: value for name, value in os.environ.items() if name not in of_make}
     return subprocess.run(
         [str(shutil.which("make")), *arguments],
         cwd=ROOT,
