@@ -15,22 +15,22 @@ from lib.runner.executed import write_executed
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A repository and data behind symbolic links, a home folder and two interpreters."""
-    for name in ("real/root", "real/data", "home", "tools/python", "venv"):
+    for name in ("real/repo", "real/data", "home", "tools/python", "venv"):
         (tmp_path / name).mkdir(parents=True)
-    for name in ("root", "data"):
+    for name in ("repo", "data"):
         (tmp_path / name).symlink_to(tmp_path / "real" / name)
     monkeypatch.setenv(DATA_VARIABLE, str(tmp_path / "data"))
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setattr(sys, "prefix", str(tmp_path / "venv"))
     monkeypatch.setattr(sys, "base_prefix", str(tmp_path / "tools/python"))
-    return tmp_path / "root"
+    return tmp_path / "repo"
 
 
 PATHS = {
-    "{0}/root/lib/a.py": "lib/a.py",
-    "{0}/real/root/lib/a.py": "lib/a.py",
-    "'{0}/root'": "'.'",
-    "file://{0}/root/lib/a.py": "file://lib/a.py",
+    "{0}/repo/lib/a.py": "lib/a.py",
+    "{0}/real/repo/lib/a.py": "lib/a.py",
+    "'{0}/repo'": "'.'",
+    "file://{0}/repo/lib/a.py": "file://lib/a.py",
     "{0}/data/voc/1.jpg": "data/voc/1.jpg",
     "{0}/real/data/voc/1.jpg": "data/voc/1.jpg",
     "{0}/home/.cache/x": "~/.cache/x",
