@@ -9,8 +9,6 @@ from lib.files import digest, digest_of, read_json
 from lib.models.config import ModelConfig
 from lib.paths import find_data, resolve
 
-Fraction = Annotated[float, Field(ge=0, le=1)]
-
 
 class TrainConfig(BaseModel):
     """A training run. Relative paths are relative to the repository.
