@@ -5,13 +5,14 @@ the data folders, see ``lib.paths``), ``custom`` (any COCO-format file and its p
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 from lib.data.coco import CocoSet, load
 from lib.data.images import ImageRecord
+from lib.data.merge import merge
 from lib.data.scenes.generate import generate
 from lib.data.scenes.settings import SceneSettings, Split
 from lib.data.sources import SetFiles, write_sets
@@ -97,27 +98,33 @@ def scenes(
 def find(
     source: Source,
     *,
-    train_annotations: str = "",
+    train_annotations: str | Sequence[str] = "",
     train_images: str = "",
     val_annotations: str = "",
     val_images: str = "",
+    merged: str | Path = "",
 ) -> dict[str, SetFiles]:
     """Return where the sets of a source lie.
 
     Args:
         source: ``"coco"`` or ``"voc"``, whose usual places are taken for whatever is not named,
             or ``"custom"``, where at least the training set must be named.
-        train_annotations: COCO-format file, relative to the repository or a data folder.
+        train_annotations: COCO-format file, relative to the repository or a data folder; or
+            several, whose pictures are in one folder.
         train_images: folder of its pictures.
         val_annotations: the same for the validation set, which a custom source may lack.
         val_images: the same.
+        merged: the file to write if there are several training files.
 
     Raises:
         FileNotFoundError: if a file or folder is nowhere.
-        ValueError: if an unknown source is given, or a name is missing.
+        ValueError: if an unknown source is given, a name is missing, or files cannot be merged.
     """
     if source not in ("coco", "voc", "custom"):
         raise ValueError(f"data_source is one of {', '.join(SOURCES)}, not {source!r}.")
+    several = [] if isinstance(train_annotations, str) else list(train_annotations)
+    if not isinstance(train_annotations, str):
+        train_annotations = several[0] if several else ""
     named = {
         "train": (train_annotations, train_images),
         "val": (val_annotations, val_images),
@@ -137,6 +144,9 @@ def find(
             _first((annotations,) if annotations else usual[0]),
             _first((images,) if images else usual[1]),
         )
+    if len(several) > 1:
+        file = merge([find_data(name) for name in several], Path(merged))
+        sets["train"] = replace(sets["train"], annotations=file)
     return sets
 
 
@@ -147,6 +157,7 @@ def prepare(
     source: Source = "custom",
     on_bad: Literal["error", "drop"] = "error",
     check_images: ImageCheck = "header",
+    whole_masks: Collection[str] = (),
 ) -> dict[str, CocoSet]:
     """Open and check sets, and write ``sets.json`` for the steps that follow.
 
@@ -157,6 +168,8 @@ def prepare(
         source: what they are taken for; as ``"coco"`` or ``"voc"`` they must be the whole sets.
         on_bad: see ``lib.data.coco.load``.
         check_images: see ``lib.data.coco.load``.
+        whole_masks: names of sets of which only the images are kept whose every object has a
+            mask: on others a found object without one is neither right nor wrong.
 
     Returns:
         The sets, by name.
@@ -172,7 +185,10 @@ def prepare(
         opened = load(place.annotations, place.images, on_bad=on_bad, check_images=check_images)
         _check_whole(opened, source, name)
         _check_objects(opened, name)
-        if opened.dropped:
+        if name in whole_masks:
+            opened = opened.subset(i.id for i in opened.images if _all_masked(opened, i))
+            _check_any(opened, name)
+        if opened.dropped or name in whole_masks:
             clean = out.parent / f"{name}.json"
             write_json(clean, opened.to_coco())
             opened = replace(opened, annotations_path=clean)
@@ -192,7 +208,7 @@ def prepare(
 
 
 def made_here(sets: Mapping[str, CocoSet]) -> list[Path]:
-    """Return the annotation files that this step made: scenes, and sets without bad labels."""
+    """Return the annotation files that this step made: scenes, merged sets, parts of sets."""
     made = [s.annotations_path for s in sets.values()]
     return [path for path in made if path.resolve().is_relative_to(ROOT / "cache")]
 
@@ -227,6 +243,18 @@ def _check_objects(coco_set: CocoSet, name: str) -> None:
     if name == "train":
         raise ValueError(f"{found}: nothing to learn from. Name another file for {name}.")
     log.warning("%s: nothing can be judged on %s.", found, name)
+
+
+def _all_masked(coco_set: CocoSet, image: ImageRecord) -> bool:
+    return all(x.has_mask for x in coco_set.instances(image.id) if not x.iscrowd)
+
+
+def _check_any(coco_set: CocoSet, name: str) -> None:
+    if not any(not x.iscrowd for x in coco_set.all_instances()):
+        raise ValueError(
+            f"{coco_set.annotations_path} has no image whose every object has a mask, so nothing "
+            f"is left of {name}. Set data_{name}_whole_masks to False to keep all images."
+        )
 
 
 def _difference(one: CocoSet, other: CocoSet) -> str:

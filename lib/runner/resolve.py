@@ -1,6 +1,7 @@
 """The value of every parameter of every step; all mistakes are found before anything runs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, get_origin
 
@@ -8,7 +9,7 @@ from lib import paths
 from lib.runner.parameters import Parameter, disagreements, read_parameters
 from lib.runner.problems import nearest
 from lib.runner.settings import Setting, dotted
-from lib.runner.steps import Step, matching
+from lib.runner.steps import Step, in_scope, matching
 from lib.runner.study import Study
 
 PROFILE = "profile"
@@ -21,7 +22,7 @@ WEIGHTS_WITHOUT_FILE = ("none", "imagenet")
 """What a parameter that ends in ``_weights`` may be besides a path."""
 
 START_FROM = "train_init"
-"""The parameter that names the variant of the same notebook whose model a step starts from."""
+"""The parameter that names the step whose model a step starts from; empty for none."""
 
 FILE_SUFFIXES = (".json", ".pt", ".pth", ".safetensors", ".npz", ".yaml", ".csv")
 
@@ -44,7 +45,16 @@ def read_schemas(
             schemas[notebook] = read_parameters(study.notebooks / f"{notebook}.ipynb")
         except (ValueError, FileNotFoundError) as error:
             problems.append(str(error))
-    return schemas, problems + disagreements(schemas)
+    # What every step of a notebook fixes cannot be set, so notebooks need not agree on it.
+    settable = {
+        notebook: {
+            name: parameter
+            for name, parameter in schema.items()
+            if not all(name in s.parameters for s in steps if s.notebook == notebook)
+        }
+        for notebook, schema in schemas.items()
+    }
+    return schemas, problems + disagreements(settable)
 
 
 def resolve_parameters(
@@ -76,8 +86,8 @@ def resolve_parameters(
         schema = schemas[step.notebook]
         fixed = dict(step.parameters) | {PROFILE: profile}
         values = {name: parameter.default for name, parameter in schema.items()}
-        in_scope = [s for s in settings if s.scope in (None, step.notebook, step.id)]
-        given = [s for s in in_scope if s.name in schema and s.name not in fixed]
+        meant = [s for s in settings if s.scope is None or in_scope(step, s.scope)]
+        given = [s for s in meant if s.name in schema and s.name not in fixed]
         given += [Setting(n, v, None, "lib/runner/steps.py") for n, v in fixed.items()]
         for setting in (s for s in given if s.name in schema):
             try:
@@ -114,22 +124,33 @@ def _misnamed(setting: Setting, steps: Sequence[Step], schemas: Schemas) -> str 
     return None
 
 
-def misnamed_variant(step: Step, parameters: Mapping[str, Any]) -> list[str]:
-    """Return a sentence if a step is to start from a variant that it cannot start from.
+def with_starts(
+    steps: Sequence[Step], parameters: Mapping[str, Mapping[str, Any]]
+) -> tuple[tuple[Step, ...], dict[str, str]]:
+    """Add to each step's needs the step whose model it starts from, as its parameters name it.
 
     Args:
-        step: the step, with what it needs as step ids.
-        parameters: its full set of parameters.
+        steps: with what they need as step ids.
+        parameters: the full set of parameters of each, by step id.
+
+    Returns:
+        The steps, and by step id a sentence for each that names no step to start from.
     """
-    start = parameters.get(START_FROM)
-    prefix = f"{step.notebook}."
-    variants = [name.removeprefix(prefix) for name in step.needs if name.startswith(prefix)]
-    if not start or start in variants:
-        return []
-    return [
-        f"{dotted(START_FROM)} of step {step.id} names {start!r}, which is none of the variants "
-        f"that it needs ({', '.join(variants) or 'none'}).{nearest(str(start), variants)}"
-    ]
+    ids = [step.id for step in steps]
+    found, problems = [], {}
+    for step in steps:
+        needs = step.needs
+        start = parameters.get(step.id, {}).get(START_FROM)
+        if start and (start not in ids or start == step.id):
+            others = [name for name in ids if name != step.id]
+            problems[step.id] = (
+                f"{dotted(START_FROM)} of step {step.id} names {start!r}, which is no other step "
+                f"of this profile.{nearest(str(start), others)}"
+            )
+        elif start and start not in needs:
+            needs = (*needs, start)
+        found.append(replace(step, needs=needs))
+    return tuple(found), problems
 
 
 def named_files(
@@ -137,10 +158,10 @@ def named_files(
 ) -> dict[str, Path]:
     """Return the existing files and folders that text parameters name, by parameter."""
     found = {}
-    for name, value in parameters.items():
+    for name, value in _texts(parameters):
         path = _find(study, value) if _is_path(schema[name], value) else None
         if path is not None:
-            found[name] = path
+            found[name if value == parameters[name] else f"{name} {value}"] = path
     return found
 
 
@@ -151,9 +172,15 @@ def missing_files(
     return [
         f"{dotted(name)} of step {step} names {value!r}, which does not exist"
         f" in {_places(study)}.{_nearest_path(study, value)}"
-        for name, value in parameters.items()
+        for name, value in _texts(parameters)
         if _is_path(schema[name], value) and _find(study, value) is None
     ]
+
+
+def _texts(parameters: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield parameters by name, those that are lists entry by entry."""
+    for name, value in parameters.items():
+        yield from ((name, entry) for entry in (value if isinstance(value, list) else [value]))
 
 
 def _is_path(parameter: Parameter, value: Any) -> bool:

@@ -8,14 +8,14 @@ from lib.runner.parameters import Parameter
 from lib.runner.problems import UsageError
 from lib.runner.profiles import Profile, load_profile
 from lib.runner.resolve import (
-    misnamed_variant,
     missing_files,
     read_schemas,
     resolve_parameters,
+    with_starts,
 )
 from lib.runner.settings import Setting, parse_assignment
 from lib.runner.stamps import read_stamp
-from lib.runner.steps import Step, matching, with_needs_resolved
+from lib.runner.steps import Step, in_scope, matching, with_needs_resolved
 from lib.runner.study import Study
 
 
@@ -116,11 +116,13 @@ def prepare(study: Study, all_steps: Sequence[Step], request: Request) -> Setup:
     known = [step for step in steps if step.notebook in schemas]
     parameters, wrong = resolve_parameters(known, schemas, settings, profile=profile.name)
     problems += wrong
+    steps, no_start = with_starts(steps, parameters)
+    selected = _selection(steps, chosen["only"], chosen["start"])
     for step in steps:
         if step.id in selected and step.id in parameters:
             values = parameters[step.id]
             problems += missing_files(study, step.id, schemas[step.notebook], values)
-            problems += misnamed_variant(step, values)
+            problems += [no_start[step.id]] if step.id in no_start else []
             problems += [
                 f"Step {step.id!r} depends on {name}, which does not exist."
                 for name in step.files
@@ -161,7 +163,7 @@ def _named(
         try:
             found |= set(matching(name, steps))
         except ValueError as error:
-            left_out = any(name in (step.id, step.notebook) for step in all_steps)
+            left_out = any(in_scope(step, name) for step in all_steps)
             reason = f"Profile {profile!r} leaves out step {name!r}." if left_out else str(error)
             problems.append(f"{origin}: {reason}")
     return found, problems

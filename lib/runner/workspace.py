@@ -103,6 +103,19 @@ class Workspace:
             )
         return path
 
+    def variants(self, notebook: str) -> tuple[str, ...]:
+        """Return the variants of an earlier notebook whose outputs can be read, in order.
+
+        Those that the step needs; by hand, those that are in the cache.
+        """
+        if self.by_hand:
+            folders = self.study.cache(self.profile).glob(f"{notebook}.*/{MANIFEST}")
+            steps = sorted(folder.parent.name for folder in folders)
+        else:
+            steps = os.environ.get(NEEDS_VARIABLE, "").split(",")
+        prefix = f"{notebook}."
+        return tuple(name.removeprefix(prefix) for name in steps if name.startswith(prefix))
+
     def file(self, name: str) -> Path:
         """Return the path of an output ``name`` in the step's folder, for the notebook to write."""
         path = self.folder / name

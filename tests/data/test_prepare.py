@@ -178,3 +178,46 @@ def test_pictures_in_both_sets_are_warned_of(
 def test_unknown_sources_are_refused() -> None:
     with pytest.raises(ValueError, match="data_source is one of embedded, coco, voc, custom"):
         find("imagenet")  # type: ignore[arg-type]
+
+
+def test_several_training_files_are_opened_as_one_set(
+    content: dict[str, Any], folder: Path, save: Save, tmp_path: Path
+) -> None:
+    parts = []
+    for n, image in enumerate(content["images"]):
+        part = copy.deepcopy(content)
+        part["images"] = [image]
+        part["annotations"] = [x for x in part["annotations"] if x["image_id"] == image["id"]]
+        parts.append(tmp_path / f"part{n}.json")
+        write_json(parts[-1], part)
+    files = find(
+        "custom",
+        train_annotations=[str(path) for path in parts],
+        train_images=str(folder),
+        merged=tmp_path / "train.json",
+    )
+    assert files["train"].annotations == tmp_path / "train.json"
+    opened = prepare(files, out=tmp_path / "sets.json")["train"]
+    assert len(opened) == len(content["images"])
+
+
+def test_only_images_whose_every_object_has_a_mask_are_kept(
+    content: dict[str, Any], folder: Path, save: Save, tmp_path: Path
+) -> None:
+    for annotation in content["annotations"]:
+        box = annotation["bbox"]
+        x, y, w, h = box
+        annotation["segmentation"] = [[x, y, x + w, y, x + w, y + h]]
+    lacking = content["annotations"][0]
+    lacking["segmentation"] = []
+    files = {"train": SetFiles(save(content), folder)}
+    files["val"] = files["train"]
+    sets = prepare(files, out=tmp_path / "out" / "sets.json", whole_masks=["val"])
+    assert len(sets["train"]) == len(content["images"])
+    kept = {image.id for image in open_set(tmp_path / "out" / "sets.json", "val").images}
+    assert kept == {image["id"] for image in content["images"]} - {lacking["image_id"]}
+    for annotation in content["annotations"]:
+        annotation["segmentation"] = []
+    files["val"] = SetFiles(save(content), folder)
+    with pytest.raises(ValueError, match="data_val_whole_masks"):
+        prepare(files, out=tmp_path / "sets.json", whole_masks=["val"])

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from lib.runner.parameters import parse_cell
-from lib.runner.resolve import misnamed_variant, missing_files, named_files
+from lib.runner.resolve import missing_files, named_files, with_starts
 from lib.runner.steps import Step
 from lib.runner.study import Study
 
@@ -45,11 +45,18 @@ def test_a_path_is_looked_for_before_anything_runs_and_counts(
         assert named_files(study, SCHEMA, values) == found
 
 
-def test_a_variant_to_start_from_is_one_that_the_step_needs() -> None:
-    step = Step("06_t", "a", needs=("01_x", "06_t.detector"))
-    for right in ("", "detector"):
-        assert misnamed_variant(step, {"train_init": right}) == []
-    (problem,) = misnamed_variant(step, {"train_init": "detectr"})
-    assert "Did you mean 'detector'?" in problem
-    assert misnamed_variant(step, {"train_init": "a"})
-    assert misnamed_variant(step, {}) == []
+def test_a_step_needs_the_one_that_it_starts_from() -> None:
+    steps = [Step("06_t", name, needs=("01_x",)) for name in ("a", "detector")]
+    start = {"train_init": "06_t.detector"}
+    found, problems = with_starts(steps, {"06_t.a": start, "06_t.detector": {"train_init": ""}})
+    assert [step.needs for step in found] == [("01_x", "06_t.detector"), ("01_x",)]
+    assert problems == {}
+
+
+def test_a_start_that_is_no_other_step_is_a_sentence() -> None:
+    steps = [Step("06_t", name) for name in ("a", "detector")]
+    for wrong in ("06_t.detectr", "06_t.a"):
+        found, problems = with_starts(steps, {"06_t.a": {"train_init": wrong}})
+        assert list(problems) == ["06_t.a"]
+        assert "Did you mean '06_t.detector'?" in problems["06_t.a"] or wrong == "06_t.a"
+        assert all(step.needs == () for step in found)

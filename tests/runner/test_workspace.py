@@ -142,3 +142,20 @@ def test_heat_maps_keep_their_vectors(by_runner: Workspace) -> None:
     axes.imshow(np.eye(20))
     by_runner.figure(figure, "f")
     assert (by_runner.results / "figures" / "f.svg").exists()
+
+
+def test_variants_are_those_that_the_step_needs(
+    by_runner: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(NEEDS_VARIABLE, "01_y,04_t.b,04_t.a.short,04_tt.c")
+    assert by_runner.variants("04_t") == ("b", "a.short")
+    assert by_runner.variants("05_u") == ()
+
+
+def test_by_hand_variants_are_those_that_were_run(by_hand: Workspace) -> None:
+    for step in ("04_t.b", "04_t.a", "04_u.c"):
+        folder = by_hand.study.step_folder("demo", step)
+        folder.mkdir(parents=True)
+        (folder / MANIFEST).write_text("{}")
+    by_hand.study.step_folder("demo", "04_t.begun").mkdir()
+    assert by_hand.variants("04_t") == ("a", "b")
