@@ -12,6 +12,7 @@ from lib.files import atomic
 from lib.models.build import build_model
 from lib.models.config import ModelConfig
 from lib.models.detector import Detector
+from lib.models.enhanced_fpn import kind_of
 from lib.models.weights import read_tensors
 
 
@@ -86,13 +87,15 @@ def load_model(path: Path) -> TrainedModel:
     return TrainedModel(model.eval(), config, categories)
 
 
-def initialise(model: nn.Module, path: Path, categories: Categories) -> int:
+def initialise(model: Detector, path: Path, categories: Categories) -> int:
     """Copy the weights of a trained detector into ``model`` and return how many tensors that were.
 
-    Everything but the mask branch must fit; the mask branch is copied too if the file has one.
+    Everything but the mask branch must fit; the mask branch is copied too if the file has one. A
+    model with an Enhanced-FPN may start from one with a plain FPN, which it then resembles: what
+    the file lacks stays as :mod:`lib.models.enhanced_fpn` initialises it.
 
     Raises:
-        ValueError: if the file's classes or shapes differ from the model's.
+        ValueError: if the file's classes, feature pyramid or shapes differ from the model's.
         FileNotFoundError: if there is no such file.
     """
     content = read_tensors(path)
@@ -102,14 +105,22 @@ def initialise(model: nn.Module, path: Path, categories: Categories) -> int:
             f"{path} was trained for {len(names)} classes ({', '.join(names[:4])}, ...), but the "
             f"set has {len(categories)} ({', '.join(list(categories.names)[:4])}, ...)."
         )
+    theirs, ours = content["model"].get("fpn", "plain"), kind_of(model.backbone.fpn.extra_blocks)
+    if theirs not in ("plain", ours):
+        raise ValueError(
+            f"{path} has a feature pyramid of kind {theirs!r}, this model one of kind {ours!r}: "
+            f"start from a model with a plain one, or set model.fpn to {theirs!r}."
+        )
     state: dict[str, Tensor] = content["state"]
     own = model.state_dict()
+    added = (".mask_branch.",) if theirs == ours else (".mask_branch.", ".fpn.extra_blocks.")
     wrong = [n for n, t in state.items() if n not in own or own[n].shape != t.shape]
-    missing = [n for n in own if n not in state and ".mask_branch." not in n]
+    missing = [n for n in own if n not in state and not any(part in n for part in added)]
     if wrong or missing:
         raise ValueError(
             f"{path} does not fit this model (its first differing weight is "
-            f"{(wrong + missing)[0]!r}): use the same backbone and box head in both."
+            f"{(wrong + missing)[0]!r}): use the same backbone, channels, box head and norm in "
+            "both, and the same mask head if the file has one."
         )
     model.load_state_dict(state, strict=False)
     return len(state)

@@ -9,6 +9,9 @@ from lib.files import digest, digest_of, read_json
 from lib.models.config import ModelConfig
 from lib.paths import find_data, resolve
 
+Use = Literal["learn", "box_only", "ignore", "drop"]
+"""What becomes of an instance in training; see :class:`TrainConfig`."""
+
 
 class TrainConfig(BaseModel):
     """A training run. Relative paths are relative to the repository.
@@ -21,7 +24,15 @@ class TrainConfig(BaseModel):
         images: the folder of the images.
         supervised: the classes whose masks may be used: ``all``, ``none``, ``voc``, ``non_voc``,
             ``official_40`` or a list of names. Boxes of all classes are used.
-        init: a model file to start from (a detector), or None.
+        valid: what becomes of an instance whose pseudo-mask is valid, or that has a true mask or
+            none. ``learn``: its box and its mask train the model (an empty mask is no mask: then
+            its box alone does). ``box_only``: its mask is not read. ``ignore``: it is neither
+            foreground nor background: nothing that matches it is sampled. ``drop``: as if it was
+            not labelled, so it is background.
+        invalid: likewise, where the pseudo-mask is invalid (paper A, Sec. 1 and 2: those do not
+            train the large branch's masks; what becomes of their boxes it does not say).
+        init: a model file to start from (a detector), or None. A model with an Enhanced-FPN may
+            start from one with a plain FPN.
         out: the folder for ``model.pt``, ``metrics.jsonl`` and the checkpoint.
         iterations: optimiser steps.
         batch_size: images per step.
@@ -48,6 +59,8 @@ class TrainConfig(BaseModel):
     annotations: str
     images: str
     supervised: str | list[str] = "all"
+    valid: Use = "learn"
+    invalid: Use = "learn"
     init: str | None = None
     out: str
     iterations: Annotated[int, Field(gt=0)] = 130_000

@@ -1,10 +1,11 @@
-"""Training samples: an image and its targets, with masks of the supervised classes only.
+"""Training samples: an image and its targets, with only those masks that may be used.
 
 Whatever is random about a sample derives from the seed and the sample's position in the run, so a
 resumed run, or one with other loader processes, sees the same samples.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,12 +14,43 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 from torchvision.transforms.v2.functional import horizontal_flip
 
-from lib.data.coco import CocoSet
+from lib.data.coco import CocoSet, Instance
 from lib.data.images import read_image
-from lib.masks.rle import decode
+from lib.engine.config import Use
+from lib.masks.rle import area, decode
+from lib.models.rpn import IGNORED
 from lib.seeds import derive
 
 Target = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Uses:
+    """What becomes of instances in training; see :class:`lib.engine.config.TrainConfig`.
+
+    Attributes:
+        supervised: labels whose masks may be used.
+        valid: what becomes of an instance with a valid pseudo-mask, a true one or none.
+        invalid: what becomes of an instance with an invalid pseudo-mask.
+    """
+
+    supervised: frozenset[int]
+    valid: Use = "learn"
+    invalid: Use = "learn"
+
+    def of(self, instance: Instance) -> Use:
+        """Return what becomes of an instance; crowd regions are dropped."""
+        if instance.iscrowd:
+            return "drop"
+        pseudo = instance.pseudo or {}
+        return self.valid if pseudo.get("valid", True) else self.invalid
+
+    def reads_mask(self, instance: Instance) -> bool:
+        """Return whether the instance has a mask that may be used; an empty one is none."""
+        if self.of(instance) != "learn" or instance.label not in self.supervised:
+            return False
+        code = instance.segmentation
+        return bool(area(code, *code["size"]) if isinstance(code, dict) else code)
 
 
 class TrainingSet(Dataset[tuple[Tensor, Target]]):
@@ -26,24 +58,25 @@ class TrainingSet(Dataset[tuple[Tensor, Target]]):
 
     A sample is an image, float32 ``[3, H, W]`` RGB in 0..1, and a target:
 
-    - ``boxes``: ``[N, 4]`` float32 xyxy pixels; ``labels``: ``[N]`` int64 in 1..K
-    - ``masks``: ``[M, H, W]`` uint8, of the instances that have a mask and a supervised class
+    - ``boxes``: ``[N, 4]`` float32 xyxy pixels
+    - ``labels``: ``[N]`` int64 in 1..K, or -1: to be ignored
+    - ``masks``: ``[M, H, W]`` uint8, of the instances that have a mask that may be used
     - ``mask_index``: ``[N]`` int64, each instance's row in ``masks``, or -1
     - ``image_id``: int
 
-    Crowd regions are left out. Masks of other classes are never decoded, so nothing that trains
-    can depend on them (paper B, Sec. 4.1).
+    Crowd regions are left out, and so is what is to be dropped. Masks that must not be used are
+    never decoded, so nothing that trains can depend on them (paper B, Sec. 4.1).
 
     Args:
         coco: the set.
-        supervised: labels whose masks may be used.
+        uses: what becomes of its instances.
         flip: mirror half of the samples.
         seed: what the mirroring derives from.
     """
 
-    def __init__(self, coco: CocoSet, *, supervised: frozenset[int], flip: bool, seed: int) -> None:
+    def __init__(self, coco: CocoSet, *, uses: Uses, flip: bool, seed: int) -> None:
         self.coco = coco
-        self.supervised = supervised
+        self.uses = uses
         self.flip = flip
         self.seed = seed
 
@@ -55,14 +88,15 @@ class TrainingSet(Dataset[tuple[Tensor, Target]]):
         index, position = key
         record = self.coco.images[index]
         image = torch.from_numpy(read_image(record)).permute(2, 0, 1).float() / 255
-        instances = [i for i in self.coco.instances(record.id) if not i.iscrowd]
+        instances = [i for i in self.coco.instances(record.id) if self.uses.of(i) != "drop"]
+        labels = [IGNORED if self.uses.of(i) == "ignore" else i.label for i in instances]
         boxes = torch.tensor([i.box for i in instances], dtype=torch.float32).reshape(-1, 4)
         masks: list[np.ndarray] = []
         mask_index = []
         for instance in instances:
-            learn = instance.label in self.supervised and instance.has_mask
-            mask_index.append(len(masks) if learn else -1)
-            if learn:
+            reads = self.uses.reads_mask(instance)
+            mask_index.append(len(masks) if reads else -1)
+            if reads:
                 masks.append(decode(instance.segmentation, record.height, record.width))
         stacked = np.stack(masks) if masks else np.zeros((0, record.height, record.width), bool)
         mask_tensor = torch.from_numpy(stacked).to(torch.uint8)
@@ -74,7 +108,7 @@ class TrainingSet(Dataset[tuple[Tensor, Target]]):
             )
         return image, {
             "boxes": boxes,
-            "labels": torch.tensor([i.label for i in instances], dtype=torch.int64),
+            "labels": torch.tensor(labels, dtype=torch.int64),
             "masks": mask_tensor,
             "mask_index": torch.tensor(mask_index, dtype=torch.int64),
             "image_id": record.id,

@@ -20,7 +20,7 @@ from lib.data.coco import CocoSet
 from lib.data.coco import load as load_coco
 from lib.engine import checkpoint
 from lib.engine.config import TrainConfig, load_config
-from lib.engine.dataset import Batches, TrainingSet, collate
+from lib.engine.dataset import Batches, TrainingSet, Uses, collate
 from lib.engine.device import pick_device
 from lib.engine.log import Clock, MetricsLog, Record, line
 from lib.engine.schedule import build_optimizer, clip_gradients, learning_rate
@@ -42,18 +42,41 @@ def mixed_precision(config: TrainConfig, device: torch.device) -> torch.dtype | 
     return torch.bfloat16 if native else torch.float16
 
 
-def mask_line(coco: CocoSet, supervised: frozenset[int]) -> str:
+def uses_of(config: TrainConfig, coco: CocoSet) -> Uses:
+    """Return what the configuration makes of a set's instances.
+
+    Masks are for models that predict masks: without, none is read.
+
+    Raises:
+        ValueError: if it leaves nothing to learn from.
+    """
+    supervised = coco.categories.split(config.supervised)
+    uses = Uses(
+        supervised=supervised if config.model.has_masks else frozenset(),
+        valid=config.valid,
+        invalid=config.invalid,
+    )
+    instances = [i for i in coco.all_instances() if not i.iscrowd]
+    if instances and all(uses.of(i) in ("ignore", "drop") for i in instances):
+        raise ValueError(
+            f"All {len(instances):,} instances are ignored or dropped (train.valid is "
+            f"{config.valid!r}, train.invalid {config.invalid!r}), so there is nothing to learn. "
+            "Choose 'learn' or 'box_only' for a kind of instance that the set has."
+        )
+    return uses
+
+
+def mask_line(coco: CocoSet, uses: Uses) -> str:
     """Return one sentence on how many instances have a mask that may be used."""
     instances = [i for i in coco.all_instances() if not i.iscrowd]
-    usable = sum(i.has_mask and i.label in supervised for i in instances)
+    usable = sum(map(uses.reads_mask, instances))
     line = f"{usable:,} of {len(instances):,} instances have a mask to learn from"
     return line if usable else f"WARNING: {line}; the mask branch will learn nothing"
 
 
-def loader(config: TrainConfig, coco: CocoSet, start: int) -> Iterator[Any]:
+def loader(config: TrainConfig, coco: CocoSet, uses: Uses, start: int) -> Iterator[Any]:
     """Yield each iteration's images and targets, from iteration ``start`` on."""
-    supervised = coco.categories.split(config.supervised)
-    samples = TrainingSet(coco, supervised=supervised, flip=config.flip, seed=config.seed)
+    samples = TrainingSet(coco, uses=uses, flip=config.flip, seed=config.seed)
     batches = Batches(
         len(samples), config.batch_size, start=start, stop=config.iterations, seed=config.seed
     )
@@ -115,16 +138,17 @@ def train(config: TrainConfig) -> Path:
         print(f"{display(finished)} is there already", flush=True)
         return finished
     coco = load_coco(resolve(config.annotations), resolve(config.images), check_images="none")
+    uses = uses_of(config, coco)
     model = prepare(config, coco).to(device).train()
     optimizer = build_optimizer(config, model)
     precision = mixed_precision(config, device)
     scaler = torch.amp.GradScaler(device.type, enabled=precision == torch.float16)
     start = _resume(saved, run, model, optimizer, scaler)
     if config.model.has_masks:
-        print(mask_line(coco, coco.categories.split(config.supervised)), flush=True)
+        print(mask_line(coco, uses), flush=True)
     log = MetricsLog(out / "metrics.jsonl", resume_from=start)
     clock, sums = Clock(), dict[str, float]()
-    batches = loader(config, coco, start)
+    batches = loader(config, coco, uses, start)
     for iteration in range(start, config.iterations):
         waiting = Clock()
         images, targets = next(batches)

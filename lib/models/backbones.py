@@ -17,8 +17,9 @@ from torch import Tensor, nn
 from torchvision.models import get_model, get_model_weights
 from torchvision.models.detection.backbone_utils import BackboneWithFPN
 from torchvision.ops import FrozenBatchNorm2d
-from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
+from lib.models.config import FpnKind
+from lib.models.enhanced_fpn import extra_block
 from lib.models.weights import read_tensors
 from lib.paths import find_data
 
@@ -87,6 +88,7 @@ def small_fpn(
     channels: tuple[int, int, int, int] = (32, 64, 128, 192),
     blocks: tuple[int, int, int, int] = (1, 1, 2, 2),
     fpn_channels: int = 64,
+    fpn: FpnKind = "plain",
 ) -> FeaturePyramid:
     """Return the small backbone with an FPN of ``fpn_channels``, with random weights."""
     return FeaturePyramid(
@@ -94,7 +96,7 @@ def small_fpn(
         return_layers=RETURN_LAYERS,
         in_channels_list=list(channels),
         out_channels=fpn_channels,
-        extra_blocks=LastLevelMaxPool(),
+        extra_blocks=extra_block(fpn, fpn_channels, bottom_channels=channels[0]),
     )
 
 
@@ -105,6 +107,7 @@ def resnet_fpn(
     frozen_norm: bool = True,
     fresh_stages: Sequence[str] = (),
     fpn_channels: int = 256,
+    fpn: FpnKind = "plain",
 ) -> FeaturePyramid:
     """Return ResNet-50 or -101 with an FPN (Lin et al., 2017), with random weights.
 
@@ -116,6 +119,7 @@ def resnet_fpn(
         fresh_stages: stages that no weights will fill, such as ``layer4``: their batch norm learns
             all the same, since fixed statistics fit random weights badly.
         fpn_channels: channels of every level, the fifth of which is max-pooled.
+        fpn: plain, or which Enhanced-FPN.
     """
     norm: Callable[..., nn.Module] = FrozenBatchNorm2d if frozen_norm else nn.BatchNorm2d
     body = get_model(f"resnet{depth}", weights=None, norm_layer=norm)
@@ -124,12 +128,13 @@ def resnet_fpn(
     if style == "caffe":
         for stage in (body.layer2, body.layer3, body.layer4):
             stage[0].conv1.stride, stage[0].conv2.stride = (2, 2), (1, 1)
+    stages = [256, 512, 1024, 2048]
     pyramid = FeaturePyramid(
         body,
         return_layers=RETURN_LAYERS,
-        in_channels_list=[256, 512, 1024, 2048],
+        in_channels_list=stages,
         out_channels=fpn_channels,
-        extra_blocks=LastLevelMaxPool(),
+        extra_blocks=extra_block(fpn, fpn_channels, bottom_channels=stages[0]),
     )
     if style == "caffe":
         pyramid.image_mean, pyramid.image_std = CAFFE_MEAN, CAFFE_STD

@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Method = Literal["faster_rcnn", "mask_rcnn", "opmask"]
-Norm = Literal["bn", "gn"]
+Norm = Literal["bn", "gn", "none"]
+FpnKind = Literal["plain", "control", "direct", "backbone", "bottom_up", "dense", "lateral"]
 Positive = Annotated[int, Field(gt=0)]
 
 
@@ -25,14 +26,21 @@ class ModelConfig(BaseModel):
         fresh_stages: stages of the ResNet that the weights file lacks: they start random, and
             their norm layers learn.
         trainable_stages: how many of a pre-trained ResNet's five stages learn, from the top.
+        fpn: ``plain``, or which Enhanced-FPN (paper A, Sec. 2.3); see
+            :mod:`lib.models.enhanced_fpn`.
         fpn_channels: channels of every pyramid level.
-        box_channels: output channels of the box head's convolutions (paper B, Sec. 3.1: four).
+        box_head: ``conv``, convolutions and global average pooling (paper B, Sec. 3.1), or ``fc``,
+            two fully connected layers, as Mask R-CNN with an FPN has them (paper A).
+        box_channels: output channels of the convolutions of ``conv`` (paper B, Sec. 3.1: four).
+        fc_channels: output channels of both layers of ``fc``.
         predictor_std: standard deviation of the initial classification weights; those of the box
             deltas are a tenth of it. The paper's code has 0.01, which suits long schedules: pooled
             features hardly differ at first, so small weights learn slowly.
         mask_channels: channels of the mask head.
         mask_layers: convolutions of the mask head (paper B, Sec. 3.2: seven).
-        norm: normalisation in both heads, ``bn`` or ``gn`` (group normalisation).
+        mask_per_class: predict a mask for each class, as Mask R-CNN does, instead of one for all.
+        norm: normalisation in the convolutions of both heads, ``bn``, ``gn`` (group normalisation)
+            or ``none``.
         anchor_sizes: anchor side per pyramid level, in pixels of the resized image.
         min_size: shorter side after resizing, in pixels; one is drawn per training image, the last
             one is used at test.
@@ -51,11 +59,15 @@ class ModelConfig(BaseModel):
     weights_style: Literal["torchvision", "caffe"] = "torchvision"
     fresh_stages: tuple[Literal["layer1", "layer2", "layer3", "layer4"], ...] = ()
     trainable_stages: Annotated[int, Field(ge=0, le=5)] = 3
+    fpn: FpnKind = "plain"
     fpn_channels: Positive = 256
+    box_head: Literal["conv", "fc"] = "conv"
     box_channels: tuple[Positive, ...] = (512, 1024, 1024, 1024)
+    fc_channels: Positive = 1024
     predictor_std: Annotated[float, Field(gt=0)] = 0.01
     mask_channels: Positive = 256
     mask_layers: Positive = 7
+    mask_per_class: bool = False
     norm: Norm = "bn"
     anchor_sizes: tuple[Positive, Positive, Positive, Positive, Positive] = (32, 64, 128, 256, 512)
     min_size: tuple[Positive, ...] = (640, 672, 704, 736, 768, 800)
@@ -75,6 +87,20 @@ class ModelConfig(BaseModel):
             raise ValueError(
                 f"min_size is {max(self.min_size)} but max_size only {self.max_size}; "
                 "the shorter side cannot exceed the limit of the longer one."
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _prior(self) -> "ModelConfig":
+        if self.method == "opmask" and self.box_head != "conv":
+            raise ValueError(
+                "opmask needs box_head 'conv': its prior is a class activation map, which two "
+                "fully connected layers do not have."
+            )
+        if self.method == "opmask" and self.mask_per_class:
+            raise ValueError(
+                "opmask is class agnostic, so that masks of some classes serve all: set "
+                "mask_per_class to false."
             )
         return self
 

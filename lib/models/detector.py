@@ -10,15 +10,16 @@ import torch
 from torch import Tensor
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
-from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
+from torchvision.models.detection.rpn import RPNHead
 from torchvision.models.detection.transform import GeneralizedRCNNTransform, resize_boxes
 from torchvision.ops import MultiScaleRoIAlign
 
 from lib.models.backbones import FeaturePyramid, freeze_stages, resnet_fpn, small_fpn
 from lib.models.config import ModelConfig
-from lib.models.heads import ConvBoxHead, PooledBoxPredictor
+from lib.models.heads import POOLED, box_parts
 from lib.models.mask_branch import MaskBranch
 from lib.models.roi_heads import PartiallySupervisedRoIHeads
+from lib.models.rpn import IgnoringRPN
 
 LEVELS = ["0", "1", "2", "3"]
 ASPECT_RATIOS = (0.5, 1.0, 2.0)
@@ -60,13 +61,14 @@ class Detector(GeneralizedRCNN):
 def build_backbone(config: ModelConfig) -> FeaturePyramid:
     """Return the feature pyramid that ``config`` names, with random weights."""
     if config.backbone == "small":
-        return small_fpn(fpn_channels=config.fpn_channels)
+        return small_fpn(fpn_channels=config.fpn_channels, fpn=config.fpn)
     pyramid = resnet_fpn(
         depth=config.resnet_depth,
         style=config.weights_style,
         frozen_norm=config.weights != "none",
         fresh_stages=config.fresh_stages,
         fpn_channels=config.fpn_channels,
+        fpn=config.fpn,
     )
     if config.weights != "none":  # fixed random stages would be useless
         freeze_stages(pyramid, config.trainable_stages)
@@ -81,18 +83,18 @@ def roi_pool(size: int) -> MultiScaleRoIAlign:
 def build_detector(
     config: ModelConfig, *, num_classes: int, mask_branch: MaskBranch | None = None
 ) -> Detector:
-    """Return a detector with the four-convolution box head of paper B, Sec. 3.1.
+    """Return a detector with the box head that ``config`` names.
 
     Args:
         config: the settings.
         num_classes: classes without background.
-        mask_branch: None gives Faster R-CNN with that box head.
+        mask_branch: None gives Faster R-CNN.
     """
     backbone = build_backbone(config)
     anchors = AnchorGenerator(
         tuple((size,) for size in config.anchor_sizes), (ASPECT_RATIOS,) * len(config.anchor_sizes)
     )
-    rpn = RegionProposalNetwork(
+    rpn = IgnoringRPN(
         anchors,
         RPNHead(config.fpn_channels, anchors.num_anchors_per_location()[0]),
         fg_iou_thresh=0.7,
@@ -103,13 +105,11 @@ def build_detector(
         post_nms_top_n={"training": config.rpn_proposals, "testing": config.rpn_proposals},
         nms_thresh=0.7,
     )
-    box_head = ConvBoxHead(config.fpn_channels, config.box_channels, norm=config.norm)
+    box_head, box_predictor = box_parts(config, num_classes=num_classes + 1)
     roi_heads = PartiallySupervisedRoIHeads(
-        box_roi_pool=roi_pool(7),
+        box_roi_pool=roi_pool(POOLED),
         box_head=box_head,
-        box_predictor=PooledBoxPredictor(
-            box_head.out_channels, num_classes + 1, std=config.predictor_std
-        ),
+        box_predictor=box_predictor,
         mask_branch=mask_branch,
         rois_per_image=config.rois_per_image,
         score_threshold=config.score_threshold,

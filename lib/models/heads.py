@@ -1,18 +1,28 @@
-"""Box and mask heads (paper B, Sec. 3.1 and 3.2; sizes and initialisation as its official code)."""
+"""Box and mask heads: those of paper B (Sec. 3.1 and 3.2, sizes and initialisation as its official
+code), and those of Mask R-CNN (He et al., 2017), which paper A builds on (Sec. 2.1).
+"""
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 from torch import Tensor, nn
-from torchvision.models.detection.faster_rcnn import FastRCNNPredictor
+from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
 from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
 from torchvision.ops.misc import Conv2dNormActivation
 
-from lib.models.config import Norm
+from lib.models.config import ModelConfig, Norm
+
+POOLED = 7
+"""Side of the box head's RoI features."""
 
 
-def norm_layer(norm: Norm) -> Callable[[int], nn.Module]:
-    """Return the constructor of a normalisation layer from its channel count."""
+def norm_layer(norm: Norm) -> Callable[[int], nn.Module] | None:
+    """Return the constructor of a normalisation layer from its channel count.
+
+    None for ``none``: convolutions then have a bias.
+    """
+    if norm == "none":
+        return None
     if norm == "gn":
         return lambda channels: nn.GroupNorm(min(32, channels // 2), channels)
     return nn.BatchNorm2d
@@ -39,16 +49,15 @@ class ConvBoxHead(nn.Sequential):
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
 
 
-class PooledBoxPredictor(FastRCNNPredictor):
-    """Global average pooling, then one linear layer for classes and one for class-specific boxes.
-
-    Pooling makes ``cls_score.weight`` a 1x1 convolution on the map, which is what class activation
-    maps need.
+class BoxPredictor(FastRCNNPredictor):
+    """One linear layer for classes and one for class-specific boxes, on vectors ``[R, C]``.
 
     Args:
-        in_channels: channels of the map.
+        in_channels: channels of the features.
         num_classes: classes with background.
         std: standard deviation of the initial classification weights; a tenth of it for boxes.
     """
@@ -60,20 +69,56 @@ class PooledBoxPredictor(FastRCNNPredictor):
         nn.init.zeros_(self.cls_score.bias)
         nn.init.zeros_(self.bbox_pred.bias)
 
+
+class PooledBoxPredictor(BoxPredictor):
+    """The same on maps ``[R, C, h, w]``, after global average pooling.
+
+    Pooling makes ``cls_score.weight`` a 1x1 convolution on the map, which is what class activation
+    maps need.
+    """
+
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Map ``[R, C, h, w]`` to class logits ``[R, K + 1]`` and box deltas ``[R, 4 (K + 1)]``."""
         return super().forward(x.mean((2, 3)))
 
 
-def agnostic_mask_head(
-    in_channels: int, *, channels: int, layers: int, norm: Norm
-) -> tuple[nn.Module, nn.Module]:
-    """Return a class-agnostic mask head: convolutions, and the predictor that doubles the size.
+def box_parts(config: ModelConfig, *, num_classes: int) -> tuple[nn.Module, BoxPredictor]:
+    """Return the box head that ``config`` names, and its predictor.
 
-    Together they map ``[R, in_channels, H, W]`` to logits ``[R, 1, 2 H, 2 W]``. The last layer
-    starts near zero (standard deviation 0.001), without which a class-agnostic head can diverge.
+    The head maps RoI features ``[R, fpn_channels, 7, 7]`` to what the predictor takes: a map
+    ``[R, C, 7, 7]`` (``conv``) or a vector ``[R, C]`` (``fc``).
+
+    Args:
+        config: the settings.
+        num_classes: classes with background.
     """
-    head = MaskRCNNHeads(in_channels, [channels] * layers, 1, norm_layer=norm_layer(norm))
-    predictor = MaskRCNNPredictor(channels, channels, 1)
+    std = config.predictor_std
+    if config.box_head == "fc":
+        return (
+            TwoMLPHead(config.fpn_channels * POOLED**2, config.fc_channels),
+            BoxPredictor(config.fc_channels, num_classes, std=std),
+        )
+    head = ConvBoxHead(config.fpn_channels, config.box_channels, norm=config.norm)
+    return head, PooledBoxPredictor(head.out_channels, num_classes, std=std)
+
+
+def mask_parts(config: ModelConfig, *, outputs: int) -> tuple[nn.Module, MaskRCNNPredictor]:
+    """Return a mask head: convolutions, and the predictor that doubles the size.
+
+    Together they map ``[R, fpn_channels, H, W]`` to logits ``[R, outputs, 2 H, 2 W]``. The last
+    layer starts near zero (standard deviation 0.001), without which a class-agnostic head can
+    diverge.
+
+    Args:
+        config: the settings.
+        outputs: masks per RoI: 1, or one for each class (background not counted).
+    """
+    head = MaskRCNNHeads(
+        config.fpn_channels,
+        [config.mask_channels] * config.mask_layers,
+        1,
+        norm_layer=norm_layer(config.norm),
+    )
+    predictor = MaskRCNNPredictor(config.mask_channels, config.mask_channels, outputs)
     nn.init.normal_(predictor.mask_fcn_logits.weight, std=0.001)
     return head, predictor

@@ -1,4 +1,4 @@
-"""The class-agnostic mask branch and its partially supervised loss (paper B, Eq. 3 and 4)."""
+"""The mask branch and its partially supervised loss (paper B, Eq. 3 and 4)."""
 
 from collections.abc import Sequence
 
@@ -11,12 +11,14 @@ from lib.models.prior import ObjectMaskPrior
 
 
 class MaskBranch(nn.Module):
-    """RoIAlign, an optional prior, and a class-agnostic mask head.
+    """RoIAlign, an optional prior, and a mask head, class agnostic or with a mask per class.
 
     Args:
         roi_pool: cuts the mask features out of the pyramid.
         head: convolutions, ``[R, D, H, W]`` to ``[R, D', H, W]``.
-        predictor: ``[R, D', H, W]`` to logits ``[R, 1, 2 H, 2 W]``.
+        predictor: ``[R, D', H, W]`` to logits ``[R, 1, 2 H, 2 W]`` or ``[R, K, 2 H, 2 W]``.
+        per_class: the predictor has an output for each of the K classes; an RoI's mask is that of
+            its own class. False: its only output serves all.
         prior: added to the mask features; None gives the baseline.
     """
 
@@ -26,12 +28,14 @@ class MaskBranch(nn.Module):
         roi_pool: MultiScaleRoIAlign,
         head: nn.Module,
         predictor: nn.Module,
+        per_class: bool = False,
         prior: ObjectMaskPrior | None = None,
     ) -> None:
         super().__init__()
         self.roi_pool = roi_pool
         self.head = head
         self.predictor = predictor
+        self.per_class = per_class
         self.prior = prior
 
     def forward(
@@ -50,14 +54,18 @@ class MaskBranch(nn.Module):
             features: the pyramid.
             boxes: per image ``[N, 4]`` xyxy, in pixels of the resized image.
             image_shapes: (height, width) of each resized image.
-            labels: ``[R]`` class of each RoI.
-            box_maps: ``[R, C, h, w]``, the box head's last maps of the RoIs.
-            class_weights: ``[K + 1, C]``, the box head's classification weights.
+            labels: ``[R]`` class of each RoI, 1..K: the true one in training, else the predicted.
+            box_maps: ``[R, C, h, w]``, the box head's last maps of the RoIs, for the prior alone;
+                without one, anything with R rows.
+            class_weights: ``[K + 1, C]``, the box head's classification weights, likewise.
         """
         x = self.roi_pool(features, list(boxes), list(image_shapes))
         if self.prior is not None:
             x = self.prior(x, box_maps, labels, class_weights)
-        return self.predictor(self.head(x))[:, 0]
+        logits = self.predictor(self.head(x))
+        if not self.per_class:
+            return logits[:, 0]
+        return logits[torch.arange(len(labels), device=labels.device), labels - 1]
 
 
 def mask_targets(masks: Tensor, rows: Tensor, boxes: Tensor, size: int) -> Tensor:

@@ -45,14 +45,17 @@ class PartiallySupervisedRoIHeads(RoIHeads):
     """torchvision's RoI heads with a mask branch for instances that may lack masks.
 
     In training, targets hold ``boxes``, ``labels``, and, for a mask branch, ``masks`` and
-    ``mask_index`` (see :func:`lib.models.mask_branch.partial_mask_loss`). At test, each result
+    ``mask_index`` (see :func:`lib.models.mask_branch.partial_mask_loss`). Proposals whose best
+    match, from an IoU of one half, is an object labelled -1 are not sampled: torchvision's sampler
+    takes labels from 0 on (see :mod:`lib.models.rpn` for the anchors). At test, each result
     holds ``boxes`` ``[D, 4]``, ``labels``, ``scores`` and, with a mask branch, ``mask_probs``
     ``[D, S, S]``, the mask within the box.
 
     Args:
         box_roi_pool: RoIAlign of the box head.
-        box_head: RoI features to a map ``[R, C, h, w]``.
-        box_predictor: that map to class logits and box deltas; has ``cls_score``.
+        box_head: RoI features to a map ``[R, C, h, w]``, or, where no prior asks for maps, to
+            vectors ``[R, C]``.
+        box_predictor: its output to class logits and box deltas; has ``cls_score``.
         mask_branch: None for a detector.
         rois_per_image: RoIs sampled per image in training; a quarter of them foreground.
         score_threshold: at test, only higher scores count.
@@ -107,6 +110,11 @@ class PartiallySupervisedRoIHeads(RoIHeads):
         targets: list[dict[str, Tensor]],
     ) -> dict[str, Tensor]:
         rois, matched, labels, regression = self.select_training_samples(proposals, targets)
+        if sum(map(len, rois)) == 0:  # every proposal matches an object that is to be ignored
+            names = ["loss_classifier", "loss_box_reg"]
+            return dict.fromkeys(
+                names if self.mask_branch is None else [*names, "loss_mask"], _zero(self)
+            )
         maps = self.box_head(self.box_roi_pool(features, rois, image_shapes))
         class_loss, box_loss = fastrcnn_loss(*self.box_predictor(maps), labels, regression)
         losses = {"loss_classifier": class_loss, "loss_box_reg": box_loss}
@@ -139,7 +147,7 @@ class PartiallySupervisedRoIHeads(RoIHeads):
         """Return the mask loss of RoIs (``boxes``, ``labels``) and their ``matched`` instances."""
         assert self.mask_branch is not None
         if len(box_maps) == 0:  # images without objects: every weight takes part, with gradient 0
-            return torch.stack([p.sum() for p in self.mask_branch.parameters()]).sum() * 0
+            return _zero(self.mask_branch)
         logits = self._mask_logits(features, rois, box_maps, image_shapes)
         return partial_mask_loss(logits, [r["boxes"] for r in rois], matched, targets)
 
@@ -229,3 +237,8 @@ class PartiallySupervisedRoIHeads(RoIHeads):
             return self._masks(features, instances, boxes[0].new_zeros(0), image_shapes)
         maps = self.box_head(self.box_roi_pool(features, boxes, list(image_shapes)))
         return self._masks(features, instances, maps, image_shapes)
+
+
+def _zero(module: nn.Module) -> Tensor:
+    """Return 0, with a gradient of 0 for every weight of a module."""
+    return torch.stack([p.sum() for p in module.parameters()]).sum() * 0

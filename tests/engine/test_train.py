@@ -13,7 +13,7 @@ import torch
 from lib.data.coco import load
 from lib.engine import checkpoint
 from lib.engine.config import parse_config
-from lib.engine.dataset import Batches, TrainingSet
+from lib.engine.dataset import Batches, TrainingSet, Uses
 from lib.engine.log import read_metrics
 from lib.engine.schedule import learning_rate
 from lib.engine.train import main, train
@@ -83,7 +83,7 @@ def test_crowd_regions_are_no_targets(drawn, tmp_path):
     content["annotations"][0]["iscrowd"] = 1
     write_json(path, content)
     coco = load(path, tmp_path / "set" / "images")
-    samples = TrainingSet(coco, supervised=frozenset({1, 2, 3, 4}), flip=False, seed=0)
+    samples = TrainingSet(coco, uses=Uses(frozenset({1, 2, 3, 4})), flip=False, seed=0)
     image = content["annotations"][0]["image_id"]
     index = [i.id for i in coco.images].index(image)
     crowd_free = [a for a in content["annotations"] if a["image_id"] == image and not a["iscrowd"]]
@@ -170,11 +170,11 @@ def test_batches_cover_every_image_once_an_epoch_and_resume_where_they_were():
 
 
 def test_mirrored_samples_keep_boxes_on_their_masks(drawn):
-    samples = TrainingSet(drawn, supervised=frozenset({1, 2, 3, 4}), flip=True, seed=0)
+    samples = TrainingSet(drawn, uses=Uses(frozenset({1, 2, 3, 4})), flip=True, seed=0)
     mirrored = 0
     for position in range(8):
         image, target = samples[(0, position)]
-        plain, _ = TrainingSet(drawn, supervised=frozenset(), flip=False, seed=0)[(0, position)]
+        plain, _ = TrainingSet(drawn, uses=Uses(frozenset()), flip=False, seed=0)[(0, position)]
         mirrored += not torch.equal(image, plain)
         for box, row in zip(target["boxes"], target["mask_index"], strict=True):
             if row >= 0:

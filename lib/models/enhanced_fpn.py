@@ -1,0 +1,245 @@
+"""Enhanced-FPN (paper A, Sec. 2.3) as an extra block on torchvision's FPN, and what it may mean.
+
+The paper names the aim (a shorter way from the bottom map to the high levels) and the material
+("conv m x m / s n" and a ReLU), but gives the structure in a drawing alone and no code. Each
+reading is a kind of its own. P2 to P5 are the FPN's maps (strides 4 to 32), C2 is the backbone's
+map of stride 4, N2 to N5 are what comes out. A chain of level k is k - 2 convolutions 3x3 of stride
+2, each with a ReLU: it takes a map of stride 4 to the stride of level k.
+
+- ``direct``, the default reading: N2 = P2, N_k = conv3(P_k + chain_k(P2)). Every level is one
+  branch away from the bottom map, whereas in PANet the top is three away.
+- ``backbone``: the same, from C2, before anything was merged into it.
+- ``bottom_up``: PANet (Liu et al., 2018): N2 = P2, N_k = conv3(P_k + chain_3(N_{k-1})).
+- ``dense``: both: N_k = conv3(P_k + chain_3(N_{k-1}) + chain_k(P2)). At level 3 the two connections
+  are the same one.
+- ``lateral``: injected where the FPN takes in the backbone's maps, so that all that it merges
+  inherits it; see :class:`Lateral`.
+- ``control``: no connection, but exactly as many weights as ``direct``: each chain runs on its own
+  level, with stride 1. It tells structure from size.
+
+A model may start from a detector with a plain FPN, so every kind starts close to its P maps: output
+convolutions start as the identity, and a connection adds a twentieth of the size of the map that it
+comes from (measured on detectors of the study: the maps then differ by 1 to 15 %). That is little,
+not nothing: a ReLU behind weights of zero would never learn.
+"""
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+from torchvision.ops.feature_pyramid_network import ExtraFPNBlock, LastLevelMaxPool
+from torchvision.ops.misc import Conv2dNormActivation
+
+from lib.models.config import FpnKind
+
+CONNECTION_SCALE = 0.05
+"""Size of what a connection adds at first, relative to the map that it comes from."""
+
+LENGTHS = (1, 2, 3)
+"""Convolutions from the bottom map to the levels 3, 4 and 5."""
+
+
+def chain(in_channels: int, channels: int, *, length: int, stride: int = 2) -> nn.Sequential:
+    """Return ``length`` convolutions 3x3, each with a ReLU, that start small (not zero).
+
+    A stride of 2 maps ``[N, in, H, W]`` to ``[N, channels, H / 2^length, W / 2^length]``, rounded
+    up as the strided convolutions of the backbone do it, so that the sizes always agree.
+    """
+    widths = [in_channels, *[channels] * (length - 1)]
+    layers = nn.Sequential(
+        *(Conv2dNormActivation(w, channels, 3, stride, norm_layer=None) for w in widths)
+    )
+    convolutions = [m for m in layers.modules() if isinstance(m, nn.Conv2d)]
+    for convolution in convolutions:
+        nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")
+        _no_bias(convolution)
+    convolutions[-1].weight.data.mul_(CONNECTION_SCALE)
+    return layers
+
+
+def output(channels: int) -> nn.Conv2d:
+    """Return a 3x3 convolution that starts as the identity."""
+    convolution = nn.Conv2d(channels, channels, 3, padding=1)
+    nn.init.dirac_(convolution.weight)
+    _no_bias(convolution)
+    return convolution
+
+
+class Direct(nn.Module):
+    """N_k = conv3(P_k + chain_k(P2)).
+
+    Args:
+        channels: of every pyramid level.
+        bottom_channels: of the map that the connections come from.
+        stride: of the chains' convolutions.
+    """
+
+    def __init__(self, channels: int, bottom_channels: int, *, stride: int = 2) -> None:
+        super().__init__()
+        self.chains = nn.ModuleList(
+            chain(bottom_channels, channels, length=length, stride=stride) for length in LENGTHS
+        )
+        self.outputs = nn.ModuleList(output(channels) for _ in LENGTHS)
+
+    def forward(self, p: Sequence[Tensor], c2: Tensor) -> list[Tensor]:
+        """Return N2 to N5 of P2 to P5, each ``[N, channels, H, W]`` of its level."""
+        return self.connect(p, [p[0]] * len(LENGTHS))
+
+    def connect(self, p: Sequence[Tensor], sources: Sequence[Tensor]) -> list[Tensor]:
+        """Return N2 to N5, with level 3, 4 and 5 connected to their sources."""
+        levels = zip(self.outputs, p[1:], self.chains, sources, strict=True)
+        return [p[0], *(out(level + branch(source)) for out, level, branch, source in levels)]
+
+
+class Backbone(Direct):
+    """N_k = conv3(P_k + chain_k(C2)).
+
+    The first convolution of a chain takes C2's channels as they are. A 1x1 projection before it
+    would add a layer to the way that is to be short; so this differs from :class:`Direct` in the
+    source alone (and for a ResNet, whose C2 has 256 channels, has as many weights).
+    """
+
+    def forward(self, p: Sequence[Tensor], c2: Tensor) -> list[Tensor]:
+        """Return N2 to N5."""
+        return self.connect(p, [c2] * len(LENGTHS))
+
+
+class Control(Direct):
+    """N_k = conv3(P_k + chain_k(P_k)), with stride 1: as many weights, no way from the bottom."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, channels, stride=1)
+
+    def forward(self, p: Sequence[Tensor], c2: Tensor) -> list[Tensor]:
+        """Return N2 to N5."""
+        return self.connect(p, p[1:])
+
+
+class BottomUp(nn.Module):
+    """N_k = conv3(P_k + chain_3(N_{k-1})), PANet's bottom-up path."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.steps = nn.ModuleList(chain(channels, channels, length=1) for _ in LENGTHS)
+        self.outputs = nn.ModuleList(output(channels) for _ in LENGTHS)
+
+    def forward(self, p: Sequence[Tensor], c2: Tensor) -> list[Tensor]:
+        """Return N2 to N5."""
+        n = [p[0]]
+        for level, step, out in zip(p[1:], self.steps, self.outputs, strict=True):
+            n.append(out(level + step(n[-1])))
+        return n
+
+
+class Dense(BottomUp):
+    """N_k = conv3(P_k + chain_3(N_{k-1}) + chain_k(P2)); at level 3, where N_{k-1} is P2, once."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels)
+        self.chains = nn.ModuleList(chain(channels, channels, length=n) for n in LENGTHS[1:])
+
+    def forward(self, p: Sequence[Tensor], c2: Tensor) -> list[Tensor]:
+        """Return N2 to N5."""
+        n = [p[0], self.outputs[0](p[1] + self.steps[0](p[0]))]
+        for level, step, branch, out in zip(
+            p[2:], self.steps[1:], self.chains, self.outputs[1:], strict=True
+        ):
+            n.append(out(level + step(n[-1]) + branch(p[0])))
+        return n
+
+
+class Lateral(nn.Module):
+    """The bottom map injected at the laterals, before the top-down pass.
+
+    An extra block sees the maps P alone. But the FPN's output convolutions are linear, so adding
+    D_k = chain_k(L2) to the lateral of every level k > 2 (L2, the bottom lateral, is C2 through a
+    1x1 convolution) is the same as adding conv3(U_k) to P_k, with U_5 = D_5,
+    U_k = D_k + upsample(U_{k+1}) and U_2 = upsample(U_3): what the top-down pass makes of them.
+    Here conv3 is a convolution of its own instead of the FPN's, and so is the 1x1.
+    """
+
+    def __init__(self, channels: int, bottom_channels: int) -> None:
+        super().__init__()
+        self.bottom = nn.Conv2d(bottom_channels, channels, 1)
+        nn.init.kaiming_normal_(self.bottom.weight, nonlinearity="linear")
+        _no_bias(self.bottom)
+        self.chains = nn.ModuleList(chain(channels, channels, length=n) for n in LENGTHS)
+        self.outputs = nn.ModuleList(output(channels) for _ in range(len(LENGTHS) + 1))
+
+    def forward(self, p: Sequence[Tensor], c2: Tensor) -> list[Tensor]:
+        """Return N2 to N5."""
+        lateral = self.bottom(c2)
+        u = [self.chains[-1](lateral)]
+        for level, branch in zip(p[-2:0:-1], list(self.chains)[-2::-1], strict=True):
+            u.insert(0, branch(lateral) + _upsample(u[0], level))
+        u.insert(0, _upsample(u[0], p[0]))
+        return [level + out(x) for level, out, x in zip(p, self.outputs, u, strict=True)]
+
+
+class EnhancedFPN(ExtraFPNBlock):
+    """The enhanced maps of strides 4 to 32, and the max-pooled fifth, "pool" (stride 64).
+
+    Args:
+        kind: how the bottom map is connected, see the module's docstring; not ``plain``.
+        channels: of every pyramid level.
+        bottom_channels: of C2.
+
+    Raises:
+        ValueError: if ``kind`` is ``plain``, which needs no such block.
+    """
+
+    def __init__(self, kind: FpnKind, channels: int, *, bottom_channels: int) -> None:
+        super().__init__()
+        if kind == "plain":
+            raise ValueError("A plain FPN has no enhanced block: use LastLevelMaxPool.")
+        self.kind: FpnKind = kind
+        self.connections = _connections(kind, channels, bottom_channels)
+        self.pool = LastLevelMaxPool()
+
+    def forward(
+        self, results: list[Tensor], x: list[Tensor], names: list[str]
+    ) -> tuple[list[Tensor], list[str]]:
+        """Return N2 to N5 and "pool", and the names of all.
+
+        Args:
+            results: P2 to P5, ``[N, channels, H, W]`` each.
+            x: C2 to C5, the backbone's maps.
+            names: of the four levels.
+        """
+        return self.pool(self.connections(results, x[0]), x, names)
+
+
+def extra_block(kind: FpnKind, channels: int, *, bottom_channels: int) -> ExtraFPNBlock:
+    """Return what follows an FPN: max pooling alone for ``plain``, else an Enhanced-FPN."""
+    if kind == "plain":
+        return LastLevelMaxPool()
+    return EnhancedFPN(kind, channels, bottom_channels=bottom_channels)
+
+
+def kind_of(block: ExtraFPNBlock | None) -> FpnKind:
+    """Return the kind of FPN that ends in ``block``."""
+    return block.kind if isinstance(block, EnhancedFPN) else "plain"
+
+
+def _connections(kind: FpnKind, channels: int, bottom_channels: int) -> nn.Module:
+    if kind == "direct":
+        return Direct(channels, channels)
+    if kind == "backbone":
+        return Backbone(channels, bottom_channels)
+    if kind == "bottom_up":
+        return BottomUp(channels)
+    if kind == "dense":
+        return Dense(channels)
+    if kind == "lateral":
+        return Lateral(channels, bottom_channels)
+    return Control(channels)
+
+
+def _upsample(x: Tensor, like: Tensor) -> Tensor:
+    """Return ``x`` in the size of ``like``, by nearest neighbour, as torchvision's FPN does."""
+    return interpolate(x, size=like.shape[-2:], mode="nearest")
+
+
+def _no_bias(convolution: nn.Conv2d) -> None:
+    assert convolution.bias is not None
+    nn.init.zeros_(convolution.bias)

@@ -1,0 +1,47 @@
+"""torchvision's region proposal network, with objects that it must neither find nor miss.
+
+Training targets may hold objects with the label :data:`IGNORED`. torchvision's RoI heads leave out
+what matches them, since their sampler knows labels of -1; its RPN never looks at labels.
+"""
+
+import torch
+from torch import Tensor
+from torchvision.models.detection.rpn import RegionProposalNetwork
+
+IGNORED = -1
+"""Label of an object that is neither foreground nor background in training."""
+
+
+class IgnoringRPN(RegionProposalNetwork):
+    """A region proposal network that samples no anchor whose best match is an ignored object."""
+
+    def assign_targets_to_anchors(
+        self, anchors: list[Tensor], targets: list[dict[str, Tensor]]
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """Return each anchor's label and box, per image: 1 object, 0 background, -1 left out.
+
+        Anchors are labelled as if ignored objects did not exist. Then those are left out that
+        would be positive for one, or too near to be negative, if it were an object like others
+        (in torchvision's sense of a match, the one of each object's best anchors included).
+
+        Args:
+            anchors: per image ``[A, 4]`` xyxy, in pixels of the resized image.
+            targets: per image ``boxes`` ``[N, 4]``, likewise, and ``labels`` ``[N]``.
+
+        Returns:
+            Per image ``[A]`` float labels, and ``[A, 4]`` boxes.
+        """
+        known = [{"boxes": t["boxes"][t["labels"] != IGNORED]} for t in targets]
+        labels, boxes = super().assign_targets_to_anchors(anchors, known)
+        for row, candidates, target in zip(labels, anchors, targets, strict=True):
+            row[self._near_ignored(candidates, target)] = -1.0
+        return labels, boxes
+
+    def _near_ignored(self, anchors: Tensor, target: dict[str, Tensor]) -> Tensor:
+        """Return ``[A]`` bool: whether an anchor's best match, at least a fair one, is ignored."""
+        ignored = target["labels"] == IGNORED
+        if not bool(ignored.any()):
+            return torch.zeros(len(anchors), dtype=torch.bool, device=anchors.device)
+        quality = self.box_similarity(target["boxes"], anchors)
+        matched = self.proposal_matcher(quality) != self.proposal_matcher.BELOW_LOW_THRESHOLD
+        return matched & ignored[quality.max(0).indices]

@@ -1,0 +1,92 @@
+"""Model files: round trips, and which model may start from which."""
+
+from typing import get_args
+
+import pytest
+import torch
+
+from lib.engine.checkpoint import initialise, load_model, save_model
+from lib.models.build import build_model
+from lib.models.config import FpnKind
+from tests.models.conftest import images_and_targets, tiny_config
+
+ENHANCED = [kind for kind in get_args(FpnKind) if kind != "plain"]
+
+
+def a_file(folder, categories, *, method="faster_rcnn", **changes):
+    config = tiny_config(method, **changes)
+    torch.manual_seed(1)
+    path = folder / "model.pt"
+    save_model(path, build_model(config, num_classes=4), config, categories, run="x")
+    return path
+
+
+def a_model(*, method="mask_rcnn", **changes):
+    torch.manual_seed(2)
+    return build_model(tiny_config(method, **changes), num_classes=4)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"fpn": kind} for kind in get_args(FpnKind)]
+    + [{"box_head": "fc", "fc_channels": 8, "mask_per_class": True, "norm": "none"}],
+    ids=lambda c: "-".join(map(str, c.values())),
+)
+def test_model_file_gives_the_model_that_was_saved(drawn, tmp_path, changes):
+    config = tiny_config("mask_rcnn", **changes)
+    torch.manual_seed(0)
+    model = build_model(config, num_classes=4).eval()
+    save_model(tmp_path / "model.pt", model, config, drawn.categories, run="x")
+    loaded = load_model(tmp_path / "model.pt")
+    assert loaded.config == config
+    images, targets = images_and_targets()
+    truth = [{"boxes": t["boxes"], "labels": t["labels"]} for t in targets]
+    for one, other in zip(
+        model.masks_on_boxes(images, truth), loaded.model.masks_on_boxes(images, truth), strict=True
+    ):
+        assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("kind", ENHANCED)
+def test_enhanced_model_starts_from_a_plain_detector(drawn, tmp_path, kind):
+    path = a_file(tmp_path, drawn.categories)
+    model = a_model(fpn=kind)
+    fresh = {k: v.clone() for k, v in model.state_dict().items()}
+    copied = initialise(model, path, drawn.categories)
+    theirs = load_model(path).model.state_dict()
+    assert copied == len(theirs)
+    for name, tensor in model.state_dict().items():
+        added = "extra_blocks" in name or "mask_branch" in name
+        assert torch.equal(tensor, fresh[name] if added else theirs[name])
+
+
+@pytest.mark.parametrize(
+    ("start", "own"), [("direct", "plain"), ("direct", "control"), ("lateral", "direct")]
+)
+def test_model_of_another_pyramid_is_refused_with_what_to_do(drawn, tmp_path, start, own):
+    path = a_file(tmp_path, drawn.categories, fpn=start)
+    with pytest.raises(ValueError, match=f"'{start}'.*'{own}'.*plain one, or set model.fpn"):
+        initialise(a_model(fpn=own), path, drawn.categories)
+
+
+def test_enhanced_model_starts_from_one_of_its_own_kind(drawn, tmp_path):
+    path = a_file(tmp_path, drawn.categories, fpn="dense")
+    model = a_model(fpn="dense")
+    initialise(model, path, drawn.categories)
+    theirs, ours = load_model(path).model.backbone.state_dict(), model.backbone.state_dict()
+    assert all(torch.equal(theirs[name], ours[name]) for name in theirs)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"box_head": "fc"}, {"norm": "gn"}, {"norm": "none"}, {"fpn_channels": 12}]
+)
+def test_other_missing_weights_are_still_an_error(drawn, tmp_path, changes):
+    path = a_file(tmp_path, drawn.categories)
+    with pytest.raises(ValueError, match="use the same backbone, channels, box head and norm"):
+        initialise(a_model(fpn="direct", **changes), path, drawn.categories)
+
+
+def test_masks_for_all_classes_do_not_start_masks_per_class(drawn, tmp_path):
+    path = a_file(tmp_path, drawn.categories, method="mask_rcnn")
+    with pytest.raises(ValueError, match="same mask head"):
+        initialise(a_model(mask_per_class=True), path, drawn.categories)

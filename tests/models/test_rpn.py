@@ -1,0 +1,137 @@
+"""Ignored objects: no anchor, no proposal that matches one is sampled, and nothing else moves."""
+
+import pytest
+import torch
+from torch import Tensor
+from torchvision.models.detection.rpn import RegionProposalNetwork
+from torchvision.ops import box_iou
+
+from lib.models.rpn import IGNORED
+from tests.models.conftest import images_and_targets, tiny_model
+
+
+def random_boxes(count: int, generator: torch.Generator) -> Tensor:
+    corner = torch.rand(count, 2, generator=generator) * 40
+    return torch.cat([corner, corner + 6 + torch.rand(count, 2, generator=generator) * 30], 1)
+
+
+def a_case(seed: int) -> tuple[Tensor, dict[str, Tensor]]:
+    """Anchors, many of them near objects, and objects, some ignored."""
+    generator = torch.Generator().manual_seed(seed)
+    boxes = random_boxes(6, generator)
+    near = boxes.repeat(12, 1) + torch.randn(72, 4, generator=generator) * 3
+    near[:, 2:] = torch.maximum(near[:, 2:], near[:, :2] + 1)
+    labels = torch.tensor([1, IGNORED, 2, IGNORED, 3, 1])
+    return torch.cat([near, random_boxes(60, generator)]), {"boxes": boxes, "labels": labels}
+
+
+def naive_labels(anchors: Tensor, boxes: Tensor, ignored: list[bool]) -> list[float]:
+    """RPN labels by loops: as if ignored objects did not exist, but for what matches them."""
+    iou = box_iou(boxes, anchors).tolist()
+    everyone = range(len(boxes))
+
+    def is_best_anchor_of_one(anchor: int, objects: list[int]) -> bool:
+        return any(iou[o][anchor] == max(iou[o]) for o in objects)
+
+    labels = []
+    for anchor in range(len(anchors)):
+        known = [o for o in everyone if not ignored[o]]
+        best = max((iou[o][anchor] for o in known), default=0.0)
+        label = 1.0 if best >= 0.7 else 0.0 if best < 0.3 else -1.0
+        if is_best_anchor_of_one(anchor, known):
+            label = 1.0
+        match = max(everyone, key=lambda o: iou[o][anchor])
+        fair = iou[match][anchor] >= 0.3 or is_best_anchor_of_one(anchor, list(everyone))
+        labels.append(-1.0 if ignored[match] and fair else label)
+    return labels
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_anchor_labels_equal_a_loop(seed):
+    anchors, target = a_case(seed)
+    rpn = tiny_model("faster_rcnn").rpn
+    (found,), _ = rpn.assign_targets_to_anchors([anchors], [target])
+    wanted = naive_labels(anchors, target["boxes"], (target["labels"] == IGNORED).tolist())
+    assert found.tolist() == wanted
+    assert {-1.0, 0.0, 1.0} == set(wanted)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_anchors_that_are_not_left_out_are_labelled_as_without_the_ignored_objects(seed):
+    anchors, target = a_case(seed)
+    known = target["labels"] != IGNORED
+    rpn = tiny_model("faster_rcnn").rpn
+    (found,), (boxes,) = rpn.assign_targets_to_anchors([anchors], [target])
+    (labels,), (plain_boxes,) = RegionProposalNetwork.assign_targets_to_anchors(
+        rpn, [anchors], [{"boxes": target["boxes"][known]}]
+    )
+    changed = found != labels
+    assert bool(changed.any()) and bool((found[changed] == -1).all())
+    assert torch.equal(boxes, plain_boxes)
+
+
+def test_anchor_becomes_no_object_because_it_is_the_best_one_of_an_ignored_object():
+    target = {
+        "boxes": torch.tensor([[0.0, 0, 20, 20], [19, 19, 23, 23]]),
+        "labels": torch.tensor([1, IGNORED]),
+    }
+    # the second anchor is the only one that meets the ignored box, yet meets the other one more
+    anchors = torch.tensor([[0.0, 0, 20, 20], [12, 12, 22, 22], [30, 30, 50, 50]])
+    rpn = tiny_model("faster_rcnn").rpn
+    (theirs,), _ = RegionProposalNetwork.assign_targets_to_anchors(rpn, [anchors], [target])
+    (found,), _ = rpn.assign_targets_to_anchors([anchors], [target])
+    assert theirs.tolist() == [1, 1, 0]
+    assert found.tolist() == [1, 0, 0]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_sampled_proposals_never_match_an_ignored_object(seed):
+    proposals, target = a_case(seed)
+    heads = tiny_model("faster_rcnn", rois_per_image=400).roi_heads
+    (rois,), (matched,), (labels,), _ = heads.select_training_samples([proposals], [target])
+    kept = {tuple(r) for r in rois.tolist()}
+    everyone = torch.cat([proposals, target["boxes"]])  # objects are proposals too
+    positive = 0
+    for proposal in everyone:
+        overlaps = box_iou(target["boxes"], proposal[None])[:, 0]
+        if overlaps.max() >= 0.5 and target["labels"][overlaps.argmax()] == IGNORED:
+            assert tuple(proposal.tolist()) not in kept
+        else:
+            positive += bool(overlaps.max() >= 0.5)
+            assert tuple(proposal.tolist()) in kept or overlaps.max() >= 0.5  # 1/4 positive
+    assert 0 < int((labels > 0).sum()) <= positive
+    assert bool((labels >= 0).all())
+    assert bool((target["labels"][matched[labels > 0]] > 0).all())
+
+
+@pytest.mark.parametrize("method", ["faster_rcnn", "mask_rcnn"])
+@pytest.mark.parametrize("left", ["ignored", "nothing"])
+def test_images_with_nothing_to_find_train(method, left):
+    images, targets = images_and_targets()
+    for target in targets:
+        target["labels"] = torch.full((3,), IGNORED)
+        target["mask_index"] = torch.full((3,), -1)
+        if left == "nothing":
+            for name in ("boxes", "labels", "mask_index"):
+                target[name] = target[name][:0]
+            target["masks"] = target["masks"][:0]
+    model = tiny_model(method).train()
+    losses = model(images, targets)
+    sum(losses.values()).backward()
+    assert all(bool(torch.isfinite(loss)) for loss in losses.values())
+    assert float(losses["loss_box_reg"].detach()) == float(losses["loss_rpn_box_reg"].detach()) == 0
+    assert all(p.grad is not None for p in model.parameters())
+
+
+@pytest.mark.parametrize("method", ["faster_rcnn", "mask_rcnn"])
+def test_batch_without_any_proposal_to_learn_from_has_losses_of_zero(method):
+    model = tiny_model(method).train()
+    images, targets = images_and_targets(1)
+    targets[0]["labels"] = torch.full((3,), IGNORED)
+    features = model.backbone(images[0][None])
+    boxes = targets[0]["boxes"]
+    _, losses = model.roi_heads(features, [boxes[:1]], [(64, 80)], targets)
+    assert [float(loss.detach()) for loss in losses.values()] == [0.0] * len(losses)
+    assert ("loss_mask" in losses) == (method == "mask_rcnn")
+    sum(losses.values()).backward()
+    assert all(p.grad is not None for p in model.roi_heads.parameters())
