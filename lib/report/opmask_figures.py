@@ -17,7 +17,7 @@ from matplotlib.lines import Line2D
 from lib.data.coco import CocoSet
 from lib.data.images import read_image
 from lib.masks import rle
-from lib.report.mask_gallery import overlay
+from lib.report.drawing import draw_masks, handle, hollow, metric_name, share_curve
 from lib.report.opmask_tables import DIFFERENCE, DIRECTIONS, METHODS, NAMES, TITLES, Runs
 from lib.report.style import COLOURS, FLAT, WIDTH
 from lib.seeds import derive
@@ -44,12 +44,12 @@ def ap_by_split(table: pd.DataFrame) -> Figure:
             for shift, method in zip((-0.14, 0.14), METHODS, strict=True):
                 values = part[part["method"] == method].set_index("metric").loc[metrics]
                 _bars(axes, places + shift, values, COLOURS[method])
-            axes.set_xticks(places, [_metric_name(metric) for metric in metrics])
+            axes.set_xticks(places, [metric_name(metric) for metric in metrics])
             axes.set_title(f"{TITLES[direction]}: {classes}")
             axes.grid(axis="x", visible=False)
         panels[row][0].set_ylabel("mask AP, points")
     panels[0][0].set_ylim(bottom=0)
-    handles = [_handle(COLOURS[method], NAMES[method]) for method in METHODS]
+    handles = [handle(COLOURS[method], NAMES[method]) for method in METHODS]
     figure.legend(handles=handles, loc="outside upper right", ncols=2)
     return figure
 
@@ -73,13 +73,13 @@ def gains(table: pd.DataFrame) -> Figure:
                 y, values["ci_low"], values["ci_high"], color=COLOURS[classes], linewidth=2.2
             )
             axes.scatter(values["ours"], y, color=COLOURS[classes], s=34, zorder=3)
-            axes.scatter(values["paper"], y, marker="D", s=34, zorder=2, **_hollow())
+            axes.scatter(values["paper"], y, marker="D", s=34, zorder=2, **hollow())
         axes.axvline(0, color="black", linewidth=1)
-        axes.set_yticks(places, [_metric_name(metric) for metric in metrics])
+        axes.set_yticks(places, [metric_name(metric) for metric in metrics])
         axes.set(xlabel="gain in mask AP, points", title=TITLES[direction])
         axes.grid(axis="y", visible=False)
-    handles = [_handle(COLOURS[classes], f"{classes}, ours") for classes in CLASSES]
-    paper = _handle("none", "unsupervised, paper B (COCO, R50)", marker="D", **_hollow("marker"))
+    handles = [handle(COLOURS[classes], f"{classes}, ours") for classes in CLASSES]
+    paper = handle("none", "unsupervised, paper B (COCO, R50)", marker="D", **hollow("marker"))
     figure.legend(handles=[*handles, paper], loc="outside upper right", ncols=3)
     return figure
 
@@ -118,7 +118,7 @@ def per_class(frame: pd.DataFrame) -> Figure:
         axes.set_ylim(place - 0.6, -0.8)
         axes.set(xlabel="mask AP, points", title=TITLES[direction])
     panels[0][0].set_xlim(left=-2)
-    handles = [_handle(COLOURS[method], NAMES[method]) for method in METHODS]
+    handles = [handle(COLOURS[method], NAMES[method]) for method in METHODS]
     figure.legend(handles=handles, loc="outside upper right", ncols=2)
     return figure
 
@@ -137,11 +137,8 @@ def mask_iou(frame: pd.DataFrame) -> Figure:
                 rows = part[(part["classes"] == classes) & (part["method"] == method)]
                 if rows.empty:
                     continue
-                values = np.r_[0, np.sort(rows["iou"].to_numpy()), 1]
-                share = np.r_[1, np.arange(len(rows), -1, -1) / len(rows)]
-                axes.step(
-                    values, share, where="pre", color=COLOURS[method], linestyle=_LINES[classes]
-                )
+                values = rows["iou"].to_numpy()
+                share_curve(axes, values, color=COLOURS[method], linestyle=_LINES[classes])
         axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="mask IoU", title=TITLES[direction])
     panels[0][0].set_ylabel("share of boxes with this IoU or more")
     handles = [
@@ -209,7 +206,7 @@ def pictures(
         }
         for axes, objects in zip(row, [truth, *found.values()], strict=True):
             colours = {True: COLOURS["supervised"], False: COLOURS["unsupervised"]}
-            _draw(axes, picture, [(rle.decode(s, *picture.shape[:2]), colours[k in supervised])
+            draw_masks(axes, picture, [(rle.decode(s, *picture.shape[:2]), colours[k in supervised])
                                   for k, s in objects])  # fmt: skip
     for axes, title in zip(panels[0], ("ground truth", *(NAMES[m] for m in METHODS)), strict=True):
         axes.set_title(title)
@@ -221,37 +218,6 @@ def pictures(
     return figure
 
 
-def _draw(axes: Axes, picture: np.ndarray, objects: Sequence[tuple[np.ndarray, str]]) -> None:
-    """Draw masks over a picture, large ones first, each with an outline."""
-    shown = picture
-    for mask, colour in sorted(objects, key=lambda entry: -int(entry[0].sum())):
-        shown = overlay(shown, mask, colour)
-        padded = np.pad(mask, 1)
-        inner = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
-        shown[mask & ~inner] = 255
-    axes.imshow(shown, interpolation="lanczos")
-    axes.axis("off")
-
-
 def _bars(axes: Axes, places: np.ndarray, values: pd.DataFrame, colour: str) -> None:
     axes.vlines(places, values["ci_low"], values["ci_high"], color=colour, linewidth=2.2)
     axes.scatter(places, values["ours"], color=colour, s=34, zorder=3)
-
-
-def _metric_name(metric: str) -> str:
-    """Return a metric as the papers typeset it."""
-    base, _, index = metric.partition("_")
-    index = index or base[2:]
-    return rf"AP$_\mathrm{{{index}}}$" if index else "AP"
-
-
-def _hollow(prefix: str = "") -> dict[str, Any]:
-    """Return the look of the paper's numbers: a hollow diamond."""
-    return {
-        f"{prefix}facecolor": "white",
-        f"{prefix}edgecolor": COLOURS["paper"],
-    } | ({"markeredgewidth": 1.6} if prefix else {"linewidth": 1.6})
-
-
-def _handle(colour: str, label: str, marker: str = "o", **look: Any) -> Line2D:
-    return Line2D([], [], color=colour, marker=marker, linestyle="none", label=label, **look)

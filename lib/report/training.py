@@ -1,15 +1,15 @@
 """What a training run was told, and how it went."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
+from lib.data.coco import CocoSet, Instance
 from lib.engine.config import TrainConfig
 from lib.engine.log import Record
-from lib.evaluation.coco_ap import APResult
 from lib.models.config import ModelConfig
 from lib.report.style import FLAT, SEQUENCE, WIDTH
 
@@ -20,29 +20,59 @@ LOSSES = {
     "loss_objectness": "objectness (RPN)",
     "loss_rpn_box_reg": "box (RPN)",
 }
-PAPER = {
+PAPER_B = {
     "weights": "ImageNet (MSRA's)",
     "weights_style": "caffe",
     "supervised": "voc or non_voc",
     "amp": "none",
 }
-"""What the paper's code has where the default of this study is another."""
+"""What paper B's code has where the default of this study is another."""
+
+PAPER_A = {
+    "backbone": "resnet50",
+    "fpn": "plain or direct",
+    "min_size": "800, 600",
+    "max_size": "1000",
+    "iterations": "30000",
+    "batch_size": "6",
+    "learning_rate": "0.005 or 0.0075",
+    "steps": "20000, 26000",
+    "weight_decay": "0.0002",
+}
+"""What paper A says of its settings (Sec. 2.4); of the last size only the test speaks. Its
+Enhanced-FPN is taken to be ``direct``, and 0.0075 is the small-object branch's rate."""
+
+NOT_SAID = "not said"
 
 OURS = frozenset(
     (
         *("model", "annotations", "images", "out", "init", "method", "fresh_stages"),
-        *("device", "workers", "seed", "checkpoint_every", "log_every"),
+        *("valid", "invalid", "device", "workers", "seed", "checkpoint_every", "log_every"),
     )
 )
 """Settings that the paper has no counterpart of."""
 
 
-def settings_table(config: TrainConfig) -> pd.DataFrame:
-    """Return the settings of a run beside the paper's.
+VALID, INVALID = "valid, or the set's own", "invalid"
+EMPTY, NONE_GIVEN = "invalid: empty", "none given"
+MASK_KINDS = {VALID: True, INVALID: True, EMPTY: False, NONE_GIVEN: False}
+"""What is known of an instance's mask -> whether there is one to learn from."""
 
-    The paper's are those of paper B, Sec. 4.1, and of its official code: the defaults of
+USES = {
+    "learn": "box and mask",
+    "box_only": "box only",
+    "ignore": "ignored",
+    "drop": "dropped: background",
+}
+
+
+def settings_table(config: TrainConfig, *, paper: Literal["A", "B"] = "B") -> pd.DataFrame:
+    """Return the settings of a run beside a paper's.
+
+    Paper B's are those of its Sec. 4.1 and of its official code: the defaults of
     :class:`~lib.engine.config.TrainConfig` and :class:`~lib.models.config.ModelConfig`, or
-    :data:`PAPER`. Where the two differ, ``differs`` has a mark.
+    :data:`PAPER_B`. Paper A has no code: what its Sec. 2.4 leaves out is "not said". Where run and
+    paper differ, ``differs`` has a mark.
     """
     rows = []
     for group, used, model in (
@@ -51,19 +81,55 @@ def settings_table(config: TrainConfig) -> pd.DataFrame:
     ):
         for name, value in used.model_dump(mode="json").items():
             if name not in OURS:
-                paper = PAPER.get(name) or _text(model.model_fields[name].default)
+                default = _text(model.model_fields[name].default)
+                said = PAPER_A.get(name, NOT_SAID) if paper == "A" else PAPER_B.get(name, default)
                 here = _text(value)
-                differs = here not in paper.split(" or ")
+                differs = said != NOT_SAID and here not in said.split(" or ")
                 rows.append(
                     {
                         "group": group,
                         "setting": name,
                         "here": here,
-                        "paper": paper,
+                        "paper": said,
                         "differs": "≠" if differs else "",
                     }
                 )
     return pd.DataFrame(rows)
+
+
+def use_table(coco_set: CocoSet, config: TrainConfig) -> pd.DataFrame:
+    """Return what becomes of the instances of a training set, by what is known of their masks.
+
+    Args:
+        coco_set: the set that the run learns from.
+        config: the run.
+
+    Returns:
+        Columns mask, instances, share (of all), use. Crowd regions are not counted.
+    """
+    kinds = pd.Series(
+        [_mask_kind(x) for x in coco_set.all_instances() if not x.iscrowd], dtype=object
+    )
+    counts = kinds.value_counts()
+    rows = []
+    for kind, has_mask in MASK_KINDS.items():
+        use = config.invalid if kind.startswith("invalid") else config.valid
+        if use == "learn" and not (has_mask and config.model.has_masks):
+            use = "box_only"
+        count = int(counts.get(kind, 0))
+        rows.append(
+            {"mask": kind, "instances": count, "share": count / len(kinds), "use": USES[use]}
+        )
+    frame = pd.DataFrame(rows)
+    return frame[frame["instances"] > 0]
+
+
+def _mask_kind(instance: Instance) -> str:
+    if instance.pseudo is None:
+        return VALID if instance.has_mask else NONE_GIVEN
+    if instance.pseudo["valid"]:
+        return VALID
+    return INVALID if instance.has_mask else EMPTY
 
 
 def _text(value: Any) -> str:
@@ -100,14 +166,4 @@ def cost_line(records: Sequence[Record], batch_size: int) -> str:
         f"{int(frame['iteration'].iloc[-1]):,} iterations, {images:,} images seen, "
         f"{seconds / 60:.1f} min ({images / seconds:.1f} images/s)"
         + (f", at most {memory:,} MiB on the GPU." if memory else ".")
-    )
-
-
-def box_line(boxes: APResult, *, enough_from: float) -> str:
-    """Return one sentence on whether a model finds enough objects for its masks to be judged."""
-    reached = boxes.value("AP50")
-    verdict = "enough" if reached >= enough_from else "NOT enough"
-    return (
-        f"Box AP50 is {reached:.1%} on the validation set, {verdict} to compare masks "
-        f"(from {enough_from:.0%})."
     )

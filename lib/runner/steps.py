@@ -21,7 +21,8 @@ class Step:
     Args:
         notebook: file name without suffix.
         variant: what tells it from other executions of the same notebook, such as ``opmask.voc``.
-        needs: steps whose outputs it reads; a notebook's name stands for all its variants.
+        needs: steps whose outputs it reads; a notebook's name stands for all its variants. The
+            step that ``train_init`` names need not be listed.
         parameters: values that make the variant what it is; no profile can change them.
         kind: ``train`` for steps that use all cores or a GPU: never two of them at a time.
         minutes: expected time in the ``demo`` profile, shown until a real one is known.
@@ -42,13 +43,47 @@ class Step:
         return f"{self.notebook}.{self.variant}" if self.variant else self.notebook
 
 
+def _train_hybrid(variant: str, *, minutes: float, **parameters: Any) -> Step:
+    return Step(
+        "04_train_hybrid",
+        variant,
+        needs=("01_data", "02_pseudo_masks"),
+        parameters={"variant": variant, **parameters},
+        kind="train",
+        minutes=minutes,
+    )
+
+
+# What tells the variants of paper A apart (Sec. 2 and 3.3). `ablation` changes one thing at a time.
+_BOXES: dict[str, Any] = {"train_method": "faster_rcnn", "train_supervised": "none"}
+_MASKS: dict[str, Any] = {"train_method": "mask_rcnn", "train_supervised": "all"}
+_LARGE: dict[str, Any] = _MASKS | {"model_fpn": "direct", "train_invalid": "box_only"}
+_HYBRID: dict[str, dict[str, Any]] = {
+    "baseline": _MASKS,
+    "large": _LARGE,
+    "small": _BOXES | {"segment_detections": True},
+    "pixel": _LARGE | {"masks_from": "true"},
+}
+_ABLATION: dict[str, dict[str, Any]] = {
+    **{
+        kind: _LARGE | {"model_fpn": kind}
+        for kind in ("direct", "plain", "control", "bottom_up", "backbone", "dense", "lateral")
+    },
+    "all": _LARGE | {"train_invalid": "learn"},
+    "ignore": _LARGE | {"train_invalid": "ignore"},
+    "drop": _LARGE | {"train_invalid": "drop"},
+    "small": _BOXES,
+    "small_invalid": _BOXES | {"train_valid": "drop"},
+}
+
+
 def _train_opmask(method: str, supervised: str) -> Step:
     name = {"mask_rcnn": "baseline"}.get(method, method)
     variant = f"{name}.{supervised}"
     return Step(
         "06_train_opmask",
         variant,
-        needs=("01_data", "06_train_opmask.detector"),
+        needs=("01_data",),
         parameters={
             "variant": variant,
             "train_method": method,
@@ -67,18 +102,14 @@ STEPS: tuple[Step, ...] = (
         needs=("01_data", "02_pseudo_masks"),
         files=("params/claims.yaml",),
     ),
+    _train_hybrid("detector", minutes=5, **_BOXES, train_init=""),
+    *(_train_hybrid(name, minutes=2.5, **own) for name, own in _HYBRID.items()),
+    *(_train_hybrid(f"ablation.{name}", minutes=1, **own) for name, own in _ABLATION.items()),
     Step(
-        "06_train_opmask",
-        "detector",
-        needs=("01_data",),
-        parameters={
-            "variant": "detector",
-            "train_method": "faster_rcnn",
-            "train_supervised": "none",
-            "train_init": "",
-        },
-        kind="train",
-        minutes=5,
+        "05_hybrid_results",
+        needs=("01_data", "02_pseudo_masks", "04_train_hybrid"),
+        minutes=1.5,
+        files=("params/claims.yaml",),
     ),
     _train_opmask("mask_rcnn", "voc"),
     _train_opmask("opmask", "voc"),
@@ -93,17 +124,25 @@ STEPS: tuple[Step, ...] = (
 )
 
 
+def in_scope(step: Step, scope: str) -> bool:
+    """Return whether ``scope`` is the step's id or the beginning of it, up to a dot."""
+    return f"{step.id}.".startswith(f"{scope}.")
+
+
 def matching(name: str, steps: Iterable[Step]) -> list[str]:
-    """Return the ids of the steps that ``name`` means: one step, or all variants of a notebook.
+    """Return the ids of the steps that ``name`` means.
+
+    That is one step, all variants of a notebook, or those whose id begins with ``name`` and a dot.
 
     Raises:
         ValueError: if there are none; the message has the nearest right name.
     """
     steps = list(steps)
-    found = [step.id for step in steps if name in (step.id, step.notebook)]
+    found = [s.id for s in steps if name == s.id] or [s.id for s in steps if in_scope(s, name)]
     if not found:
         # The exact id comes first; a group of variants is named by its notebook.
-        names = {step.id for step in steps} | {step.notebook for step in steps}
+        names = {step.id for step in steps} | {step.id.rsplit(".", 1)[0] for step in steps}
+        names |= {step.notebook for step in steps}
         raise ValueError(f"There is no step {name!r}.{nearest(name, names)}")
     return found
 

@@ -1,8 +1,13 @@
 """What a training page shows."""
 
+from pathlib import Path
+
+import pytest
+
+from lib.data.coco import CocoSet, from_coco
 from lib.engine.config import TrainConfig
 from lib.models.config import ModelConfig
-from lib.report.training import cost_line, curves, settings_table
+from lib.report.training import cost_line, curves, settings_table, use_table
 
 RECORDS = [
     {"iteration": 20, "lr": 0.1, "loss": 2.0, "loss_classifier": 1.5, "seconds": 0.5, "max_mib": 0},
@@ -44,3 +49,52 @@ def test_cost_adds_up_the_logged_intervals():
 def test_curves_show_the_losses_that_there_are():
     figure = curves(RECORDS)
     assert len(figure.axes[0].lines) == 1
+
+
+def test_paper_as_settings_are_marked_only_where_it_names_them():
+    table = settings_table(run(batch_size=6, iterations=30_000), paper="A").set_index("setting")
+    assert table.loc["batch_size", "differs"] == ""
+    assert table.loc["mask_layers", "paper"] == "not said"
+    assert table.loc["mask_layers", "differs"] == ""
+    assert table.loc["learning_rate", "differs"] == "≠"
+
+
+def a_set() -> CocoSet:
+    """Five instances: a valid mask, an invalid one, an empty one, a box alone, a crowd."""
+    square = [[0, 0, 4, 0, 4, 4, 0, 4]]
+    masks = [
+        {"segmentation": square, "pseudo": {"valid": True}},
+        {"segmentation": square, "pseudo": {"valid": False}},
+        {"segmentation": [], "pseudo": {"valid": False}},
+        {"segmentation": []},
+        {"segmentation": square, "iscrowd": 1},
+    ]
+    content = {
+        "images": [{"id": 1, "file_name": "a.png", "width": 9, "height": 9}],
+        "categories": [{"id": 1, "name": "cat"}],
+        "annotations": [
+            {"id": i, "image_id": 1, "category_id": 1, "bbox": [0, 0, 4, 4], **mask}
+            for i, mask in enumerate(masks, start=1)
+        ],
+    }
+    return from_coco(content, Path("a.json"), None, check_images="none")
+
+
+@pytest.mark.parametrize(
+    ("settings", "uses"),
+    [
+        ({}, ["box and mask", "box and mask", "box only", "box only"]),
+        ({"invalid": "drop"}, ["box and mask", *["dropped: background"] * 2, "box only"]),
+        ({"valid": "ignore"}, ["ignored", "box and mask", "box only", "ignored"]),
+    ],
+)
+def test_use_of_instances_is_told_by_what_is_known_of_their_masks(settings, uses):
+    table = use_table(a_set(), run(**settings))
+    assert list(table["use"]) == uses
+    assert list(table["instances"]) == [1, 1, 1, 1]
+    assert table["share"].sum() == pytest.approx(1)
+
+
+def test_a_detector_uses_no_mask():
+    config = run(model=ModelConfig(method="faster_rcnn"))
+    assert set(use_table(a_set(), config)["use"]) == {"box only"}

@@ -1,0 +1,216 @@
+"""Further tables of paper A's results: boxes, what the fusion keeps, best overlaps, mask IoU.
+
+As in :mod:`lib.report.hybrid_tables`: tidy, in points of 100, small is below 64x64 pixels.
+"""
+
+import itertools
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, get_args
+
+import pandas as pd
+
+from lib.engine.config import load_config
+from lib.evaluation import abo
+from lib.evaluation.coco_ap import evaluate
+from lib.evaluation.mask_iou import COLUMNS, iou_on_boxes, mean_iou, mean_iou_difference
+from lib.masks.detections import Result
+from lib.masks.quality import SMALL_SIDE
+from lib.models.fusion import FusionSettings, fuse
+from lib.report.hybrid_runs import DRAWN_BY, REQUIRED, STEP, VARIANTS, Methods, Runs
+from lib.report.hybrid_tables import AREAS, LESS, MOST, SCORE_FROM, points
+
+if TYPE_CHECKING:
+    from lib.data.coco import CocoSet
+    from lib.runner.workspace import Workspace
+
+SIZES = ("all", "small", "large")
+MASK_PAIRS = (("large_branch", "baseline"), ("pixel_level", "large_branch"))
+
+
+def box_table(val: "CocoSet", runs: Runs) -> pd.DataFrame:
+    """Return what every model detects: box AP over all classes and by size, in points.
+
+    Columns variant, box_AP, box_AP50, box_AP_S, box_AP_L.
+    """
+    labels = val.to_coco()
+    lines = []
+    for variant, run in runs.items():
+        result = evaluate(labels, run.detections, iou_type="bbox", area_ranges=AREAS)
+        values = {m: 100 * result.value(m) for m in ("AP", "AP50", "AP_S", "AP_L")}
+        lines.append({"variant": variant} | {f"box_{m}": v for m, v in values.items()})
+    return pd.DataFrame(lines)
+
+
+def with_schedule(boxes: pd.DataFrame, workspace: "Workspace") -> pd.DataFrame:
+    """Return :func:`box_table` with how long each run learnt, after what it started from.
+
+    Columns variant, iterations, images_seen, then the other columns of ``boxes``.
+    """
+    lines = []
+    for row in boxes.to_dict("records"):
+        variant = row.pop("variant")
+        config = load_config(workspace.input(f"{STEP}.{variant}", "config.json"))
+        seen = config.iterations * config.batch_size
+        given = {"variant": variant, "iterations": config.iterations, "images_seen": seen}
+        lines.append(given | row)
+    return pd.DataFrame(lines)
+
+
+def reaches(boxes: pd.DataFrame, floor: float) -> bool:
+    """Return whether every model of the tables detects well enough for claims to be judged.
+
+    Args:
+        boxes: from :func:`box_table`.
+        floor: the least box AP50, as a fraction of 1.
+    """
+    return bool((_compared(boxes)["box_AP50"] >= 100 * floor).all())
+
+
+def floor_line(boxes: pd.DataFrame, floor: float) -> str:
+    """Return the answer of :func:`reaches` as a sentence."""
+    lowest = _compared(boxes).sort_values("box_AP50", na_position="first").iloc[0]
+    answer = "yes" if reaches(boxes, floor) else "NO"
+    return (
+        f"Box AP50 of at least {100 * floor:.0f} for every compared model: {answer}, the lowest is "
+        f"{lowest['box_AP50']:.1f} ({lowest['variant']})."
+    )
+
+
+def _compared(boxes: pd.DataFrame) -> pd.DataFrame:
+    return boxes[boxes["variant"].isin(REQUIRED)]
+
+
+def branch_table(methods: Methods, fusion: FusionSettings, *, score_from: float) -> pd.DataFrame:
+    """Return where the hybrid's detections come from.
+
+    Args:
+        methods: from :func:`lib.report.hybrid_runs.rows`.
+        fusion: the settings that the hybrid was fused with.
+        score_from: score from which a detection counts as confident.
+
+    Returns:
+        Columns size (``small`` or ``large``, as the fusion understands it), branch, mask (drawn
+        by the mask head, GrabCut or as a shape), offered (detections of that branch), kept (of
+        these, in the hybrid), confident (of the kept ones).
+    """
+    offered = [
+        *({**d, "branch": "large"} for d in methods["large_branch"]),
+        *({**d, "branch": "small"} for d in methods["small_branch"]),
+    ]
+    kept = methods["hybrid"]
+    counts = {
+        "offered": _places(offered, fusion),
+        "kept": _places(kept, fusion),
+        "confident": _places([d for d in kept if d["score"] >= score_from], fusion),
+    }
+    lines = [
+        {"size": size, "branch": branch, "mask": mask}
+        | {name: count[size, branch, mask] for name, count in counts.items()}
+        for size, branch in itertools.product(("small", "large"), ("large", "small"))
+        for mask in DRAWN_BY.values()
+        if counts["offered"][size, branch, mask]
+    ]
+    columns = ["size", "branch", "mask", *counts]
+    return pd.DataFrame(lines, columns=columns)
+
+
+def _places(detections: Sequence[Result], fusion: FusionSettings) -> Counter[tuple[str, str, str]]:
+    """Count detections by size, branch and who drew the mask."""
+    numbered = [{**detection, "number": n} for n, detection in enumerate(detections)]
+    # Where nothing competes, the fusion keeps what is small of the small branch, and only that.
+    small = {detection["number"] for detection in fuse([], numbered, fusion)}
+    return Counter(
+        ("small" if d["number"] in small else "large", d["branch"], DRAWN_BY[d.get("shape", "")])
+        for d in numbered
+    )
+
+
+def abo_table(
+    best: Mapping[str, pd.DataFrame], methods: Methods, *, resamples: int, seed: int
+) -> pd.DataFrame:
+    """Return the average best overlap of every method by each definition of it.
+
+    Args:
+        best: from :func:`lib.report.hybrid_tables.overlaps`.
+        methods: the detections that they were made from.
+        resamples: bootstrap resamples, over images.
+        seed: of the resamples.
+
+    Returns:
+        Columns method, detections (that were looked at: ABO never falls with more of them),
+        definition (see `lib.evaluation.abo`), ours, ci_low, ci_high; points of 100.
+    """
+    lines = []
+    for method, frame in best.items():
+        per_image = Counter(d["image_id"] for d in methods[method] if d["score"] >= SCORE_FROM)
+        kept = sum(min(count, MOST) for count in per_image.values())
+        for definition in get_args(abo.Definition):
+            interval = abo.abo_interval(
+                frame, definition=definition, resamples=resamples, seed=seed
+            )
+            line = {"method": method, "detections": kept, "definition": definition}
+            lines.append(line | points(interval))
+    return pd.DataFrame(lines)
+
+
+def by_definition(table: pd.DataFrame) -> pd.DataFrame:
+    """Return one line per method for people, with a column for each definition.
+
+    Args:
+        table: from :func:`abo_table`.
+    """
+    lines = []
+    for (method, kept), part in table.groupby(["method", "detections"], sort=False):
+        values = dict(zip(part["definition"], part["ours"], strict=True))
+        lines.append({"method": method, "detections": kept} | values)
+    return pd.DataFrame(lines)
+
+
+def masks_on_boxes_frame(val: "CocoSet", runs: Runs) -> pd.DataFrame:
+    """Return the IoU of every mask predicted on a ground-truth box, for the models with masks.
+
+    Columns method, size (of the true mask: ``small`` below 64x64 pixels) and those of
+    :func:`lib.evaluation.mask_iou.iou_on_boxes`.
+    """
+    frames = []
+    for method, variant in VARIANTS.items():
+        masks = runs[variant].masks_on_boxes
+        if masks is not None:
+            frame = iou_on_boxes(val, masks)
+            small = frame["area"] < SMALL_SIDE**2
+            frame.insert(0, "size", small.map({True: "small", False: "large"}))
+            frame.insert(0, "method", method)
+            frames.append(frame)
+    columns = ["method", "size", *COLUMNS]
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=columns)
+
+
+def mask_iou_table(frame: pd.DataFrame, *, resamples: int, seed: int) -> pd.DataFrame:
+    """Return the mean mask IoU on ground-truth boxes with intervals and paired differences.
+
+    Args:
+        frame: from :func:`masks_on_boxes_frame`.
+        resamples: bootstrap resamples, over images.
+        seed: of the resamples.
+
+    Returns:
+        Columns method, size (``all`` too), instances, ours, ci_low, ci_high; points of 100.
+    """
+    drawn: dict[str, Any] = {"resamples": resamples, "seed": seed}
+    lines = []
+    for size in SIZES:
+        rows = frame if size == "all" else frame[frame["size"] == size]
+        of = {m: rows[rows["method"] == m] for m in dict.fromkeys(frame["method"])}
+        intervals = {method: mean_iou(part, **drawn) for method, part in of.items()}
+        for first, second in MASK_PAIRS:
+            if first in of and second in of:
+                difference = mean_iou_difference(of[first], of[second], **drawn)
+                intervals[first + LESS + second] = difference
+        count = max((len(part) for part in of.values()), default=0)
+        lines += [
+            {"method": method, "size": size, "instances": count, **points(interval)}
+            for method, interval in intervals.items()
+        ]
+    columns = ["method", "size", "instances", "ours", "ci_low", "ci_high"]
+    return pd.DataFrame(lines, columns=columns)
