@@ -35,13 +35,15 @@ def merge(files: Sequence[Path], out: Path) -> Path:
                 f"{files[0]} and {path} cannot be merged: they list different categories. Give "
                 "both the same list, with the same ids; a class may have no instance."
             )
-    for kind in ("images", "annotations"):
-        ids = [{entry["id"] for entry in content[kind]} for content in contents]
-        repeated = [i for i, n in Counter(i for some in ids for i in some).items() if n > 1]
+    for kind, field in (("images", "id"), ("images", "file_name"), ("annotations", "id")):
+        # Bad entries are not looked for here: opening the merged file lists them all.
+        values = [{str(entry.get(field)) for entry in content[kind]} for content in contents]
+        repeated = [v for v, n in Counter(v for some in values for v in some).items() if n > 1]
         if repeated:
             raise ValueError(
-                f"{', '.join(map(str, files))} cannot be merged: {len(repeated)} ids of {kind} are "
-                f"in more than one of them ({', '.join(map(str, repeated[:5]))}). Renumber one."
+                f"{', '.join(map(str, files))} cannot be merged: {len(repeated)} values of "
+                f"{field!r} of {kind} are in more than one of them "
+                f"({', '.join(repeated[:5])}). An image or an id must be in one file alone."
             )
     write_json(
         out,

@@ -183,11 +183,11 @@ def prepare(
     sets: dict[str, CocoSet] = {}
     for name, place in files.items():
         opened = load(place.annotations, place.images, on_bad=on_bad, check_images=check_images)
-        _check_whole(opened, source, name)
         _check_objects(opened, name)
         if name in whole_masks:
             opened = opened.subset(i.id for i in opened.images if _all_masked(opened, i))
             _check_any(opened, name)
+        _check_whole(opened, source, name)
         if opened.dropped or name in whole_masks:
             clean = out.parent / f"{name}.json"
             write_json(clean, opened.to_coco())

@@ -10,6 +10,7 @@ from lib.models.config import ModelConfig
 from lib.paths import find_data, resolve
 
 Use = Literal["learn", "box_only", "ignore", "drop"]
+Empty = Literal["no_mask", "background"]
 """What becomes of an instance in training; see :class:`TrainConfig`."""
 
 
@@ -25,12 +26,15 @@ class TrainConfig(BaseModel):
         supervised: the classes whose masks may be used: ``all``, ``none``, ``voc``, ``non_voc``,
             ``official_40`` or a list of names. Boxes of all classes are used.
         valid: what becomes of an instance whose pseudo-mask is valid, or that has a true mask or
-            none. ``learn``: its box and its mask train the model (an empty mask is no mask: then
-            its box alone does). ``box_only``: its mask is not read. ``ignore``: it is neither
-            foreground nor background: nothing that matches it is sampled. ``drop``: as if it was
-            not labelled, so it is background.
+            none. ``learn``: its box and its mask train the model (without a mask, its box does).
+            ``box_only``: its mask is not read. ``ignore``: it is neither foreground nor
+            background: nothing that matches it is sampled. ``drop``: as if it was not labelled,
+            so it is background.
         invalid: likewise, where the pseudo-mask is invalid (paper A, Sec. 1 and 2: those do not
             train the large branch's masks; what becomes of their boxes it does not say).
+        empty: what an empty pseudo-mask (GrabCut found nothing) is where it is to be learnt from:
+            ``no_mask``, so that its box alone trains, or ``background``, a mask like others: all
+            of its box is background.
         init: a model file to start from (a detector), or None. A model with an Enhanced-FPN may
             start from one with a plain FPN.
         out: the folder for ``model.pt``, ``metrics.jsonl`` and the checkpoint.
@@ -61,6 +65,7 @@ class TrainConfig(BaseModel):
     supervised: str | list[str] = "all"
     valid: Use = "learn"
     invalid: Use = "learn"
+    empty: Empty = "no_mask"
     init: str | None = None
     out: str
     iterations: Annotated[int, Field(gt=0)] = 130_000

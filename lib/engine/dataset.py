@@ -16,7 +16,7 @@ from torchvision.transforms.v2.functional import horizontal_flip
 
 from lib.data.coco import CocoSet, Instance
 from lib.data.images import read_image
-from lib.engine.config import Use
+from lib.engine.config import Empty, Use
 from lib.masks.rle import area, decode
 from lib.models.rpn import IGNORED
 from lib.seeds import derive
@@ -32,11 +32,13 @@ class Uses:
         supervised: labels whose masks may be used.
         valid: what becomes of an instance with a valid pseudo-mask, a true one or none.
         invalid: what becomes of an instance with an invalid pseudo-mask.
+        empty: what an empty pseudo-mask is: no mask, or one that is all background.
     """
 
     supervised: frozenset[int]
     valid: Use = "learn"
     invalid: Use = "learn"
+    empty: Empty = "no_mask"
 
     def of(self, instance: Instance) -> Use:
         """Return what becomes of an instance; crowd regions are dropped."""
@@ -46,9 +48,11 @@ class Uses:
         return self.valid if pseudo.get("valid", True) else self.invalid
 
     def reads_mask(self, instance: Instance) -> bool:
-        """Return whether the instance has a mask that may be used; an empty one is none."""
+        """Return whether the instance has a mask that may be used."""
         if self.of(instance) != "learn" or instance.label not in self.supervised:
             return False
+        if instance.pseudo is not None and self.empty == "background":
+            return True
         code = instance.segmentation
         return bool(area(code, *code["size"]) if isinstance(code, dict) else code)
 

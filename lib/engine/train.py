@@ -55,13 +55,15 @@ def uses_of(config: TrainConfig, coco: CocoSet) -> Uses:
         supervised=supervised if config.model.has_masks else frozenset(),
         valid=config.valid,
         invalid=config.invalid,
+        empty=config.empty,
     )
     instances = [i for i in coco.all_instances() if not i.iscrowd]
     if instances and all(uses.of(i) in ("ignore", "drop") for i in instances):
         raise ValueError(
             f"All {len(instances):,} instances are ignored or dropped (train.valid is "
             f"{config.valid!r}, train.invalid {config.invalid!r}), so there is nothing to learn. "
-            "Choose 'learn' or 'box_only' for a kind of instance that the set has."
+            "Choose 'learn' or 'box_only' for a kind of instance that the set has, or name the "
+            "step in the profile's leave_out."
         )
     return uses
 

@@ -42,8 +42,9 @@ class FusionSettings:
 
     Attributes:
         small_side: side of the square that parts small from large, pixels.
-        size: what is small: ``box`` (area of the box below ``small_side`` squared), ``mask`` (area
-            of the mask below it) or ``sides`` (both sides of the box below ``small_side``).
+        size: what is small: ``mask`` (its area below ``small_side`` squared, as "segmentation
+            results with size less than 64 x 64" may be read, and as AP_S judges it), ``box`` (area
+            of the box below it) or ``sides`` (both sides of the box below ``small_side``).
         nms: the IoU of ``box`` or ``mask``.
         nms_iou: two results of different branches with a larger IoU are the same object.
         per_class: only results of one class compete.
@@ -51,7 +52,7 @@ class FusionSettings:
     """
 
     small_side: float = 64
-    size: Literal["box", "mask", "sides"] = "box"
+    size: Literal["box", "mask", "sides"] = "mask"
     nms: Literal["box", "mask"] = "box"
     nms_iou: float = 0.5
     per_class: bool = True

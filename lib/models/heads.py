@@ -106,8 +106,8 @@ def mask_parts(config: ModelConfig, *, outputs: int) -> tuple[nn.Module, MaskRCN
     """Return a mask head: convolutions, and the predictor that doubles the size.
 
     Together they map ``[R, fpn_channels, H, W]`` to logits ``[R, outputs, 2 H, 2 W]``. The last
-    layer starts near zero (standard deviation 0.001), without which a class-agnostic head can
-    diverge.
+    layer of a class-agnostic head starts near zero (standard deviation 0.001), without which it
+    can diverge.
 
     Args:
         config: the settings.
@@ -120,5 +120,6 @@ def mask_parts(config: ModelConfig, *, outputs: int) -> tuple[nn.Module, MaskRCN
         norm_layer=norm_layer(config.norm),
     )
     predictor = MaskRCNNPredictor(config.mask_channels, config.mask_channels, outputs)
-    nn.init.normal_(predictor.mask_fcn_logits.weight, std=0.001)
+    if not config.mask_per_class:
+        nn.init.normal_(predictor.mask_fcn_logits.weight, std=0.001)
     return head, predictor

@@ -6,6 +6,7 @@ what matches them, since their sampler knows labels of -1; its RPN never looks a
 
 import torch
 from torch import Tensor
+from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.rpn import RegionProposalNetwork
 
 IGNORED = -1
@@ -13,16 +14,32 @@ IGNORED = -1
 
 
 class IgnoringRPN(RegionProposalNetwork):
-    """A region proposal network that samples no anchor whose best match is an ignored object."""
+    """A region proposal network that samples no anchor whose best match is an ignored object.
+
+    It works in single precision whatever surrounds it: in bfloat16, whose steps are 4 above 512,
+    anchors and true boxes would be off by pixels, small objects' most of all.
+    """
+
+    def forward(
+        self,
+        images: ImageList,
+        features: dict[str, Tensor],
+        targets: list[dict[str, Tensor]] | None = None,
+    ) -> tuple[list[Tensor], dict[str, Tensor]]:
+        """Return each image's proposals, float32 ``[P, 4]`` xyxy, and in training the losses."""
+        with torch.autocast(images.tensors.device.type, enabled=False):
+            exact = {name: feature.float() for name, feature in features.items()}
+            return super().forward(images, exact, targets)
 
     def assign_targets_to_anchors(
         self, anchors: list[Tensor], targets: list[dict[str, Tensor]]
     ) -> tuple[list[Tensor], list[Tensor]]:
         """Return each anchor's label and box, per image: 1 object, 0 background, -1 left out.
 
-        Anchors are labelled as if ignored objects did not exist. Then those are left out that
-        would be positive for one, or too near to be negative, if it were an object like others
-        (in torchvision's sense of a match, the one of each object's best anchors included).
+        Anchors are labelled as if ignored objects did not exist. Then, of those that are not
+        positive, the ones are left out that would be positive for an ignored object, or too near
+        to be negative, if it were an object like others (in torchvision's sense of a match, the
+        one of each object's best anchors included).
 
         Args:
             anchors: per image ``[A, 4]`` xyxy, in pixels of the resized image.
@@ -34,7 +51,7 @@ class IgnoringRPN(RegionProposalNetwork):
         known = [{"boxes": t["boxes"][t["labels"] != IGNORED]} for t in targets]
         labels, boxes = super().assign_targets_to_anchors(anchors, known)
         for row, candidates, target in zip(labels, anchors, targets, strict=True):
-            row[self._near_ignored(candidates, target)] = -1.0
+            row[self._near_ignored(candidates, target) & (row != 1)] = -1.0
         return labels, boxes
 
     def _near_ignored(self, anchors: Tensor, target: dict[str, Tensor]) -> Tensor:

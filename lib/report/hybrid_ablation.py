@@ -5,18 +5,19 @@ short schedule, the switches of the fusion and of poor masks with the settings i
 same images in each resample.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import pandas as pd
 
-from lib.evaluation.bootstrap import Replicates, resample
+from lib.evaluation.bootstrap import Interval, Replicates, resample
 from lib.evaluation.coco_ap import AREA_RANGES_64, evaluate
+from lib.evaluation.mask_iou import iou_on_boxes, mean_iou, mean_iou_difference
 from lib.masks.detections import Result
 from lib.models.build import build_model
-from lib.models.fusion import FusionSettings, fuse
-from lib.report.hybrid_runs import Fallback, Runs, small_branch
+from lib.models.fusion import FusionSettings
+from lib.report.hybrid_runs import Fallback, Runs, fused, small_branch
 from lib.report.hybrid_tables import points
 
 if TYPE_CHECKING:
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
 
 AREAS = {"S": AREA_RANGES_64["small"], "L": AREA_RANGES_64["large"]}
 METRICS = ("AP", "AP_S", "AP_L")
+MASK_IOU = "mask_IoU"
+"""Mean mask IoU on the true boxes: of the ablation's runs, since it varies less than an AP."""
+
+DIFFERENCE = ("difference", "diff_low", "diff_high")
 
 GROUPS = {
     "fpn": "feature pyramid",
@@ -48,13 +53,18 @@ FPN = {
 
 INVALID = {
     "direct": "box only",
-    "all": "mask learnt too",
+    "all": "mask learnt, empty ones too",
+    "found": "mask learnt, if not empty",
     "ignore": "ignored",
-    "drop": "dropped",
+    "drop": "dropped: background",
 }
 """Variant of the ablation -> what becomes of instances with an invalid mask."""
 
-DETECTOR = {"small": "all boxes", "small_invalid": "invalid ones alone"}
+DETECTOR = {
+    "small": "all boxes",
+    "small_invalid": "invalid ones, others background",
+    "small_invalid_ignore": "invalid ones, others ignored",
+}
 """Variant of the ablation -> which boxes the small branch's detector learns."""
 
 CHOICES: dict[str, tuple[Any, ...]] = {
@@ -75,6 +85,7 @@ class Trial:
     setting: str
     detections: Sequence[Result]
     iou_type: Literal["bbox", "segm"] = "segm"
+    masks_on_boxes: Sequence[Mapping[str, Any]] | None = None
 
 
 def trials(
@@ -97,7 +108,6 @@ def trials(
         poor_below: box IoU below which GrabCut's mask of a detection is replaced.
         shape_when_poor: by what.
     """
-    large = runs["large"].detections
 
     def small(below: float, shape: Fallback) -> list[Result]:
         return small_branch(val, runs, poor_below=below, shape_when_poor=shape)
@@ -123,9 +133,9 @@ def trials(
         *_of_runs(runs, "fpn", FPN),
         *_of_runs(runs, "invalid", INVALID),
         *_of_runs(runs, "detector", DETECTOR, iou_type="bbox"),
-        *(Trial("fusion", text, fuse(large, used, how)) for text, how in settings.items()),
+        *(Trial("fusion", text, fused(runs, used, how)) for text, how in settings.items()),
         *(Trial("poor", text, masks) for text, masks in poor.items()),
-        *(Trial("poor_fused", text, fuse(large, masks, fusion)) for text, masks in poor.items()),
+        *(Trial("poor_fused", text, fused(runs, masks, fusion)) for text, masks in poor.items()),
     ]
 
 
@@ -142,31 +152,50 @@ def ablation_table(
 
     Returns:
         Columns group, setting, is_default, metric (AP, AP_S, AP_L with sizes parted at 64x64; of
-        boxes in the group ``detector``, else of masks), ours, ci_low, ci_high, difference,
-        diff_low, diff_high; points of 100, the difference of a default NaN.
+        boxes in the group ``detector``, else of masks; and mask_IoU, of runs with masks), ours,
+        ci_low, ci_high, difference, diff_low, diff_high; points of 100, the difference of a
+        default NaN.
     """
     labels = val.to_coco()
-    defaults: dict[str, Replicates] = {}
+    defaults: dict[str, _Judged] = {}
     lines = []
     for trial in compared:
         result = evaluate(labels, trial.detections, iou_type=trial.iou_type, area_ranges=AREAS)
-        drawn = resample(result, resamples=resamples, seed=seed)
-        default = defaults.setdefault(trial.group, drawn)
-        for metric in METRICS:
-            line = {
-                "group": trial.group,
-                "setting": trial.setting,
-                "is_default": drawn is default,
-                "metric": metric,
-                **points(drawn.interval(metric)),
-                **dict.fromkeys(("difference", "diff_low", "diff_high"), float("nan")),
-            }
-            if drawn is not default:
-                change = points(drawn.difference(default, metric)).values()
-                line |= dict(zip(("difference", "diff_low", "diff_high"), change, strict=True))
-            lines.append(line)
+        masks = trial.masks_on_boxes
+        judged = _Judged(
+            resample(result, resamples=resamples, seed=seed),
+            None if masks is None else iou_on_boxes(val, masks),
+        )
+        default = defaults.setdefault(trial.group, judged)
+        for metric, ours, change in _compare(judged, default, resamples=resamples, seed=seed):
+            is_default = judged is default
+            place = {"group": trial.group, "setting": trial.setting, "is_default": is_default}
+            difference = dict.fromkeys(DIFFERENCE, float("nan"))
+            if not is_default:
+                difference = dict(zip(DIFFERENCE, points(change).values(), strict=True))
+            lines.append({**place, "metric": metric, **points(ours), **difference})
     columns = ["group", "setting", "is_default", "metric", "ours", "ci_low", "ci_high"]
-    return pd.DataFrame(lines, columns=[*columns, "difference", "diff_low", "diff_high"])
+    return pd.DataFrame(lines, columns=[*columns, *DIFFERENCE])
+
+
+@dataclass(frozen=True, eq=False)
+class _Judged:
+    ap: Replicates
+    on_boxes: pd.DataFrame | None
+
+
+def _compare(
+    judged: _Judged, default: _Judged, *, resamples: int, seed: int
+) -> Iterator[tuple[str, Interval, Interval]]:
+    """Yield each metric, its interval, and that of its difference from the default."""
+    for metric in METRICS:
+        yield metric, judged.ap.interval(metric), judged.ap.difference(default.ap, metric)
+    if judged.on_boxes is not None and default.on_boxes is not None:
+        ours = mean_iou(judged.on_boxes, resamples=resamples, seed=seed)
+        change = mean_iou_difference(
+            judged.on_boxes, default.on_boxes, resamples=resamples, seed=seed
+        )
+        yield MASK_IOU, ours, change
 
 
 def parameters_table(runs: Runs, *, num_classes: int) -> pd.DataFrame:
@@ -200,8 +229,9 @@ def side_by_side(table: pd.DataFrame) -> pd.DataFrame:
     for (group, setting), part in table.groupby(["group", "setting"], sort=False):
         line: dict[str, Any] = {"what": GROUPS[str(group)], "setting": setting}
         for row in part.to_dict("records"):
-            line[row["metric"]] = row["ours"]
-            line[f"Δ {row['metric']}"] = row["difference"]
+            name = "mask IoU" if row["metric"] == MASK_IOU else row["metric"]
+            line[name] = row["ours"]
+            line[f"Δ {name}"] = row["difference"]
         lines.append(line)
     return pd.DataFrame(lines)
 
@@ -216,7 +246,10 @@ def _of_runs(
     there = {v: runs[f"ablation.{v}"] for v in variants if f"ablation.{v}" in runs}
     if next(iter(variants)) not in there or len(there) < 2:
         return []
-    return [Trial(group, variants[v], run.detections, iou_type) for v, run in there.items()]
+    return [
+        Trial(group, variants[v], run.detections, iou_type, run.masks_on_boxes)
+        for v, run in there.items()
+    ]
 
 
 def _described(fusion: FusionSettings) -> str:

@@ -10,26 +10,30 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import pandas as pd
 
-from lib.engine.config import load_config
+from lib.data.coco import CocoSet, load
+from lib.engine.config import TrainConfig, load_config
+from lib.engine.train import uses_of
 from lib.evaluation import abo
 from lib.evaluation.coco_ap import evaluate
 from lib.evaluation.mask_iou import COLUMNS, iou_on_boxes, mean_iou, mean_iou_difference
 from lib.masks.detections import Result
 from lib.masks.quality import SMALL_SIDE
 from lib.models.fusion import FusionSettings, fuse
+from lib.paths import resolve
 from lib.report.hybrid_runs import DRAWN_BY, REQUIRED, STEP, VARIANTS, Methods, Runs
 from lib.report.hybrid_tables import AREAS, LESS, MOST, SCORE_FROM, points
 
 if TYPE_CHECKING:
-    from lib.data.coco import CocoSet
     from lib.runner.workspace import Workspace
 
 SIZES = ("all", "small", "large")
 MASK_PAIRS = (("large_branch", "baseline"), ("pixel_level", "large_branch"))
 
 
-def box_table(val: "CocoSet", runs: Runs) -> pd.DataFrame:
+def box_table(val: CocoSet, runs: Runs) -> pd.DataFrame:
     """Return what every model detects: box AP over all classes and by size, in points.
+
+    As in COCO's own code, an object's size is that of its mask, also where boxes are judged.
 
     Columns variant, box_AP, box_AP50, box_AP_S, box_AP_L.
     """
@@ -45,16 +49,43 @@ def box_table(val: "CocoSet", runs: Runs) -> pd.DataFrame:
 def with_schedule(boxes: pd.DataFrame, workspace: "Workspace") -> pd.DataFrame:
     """Return :func:`box_table` with how long each run learnt, after what it started from.
 
-    Columns variant, iterations, images_seen, then the other columns of ``boxes``.
+    Columns variant, iterations, images_seen, masks_learnt (instances whose mask trains it), then
+    the other columns of ``boxes``.
     """
     lines = []
+    labels: dict[str, CocoSet] = {}
     for row in boxes.to_dict("records"):
         variant = row.pop("variant")
         config = load_config(workspace.input(f"{STEP}.{variant}", "config.json"))
         seen = config.iterations * config.batch_size
-        given = {"variant": variant, "iterations": config.iterations, "images_seen": seen}
+        given = {
+            "variant": variant,
+            "iterations": config.iterations,
+            "images_seen": seen,
+            "masks_learnt": masks_learnt(config, labels),
+        }
         lines.append(given | row)
     return pd.DataFrame(lines)
+
+
+def masks_learnt(config: TrainConfig, opened: dict[str, CocoSet]) -> int:
+    """Return how many instances' masks a run learns from; ``opened`` keeps the sets it read."""
+    place = config.annotations
+    if place not in opened:
+        opened[place] = load(resolve(place), None, check_images="none")
+    uses = uses_of(config, opened[place])
+    return sum(uses.reads_mask(x) for x in opened[place].all_instances())
+
+
+def size_line(val: CocoSet) -> str:
+    """Return one sentence on how many objects are small by their mask and not by their box."""
+    judged = [x for x in val.all_instances() if x.has_mask and not x.iscrowd]
+    small = [x for x in judged if x.area < SMALL_SIDE**2]
+    large_box = sum((x.box[2] - x.box[0]) * (x.box[3] - x.box[1]) >= SMALL_SIDE**2 for x in small)
+    return (
+        f"Of {len(judged):,} objects with a mask, {len(small):,} are small by the area of their "
+        f"mask; of these, {large_box:,} are large by the area of their box."
+    )
 
 
 def reaches(boxes: pd.DataFrame, floor: float) -> bool:
@@ -167,7 +198,7 @@ def by_definition(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
-def masks_on_boxes_frame(val: "CocoSet", runs: Runs) -> pd.DataFrame:
+def masks_on_boxes_frame(val: CocoSet, runs: Runs) -> pd.DataFrame:
     """Return the IoU of every mask predicted on a ground-truth box, for the models with masks.
 
     Columns method, size (of the true mask: ``small`` below 64x64 pixels) and those of

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from lib.report.drawing import handle, hollow, metric_name, share_curve
-from lib.report.hybrid_ablation import GROUPS
+from lib.report.hybrid_ablation import GROUPS, MASK_IOU
 from lib.report.hybrid_runs import NAMES
 from lib.report.hybrid_tables import LESS, TABLE2_METHODS, readable
 from lib.report.style import BLUE, COLOURS, GREEN, PINK, WIDTH
@@ -103,19 +103,22 @@ def ablation(table: pd.DataFrame) -> Figure | None:
     lines = sum(len(settings) + 1 for settings in shown.values())
     if lines == len(shown):
         return None
-    figure, panels = plt.subplots(1, 3, figsize=(WIDTH, 0.9 + _ROW * lines), sharey=True)
+    titles = _TITLES | {MASK_IOU: "mask IoU on true boxes"}
+    figure, panels = plt.subplots(1, 4, figsize=(WIDTH, 0.9 + _ROW * lines), sharey=True)
     places = _sections(panels[0], shown)
     panels[0].set_zorder(1)  # titles reach into the other panels
     panels[0].patch.set_visible(False)
-    for axes, (metric, title) in zip(panels, _TITLES.items(), strict=True):
+    for axes, (metric, title) in zip(panels, titles.items(), strict=True):
         for part, y in zip(groups.values(), places, strict=True):
             rows = part[(part["metric"] == metric) & ~part["is_default"]]
+            if rows.empty:
+                continue
             axes.hlines(y, rows["diff_low"], rows["diff_high"], color=BLUE, linewidth=2.2)
             axes.scatter(rows["difference"], y, color=BLUE, s=26, zorder=3)
             axes.vlines(0, y[0] - 0.5, y[-1] + 0.5, color="black", linewidth=1)
         axes.grid(axis="y", visible=False)
-        axes.set_title(title, fontsize=10)
-        axes.set_xlabel("change in AP, points")
+        axes.set_title(title.replace(": ", ":\n").replace(" on ", "\non "), fontsize=10)
+        axes.set_xlabel("change, points")
     return figure
 
 

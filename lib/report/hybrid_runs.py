@@ -4,10 +4,12 @@ A *run* is one execution of ``04_train_hybrid``. A *method* is a row of the tabl
 as it is, the others are made from runs without further training.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from lib.analysis.claims import STAMP
 from lib.files import read_json
 from lib.masks.detections import Result, Shape, read_segmented, with_masks
 from lib.models.config import ModelConfig
@@ -73,11 +75,15 @@ Runs = dict[str, Run]
 def read_runs(workspace: "Workspace") -> Runs:
     """Read what every execution of ``04_train_hybrid`` predicted, by variant.
 
+    Of those that are not :data:`REQUIRED`, the ones that did not succeed are left out.
+
     Raises:
         FileNotFoundError: if one of :data:`REQUIRED` has not been run; the message has the
             command.
     """
-    variants = dict.fromkeys([*REQUIRED, *workspace.variants(STEP)])
+    steps = workspace.study.cache(workspace.profile)
+    done = [v for v in workspace.variants(STEP) if (steps / f"{STEP}.{v}" / STAMP).exists()]
+    variants = dict.fromkeys([*REQUIRED, *done])
     return {variant: _read(workspace, variant) for variant in variants}
 
 
@@ -129,7 +135,7 @@ def rows(
 
     Returns:
         Method -> COCO results, in the order of :data:`NAMES`. ``pixel_level`` is the large branch
-        trained on true masks: with these no instance is left to a branch for small ones.
+        trained on true masks: with these no mask is invalid, so nothing is left to the other one.
     """
     found = small_branch(val, runs, poor_below=poor_below, shape_when_poor=shape_when_poor)
     large = runs["large"].detections
@@ -138,9 +144,24 @@ def rows(
         "baseline": runs["baseline"].detections,
         "small_branch": found,
         "large_branch": large,
-        "hybrid": fuse(large, found, fusion),
+        "hybrid": fused(runs, found, fusion),
         "pixel_level": runs["pixel"].detections,
     }
+
+
+def fused(runs: Runs, small: Sequence[Result], fusion: FusionSettings) -> list[Result]:
+    """Return the large branch fused with ``small``: the best of each image.
+
+    As many per image are kept as one model may give, so that the fusion is not better for having
+    two models' numbers of guesses.
+    """
+    most = runs["large"].config.detections_per_image
+    kept, counts = [], Counter[int]()
+    for result in fuse(runs["large"].detections, small, fusion):  # best first within an image
+        counts[result["image_id"]] += 1
+        if counts[result["image_id"]] <= most:
+            kept.append(result)
+    return kept
 
 
 def small_branch(

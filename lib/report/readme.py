@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from lib.analysis.claims import NOT_HERE, load_claims
+from lib.analysis.claims import NOT_HERE, VERDICTS, load_claims
 from lib.files import write_text
 from lib.paths import ROOT
 from lib.report.claims_table import PAPERS, number_writer
@@ -18,19 +18,34 @@ END = "<!-- end of claims -->"
 
 
 def claims_block(claims_csv: Path) -> str:
-    """Return a Markdown table of the claims that a run could judge, with their verdicts."""
+    """Return Markdown that counts the verdicts of a run by paper, and folds away each claim."""
     frame = pd.read_csv(claims_csv)
+    judged = frame[frame["verdict"] != NOT_HERE]
+    kinds = [verdict for verdict in VERDICTS if (judged["verdict"] == verdict).any()]
+    columns = ["paper", "claims judged", *kinds]
+    counts = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+    folded = []
+    for paper, rows in judged.groupby("paper"):
+        name = PAPERS[str(paper)].split(", ")[1]
+        numbers = [len(rows), *((rows["verdict"] == kind).sum() for kind in kinds)]
+        counts.append(f"| {name} | {' | '.join(map(str, numbers))} |")
+        folded += ["", f"<details><summary>{name}: every claim that was judged</summary>", ""]
+        folded += [*_table(rows), "", "</details>"]
+    return "\n".join(counts + folded)
+
+
+def _table(rows: pd.DataFrame) -> list[str]:
+    """Return a Markdown table of claims, line by line."""
     units = {claim.id: claim.unit for claim in load_claims().claims}
-    lines = ["| paper | claim | paper's effect | observed | verdict |", "|---|---|---|---|---|"]
-    for row in frame[frame["verdict"] != NOT_HERE].to_dict("records"):
+    lines = ["| where | claim | paper's effect | observed | verdict |", "|---|---|---|---|---|"]
+    for row in rows.to_dict("records"):
         write = number_writer(units[row["id"]], row["expected"], signed=row["kind"] == "direction")
         low, high = write(row["ci_low"]), write(row["ci_high"])
-        paper = PAPERS[row["paper"]].split(", ")[1]
         lines.append(
-            f"| {paper}, {row['source']} | {row['statement']} | {write(row['expected'])} "
+            f"| {row['source']} | {row['statement']} | {write(row['expected'])} "
             f"| {write(row['observed'])} ({low} to {high}) | **{row['verdict']}** |"
         )
-    return "\n".join(lines)
+    return lines
 
 
 def with_block(text: str, block: str) -> str:

@@ -31,23 +31,41 @@ PAPER_B = {
 PAPER_A = {
     "backbone": "resnet50",
     "fpn": "plain or direct",
+    "box_head": "fc",
+    "mask_layers": "4",
+    "mask_per_class": "True",
+    "norm": "none",
+    "rois_per_image": "512",
     "min_size": "800, 600",
     "max_size": "1000",
     "iterations": "30000",
     "batch_size": "6",
-    "learning_rate": "0.005 or 0.0075",
+    "optimizer": "sgd",
+    "learning_rate": "0.005",
     "steps": "20000, 26000",
     "weight_decay": "0.0002",
 }
-"""What paper A says of its settings (Sec. 2.4); of the last size only the test speaks. Its
-Enhanced-FPN is taken to be ``direct``, and 0.0075 is the small-object branch's rate."""
+"""What paper A says of its settings (Sec. 2.4), or takes over from Mask R-CNN with an FPN (heads,
+sampling, optimiser: Sec. 2.1). Its Enhanced-FPN is taken to be ``direct``."""
+
+PAPER_A_SMALL = PAPER_A | {"fpn": "plain", "learning_rate": "0.0075"}
+"""The same for the small-object branch, a detector."""
 
 NOT_SAID = "not said"
 
 OURS = frozenset(
     (
         *("model", "annotations", "images", "out", "init", "method", "fresh_stages"),
-        *("valid", "invalid", "device", "workers", "seed", "checkpoint_every", "log_every"),
+        *(
+            "valid",
+            "invalid",
+            "empty",
+            "device",
+            "workers",
+            "seed",
+            "checkpoint_every",
+            "log_every",
+        ),
     )
 )
 """Settings that the paper has no counterpart of."""
@@ -71,9 +89,10 @@ def settings_table(config: TrainConfig, *, paper: Literal["A", "B"] = "B") -> pd
 
     Paper B's are those of its Sec. 4.1 and of its official code: the defaults of
     :class:`~lib.engine.config.TrainConfig` and :class:`~lib.models.config.ModelConfig`, or
-    :data:`PAPER_B`. Paper A has no code: what its Sec. 2.4 leaves out is "not said". Where run and
-    paper differ, ``differs`` has a mark.
+    :data:`PAPER_B`. Paper A has no code: what neither it nor Mask R-CNN settles is "not said".
+    Where run and paper differ, ``differs`` has a mark.
     """
+    paper_a = PAPER_A if config.model.has_masks else PAPER_A_SMALL
     rows = []
     for group, used, model in (
         ("model", config.model, ModelConfig),
@@ -82,7 +101,7 @@ def settings_table(config: TrainConfig, *, paper: Literal["A", "B"] = "B") -> pd
         for name, value in used.model_dump(mode="json").items():
             if name not in OURS:
                 default = _text(model.model_fields[name].default)
-                said = PAPER_A.get(name, NOT_SAID) if paper == "A" else PAPER_B.get(name, default)
+                said = paper_a.get(name, NOT_SAID) if paper == "A" else PAPER_B.get(name, default)
                 here = _text(value)
                 differs = said != NOT_SAID and here not in said.split(" or ")
                 rows.append(
@@ -114,12 +133,14 @@ def use_table(coco_set: CocoSet, config: TrainConfig) -> pd.DataFrame:
     rows = []
     for kind, has_mask in MASK_KINDS.items():
         use = config.invalid if kind.startswith("invalid") else config.valid
+        text = USES[use]
         if use == "learn" and not (has_mask and config.model.has_masks):
-            use = "box_only"
+            text = USES["box_only"]
+            if kind == EMPTY and config.model.has_masks and config.empty == "background":
+                text = "box, and all of it background"
         count = int(counts.get(kind, 0))
-        rows.append(
-            {"mask": kind, "instances": count, "share": count / len(kinds), "use": USES[use]}
-        )
+        share = count / max(len(kinds), 1)
+        rows.append({"mask": kind, "instances": count, "share": share, "use": text})
     frame = pd.DataFrame(rows)
     return frame[frame["instances"] > 0]
 

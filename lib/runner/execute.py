@@ -59,6 +59,7 @@ class Execution:
         self._running: dict[Future[Outcome], tuple[Decision, list[str]]] = {}
         self._machine = describe_machine()
         self._sources = describe_sources(self.setup.study.root)
+        self._dispensable = {step.id for step in self.setup.steps if step.optional}
 
     def run(self) -> Report:
         """Run every selected step that has to; return how it ended."""
@@ -88,7 +89,7 @@ class Execution:
     def _start(self, step: Step) -> bool:
         """Start ``step`` if it has to run and can; return whether it is running."""
         stopped = self.report.failures.keys() | self.report.blocked.keys()
-        cause = next((name for name in step.needs if name in stopped), None)
+        cause = next((name for name in step.needs if name in stopped - self._dispensable), None)
         if cause is not None:
             self.report.blocked[step.id] = self.report.blocked.get(cause, cause)
             return False

@@ -27,6 +27,7 @@ class Step:
         kind: ``train`` for steps that use all cores or a GPU: never two of them at a time.
         minutes: expected time in the ``demo`` profile, shown until a real one is known.
         files: further files it depends on, relative to the repository.
+        optional: those that need it do without if it fails.
     """
 
     notebook: str
@@ -36,6 +37,7 @@ class Step:
     kind: Literal["cpu", "train"] = "cpu"
     minutes: float = 0.5
     files: tuple[str, ...] = ()
+    optional: bool = False
 
     @property
     def id(self) -> str:
@@ -44,13 +46,22 @@ class Step:
 
 
 def _train_hybrid(variant: str, *, minutes: float, **parameters: Any) -> Step:
+    plain = {
+        "model_fpn": "plain",
+        "masks_from": "pseudo",
+        "train_valid": "learn",
+        "train_invalid": "learn",
+        "train_empty": "no_mask",
+        "segment_detections": False,
+    }
     return Step(
         "04_train_hybrid",
         variant,
         needs=("01_data", "02_pseudo_masks"),
-        parameters={"variant": variant, **parameters},
+        parameters={"variant": variant, **plain, **parameters},
         kind="train",
         minutes=minutes,
+        optional=variant.startswith("ablation."),
     )
 
 
@@ -59,21 +70,23 @@ _BOXES: dict[str, Any] = {"train_method": "faster_rcnn", "train_supervised": "no
 _MASKS: dict[str, Any] = {"train_method": "mask_rcnn", "train_supervised": "all"}
 _LARGE: dict[str, Any] = _MASKS | {"model_fpn": "direct", "train_invalid": "box_only"}
 _HYBRID: dict[str, dict[str, Any]] = {
-    "baseline": _MASKS,
+    "baseline": _MASKS | {"train_empty": "background"},
     "large": _LARGE,
     "small": _BOXES | {"segment_detections": True},
-    "pixel": _LARGE | {"masks_from": "true"},
+    "pixel": _LARGE | {"masks_from": "own"},
 }
 _ABLATION: dict[str, dict[str, Any]] = {
     **{
         kind: _LARGE | {"model_fpn": kind}
         for kind in ("direct", "plain", "control", "bottom_up", "backbone", "dense", "lateral")
     },
-    "all": _LARGE | {"train_invalid": "learn"},
+    "all": _LARGE | {"train_invalid": "learn", "train_empty": "background"},
+    "found": _LARGE | {"train_invalid": "learn"},
     "ignore": _LARGE | {"train_invalid": "ignore"},
     "drop": _LARGE | {"train_invalid": "drop"},
     "small": _BOXES,
     "small_invalid": _BOXES | {"train_valid": "drop"},
+    "small_invalid_ignore": _BOXES | {"train_valid": "ignore"},
 }
 
 

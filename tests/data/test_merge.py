@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from lib.data.coco import load
 from lib.data.merge import merge
+from lib.data.validation import BadLabels
 from lib.files import read_json, write_json
 
 
@@ -37,9 +39,30 @@ def test_the_parts_of_a_set_make_it_whole_again(
 
 
 def test_an_id_in_two_files_is_refused(files: list[Path], tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="1 ids of images are in more than one"):
+    with pytest.raises(ValueError, match="1 values of 'id' of images are in more than one"):
         merge([files[0], files[0], files[1]], tmp_path / "whole.json")
     assert not (tmp_path / "whole.json").exists()
+
+
+def test_a_picture_in_two_files_is_refused_whatever_its_ids(
+    files: list[Path], tmp_path: Path
+) -> None:
+    other = read_json(files[1])
+    other["images"][0]["file_name"] = read_json(files[0])["images"][0]["file_name"]
+    write_json(files[1], other)
+    with pytest.raises(ValueError, match="'file_name' of images"):
+        merge(files, tmp_path / "whole.json")
+
+
+def test_bad_entries_are_left_to_whoever_opens_the_merged_file(
+    files: list[Path], tmp_path: Path
+) -> None:
+    other = read_json(files[1])
+    del other["images"][0]["id"]
+    other["annotations"][0]["id"] = [1]
+    write_json(files[1], other)
+    with pytest.raises(BadLabels):
+        load(merge(files, tmp_path / "whole.json"), None, check_images="none")
 
 
 def test_files_of_different_classes_are_refused(files: list[Path], tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """What becomes of instances with valid and invalid pseudo-masks."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -102,6 +103,26 @@ def test_mask_that_is_empty_is_no_mask(drawn, tmp_path):
     target = TrainingSet(coco, uses=uses, flip=False, seed=0)[(index, 0)][1]
     row = target["boxes"].tolist().index(list(first.box))
     assert target["mask_index"][row] == -1 and target["labels"][row] == first.label
+
+
+def test_an_empty_pseudo_mask_can_be_learnt_as_background(drawn, tmp_path):
+    path = tmp_path / "set" / "annotations.json"
+    content = read_json(path)
+    empty, given = content["annotations"][:2]
+    empty |= {"segmentation": [], "pseudo": {"valid": False}}
+    given |= {"segmentation": []}  # no pseudo-mask either: nobody looked for one
+    write_json(path, content)
+    coco = load(path, tmp_path / "set" / "images")
+    instances = {i.id: i for i in coco.all_instances()}
+    assert not Uses(EVERY_LABEL).reads_mask(instances[empty["id"]])
+    uses = Uses(EVERY_LABEL, empty="background")
+    assert uses.reads_mask(instances[empty["id"]])
+    assert not uses.reads_mask(instances[given["id"]])
+    assert not replace(uses, invalid="box_only").reads_mask(instances[empty["id"]])
+    index = [r.id for r in coco.images].index(empty["image_id"])
+    target = TrainingSet(coco, uses=uses, flip=False, seed=0)[(index, 0)][1]
+    row = target["boxes"].tolist().index(list(instances[empty["id"]].box))
+    assert target["masks"][target["mask_index"][row]].sum() == 0
 
 
 def test_masks_are_counted_as_they_are_used(drawn, tmp_path):

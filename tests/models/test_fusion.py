@@ -220,7 +220,7 @@ def test_output_is_by_image_as_they_appear_and_then_by_score() -> None:
 
 def test_hand_made_cases() -> None:
     low, high = result([4, 4, 10, 10], 0.3), result([5, 4, 10, 10], 0.6)  # IoU 9/11
-    settings = FusionSettings(small_side=16)
+    settings = FusionSettings(small_side=16, size="box")
 
     def kept(large: list[Result], small: list[Result], **changes) -> list[tuple[str, float]]:
         return [(x["branch"], x["score"]) for x in fuse(large, small, replace(settings, **changes))]

@@ -42,7 +42,7 @@ def naive_labels(anchors: Tensor, boxes: Tensor, ignored: list[bool]) -> list[fl
             label = 1.0
         match = max(everyone, key=lambda o: iou[o][anchor])
         fair = iou[match][anchor] >= 0.3 or is_best_anchor_of_one(anchor, list(everyone))
-        labels.append(-1.0 if ignored[match] and fair else label)
+        labels.append(-1.0 if ignored[match] and fair and label != 1 else label)
     return labels
 
 
@@ -135,3 +135,27 @@ def test_batch_without_any_proposal_to_learn_from_has_losses_of_zero(method):
     assert ("loss_mask" in losses) == (method == "mask_rcnn")
     sum(losses.values()).backward()
     assert all(p.grad is not None for p in model.roi_heads.parameters())
+
+
+def test_boxes_stay_exact_in_mixed_precision():
+    model = tiny_model("mask_rcnn").train()
+    images, targets = images_and_targets()
+    seen: dict[str, list[torch.dtype]] = {}
+    anchors, samples = model.rpn.assign_targets_to_anchors, model.roi_heads.select_training_samples
+
+    def spy_anchors(found, wanted):
+        seen["anchors"] = [a.dtype for a in found]
+        return anchors(found, wanted)
+
+    def spy_samples(proposals, wanted):
+        result = samples(proposals, wanted)
+        seen["proposals"] = [p.dtype for p in proposals]
+        seen["regression"] = [r.dtype for r in result[3]]
+        return result
+
+    model.rpn.assign_targets_to_anchors = spy_anchors
+    model.roi_heads.select_training_samples = spy_samples
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        losses = model(images, targets)
+    assert {dtype for dtypes in seen.values() for dtype in dtypes} == {torch.float32}
+    assert all(torch.isfinite(value) for value in losses.values())

@@ -128,10 +128,11 @@ def make_workspace(val: CocoSet, folder: Path, *, empty: bool = False) -> Worksp
         }  # fmt: skip
         write_json(step / "model.json", model)
         write_json(step / "outputs.json", {})
+        write_json(step / "stamp.json", {})
         if variant == "small":
             content = {"detections": segmented(found), "info": {}}
             write_json(step / "segmented_val.json", content)
-        elif not boxes and not variant.startswith("ablation."):
+        elif not boxes:
             write_json(step / "masks_on_boxes_val.json", on_boxes)
         if boxes:
             found = [{k: v for k, v in d.items() if k != "segmentation"} for d in found]

@@ -35,22 +35,45 @@ def test_compared_models_must_all_reach_the_floor(changed, enough, words):
     assert words in floor_line(boxes(**changed), 0.2)
 
 
-def test_images_seen_are_iterations_times_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_images_seen_and_masks_learnt_are_those_of_the_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.delenv(STEP_VARIABLE, raising=False)
     study = Study(tmp_path)
+    masks = {"model": {"method": "mask_rcnn"}}
+    changed = {
+        "small": {},
+        "pixel": {},
+        "baseline": masks,
+        "large": masks | {"invalid": "box_only"},
+    }
     config = TrainConfig(
         model=ModelConfig(method="faster_rcnn"),
-        annotations="a",
+        annotations=str(tmp_path / "train.json"),
         images="i",
         out="o",
         iterations=7,
         batch_size=3,
     )
+    square = {"segmentation": [[0, 0, 4, 0, 4, 4]], "pseudo": {"valid": True}}
+    boxes_of = [square, square, {**square, "pseudo": {"valid": False}}, {"segmentation": []}]
+    labels = {
+        "images": [{"id": 1, "file_name": "a.png", "width": 9, "height": 9}],
+        "categories": [{"id": 1, "name": "cat"}],
+        "annotations": [
+            {"id": i, "image_id": 1, "category_id": 1, "bbox": [0, 0, 4, 4], **mask}
+            for i, mask in enumerate(boxes_of)
+        ],
+    }
+    write_json(tmp_path / "train.json", labels)
     for variant in REQUIRED:
         folder = study.step_folder("demo", f"04_train_hybrid.{variant}")
         folder.mkdir(parents=True)
-        write_json(folder / "config.json", config.model_dump(mode="json"))
+        write_json(folder / "config.json", config.model_dump(mode="json") | changed[variant])
     table = with_schedule(boxes(), Workspace("demo", "05_hybrid_results", study=study))
     assert list(table["variant"]) == list(REQUIRED)
     assert set(table["images_seen"]) == {21}
     assert set(table["box_AP50"]) == {40.0}
+    assert dict(zip(table["variant"], table["masks_learnt"], strict=True)) == {
+        "baseline": 3, "large": 2, "small": 0, "pixel": 0
+    }  # fmt: skip

@@ -106,7 +106,7 @@ def test_the_ablation_shows_changes_and_no_default(made: Study) -> None:
     assert figure is not None
     figure.canvas.draw()
     compared = made.switches[~made.switches["is_default"]]
-    for axes, metric in zip(figure.axes, figures.METRICS, strict=True):
+    for axes, metric in zip(figure.axes, [*figures.METRICS, ablation.MASK_IOU], strict=True):
         shown = np.concatenate(points(axes))[:, 0]
         assert shown.tolist() == compared.loc[compared["metric"] == metric, "difference"].tolist()
     alone = made.switches[made.switches["is_default"]]

@@ -10,6 +10,7 @@ import pytest
 from lib.analysis.claims import judged, load_claims
 from lib.data.coco import CocoSet
 from lib.evaluation.coco_ap import evaluate
+from lib.evaluation.mask_iou import iou_on_boxes
 from lib.masks.rle import decode
 from lib.models.build import build_model
 from lib.models.config import ModelConfig
@@ -237,7 +238,7 @@ def test_the_ablation_compares_each_group_with_its_default(
     )
     assert plain["difference"] == pytest.approx(plain["ours"] - direct["ours"])
     assert plain["difference"] < 0 and plain["diff_high"] <= 0
-    boxes = one(table, group="detector", setting="invalid ones alone", metric="AP_L")
+    boxes = one(table, group="detector", setting="invalid ones, others background", metric="AP_L")
     assert (boxes["ours"], boxes["difference"]) == (0, pytest.approx(-100))
     kept = one(table, group="poor", setting="kept as they are", metric="AP_S")
     assert kept["difference"] < 0  # empty masks instead of ellipses
@@ -246,6 +247,13 @@ def test_the_ablation_compares_each_group_with_its_default(
     line = ablation.side_by_side(table)
     assert len(line) == table["setting"].groupby(table["group"]).nunique().sum()
     assert line.iloc[1]["Δ AP_L"] == plain["difference"]
+    mean = {
+        kind: iou_on_boxes(val, runs[f"ablation.{kind}"].masks_on_boxes or [])["iou"].mean()
+        for kind in ("plain", "direct")
+    }
+    alone = one(table, group="fpn", setting=ablation.FPN["plain"], metric="mask_IoU")
+    assert alone["difference"] == pytest.approx(100 * (mean["plain"] - mean["direct"]))
+    assert set(table.loc[table["metric"] == "mask_IoU", "group"]) == {"fpn", "invalid"}
 
 
 def test_variants_that_were_not_run_are_left_out(val: CocoSet, runs: reading.Runs) -> None:

@@ -54,9 +54,13 @@ def test_curves_show_the_losses_that_there_are():
 def test_paper_as_settings_are_marked_only_where_it_names_them():
     table = settings_table(run(batch_size=6, iterations=30_000), paper="A").set_index("setting")
     assert table.loc["batch_size", "differs"] == ""
-    assert table.loc["mask_layers", "paper"] == "not said"
-    assert table.loc["mask_layers", "differs"] == ""
+    assert table.loc["warmup", "paper"] == "not said"
+    assert table.loc["warmup", "differs"] == ""
     assert table.loc["learning_rate", "differs"] == "≠"
+    small = run(model=ModelConfig(method="faster_rcnn"), learning_rate=0.0075)
+    assert (
+        settings_table(small, paper="A").set_index("setting").loc["learning_rate", "differs"] == ""
+    )
 
 
 def a_set() -> CocoSet:
@@ -85,6 +89,10 @@ def a_set() -> CocoSet:
     [
         ({}, ["box and mask", "box and mask", "box only", "box only"]),
         ({"invalid": "drop"}, ["box and mask", *["dropped: background"] * 2, "box only"]),
+        (
+            {"empty": "background"},
+            ["box and mask", "box and mask", "box, and all of it background", "box only"],
+        ),
         ({"valid": "ignore"}, ["ignored", "box and mask", "box only", "ignored"]),
     ],
 )

@@ -55,6 +55,16 @@ def test_a_run_with_kernels_makes_notebooks_pages_and_provenance(toy: Toy) -> No
     assert record["seconds"] > 0
 
 
+def test_what_needs_an_optional_step_does_without_if_it_fails(toy: Toy) -> None:
+    toy.edit("03_other", "ws.file(", "1 / 0\nws.file(")
+    toy.edit("04_report", " + ws.input('03_other', 'other.txt').read_text()", "")
+    assert toy.ran() == ["01_numbers", "02_sum"]
+    toy.steps = tuple(replace(s, optional=s.id == "03_other") for s in STEPS)
+    code, output = toy.run()
+    assert code != 0 and "03_other" in output
+    assert toy.output("04_report", "report.txt") == toy.output("02_sum", "sum.json")
+
+
 def test_a_failure_is_reported_and_stops_only_what_needs_it(toy: Toy) -> None:
     toy.edit("02_sum", "import json\n", "# a comment first\nx = 1\nx / 0\nimport json\n")
     code, output = toy.run(kernels=True)
