@@ -71,11 +71,9 @@ class Replicates:
         chosen = self.result.labels if labels is None else self.result.select(labels).labels
         positions = [self.result.labels.index(label) for label in chosen]
         values = self.values[area][:, positions]
-        values = values.mean(axis=2) if threshold is None else values[:, :, threshold]
-        present = ~np.isnan(values)
-        counts = present.sum(axis=1)
-        sums = np.where(present, values, 0.0).sum(axis=1)
-        return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
+        return mean_over_classes(
+            values.mean(axis=2) if threshold is None else values[:, :, threshold]
+        )
 
     def interval(self, name: str, labels: Iterable[int] | None = None) -> Interval:
         """Return a metric's point estimate (pycocotools' own) with its interval."""
@@ -197,6 +195,14 @@ def percentiles(estimate: float, values: np.ndarray, *, images: int) -> Interval
     return Interval(estimate, float(low), float(high))
 
 
+def mean_over_classes(values: np.ndarray) -> np.ndarray:
+    """Return the mean of each row over the classes that are not NaN, [B, K] -> [B]."""
+    present = ~np.isnan(values)
+    counts = present.sum(axis=1)
+    sums = np.where(present, values, 0.0).sum(axis=1)
+    return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
+
+
 def weighted_ap(matches: Matches, weights: np.ndarray) -> np.ndarray:
     """Return COCO's AP of one class per resample and IoU threshold, [B, T].
 
@@ -224,19 +230,38 @@ def _weighted_ap(matches: Matches, weights: np.ndarray) -> np.ndarray:
     instances = matches.instances @ by_image
     average = np.zeros((len(matches.true), by_image.shape[1]))
     with np.errstate(invalid="ignore", divide="ignore"):
-        for t, (true, false) in enumerate(zip(matches.true, matches.false, strict=True)):
-            right = np.flatnonzero(true)
-            if not right.size:
-                continue
-            wrong = np.flatnonzero(false[: right[-1]])
-            right_sum = np.cumsum(by_image[matches.image[right]], axis=0)  # [P, B]
-            wrong_sum = np.zeros((len(wrong) + 1, by_image.shape[1]))
-            np.cumsum(by_image[matches.image[wrong]], axis=0, out=wrong_sum[1:])
-            wrong_sum = wrong_sum[np.searchsorted(wrong, right)]
-            precision = right_sum / (wrong_sum + right_sum + np.spacing(1))
-            best = np.maximum.accumulate(precision[::-1], axis=0)[::-1]
-            reached = np.searchsorted(RECALL_THRESHOLDS, right_sum / instances, side="right")
+        for t in range(len(matches.true)):
+            right, judged = counts_at_right(matches, t, by_image)
+            best = best_from_there(right / (judged + np.spacing(1)))  # as pycocotools divides
+            reached = np.searchsorted(RECALL_THRESHOLDS, right / instances, side="right")
             read = np.diff(reached, axis=0, prepend=0)
             average[t] = (read * best).sum(axis=0) / len(RECALL_THRESHOLDS)
     average[:, instances == 0] = np.nan
     return average.T
+
+
+def counts_at_right(
+    matches: Matches, threshold: int, by_image: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return what an AP is made of, at each of the P right detections of a class, best score first.
+
+    Args:
+        matches: One class.
+        threshold: Position of the IoU threshold.
+        by_image: Weight of each image in each resample, float [I, B].
+
+    Returns:
+        The weight of the right detections so far, and of all that count so far; [P, B] each.
+    """
+    right = np.flatnonzero(matches.true[threshold])
+    last = right[-1] if right.size else 0
+    wrong = np.flatnonzero(matches.false[threshold][:last])
+    right_sum = np.cumsum(by_image[matches.image[right]], axis=0)
+    wrong_sum = np.zeros((len(wrong) + 1, by_image.shape[1]))
+    np.cumsum(by_image[matches.image[wrong]], axis=0, out=wrong_sum[1:])
+    return right_sum, right_sum + wrong_sum[np.searchsorted(wrong, right)]
+
+
+def best_from_there(precision: np.ndarray) -> np.ndarray:
+    """Return the best precision at each right detection or beyond, [P, B]."""
+    return np.maximum.accumulate(precision[::-1], axis=0)[::-1]

@@ -30,7 +30,14 @@ import numpy as np
 import pandas as pd
 
 from lib.data.categories import Categories
-from lib.evaluation.bootstrap import Interval, image_weights, percentiles
+from lib.evaluation.bootstrap import (
+    Interval,
+    best_from_there,
+    counts_at_right,
+    image_weights,
+    mean_over_classes,
+    percentiles,
+)
 from lib.evaluation.coco_ap import Matches
 from lib.evaluation.coco_input import as_dict, ground_truth, results
 from lib.evaluation.voc_match import (
@@ -81,7 +88,7 @@ class VOCResult:
     @cached_property
     def summary(self) -> dict[str, float]:
         """Each metric over all classes that have an instance; NaN where none has one."""
-        values = _over_classes(self.average_precision.T)
+        values = mean_over_classes(self.average_precision.T)
         return dict(zip(METRICS, values.tolist(), strict=True))
 
     @cached_property
@@ -118,7 +125,7 @@ class VOCReplicates:
 
     def metric(self, name: str) -> np.ndarray:
         """Return a metric's value in each resample, [B]; classes absent from one are left out."""
-        return _over_classes(self.values[:, :, _position(name)])
+        return mean_over_classes(self.values[:, :, _position(name)])
 
     def interval(self, name: str) -> Interval:
         """Return a metric with its 95 % interval over images.
@@ -255,27 +262,11 @@ def _all_point_ap(matches: Matches, weights: np.ndarray) -> np.ndarray:
     by_image = np.ascontiguousarray(weights.T.astype(float))  # [I, B]: rows are gathered
     instances = matches.instances @ by_image
     area = np.zeros((len(matches.true), by_image.shape[1]))
-    for t, (true, false) in enumerate(zip(matches.true, matches.false, strict=True)):
-        right = np.flatnonzero(true)
-        if not right.size:
-            continue
-        wrong = np.flatnonzero(false[: right[-1]])
-        steps = by_image[matches.image[right]]  # [P, B]
-        wrong_sum = np.zeros((len(wrong) + 1, by_image.shape[1]))
-        np.cumsum(by_image[matches.image[wrong]], axis=0, out=wrong_sum[1:])
-        right_sum = np.cumsum(steps, axis=0)
-        judged = right_sum + wrong_sum[np.searchsorted(wrong, right)]
-        precision = right_sum / np.maximum(judged, 1)  # none drawn so far: adds no recall either
-        area[t] = (steps * np.maximum.accumulate(precision[::-1], axis=0)[::-1]).sum(axis=0)
+    for t in range(len(matches.true)):
+        right, judged = counts_at_right(matches, t, by_image)
+        best = best_from_there(right / np.maximum(judged, 1))  # none drawn so far: no recall either
+        area[t] = (np.diff(right, axis=0, prepend=0) * best).sum(axis=0)
     return np.where(instances > 0, area / np.maximum(instances, 1), np.nan).T
-
-
-def _over_classes(values: np.ndarray) -> np.ndarray:
-    """Return the mean of each row over the classes that are not NaN, [B, K] -> [B]."""
-    present = ~np.isnan(values)
-    counts = present.sum(axis=1)
-    sums = np.where(present, values, 0.0).sum(axis=1)
-    return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
 
 
 def _position(metric: str) -> int:
