@@ -169,7 +169,8 @@ def prepare(
         on_bad: see ``lib.data.coco.load``.
         check_images: see ``lib.data.coco.load``.
         whole_masks: names of sets of which only the images are kept whose every object has a
-            mask: on others a found object without one is neither right nor wrong.
+            mask: on others a found object without one is neither right nor wrong. Images that
+            the file marks ``"clean": false`` have further objects and are left out too.
 
     Returns:
         The sets, by name.
@@ -246,7 +247,9 @@ def _check_objects(coco_set: CocoSet, name: str) -> None:
 
 
 def _all_masked(coco_set: CocoSet, image: ImageRecord) -> bool:
-    return all(x.has_mask for x in coco_set.instances(image.id) if not x.iscrowd)
+    """Return whether every object has a mask; a file may know of more objects than it labels."""
+    labelled = all(x.has_mask for x in coco_set.instances(image.id) if not x.iscrowd)
+    return labelled and bool(image.extra.get("clean", True))
 
 
 def _check_any(coco_set: CocoSet, name: str) -> None:

@@ -226,8 +226,11 @@ def side_by_side(table: pd.DataFrame) -> pd.DataFrame:
         table: from :func:`ablation_table`.
     """
     lines = []
+    named = set()
     for (group, setting), part in table.groupby(["group", "setting"], sort=False):
-        line: dict[str, Any] = {"what": GROUPS[str(group)], "setting": setting}
+        what = "" if group in named else GROUPS[str(group)]  # once is easier to read
+        named.add(group)
+        line: dict[str, Any] = {"what": what, "setting": setting}
         for row in part.to_dict("records"):
             name = "mask IoU" if row["metric"] == MASK_IOU else row["metric"]
             line[name] = row["ours"]

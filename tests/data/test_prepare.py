@@ -216,6 +216,12 @@ def test_only_images_whose_every_object_has_a_mask_are_kept(
     assert len(sets["train"]) == len(content["images"])
     kept = {image.id for image in open_set(tmp_path / "out" / "sets.json", "val").images}
     assert kept == {image["id"] for image in content["images"]} - {lacking["image_id"]}
+    bare = {i["id"] for i in content["images"]} - {a["image_id"] for a in content["annotations"]}
+    unclean = next(i for i in content["images"] if i["id"] in (bare or kept) & kept)
+    unclean["clean"] = False
+    files["val"] = SetFiles(save(content), folder)
+    sets = prepare(files, out=tmp_path / "out" / "sets.json", whole_masks=["val"])
+    assert {image.id for image in sets["val"].images} == kept - {unclean["id"]}
     for annotation in content["annotations"]:
         annotation["segmentation"] = []
     files["val"] = SetFiles(save(content), folder)

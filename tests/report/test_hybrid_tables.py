@@ -325,3 +325,19 @@ def test_sets_and_runs_that_lack_something_still_give_every_table(
     verdicts = judged(CLAIMS, seen, profile="demo").set_index("id")["verdict"]
     unknown = "A.table2.AP_S.hybrid_above_baseline"
     assert case != "only large" or verdicts[unknown] == "not run at this scale"
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "words"),
+    [
+        (-3.0, -1.0, "its own training"),
+        (1.0, 3.0, "outlines them better"),
+        (-1.0, 1.0, "undecided"),
+    ],
+)
+def test_what_limits_the_large_branch_is_told_by_an_interval(
+    low: float, high: float, words: str
+) -> None:
+    line = {"method": "pixel_level - small_branch", "metric": "AP_L", "ours": (low + high) / 2}
+    text = tables.limit_line(pd.DataFrame([line | {"ci_low": low, "ci_high": high}]))
+    assert words in text and f"({low:+.1f} to {high:+.1f})" in text
