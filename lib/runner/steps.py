@@ -108,16 +108,16 @@ def _train_opmask(method: str, supervised: str) -> Step:
 
 
 STEPS: tuple[Step, ...] = (
-    Step("01_data", minutes=2),
+    Step("01_data", minutes=0.5),
     Step("02_pseudo_masks", needs=("01_data",), minutes=2),
     Step(
         "03_invalid_masks",
         needs=("01_data", "02_pseudo_masks"),
         files=("params/claims.yaml",),
     ),
-    _train_hybrid("detector", minutes=5, **_BOXES, train_init=""),
-    *(_train_hybrid(name, minutes=2.5, **own) for name, own in _HYBRID.items()),
-    *(_train_hybrid(f"ablation.{name}", minutes=1, **own) for name, own in _ABLATION.items()),
+    _train_hybrid("detector", minutes=4, **_BOXES, train_init=""),
+    *(_train_hybrid(name, minutes=2.2, **own) for name, own in _HYBRID.items()),
+    *(_train_hybrid(f"ablation.{name}", minutes=0.8, **own) for name, own in _ABLATION.items()),
     Step(
         "05_hybrid_results",
         needs=("01_data", "02_pseudo_masks", "04_train_hybrid"),
