@@ -194,8 +194,8 @@ def limit_line(table: pd.DataFrame) -> str:
     )
     if high < 0:
         return (
-            f"{text} GrabCut outlines large objects better than the mask head does even then, so "
-            "what holds the large branch back is its own training, not the masks it learns from."
+            f"{text} GrabCut in detections is better on large objects even then, so the masks that "
+            "the large branch learns from are not all that holds it back."
         )
     if low > 0:
         return f"{text} With good masks to learn from, the mask head outlines them better."

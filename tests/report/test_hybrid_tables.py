@@ -330,7 +330,7 @@ def test_sets_and_runs_that_lack_something_still_give_every_table(
 @pytest.mark.parametrize(
     ("low", "high", "words"),
     [
-        (-3.0, -1.0, "its own training"),
+        (-3.0, -1.0, "not all that holds it back"),
         (1.0, 3.0, "outlines them better"),
         (-1.0, 1.0, "undecided"),
     ],
