@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from lib.analysis.claims import STAMP
 from lib.files import read_json
 from lib.masks.detections import Result, Shape, read_segmented, with_masks
 from lib.models.config import ModelConfig
@@ -81,9 +80,7 @@ def read_runs(workspace: "Workspace") -> Runs:
         FileNotFoundError: if one of :data:`REQUIRED` has not been run; the message has the
             command.
     """
-    steps = workspace.study.cache(workspace.profile)
-    done = [v for v in workspace.variants(STEP) if (steps / f"{STEP}.{v}" / STAMP).exists()]
-    variants = dict.fromkeys([*REQUIRED, *done])
+    variants = dict.fromkeys([*REQUIRED, *workspace.variants(STEP)])
     return {variant: _read(workspace, variant) for variant in variants}
 
 

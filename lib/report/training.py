@@ -1,5 +1,6 @@
 """What a training run was told, and how it went."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -9,7 +10,9 @@ from matplotlib.figure import Figure
 
 from lib.data.coco import CocoSet, Instance
 from lib.engine.config import TrainConfig
+from lib.engine.dataset import Uses
 from lib.engine.log import Record
+from lib.engine.train import uses_of
 from lib.models.config import ModelConfig
 from lib.report.style import FLAT, SEQUENCE, WIDTH
 
@@ -73,9 +76,10 @@ OURS = frozenset(
 
 VALID, INVALID = "valid, or the set's own", "invalid"
 EMPTY, NONE_GIVEN = "invalid: empty", "none given"
-MASK_KINDS = {VALID: True, INVALID: True, EMPTY: False, NONE_GIVEN: False}
-"""What is known of an instance's mask -> whether there is one to learn from."""
+MASK_KINDS = (VALID, INVALID, EMPTY, NONE_GIVEN)
+"""What is known of an instance's mask."""
 
+BACKGROUND = "box, and all of it background"
 USES = {
     "learn": "box and mask",
     "box_only": "box only",
@@ -125,24 +129,27 @@ def use_table(coco_set: CocoSet, config: TrainConfig) -> pd.DataFrame:
 
     Returns:
         Columns mask, instances, share (of all), use. Crowd regions are not counted.
+
+    Raises:
+        ValueError: if nothing is left to learn from.
     """
-    kinds = pd.Series(
-        [_mask_kind(x) for x in coco_set.all_instances() if not x.iscrowd], dtype=object
-    )
-    counts = kinds.value_counts()
-    rows = []
-    for kind, has_mask in MASK_KINDS.items():
-        use = config.invalid if kind.startswith("invalid") else config.valid
-        text = USES[use]
-        if use == "learn" and not (has_mask and config.model.has_masks):
-            text = USES["box_only"]
-            if kind == EMPTY and config.model.has_masks and config.empty == "background":
-                text = "box, and all of it background"
-        count = int(counts.get(kind, 0))
-        share = count / max(len(kinds), 1)
-        rows.append({"mask": kind, "instances": count, "share": share, "use": text})
-    frame = pd.DataFrame(rows)
-    return frame[frame["instances"] > 0]
+    uses = uses_of(config, coco_set)
+    instances = [x for x in coco_set.all_instances() if not x.iscrowd]
+    counts = Counter((_mask_kind(x), _use(x, uses)) for x in instances)
+    rows = [
+        {"mask": kind, "instances": count, "share": count / len(instances), "use": use}
+        for (kind, use), count in sorted(
+            counts.items(), key=lambda row: MASK_KINDS.index(row[0][0])
+        )
+    ]
+    return pd.DataFrame(rows, columns=["mask", "instances", "share", "use"])
+
+
+def _use(instance: Instance, uses: Uses) -> str:
+    use = uses.of(instance)
+    if use == "learn" and not uses.reads_mask(instance):
+        use = "box_only"
+    return BACKGROUND if use == "learn" and not instance.has_mask else USES[use]
 
 
 def _mask_kind(instance: Instance) -> str:

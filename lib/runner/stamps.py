@@ -15,10 +15,9 @@ from typing import Any
 from lib.files import read_json, remove_temporaries, write_json
 from lib.runner.digests import Digests
 from lib.runner.fingerprint import Fingerprint
-from lib.runner.study import Study
+from lib.runner.study import STAMP, Study
 from lib.runner.workspace import MANIFEST
 
-STAMP = "stamp.json"
 STARTED = "started.json"
 TIMES = "times.json"
 

@@ -5,6 +5,9 @@ from pathlib import Path
 
 from lib.paths import ROOT
 
+STAMP = "stamp.json"
+"""What the runner leaves in the folder of a step that succeeded."""
+
 
 @dataclass(frozen=True)
 class Study:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lib.files import atomic, read_json, write_json
-from lib.runner.study import Study
+from lib.runner.study import STAMP, Study
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -106,15 +106,13 @@ class Workspace:
     def variants(self, notebook: str) -> tuple[str, ...]:
         """Return the variants of an earlier notebook whose outputs can be read, in order.
 
-        Those that the step needs; by hand, those that are in the cache.
+        Those that succeeded: of those that the step needs; by hand, of those in the cache.
         """
-        if self.by_hand:
-            folders = self.study.cache(self.profile).glob(f"{notebook}.*/{MANIFEST}")
-            steps = sorted(folder.parent.name for folder in folders)
-        else:
-            steps = os.environ.get(NEEDS_VARIABLE, "").split(",")
         prefix = f"{notebook}."
-        return tuple(name.removeprefix(prefix) for name in steps if name.startswith(prefix))
+        stamps = self.study.cache(self.profile).glob(f"{prefix}*/{STAMP}")
+        done = sorted(stamp.parent.name for stamp in stamps)
+        steps = done if self.by_hand else os.environ.get(NEEDS_VARIABLE, "").split(",")
+        return tuple(name.removeprefix(prefix) for name in steps if name in done)
 
     def file(self, name: str) -> Path:
         """Return the path of an output ``name`` in the step's folder, for the notebook to write."""

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from lib.files import read_json
-from lib.runner.study import Study
+from lib.runner.study import STAMP, Study
 from lib.runner.workspace import MANIFEST, NEEDS_VARIABLE, STEP_VARIABLE, Workspace
 
 
@@ -144,18 +144,23 @@ def test_heat_maps_keep_their_vectors(by_runner: Workspace) -> None:
     assert (by_runner.results / "figures" / "f.svg").exists()
 
 
-def test_variants_are_those_that_the_step_needs(
+def test_variants_are_those_that_the_step_needs_and_that_succeeded(
     by_runner: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(NEEDS_VARIABLE, "01_y,04_t.b,04_t.a.short,04_tt.c")
+    monkeypatch.setenv(NEEDS_VARIABLE, "01_y,04_t.b,04_t.a.short,04_tt.c,04_t.failed")
+    for step in ("04_t.b", "04_t.a.short", "04_tt.c", "04_t.other"):
+        folder = by_runner.study.step_folder("demo", step)
+        folder.mkdir(parents=True)
+        (folder / STAMP).write_text("{}")
+    by_runner.study.step_folder("demo", "04_t.failed").mkdir()
     assert by_runner.variants("04_t") == ("b", "a.short")
     assert by_runner.variants("05_u") == ()
 
 
-def test_by_hand_variants_are_those_that_were_run(by_hand: Workspace) -> None:
+def test_by_hand_variants_are_those_that_succeeded(by_hand: Workspace) -> None:
     for step in ("04_t.b", "04_t.a", "04_u.c"):
         folder = by_hand.study.step_folder("demo", step)
         folder.mkdir(parents=True)
-        (folder / MANIFEST).write_text("{}")
+        (folder / STAMP).write_text("{}")
     by_hand.study.step_folder("demo", "04_t.begun").mkdir()
     assert by_hand.variants("04_t") == ("a", "b")
