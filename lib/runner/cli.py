@@ -15,6 +15,7 @@ from lib.runner.console import print_failures, print_list, print_plan
 from lib.runner.execute import Execution, Report
 from lib.runner.jobs import CHILDREN, Job, Outcome, run_job
 from lib.runner.lock import only_runner
+from lib.runner.machine import describe_machine
 from lib.runner.plan import Planner
 from lib.runner.problems import UsageError
 from lib.runner.profiles import load_profile, profile_names
@@ -45,8 +46,9 @@ def parser() -> argparse.ArgumentParser:
         "and say so in the provenance")  # fmt: skip
     add("--set", metavar="[STEP:]NAME=VALUE", action="append", dest="assignments",
         help="one parameter, such as grabcut.iterations=3, in all steps or in one")  # fmt: skip
-    add("--jobs", type=int, default=1, metavar="N",
-        help="greatest number of steps at a time (default: 1)")  # fmt: skip
+    add("--jobs", type=int, metavar="N",
+        help="greatest number of steps at a time (default: 2 on two cores or more without a GPU, "
+        "where training steps share the cores; else 1)")  # fmt: skip
     return made
 
 
@@ -76,8 +78,9 @@ def main(
         assignments=tuple(options.assignments or ()),
     )
     try:
-        if options.jobs < 1:
-            raise UsageError([f"--jobs {options.jobs}: at least one step has to run at a time."])
+        jobs = usual_jobs() if options.jobs is None else options.jobs
+        if jobs < 1:
+            raise UsageError([f"--jobs {jobs}: at least one step has to run at a time."])
         setup = prepare(study, steps, request)
         if options.list:
             names = profile_names(study)
@@ -88,7 +91,7 @@ def main(
             print_plan(setup, planner.plan(), planner.expected_seconds)
             return 0
         with only_runner(study, setup.profile.name):
-            return _run(setup, options.jobs, run)
+            return _run(setup, jobs, run)
     except UsageError as error:
         for problem in error.problems:
             print(f"error: {problem}", file=sys.stderr)
@@ -100,6 +103,15 @@ def main(
             file=sys.stderr,
         )
         return 130
+
+
+def usual_jobs() -> int:
+    """Return how many steps run at a time unless the command line says so.
+
+    Without a GPU two: a small model gains more from a core of its own than from a second one.
+    """
+    machine = describe_machine()
+    return 2 if machine["device"] == "CPU" and machine["cores"] > 1 else 1
 
 
 def _run(setup: Setup, jobs: int, run: Callable[[Job], Outcome]) -> int:

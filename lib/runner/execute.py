@@ -41,7 +41,8 @@ class Execution:
         planner: decides about each step once those it needs are done: a step that ran but made
             the same as before does not make others run.
         executor: runs jobs.
-        jobs: greatest number of steps at a time; of training steps never more than one.
+        jobs: greatest number of steps at a time; of training steps never more than one per GPU
+            (one, where there is a GPU; as many as of others, where they share the cores).
         run: what the executor is to run; returns how a job ended.
     """
 
@@ -58,6 +59,7 @@ class Execution:
         self.report = Report()
         self._running: dict[Future[Outcome], tuple[Decision, list[str]]] = {}
         self._machine = describe_machine()
+        self._on_gpu = self._machine["device"] != "CPU"
         self._sources = describe_sources(self.setup.study.root)
         self._dispensable = {step.id for step in self.setup.steps if step.optional}
 
@@ -84,7 +86,8 @@ class Execution:
 
     def _has_room(self, step: Step) -> bool:
         kinds = [decision.step.kind for decision, _ in self._running.values()]
-        return len(kinds) < self.jobs and not (step.kind == "train" and "train" in kinds)
+        taken = self._on_gpu and step.kind == "train" and "train" in kinds
+        return len(kinds) < self.jobs and not taken
 
     def _start(self, step: Step) -> bool:
         """Start ``step`` if it has to run and can; return whether it is running."""
@@ -126,6 +129,8 @@ class Execution:
             root=str(study.root),
             needs=step.needs,
             injected=injected_cell(setup.schemas[step.notebook], values, profile),
+            # Side by side, libraries that each take every core would get in each other's way.
+            threads=max(1, self._machine["cores"] // self.jobs) if self.jobs > 1 else 0,
         )
         expected = duration(self.planner.expected_seconds(step))
         print(f"{_clock()} {step.id} starts (about {expected})", flush=True)

@@ -31,6 +31,7 @@ class Job:
         root: working directory of the kernel.
         needs: ids of the steps whose outputs may be read.
         injected: source of the cell that sets the parameters.
+        threads: how many each library may use; 0 leaves that to them.
     """
 
     step: str
@@ -39,6 +40,7 @@ class Job:
     root: str
     needs: tuple[str, ...]
     injected: str
+    threads: int = 0
 
     @property
     def executed(self) -> Path:
@@ -121,7 +123,7 @@ def run_job(job: Job) -> Outcome:
     process = subprocess.Popen(
         [sys.executable, "-m", "lib.runner.notebook", str(description)],
         cwd=ROOT,
-        env=_environment(job),
+        env=environment_of(job),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -149,7 +151,8 @@ def run_job(job: Job) -> Outcome:
     return Outcome(**(outcome | {"seconds": seconds, "tail": tuple(outcome["tail"])}))
 
 
-def _environment(job: Job) -> dict[str, str]:
+def environment_of(job: Job) -> dict[str, str]:
+    """Return the variables that a kernel runs with."""
     environment = dict(os.environ)
     environment[STEP_VARIABLE] = job.step
     environment[NEEDS_VARIABLE] = ",".join(job.needs)
@@ -157,6 +160,8 @@ def _environment(job: Job) -> dict[str, str]:
         filter(None, [job.root, environment.get("PYTHONPATH")])
     )
     environment["PYTHONUNBUFFERED"] = "1"
+    if job.threads:
+        environment.setdefault("OMP_NUM_THREADS", str(job.threads))
     environment["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"
     return environment
 

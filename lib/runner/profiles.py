@@ -23,6 +23,7 @@ class _File(BaseModel):
     parameters: dict[str, Any] = Field(default_factory=dict)
     steps: dict[str, dict[str, Any]] = Field(default_factory=dict)
     leave_out: list[str] = Field(default_factory=list)
+    add: list[str] = Field(default_factory=list)
     minutes: dict[str, float] = Field(default_factory=dict)
 
 
@@ -35,6 +36,7 @@ class Profile:
         description: a sentence or two for people.
         settings: the values it gives to parameters, later ones winning.
         leave_out: notebooks or steps that it does not run.
+        add: steps that it runs although they are extra.
         minutes: expected time of notebooks or steps.
     """
 
@@ -42,6 +44,7 @@ class Profile:
     description: str
     settings: tuple[Setting, ...]
     leave_out: tuple[str, ...]
+    add: tuple[str, ...]
     minutes: dict[str, float]
 
 
@@ -73,6 +76,7 @@ def load_profile(study: Study, name: str) -> Profile:
         description=" ".join(file.description.split()),
         settings=tuple(_settings(file, origin)),
         leave_out=tuple(file.leave_out),
+        add=tuple(file.add),
         minutes=file.minutes,
     )
 

@@ -21,8 +21,9 @@ PATH_ENDINGS = ("_annotations", "_images", "_file", "_folder", "_weights")
 WEIGHTS_WITHOUT_FILE = ("none", "imagenet")
 """What a parameter that ends in ``_weights`` may be besides a path."""
 
-START_FROM = "train_init"
-"""The parameter that names the step whose model a step starts from; empty for none."""
+STEP_NAMING = ("train_init", "data_from")
+"""Parameters that name a step that theirs needs: whose model it starts from, whose sets it uses.
+Empty for none."""
 
 FILE_SUFFIXES = (".json", ".pt", ".pth", ".safetensors", ".npz", ".yaml", ".csv")
 
@@ -124,31 +125,32 @@ def _misnamed(setting: Setting, steps: Sequence[Step], schemas: Schemas) -> str 
     return None
 
 
-def with_starts(
+def with_named_needs(
     steps: Sequence[Step], parameters: Mapping[str, Mapping[str, Any]]
 ) -> tuple[tuple[Step, ...], dict[str, str]]:
-    """Add to each step's needs the step whose model it starts from, as its parameters name it.
+    """Add to each step's needs the steps that its parameters name (:data:`STEP_NAMING`).
 
     Args:
         steps: with what they need as step ids.
         parameters: the full set of parameters of each, by step id.
 
     Returns:
-        The steps, and by step id a sentence for each that names no step to start from.
+        The steps, and by step id a sentence for each parameter that names no other step.
     """
     ids = [step.id for step in steps]
     found, problems = [], {}
     for step in steps:
         needs = step.needs
-        start = parameters.get(step.id, {}).get(START_FROM)
-        if start and (start not in ids or start == step.id):
-            others = [name for name in ids if name != step.id]
-            problems[step.id] = (
-                f"{dotted(START_FROM)} of step {step.id} names {start!r}, which is no other step "
-                f"of this profile.{nearest(str(start), others)}"
-            )
-        elif start and start not in needs:
-            needs = (*needs, start)
+        for parameter in STEP_NAMING:
+            name = parameters.get(step.id, {}).get(parameter)
+            if name and (name not in ids or name == step.id):
+                others = [other for other in ids if other != step.id]
+                problems[step.id] = (
+                    f"{dotted(parameter)} of step {step.id} names {name!r}, which is no other "
+                    f"step of this profile.{nearest(str(name), others)}"
+                )
+            elif name and name not in needs:
+                needs = (*needs, name)
         found.append(replace(step, needs=needs))
     return tuple(found), problems
 

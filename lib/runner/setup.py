@@ -11,7 +11,7 @@ from lib.runner.resolve import (
     missing_files,
     read_schemas,
     resolve_parameters,
-    with_starts,
+    with_named_needs,
 )
 from lib.runner.settings import Setting, parse_assignment
 from lib.runner.stamps import read_stamp
@@ -78,7 +78,7 @@ def prepare(study: Study, all_steps: Sequence[Step], request: Request) -> Setup:
     """
     problems: list[str] = []
     settings: list[Setting] = []
-    profile = Profile(request.profile, "", (), (), {})
+    profile = Profile(request.profile, "", (), (), (), {})
     try:
         profile = load_profile(study, request.profile)
         settings += profile.settings
@@ -92,7 +92,13 @@ def prepare(study: Study, all_steps: Sequence[Step], request: Request) -> Setup:
 
     left_out, wrong = _named(profile.leave_out, all_steps, f"leave_out of {profile.name}")
     problems += wrong
-    steps = tuple(step for step in all_steps if step.id not in left_out)
+    added, wrong = _named(profile.add, all_steps, f"add of {profile.name}")
+    problems += wrong
+    steps = tuple(
+        step
+        for step in all_steps
+        if step.id not in left_out and (not step.extra or step.id in added)
+    )
     try:
         steps = tuple(with_needs_resolved(steps))
     except ValueError as error:
@@ -116,13 +122,13 @@ def prepare(study: Study, all_steps: Sequence[Step], request: Request) -> Setup:
     known = [step for step in steps if step.notebook in schemas]
     parameters, wrong = resolve_parameters(known, schemas, settings, profile=profile.name)
     problems += wrong
-    steps, no_start = with_starts(steps, parameters)
+    steps, unnamed = with_named_needs(steps, parameters)
     selected = _selection(steps, chosen["only"], chosen["start"])
     for step in steps:
         if step.id in selected and step.id in parameters:
             values = parameters[step.id]
             problems += missing_files(study, step.id, schemas[step.notebook], values)
-            problems += [no_start[step.id]] if step.id in no_start else []
+            problems += [unnamed[step.id]] if step.id in unnamed else []
             problems += [
                 f"Step {step.id!r} depends on {name}, which does not exist."
                 for name in step.files

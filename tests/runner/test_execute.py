@@ -15,9 +15,11 @@ import psutil
 import pytest
 
 from lib.paths import ROOT
+from lib.runner import cli, execute
 from lib.runner.cli import main
 from lib.runner.jobs import Children, Job, Outcome
 from lib.runner.lock import only_runner
+from lib.runner.machine import describe_machine
 from lib.runner.notebook import Lines
 from tests.runner.toy import STEPS, Toy, run_as_script
 
@@ -207,12 +209,36 @@ def test_a_job_that_cannot_be_started_stops_only_what_needs_it(toy: Toy) -> None
     assert toy.output("02_sum", "sum.json") == "3.0"
 
 
-def test_training_steps_never_run_at_the_same_time(toy: Toy) -> None:
+def test_training_steps_never_share_a_gpu(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = describe_machine() | {"device": "1 x GPU", "cores": 8}
+    monkeypatch.setattr(execute, "describe_machine", lambda: machine)
     alone = "import os, time\nos.mkdir('busy')\ntime.sleep(0.3)\nos.rmdir('busy')\n"
     toy.edit("01_numbers", "import json\n", alone + "import json\n")
     toy.edit("03_other", "ws.file", alone + "ws.file")
     toy.steps = tuple(replace(step, kind="train") for step in STEPS)
     assert len(toy.ran("--jobs", "4")) == len(STEPS)
+
+
+def test_training_steps_share_the_cores_where_there_is_no_gpu(
+    toy: Toy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = describe_machine() | {"device": "CPU", "cores": 8}
+    monkeypatch.setattr(execute, "describe_machine", lambda: machine)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    share = "import os\nassert os.environ['OMP_NUM_THREADS'] == '4'\n"
+    toy.edit("01_numbers", "import json\n", share + MEET.format("a", "b") + "import json\n")
+    toy.edit("03_other", "ws.file", share + MEET.format("b", "a") + "ws.file")
+    toy.steps = tuple(replace(step, kind="train") for step in STEPS)
+    assert len(toy.ran("--jobs", "2")) == len(STEPS)
+
+
+def test_two_steps_run_at_a_time_unless_a_gpu_or_one_core_speaks_against_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for device, cores, expected in (("CPU", 4, 2), ("CPU", 1, 1), ("1 x GPU", 16, 1)):
+        machine = {"device": device, "cores": cores}
+        monkeypatch.setattr(cli, "describe_machine", lambda machine=machine: machine)
+        assert cli.usual_jobs() == expected
 
 
 def test_the_lock_is_free_again_after_use(toy: Toy) -> None:

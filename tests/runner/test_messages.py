@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.runner.toy import Toy
+from lib.runner.steps import Step
+from tests.runner.toy import STEPS, Toy
 
 
 @pytest.mark.parametrize(
@@ -82,6 +83,16 @@ def test_a_step_that_is_left_out_cannot_be_asked_for(toy: Toy) -> None:
     code, output = toy.run("--only", "04_report")
     assert code == 2
     assert "Profile 'toy' leaves out step '04_report'" in output
+
+
+def test_extra_steps_run_only_where_a_profile_adds_them(toy: Toy) -> None:
+    toy.steps = (*STEPS, Step("03_other", "more", extra=True))
+    assert "03_other.more" not in toy.run("--dry-run")[1]
+    assert "leaves out step '03_other.more'" in toy.run("--only", "03_other.more")[1]
+    toy.profile("description: a toy\nadd: [03_other.more]\n")
+    assert "03_other.more" in toy.run("--dry-run")[1]
+    toy.profile("description: a toy\nadd: [03_other.mroe]\n")
+    assert "Did you mean '03_other.more'?" in toy.run("--dry-run")[1]
 
 
 def test_a_missing_notebook_is_an_error_for_the_steps_that_run_it(toy: Toy) -> None:

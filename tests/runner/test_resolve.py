@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from lib.runner.parameters import parse_cell
-from lib.runner.resolve import missing_files, named_files, with_starts
+from lib.runner.resolve import missing_files, named_files, with_named_needs
 from lib.runner.steps import Step
 from lib.runner.study import Study
 
@@ -48,15 +48,24 @@ def test_a_path_is_looked_for_before_anything_runs_and_counts(
 def test_a_step_needs_the_one_that_it_starts_from() -> None:
     steps = [Step("06_t", name, needs=("01_x",)) for name in ("a", "detector")]
     start = {"train_init": "06_t.detector"}
-    found, problems = with_starts(steps, {"06_t.a": start, "06_t.detector": {"train_init": ""}})
+    found, problems = with_named_needs(
+        steps, {"06_t.a": start, "06_t.detector": {"train_init": ""}}
+    )
     assert [step.needs for step in found] == [("01_x", "06_t.detector"), ("01_x",)]
     assert problems == {}
+
+
+def test_a_step_needs_the_one_whose_sets_it_uses() -> None:
+    steps = [Step("01_d", "other"), Step("06_t", needs=("05_y",))]
+    names = {"06_t": {"train_init": "", "data_from": "01_d.other"}}
+    found, problems = with_named_needs(steps, names)
+    assert found[1].needs == ("05_y", "01_d.other") and problems == {}
 
 
 def test_a_start_that_is_no_other_step_is_a_sentence() -> None:
     steps = [Step("06_t", name) for name in ("a", "detector")]
     for wrong in ("06_t.detectr", "06_t.a"):
-        found, problems = with_starts(steps, {"06_t.a": {"train_init": wrong}})
+        found, problems = with_named_needs(steps, {"06_t.a": {"train_init": wrong}})
         assert list(problems) == ["06_t.a"]
         assert "Did you mean '06_t.detector'?" in problems["06_t.a"] or wrong == "06_t.a"
         assert all(step.needs == () for step in found)

@@ -6,7 +6,6 @@ import ``lib`` from there.
 """
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -19,7 +18,7 @@ import pytest
 
 from lib.paths import ROOT
 from lib.runner import cli
-from lib.runner.jobs import Job, Outcome
+from lib.runner.jobs import Job, Outcome, environment_of
 from lib.runner.steps import Step
 from lib.runner.study import Study
 
@@ -86,7 +85,8 @@ class Toy:
         """Return exit code and everything printed by a run, with or without Jupyter kernels."""
         self.capsys.readouterr()
         how: dict[str, Any] = {} if kernels else {"run": run_as_script}
-        code = cli.main(["--profile", "toy", *arguments], study=self.study, steps=self.steps, **how)
+        given = ["--profile", "toy", "--jobs", "1", *arguments]  # later ones count
+        code = cli.main(given, study=self.study, steps=self.steps, **how)
         captured = self.capsys.readouterr()
         return code, captured.out + captured.err
 
@@ -100,7 +100,7 @@ class Toy:
         code = (
             "import sys; from pathlib import Path; from lib.runner.cli import main;"
             "from lib.runner.study import Study; from tests.runner.toy import STEPS;"
-            f"sys.exit(main({['--profile', 'toy', *arguments]!r},"
+            f"sys.exit(main({['--profile', 'toy', '--jobs', '1', *arguments]!r},"
             f" study=Study(Path({str(self.root)!r})), steps=STEPS))"
         )
         return [sys.executable, "-c", code]
@@ -180,16 +180,10 @@ def run_as_script(job: Job) -> Outcome:
             code.append(cell["source"])
             if "parameters" in cell["metadata"].get("tags", []):
                 code.append(job.injected)
-    environment = {
-        **os.environ,
-        "PYTHONPATH": job.root,
-        "BOXES_TO_MASKS_STEP": job.step,
-        "BOXES_TO_MASKS_NEEDS": ",".join(job.needs),
-    }
     done = subprocess.run(
         [sys.executable, "-c", "\n".join(code)],
         cwd=job.root,
-        env=environment,
+        env=environment_of(job),
         capture_output=True,
         text=True,
         check=False,
