@@ -5,9 +5,18 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Method = Literal["faster_rcnn", "mask_rcnn", "opmask"]
-Norm = Literal["bn", "gn", "none"]
+Norm = Literal["bn", "syncbn", "gn", "none"]
 FpnKind = Literal["plain", "control", "direct", "backbone", "bottom_up", "dense", "lateral"]
+PriorNorm = Literal["min_max", "relu_max", "sigmoid", "none"]
+PriorFusion = Literal["add", "concat", "multiply"]
+PriorWeights = Literal["detached", "attached"]
+PriorFrom = Literal["proposal", "refined"]
+MaskRois = Literal["proposals", "gt_boxes"]
 Positive = Annotated[int, Field(gt=0)]
+
+
+PRIOR_SWITCHES = ("prior_norm", "prior_fusion", "prior_weights", "prior_gradient", "prior_from")
+"""Fields that only ``opmask`` knows. Their defaults are what the official code does."""
 
 
 class ModelConfig(BaseModel):
@@ -39,8 +48,23 @@ class ModelConfig(BaseModel):
         mask_channels: channels of the mask head.
         mask_layers: convolutions of the mask head (paper B, Sec. 3.2: seven).
         mask_per_class: predict a mask for each class, as Mask R-CNN does, instead of one for all.
-        norm: normalisation in the convolutions of both heads, ``bn``, ``gn`` (group normalisation)
-            or ``none``.
+        norm: normalisation in the convolutions of both heads, ``bn``, ``syncbn`` (batch norm over
+            all processes, as the official code has; in one process the same as ``bn``), ``gn``
+            (group normalisation) or ``none``.
+        mask_rois: the RoIs that train the mask branch: ``proposals`` (the sampled ones that match
+            an object, as Mask R-CNN does) or ``gt_boxes`` (the objects' own boxes alone, as
+            Birodkar et al., ICCV 2021, found to generalise better). At test it changes nothing.
+        prior_norm: how ``opmask`` scales each RoI's class activation map; see
+            :func:`lib.models.prior.normalise`.
+        prior_fusion: how it enters the mask features: ``add`` (paper B, Eq. 2), ``concat`` (one
+            more channel) or ``multiply``.
+        prior_weights: ``detached``: mask gradients do not reach the classification weights
+            through the map (the official code); ``attached``: they do.
+        prior_gradient: False: no mask gradient passes the map at all, so that the prior is a
+            vanilla class activation map (paper B, Sec. 4.4).
+        prior_from: the box whose map is the prior at test: the ``proposal`` that a detection came
+            from (the official code; the mask features are those of the refined box, so the two
+            are apart by the box regression) or the ``refined`` box. In training they are one box.
         anchor_sizes: anchor side per pyramid level, in pixels of the resized image.
         min_size: shorter side after resizing, in pixels; one is drawn per training image, the last
             one is used at test.
@@ -69,6 +93,12 @@ class ModelConfig(BaseModel):
     mask_layers: Positive = 7
     mask_per_class: bool = False
     norm: Norm = "bn"
+    mask_rois: MaskRois = "proposals"
+    prior_norm: PriorNorm = "min_max"
+    prior_fusion: PriorFusion = "add"
+    prior_weights: PriorWeights = "detached"
+    prior_gradient: bool = True
+    prior_from: PriorFrom = "proposal"
     anchor_sizes: tuple[Positive, Positive, Positive, Positive, Positive] = (32, 64, 128, 256, 512)
     min_size: tuple[Positive, ...] = (640, 672, 704, 736, 768, 800)
     max_size: Positive = 1333
@@ -101,6 +131,27 @@ class ModelConfig(BaseModel):
             raise ValueError(
                 "opmask is class agnostic, so that masks of some classes serve all: set "
                 "mask_per_class to false."
+            )
+        if not self.prior_gradient and self.prior_weights == "attached":
+            raise ValueError(
+                "prior_weights 'attached' has no effect when prior_gradient is false, which keeps "
+                "all mask gradients out of the map: change one of the two."
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _no_prior(self) -> "ModelConfig":
+        fields = type(self).model_fields
+        set_here = [n for n in PRIOR_SWITCHES if getattr(self, n) != fields[n].default]
+        if self.method != "opmask" and set_here:
+            raise ValueError(
+                f"{set_here[0]} is a switch of the prior of opmask, which {self.method} does not "
+                f"have: leave out {', '.join(set_here)}, or set method to 'opmask'."
+            )
+        if not self.has_masks and self.mask_rois != "proposals":
+            raise ValueError(
+                f"mask_rois is {self.mask_rois!r}, but {self.method} has no mask branch to train: "
+                "leave it out, or choose a method with masks."
             )
         return self
 

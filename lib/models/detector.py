@@ -49,13 +49,39 @@ class Detector(GeneralizedRCNN):
         """
         if self.roi_heads.mask_branch is None or self.training:
             raise ValueError("Masks need a model with a mask branch, in evaluation mode.")
+        return self.roi_heads.masks_of(*self._prepared(images, instances))
+
+    @torch.no_grad()
+    def cams_on_boxes(
+        self, images: Sequence[Tensor], instances: Sequence[dict[str, Tensor]]
+    ) -> list[Tensor]:
+        """Return raw class activation maps, float32 ``[N, h, w]``, of given boxes, per image.
+
+        Each map is that of the instance's class (paper B, Eq. 1), neither scaled nor resized. A
+        model without masks has them too, if its box head is convolutional.
+
+        Args:
+            images: as for ``forward``.
+            instances: as for `masks_on_boxes`.
+
+        Raises:
+            ValueError: if the box head is not ``conv``, or the model is in training mode.
+        """
+        if self.training:
+            raise ValueError("Class activation maps on boxes need a model in evaluation mode.")
+        return self.roi_heads.cams_of(*self._prepared(images, instances))
+
+    def _prepared(
+        self, images: Sequence[Tensor], instances: Sequence[dict[str, Tensor]]
+    ) -> tuple[dict[str, Tensor], list[dict[str, Tensor]], list[tuple[int, int]]]:
+        """Return the pyramid, the instances with resized boxes, and the resized images' sizes."""
         sizes = [(int(i.shape[-2]), int(i.shape[-1])) for i in images]
         batch, _ = self.transform(list(images))
         resized = [
             {**i, "boxes": resize_boxes(i["boxes"], list(before), list(after))}
             for i, before, after in zip(instances, sizes, batch.image_sizes, strict=True)
         ]
-        return self.roi_heads.masks_of(self.backbone(batch.tensors), resized, batch.image_sizes)
+        return self.backbone(batch.tensors), resized, batch.image_sizes
 
 
 def build_backbone(config: ModelConfig) -> FeaturePyramid:
@@ -114,6 +140,8 @@ def build_detector(
         rois_per_image=config.rois_per_image,
         score_threshold=config.score_threshold,
         detections_per_image=config.detections_per_image,
+        mask_rois=config.mask_rois,
+        prior_from=config.prior_from,
     )
     transform = GeneralizedRCNNTransform(
         list(config.min_size), config.max_size, list(backbone.image_mean), list(backbone.image_std)

@@ -23,6 +23,8 @@ def norm_layer(norm: Norm) -> Callable[[int], nn.Module] | None:
     """
     if norm == "none":
         return None
+    if norm == "syncbn":
+        return nn.SyncBatchNorm
     if norm == "gn":
         return lambda channels: nn.GroupNorm(min(32, channels // 2), channels)
     return nn.BatchNorm2d
@@ -105,16 +107,16 @@ def box_parts(config: ModelConfig, *, num_classes: int) -> tuple[nn.Module, BoxP
 def mask_parts(config: ModelConfig, *, outputs: int) -> tuple[nn.Module, MaskRCNNPredictor]:
     """Return a mask head: convolutions, and the predictor that doubles the size.
 
-    Together they map ``[R, fpn_channels, H, W]`` to logits ``[R, outputs, 2 H, 2 W]``. The last
-    layer of a class-agnostic head starts near zero (standard deviation 0.001), without which it
-    can diverge.
+    Together they map ``[R, fpn_channels, H, W]`` to logits ``[R, outputs, 2 H, 2 W]``; with a
+    prior that is concatenated, their input has one channel more. The last layer of a
+    class-agnostic head starts near zero (standard deviation 0.001), without which it can diverge.
 
     Args:
         config: the settings.
         outputs: masks per RoI: 1, or one for each class (background not counted).
     """
     head = MaskRCNNHeads(
-        config.fpn_channels,
+        config.fpn_channels + (config.prior_fusion == "concat"),
         [config.mask_channels] * config.mask_layers,
         1,
         norm_layer=norm_layer(config.norm),

@@ -19,7 +19,7 @@ class MaskBranch(nn.Module):
         predictor: ``[R, D', H, W]`` to logits ``[R, 1, 2 H, 2 W]`` or ``[R, K, 2 H, 2 W]``.
         per_class: the predictor has an output for each of the K classes; an RoI's mask is that of
             its own class. False: its only output serves all.
-        prior: added to the mask features; None gives the baseline.
+        prior: joins the mask features; None gives the baseline.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class MaskBranch(nn.Module):
             image_shapes: (height, width) of each resized image.
             labels: ``[R]`` class of each RoI, 1..K: the true one in training, else the predicted.
             box_maps: ``[R, C, h, w]``, the box head's last maps of the RoIs, for the prior alone;
-                without one, anything with R rows.
+                without one, anything.
             class_weights: ``[K + 1, C]``, the box head's classification weights, likewise.
         """
         x = self.roi_pool(features, list(boxes), list(image_shapes))

@@ -10,35 +10,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 from torchvision.models.detection.roi_heads import RoIHeads, fastrcnn_loss
-from torchvision.ops import MultiScaleRoIAlign, batched_nms, clip_boxes_to_image
+from torchvision.ops import MultiScaleRoIAlign, clip_boxes_to_image
 
+from lib.models.config import MaskRois, PriorFrom
 from lib.models.mask_branch import MaskBranch, partial_mask_loss
-
-SMALLEST_SIDE = 1e-2
-"""Detections with a shorter side, in pixels, are dropped."""
-
-
-def select_detections(
-    boxes: Tensor, scores: Tensor, *, score_threshold: float, nms_threshold: float, limit: int
-) -> tuple[Tensor, Tensor]:
-    """Choose one image's detections by score, then by NMS within each class.
-
-    Args:
-        boxes: ``[P, K + 1, 4]`` xyxy, each proposal's box for each class.
-        scores: ``[P, K + 1]``; column 0 is background.
-        score_threshold: only higher scores count.
-        nms_threshold: of two boxes of one class with a larger IoU, the better one stays.
-        limit: at most this many are kept.
-
-    Returns:
-        Proposal index and label of each detection, ``[D]`` each, best score first.
-    """
-    sides = boxes[..., 2:] - boxes[..., :2]
-    candidate = (scores > score_threshold) & (sides >= SMALLEST_SIDE).all(-1)
-    candidate[:, 0] = False
-    rows, labels = torch.where(candidate)
-    kept = batched_nms(boxes[rows, labels], scores[rows, labels], labels, nms_threshold)[:limit]
-    return rows[kept], labels[kept]
+from lib.models.prior import class_activation_maps
+from lib.models.selection import select_detections
 
 
 class PartiallySupervisedRoIHeads(RoIHeads):
@@ -49,7 +26,9 @@ class PartiallySupervisedRoIHeads(RoIHeads):
     match, from an IoU of one half, is an object labelled -1 are not sampled: torchvision's sampler
     takes labels from 0 on (see :mod:`lib.models.rpn` for the anchors). At test, each result
     holds ``boxes`` ``[D, 4]``, ``labels``, ``scores`` and, with a mask branch, ``mask_probs``
-    ``[D, S, S]``, the mask within the box.
+    ``[D, S, S]``, the mask within the box; with ``return_cams`` also ``cams`` ``[D, h, w]``, the
+    raw class activation map of its class in single precision, from the box head's map that a prior
+    has.
 
     Args:
         box_roi_pool: RoIAlign of the box head.
@@ -60,6 +39,9 @@ class PartiallySupervisedRoIHeads(RoIHeads):
         rois_per_image: RoIs sampled per image in training; a quarter of them foreground.
         score_threshold: at test, only higher scores count.
         detections_per_image: at test, at most this many are kept.
+        mask_rois: the RoIs that train the mask branch, the sampled ``proposals`` or ``gt_boxes``.
+        prior_from: at test, the box head's map of a detection is that of its ``proposal``, or of
+            the ``refined`` box, pooled again. May be changed at any time, as ``return_cams``.
     """
 
     def __init__(
@@ -72,6 +54,8 @@ class PartiallySupervisedRoIHeads(RoIHeads):
         rois_per_image: int,
         score_threshold: float,
         detections_per_image: int,
+        mask_rois: MaskRois = "proposals",
+        prior_from: PriorFrom = "proposal",
     ) -> None:
         super().__init__(
             box_roi_pool,
@@ -87,6 +71,9 @@ class PartiallySupervisedRoIHeads(RoIHeads):
             detections_per_img=detections_per_image,
         )
         self.mask_branch = mask_branch
+        self.mask_rois: MaskRois = mask_rois
+        self.prior_from: PriorFrom = prior_from
+        self.return_cams = False
 
     def forward(
         self,
@@ -115,41 +102,61 @@ class PartiallySupervisedRoIHeads(RoIHeads):
             return dict.fromkeys(
                 names if self.mask_branch is None else [*names, "loss_mask"], _zero(self)
             )
-        maps = self.box_head(self.box_roi_pool(features, rois, image_shapes))
-        class_loss, box_loss = fastrcnn_loss(*self.box_predictor(maps), labels, regression)
+        pooled = self.box_roi_pool(features, rois, image_shapes)
+        sampled = len(pooled)
+        objects = self._objects(targets)
+        if self._has_prior and objects is not None:
+            # one pass of the box head, since batch statistics of true boxes alone would be others
+            true_boxes = [o["boxes"] for o in objects]
+            pooled = torch.cat([pooled, self.box_roi_pool(features, true_boxes, image_shapes)])
+        maps = self.box_head(pooled)
+        class_loss, box_loss = fastrcnn_loss(
+            *self.box_predictor(maps[:sampled]), labels, regression
+        )
         losses = {"loss_classifier": class_loss, "loss_box_reg": box_loss}
         if self.mask_branch is None:
             return losses
-        foreground = [label > 0 for label in labels]
-        losses["loss_mask"] = self._mask_loss(
-            features,
-            image_shapes,
-            rois=[
-                {"boxes": r[f], "labels": n[f]}
-                for r, n, f in zip(rois, labels, foreground, strict=True)
-            ],
-            matched=[m[f] for m, f in zip(matched, foreground, strict=True)],
-            box_maps=maps[torch.cat(foreground)],
-            targets=targets,
-        )
+        if objects is not None:
+            box_maps = maps[sampled:]
+        else:
+            foreground = [label > 0 for label in labels]
+            objects = [
+                {"boxes": r[f], "labels": n[f], "matched": m[f]}
+                for r, n, m, f in zip(rois, labels, matched, foreground, strict=True)
+            ]
+            box_maps = maps[torch.cat(foreground)]
+        losses["loss_mask"] = self._mask_loss(features, image_shapes, objects, box_maps, targets)
         return losses
+
+    @property
+    def _has_prior(self) -> bool:
+        return self.mask_branch is not None and self.mask_branch.prior is not None
+
+    def _objects(self, targets: Sequence[dict[str, Tensor]]) -> list[dict[str, Tensor]] | None:
+        """Return the RoIs that train the mask branch if they are the objects' own boxes."""
+        if self.mask_branch is None or self.mask_rois == "proposals":
+            return None
+        rows = [torch.where(target["labels"] > 0)[0] for target in targets]
+        return [
+            {"boxes": target["boxes"][row], "labels": target["labels"][row], "matched": row}
+            for target, row in zip(targets, rows, strict=True)
+        ]
 
     def _mask_loss(
         self,
         features: dict[str, Tensor],
         image_shapes: Sequence[tuple[int, int]],
-        *,
         rois: Sequence[dict[str, Tensor]],
-        matched: Sequence[Tensor],
         box_maps: Tensor,
         targets: Sequence[dict[str, Tensor]],
     ) -> Tensor:
-        """Return the mask loss of RoIs (``boxes``, ``labels``) and their ``matched`` instances."""
+        """Return the mask loss of RoIs: ``boxes``, ``labels`` and the instance ``matched``."""
         assert self.mask_branch is not None
-        if len(box_maps) == 0:  # images without objects: every weight takes part, with gradient 0
+        if sum(len(r["boxes"]) for r in rois) == 0:  # every weight takes part, with gradient 0
             return _zero(self.mask_branch)
         logits = self._mask_logits(features, rois, box_maps, image_shapes)
-        return partial_mask_loss(logits, [r["boxes"] for r in rois], matched, targets)
+        boxes, matched = [r["boxes"] for r in rois], [r["matched"] for r in rois]
+        return partial_mask_loss(logits, boxes, matched, targets)
 
     def _mask_logits(
         self,
@@ -174,7 +181,7 @@ class PartiallySupervisedRoIHeads(RoIHeads):
         proposals: list[Tensor],
         image_shapes: list[tuple[int, int]],
     ) -> list[dict[str, Tensor]]:
-        maps = self.box_head(self.box_roi_pool(features, proposals, image_shapes))
+        maps = self._box_maps(features, proposals, image_shapes)
         class_logits, deltas = self.box_predictor(maps)
         counts = [len(p) for p in proposals]
         boxes = self.box_coder.decode(deltas.float(), proposals).split(counts)
@@ -199,11 +206,38 @@ class PartiallySupervisedRoIHeads(RoIHeads):
                 }
             )
             kept_maps.append(image_maps[rows])
+        if self.prior_from == "refined" and (self._has_prior or self.return_cams):
+            box_maps = self._box_maps(features, [r["boxes"] for r in results], image_shapes)
+        else:
+            box_maps = torch.cat(kept_maps)
+        if self.return_cams:
+            for result, cams in zip(results, self._cams(results, box_maps), strict=True):
+                result["cams"] = cams
         if self.mask_branch is not None:
-            masks = self._masks(features, results, torch.cat(kept_maps), image_shapes)
+            masks = self._masks(features, results, box_maps, image_shapes)
             for result, probabilities in zip(results, masks, strict=True):
                 result["mask_probs"] = probabilities
         return results
+
+    def _box_maps(
+        self,
+        features: dict[str, Tensor],
+        boxes: Sequence[Tensor],
+        image_shapes: Sequence[tuple[int, int]],
+    ) -> Tensor:
+        """Return the box head's output ``[R, ...]`` for the boxes of all images, in order."""
+        return self.box_head(self.box_roi_pool(features, list(boxes), list(image_shapes)))
+
+    def _cams(self, instances: Sequence[dict[str, Tensor]], box_maps: Tensor) -> list[Tensor]:
+        """Return raw class activation maps ``[N, h, w]`` per image, of each instance's class."""
+        if box_maps.dim() != 4:
+            raise ValueError(
+                "Class activation maps need a convolutional box head; this model's gives vectors. "
+                "Use a model with box_head 'conv'."
+            )
+        labels = torch.cat([i["labels"] for i in instances])
+        cams = class_activation_maps(box_maps, self.box_predictor.cls_score.weight, labels)
+        return list(cams[:, 0].split([len(i["labels"]) for i in instances]))
 
     def _masks(
         self,
@@ -232,11 +266,22 @@ class PartiallySupervisedRoIHeads(RoIHeads):
         With ground-truth boxes this measures masks apart from detection. The box head's maps are
         taken from the same boxes.
         """
-        boxes = [i["boxes"] for i in instances]
-        if sum(map(len, boxes)) == 0:
-            return self._masks(features, instances, boxes[0].new_zeros(0), image_shapes)
-        maps = self.box_head(self.box_roi_pool(features, boxes, list(image_shapes)))
+        maps = self._box_maps(features, [i["boxes"] for i in instances], image_shapes)
         return self._masks(features, instances, maps, image_shapes)
+
+    def cams_of(
+        self,
+        features: dict[str, Tensor],
+        instances: Sequence[dict[str, Tensor]],
+        image_shapes: Sequence[tuple[int, int]],
+    ) -> list[Tensor]:
+        """Return raw class activation maps ``[N, h, w]`` per image for ``boxes`` and ``labels``.
+
+        Raises:
+            ValueError: if the box head keeps no map.
+        """
+        maps = self._box_maps(features, [i["boxes"] for i in instances], image_shapes)
+        return self._cams(instances, maps)
 
 
 def _zero(module: nn.Module) -> Tensor:

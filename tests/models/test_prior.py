@@ -1,11 +1,18 @@
 """The object mask prior, against loops over single numbers."""
 
+import math
+
+import pytest
 import torch
+from torch import Tensor
 
-from lib.models.prior import ObjectMaskPrior, class_activation_maps, min_max
+from lib.models.prior import ObjectMaskPrior, class_activation_maps, normalise
+
+NORMS = ("min_max", "relu_max", "sigmoid", "none")
+FUSIONS = ("add", "concat", "multiply")
 
 
-def random_rois(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def random_rois(seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
     generator = torch.Generator().manual_seed(seed)
     features = torch.randn(5, 6, 7, 7, generator=generator)
     weights = torch.randn(4, 6, generator=generator)
@@ -13,16 +20,57 @@ def random_rois(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor
     return features, weights, labels
 
 
+def loop_map(features: Tensor, weights: Tensor, label: int) -> list[list[float]]:
+    channels, height, width = features.shape
+    return [
+        [
+            sum(float(features[c, y, x]) * float(weights[label, c]) for c in range(channels))
+            for x in range(width)
+        ]
+        for y in range(height)
+    ]
+
+
+def loop_normalise(rows: list[list[float]], how: str) -> list[list[float]]:
+    values = [v for row in rows for v in row]
+    low, high = min(values), max(values)
+    scale = {
+        "min_max": lambda v: (v - low) / (high - low),
+        "relu_max": lambda v: max(v, 0) / high if high > 0 else 0.0,
+        "sigmoid": lambda v: 1 / (1 + math.exp(-v)),
+        "none": lambda v: v,
+    }[how]
+    return [[scale(v) for v in row] for row in rows]
+
+
+def loop_resize(rows: list[list[float]], side: int) -> list[list[float]]:
+    """Bilinear, pixel centres at one half, edges repeated."""
+    before = len(rows)
+
+    def taps(place: int) -> tuple[int, int, float]:
+        at = min(max((place + 0.5) * before / side - 0.5, 0), before - 1)
+        first = int(at)
+        return first, min(first + 1, before - 1), at - first
+
+    out = []
+    for y in range(side):
+        top, bottom, down = taps(y)
+        line = []
+        for x in range(side):
+            left, right, over = taps(x)
+            upper = rows[top][left] * (1 - over) + rows[top][right] * over
+            lower = rows[bottom][left] * (1 - over) + rows[bottom][right] * over
+            line.append(upper * (1 - down) + lower * down)
+        out.append(line)
+    return out
+
+
 def test_activation_map_is_the_weighted_sum_of_channels_at_each_place():
     features, weights, labels = random_rois()
     maps = class_activation_maps(features, weights, labels)
     for r in range(5):
-        for y in range(7):
-            for x in range(7):
-                naive = sum(
-                    float(features[r, c, y, x]) * float(weights[labels[r], c]) for c in range(6)
-                )
-                assert abs(float(maps[r, 0, y, x]) - naive) < 1e-5
+        naive = torch.tensor(loop_map(features[r], weights, int(labels[r])))
+        torch.testing.assert_close(maps[r, 0], naive, atol=1e-5, rtol=1e-5)
 
 
 def test_mean_of_the_map_plus_bias_is_the_class_logit():
@@ -33,40 +81,96 @@ def test_mean_of_the_map_plus_bias_is_the_class_logit():
     torch.testing.assert_close(means, logits[torch.arange(5), labels])
 
 
-def test_min_max_spans_zero_to_one_for_each_map_on_its_own():
-    maps = torch.randn(5, 1, 7, 7) * torch.tensor([1e-3, 1, 10, 1e3, 5])[:, None, None, None]
-    scaled = min_max(maps)
+@pytest.mark.parametrize("how", NORMS)
+def test_each_map_is_normalised_on_its_own_as_a_loop_does(how):
+    maps = torch.randn(5, 1, 7, 7) * torch.tensor([1e-3, 1, 10, 50, 5])[:, None, None, None]
+    scaled = normalise(maps, how)
     for one, of in zip(scaled, maps, strict=True):
-        low, high = float(of.min()), float(of.max())
-        naive = [[(float(v) - low) / (high - low) for v in row] for row in of[0]]
-        torch.testing.assert_close(one[0], torch.tensor(naive), atol=1e-5, rtol=1e-4)
-        assert float(one.min()) == 0
-        assert float(one.max()) == 1
+        naive = torch.tensor(loop_normalise(of[0].tolist(), how))
+        torch.testing.assert_close(one[0], naive, atol=1e-5, rtol=1e-4)
 
 
-def test_constant_map_gives_no_nan_in_values_or_gradients():
-    maps = torch.full((2, 1, 7, 7), 3.0, requires_grad=True)
-    scaled = min_max(maps)
-    assert torch.equal(scaled, torch.zeros_like(scaled))
-    scaled.sum().backward()
-    assert maps.grad is not None and bool(torch.isfinite(maps.grad).all())
+def test_min_max_spans_zero_to_one_and_relu_max_keeps_the_sign_of_the_evidence():
+    maps = torch.randn(3, 1, 7, 7)
+    scaled = normalise(maps, "min_max").flatten(1)
+    assert torch.equal(scaled.amin(1), torch.zeros(3)) and torch.equal(
+        scaled.amax(1), torch.ones(3)
+    )
+    positive = normalise(maps, "relu_max")
+    assert torch.equal(positive > 0, maps > 0) and float(positive.max()) == 1
+    assert not normalise(-maps.abs(), "relu_max").any()
 
 
-def test_prior_is_added_to_every_channel_alike():
+@pytest.mark.parametrize("fusion", FUSIONS)
+@pytest.mark.parametrize("norm", NORMS)
+def test_mask_features_with_the_prior_equal_a_loop_over_rois_and_channels(norm, fusion):
     features, weights, labels = random_rois(2)
     mask_features = torch.randn(5, 3, 14, 14)
-    added = ObjectMaskPrior()(mask_features, features, labels, weights) - mask_features
-    torch.testing.assert_close(added[:, 0], added[:, 1], atol=1e-5, rtol=0)
-    assert float(added.min()) > -1e-6
-    assert float(added.max()) < 1 + 1e-6
+    joined = ObjectMaskPrior(norm=norm, fusion=fusion)(mask_features, features, labels, weights)
+    assert joined.shape == (5, 4 if fusion == "concat" else 3, 14, 14)
+    for r in range(5):
+        cam = loop_map(features[r], weights, int(labels[r]))
+        prior = torch.tensor(loop_resize(loop_normalise(cam, norm), 14))
+        channels = [mask_features[r, d] for d in range(3)]
+        wanted = {
+            "add": [c + prior for c in channels],
+            "multiply": [c * prior for c in channels],
+            "concat": [*channels, prior],
+        }[fusion]
+        torch.testing.assert_close(joined[r], torch.stack(wanted), atol=1e-4, rtol=1e-4)
 
 
-def test_mask_gradients_reach_the_box_features_but_not_the_classifier():
+@pytest.mark.parametrize("fusion", FUSIONS)
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("level", [-3.0, 0.0, 3.0, 1e-8])
+def test_constant_map_gives_finite_values_and_gradients(norm, fusion, level):
+    features = torch.full((2, 6, 7, 7), level, requires_grad=True)
+    weights = torch.ones(4, 6, requires_grad=True)
+    mask_features = torch.randn(2, 3, 14, 14, requires_grad=True)
+    module = ObjectMaskPrior(norm=norm, fusion=fusion, weights="attached")
+    joined = module(mask_features, features, torch.tensor([1, 3]), weights)
+    joined.square().sum().backward()
+    for tensor in (joined, mask_features.grad, features.grad, weights.grad):
+        assert tensor is not None and bool(torch.isfinite(tensor).all())
+
+
+@pytest.mark.parametrize("noise", [0.0, 1e-8])
+def test_constant_map_is_no_evidence_after_min_max(noise):
+    maps = torch.full((2, 1, 7, 7), 0.1) + noise * torch.rand(2, 1, 7, 7)
+    assert not normalise(maps, "min_max").any()
+
+
+@pytest.mark.parametrize(
+    ("switches", "reaches_maps", "reaches_weights"),
+    [
+        ({}, True, False),
+        ({"weights": "attached"}, True, True),
+        ({"gradient": False}, False, False),
+        ({"gradient": False, "weights": "attached"}, False, False),
+    ],
+)
+@pytest.mark.parametrize("fusion", FUSIONS)
+def test_mask_gradients_reach_what_the_switches_say(
+    switches, reaches_maps, reaches_weights, fusion
+):
     features, weights, labels = random_rois(3)
     features.requires_grad_()
     weights.requires_grad_()
-    ObjectMaskPrior()(
-        torch.zeros(5, 3, 14, 14), features, labels, weights
-    ).square().sum().backward()
-    assert features.grad is not None and float(features.grad.abs().sum()) > 0
-    assert weights.grad is None
+    mask_features = torch.ones(5, 3, 14, 14, requires_grad=True)
+    module = ObjectMaskPrior(fusion=fusion, **switches)
+    module(mask_features, features, labels, weights).square().sum().backward()
+    assert (features.grad is not None and bool(features.grad.any())) == reaches_maps
+    assert (weights.grad is not None and bool(weights.grad.any())) == reaches_weights
+    assert mask_features.grad is not None and bool(mask_features.grad.any())
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_prior_is_exact_under_autocast(norm):
+    features, weights, labels = random_rois(4)
+    module = ObjectMaskPrior(norm=norm)
+    exact = module.prior(features, labels, weights, torch.Size((14, 14)))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        mixed = module.prior(features, labels, weights, torch.Size((14, 14)))
+        half = module(torch.zeros(5, 3, 14, 14, dtype=torch.bfloat16), features, labels, weights)
+    assert mixed.dtype == torch.float32 and torch.equal(exact, mixed)
+    assert half.dtype == torch.bfloat16

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torchvision.models.detection.roi_heads import RoIHeads
 
-from lib.models.roi_heads import select_detections
+from lib.models.selection import select_detections
 from tests.models.conftest import CLASSES, images_and_targets, tiny_model
 
 

@@ -1,0 +1,403 @@
+"""What OPMask's switches change in whole models, and what they must leave alone."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from lib.models.build import build_model
+from lib.models.config import ModelConfig
+from lib.models.detector import Detector
+from lib.models.mask_branch import partial_mask_loss
+from lib.models.rpn import IGNORED
+from tests.models.conftest import CLASSES, images_and_targets, tiny_config, tiny_model
+
+SWITCHES: list[dict[str, object]] = [
+    {"prior_norm": "min_max"},
+    {"prior_norm": "relu_max", "prior_fusion": "concat"},
+    {"prior_norm": "sigmoid", "prior_fusion": "multiply"},
+    {"prior_norm": "none", "prior_fusion": "add"},
+    {"prior_norm": "min_max", "prior_fusion": "multiply"},
+    {"prior_weights": "attached"},
+    {"prior_gradient": False},
+    {"norm": "gn"},
+    {"norm": "syncbn"},
+    {"mask_rois": "gt_boxes", "prior_fusion": "concat"},
+]
+SHAPES = [(64, 80), (80, 64), (72, 56)]
+
+
+def case(switches: dict[str, object]) -> str:
+    return ",".join(map(str, switches.values()))
+
+
+def losses_of(model: Detector, seed: int = 0) -> dict[str, Tensor]:
+    torch.manual_seed(seed)
+    return model.train()(*images_and_targets())
+
+
+def pyramid(count: int, channels: int = 8, seed: int = 0) -> dict[str, Tensor]:
+    """Random features of images that fit in 80 x 80 pixels."""
+    generator = torch.Generator().manual_seed(seed)
+    sides = {"0": 20, "1": 10, "2": 5, "3": 3}
+    return {n: torch.randn(count, channels, s, s, generator=generator) for n, s in sides.items()}
+
+
+def random_boxes(count: int, shape: tuple[int, int], seed: int) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    size = torch.tensor([shape[1], shape[0]])
+    low, high = torch.rand(2, count, 2, generator=generator).sort(0).values * (size - 5)
+    return torch.cat([low, high + 4], 1)
+
+
+def lively(model: Detector) -> Detector:
+    """Make an untrained model's class scores and boxes differ from proposal to proposal."""
+    torch.manual_seed(1)
+    heads = model.roi_heads
+    nn.init.normal_(heads.box_predictor.cls_score.weight, std=1.0)
+    nn.init.normal_(heads.box_predictor.bbox_pred.weight, std=0.5)
+    if heads.mask_branch is not None:
+        nn.init.normal_(heads.mask_branch.predictor.mask_fcn_logits.weight, std=1.0)
+    heads.score_thresh, heads.detections_per_img, heads.return_cams = 0.2, 6, True
+    return model.eval()
+
+
+@torch.no_grad()
+def detect(model: Detector, images: list[int]) -> list[dict[str, Tensor]]:
+    features = {name: level[images] for name, level in pyramid(len(SHAPES)).items()}
+    proposals = [random_boxes(10 + 4 * i, SHAPES[i], seed=i) for i in images]
+    return model.roi_heads(features, proposals, [SHAPES[i] for i in images])[0]
+
+
+@pytest.mark.parametrize("prior_from", ["proposal", "refined"])
+@pytest.mark.parametrize("changes", [{}, {"prior_fusion": "concat"}, {"method": "mask_rcnn"}])
+def test_images_of_a_batch_are_detected_as_one_at_a_time(prior_from, changes):
+    model = lively(tiny_model(**changes))
+    model.roi_heads.prior_from = prior_from
+    together = detect(model, [0, 1, 2])
+    apart = [detect(model, [i])[0] for i in range(3)]
+    for one, other in zip(together, apart, strict=True):
+        assert len(one["labels"]) > 1
+        assert torch.equal(one["labels"], other["labels"])
+        for name in ("boxes", "scores", "cams", "mask_probs"):
+            torch.testing.assert_close(one[name], other[name], atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("prior_from", ["proposal", "refined"])
+def test_whole_images_of_a_batch_are_detected_as_one_at_a_time(prior_from):
+    model = tiny_model(prior_from=prior_from).eval()
+    assert model.roi_heads.prior_from == prior_from
+    model.roi_heads.score_thresh, model.roi_heads.detections_per_img = 0.0, 7
+    model.roi_heads.return_cams = True
+    images, _ = images_and_targets(3)
+    with torch.inference_mode():
+        together, apart = model(images), [model([image])[0] for image in images]
+    for one, other in zip(together, apart, strict=True):
+        for name in ("labels", "boxes", "scores", "cams", "mask_probs"):
+            torch.testing.assert_close(one[name], other[name], atol=1e-3, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_cams_are_of_the_box_that_the_switch_names_by_a_loop_over_detections():
+    model = lively(tiny_model())
+    heads = model.roi_heads
+    features = pyramid(len(SHAPES))
+
+    def cam(image: int, box: Tensor, label: int) -> Tensor:
+        level = {name: level[image : image + 1] for name, level in features.items()}
+        feature_map = heads.box_head(heads.box_roi_pool(level, [box[None]], [SHAPES[image]]))[0]
+        weights = heads.box_predictor.cls_score.weight[label]
+        return sum((w * c for w, c in zip(weights, feature_map, strict=True)), torch.tensor(0.0))
+
+    for prior_from in ("proposal", "refined"):
+        heads.prior_from = prior_from
+        for image, result in enumerate(detect(model, [0, 1, 2])):
+            proposals = random_boxes(10 + 4 * image, SHAPES[image], seed=image)
+            for row, label in enumerate(result["labels"].tolist()):
+                if prior_from == "refined":
+                    wanted = [cam(image, result["boxes"][row], label)]
+                else:  # the mean of its map and the bias decide a proposal's score
+                    wanted = [cam(image, p, label) for p in proposals]
+                distance = [float((result["cams"][row] - w).abs().max()) for w in wanted]
+                assert min(distance) < 1e-4
+                if prior_from == "proposal":
+                    source = distance.index(min(distance))
+                    level = {n: f[image : image + 1] for n, f in features.items()}
+                    pooled = heads.box_roi_pool(level, [proposals[source][None]], [SHAPES[image]])
+                    scores = heads.box_predictor(heads.box_head(pooled))[0].softmax(-1)[0]
+                    torch.testing.assert_close(scores[label], result["scores"][row])
+
+
+def test_refined_boxes_are_the_proposals_when_the_deltas_are_zero():
+    model = lively(tiny_model())
+    nn.init.zeros_(model.roi_heads.box_predictor.bbox_pred.weight)
+    results = {}
+    for prior_from in ("proposal", "refined"):
+        model.roi_heads.prior_from = prior_from
+        results[prior_from] = detect(model, [0, 1, 2])
+    for one, other in zip(results["proposal"], results["refined"], strict=True):
+        for name in ("boxes", "labels", "cams", "mask_probs"):
+            torch.testing.assert_close(one[name], other[name], atol=1e-3, rtol=1e-3)
+
+
+def test_refined_boxes_change_the_prior_and_neither_boxes_nor_masks_without_one():
+    model = lively(tiny_model())
+    proposal = detect(model, [0, 1, 2])
+    model.roi_heads.prior_from = "refined"
+    refined = detect(model, [0, 1, 2])
+    for one, other in zip(proposal, refined, strict=True):
+        assert torch.equal(one["boxes"], other["boxes"])
+        assert not torch.allclose(one["cams"], other["cams"], atol=1e-2)
+        assert not torch.allclose(one["mask_probs"], other["mask_probs"], atol=1e-4)
+    assert model.roi_heads.mask_branch is not None
+    without = lively(tiny_model("mask_rcnn"))
+    first = detect(without, [0, 1, 2])
+    without.roi_heads.prior_from = "refined"
+    for one, other in zip(first, detect(without, [0, 1, 2]), strict=True):
+        assert torch.equal(one["mask_probs"], other["mask_probs"])
+
+
+@pytest.mark.parametrize("prior_from", ["proposal", "refined"])
+def test_no_detection_gives_no_cam(prior_from):
+    model = lively(tiny_model(prior_from=prior_from))
+    model.roi_heads.score_thresh = 1.0
+    for result in detect(model, [0, 1]):
+        assert result["cams"].shape == (0, 7, 7) and result["mask_probs"].shape == (0, 28, 28)
+
+
+@pytest.mark.parametrize("method", ["faster_rcnn", "mask_rcnn", "opmask"])
+def test_cams_on_boxes_are_the_class_weights_on_the_map_of_each_box(method):
+    model = tiny_model(method).eval()
+    images, targets = images_and_targets()
+    truth = [{"boxes": t["boxes"], "labels": t["labels"]} for t in targets]
+    truth[1] = {name: value[:0] for name, value in truth[1].items()}
+    seen: list[Tensor] = []
+    handle = model.roi_heads.box_head.register_forward_hook(lambda *a: seen.append(a[2]))
+    first, second = model.cams_on_boxes(images, truth)
+    handle.remove()
+    assert first.shape == (3, 7, 7) and second.shape == (0, 7, 7) and not first.requires_grad
+    for row, label in enumerate(truth[0]["labels"].tolist()):
+        weights = model.roi_heads.box_predictor.cls_score.weight.detach()[label]
+        torch.testing.assert_close(first[row], (weights[:, None, None] * seen[0][row]).sum(0))
+
+
+def test_boxes_of_cams_are_in_pixels_of_the_images_as_given():
+    model = tiny_model().eval()  # it makes the shorter side 64
+    seen: list[Tensor] = []
+    model.roi_heads.box_roi_pool.register_forward_pre_hook(lambda _, a: seen.extend(a[1]))
+    boxes = [torch.tensor([[8.0, 16, 40, 64]]), torch.tensor([[2.0, 4, 20, 30]])]
+    truth = [{"boxes": b, "labels": torch.tensor([1])} for b in boxes]
+    model.cams_on_boxes([torch.rand(3, 128, 160), torch.rand(3, 32, 40)], truth)
+    assert torch.equal(seen[0], boxes[0] / 2) and torch.equal(seen[1], boxes[1] * 2)
+
+
+def test_cams_without_maps_or_in_training_are_sentences():
+    images, targets = images_and_targets(1)
+    truth = [{"boxes": targets[0]["boxes"], "labels": targets[0]["labels"]}]
+    fully_connected = tiny_model("mask_rcnn", box_head="fc", fc_channels=12).eval()
+    with pytest.raises(ValueError, match="box_head 'conv'"):
+        fully_connected.cams_on_boxes(images, truth)
+    fully_connected.roi_heads.return_cams = True
+    with pytest.raises(ValueError, match="box_head 'conv'"):
+        fully_connected(images)
+    with pytest.raises(ValueError, match="evaluation mode"):
+        tiny_model().train().cams_on_boxes(images, truth)
+
+
+@pytest.mark.parametrize("switches", SWITCHES, ids=case)
+def test_every_switch_learns_everywhere(switches):
+    model = tiny_model(**switches)
+    losses = losses_of(model)
+    sum(losses.values()).backward()
+    assert float(losses["loss_mask"].detach()) > 0
+    for name, weight in model.named_parameters():
+        assert weight.grad is not None and bool(torch.isfinite(weight.grad).all()), name
+
+
+@pytest.mark.parametrize("switches", SWITCHES, ids=case)
+def test_classifier_without_evidence_gives_finite_losses_gradients_and_masks(switches):
+    model = tiny_model(**switches)
+    nn.init.zeros_(model.roi_heads.box_predictor.cls_score.weight)  # every map is constant
+    losses = losses_of(model)
+    sum(losses.values()).backward()
+    assert all(bool(torch.isfinite(loss)) for loss in losses.values())
+    assert all(bool(torch.isfinite(p.grad).all()) for p in model.parameters() if p.grad is not None)
+    model.eval().roi_heads.score_thresh = 0.0
+    results = model(images_and_targets()[0])
+    assert all(len(r["boxes"]) and bool(torch.isfinite(r["mask_probs"]).all()) for r in results)
+
+
+@pytest.mark.parametrize("left", ["boxes", "nothing"])
+@pytest.mark.parametrize("method", ["mask_rcnn", "opmask"])
+@pytest.mark.parametrize("mask_rois", ["proposals", "gt_boxes"])
+def test_batches_without_masks_train_with_a_mask_loss_of_zero(method, mask_rois, left):
+    images, targets = images_and_targets()
+    for target in targets:
+        target["masks"], target["mask_index"] = target["masks"][:0], torch.full((3,), -1)
+        if left == "nothing":
+            for name in ("boxes", "labels", "mask_index"):
+                target[name] = target[name][:0]
+    model = tiny_model(method, mask_rois=mask_rois).train()
+    losses = model(images, targets)
+    sum(losses.values()).backward()
+    assert float(losses["loss_mask"].detach()) == 0
+    assert all(bool(torch.isfinite(loss)) for loss in losses.values())
+    assert [n for n, p in model.named_parameters() if p.grad is None] == []
+    mask_weights = model.roi_heads.mask_branch.parameters()
+    assert not any(bool(p.grad.any()) for p in mask_weights)
+
+
+def mask_gradient(model: Detector) -> tuple[bool, bool]:
+    """Return whether the mask loss alone reaches the box head, and the classifier."""
+    losses_of(model)["loss_mask"].backward()
+    head = [p.grad for p in model.roi_heads.box_head.parameters()]
+    classifier = model.roi_heads.box_predictor.cls_score.weight.grad
+    return (
+        any(g is not None and bool(g.any()) for g in head),
+        classifier is not None and bool(classifier.any()),
+    )
+
+
+@pytest.mark.parametrize("mask_rois", ["proposals", "gt_boxes"])
+@pytest.mark.parametrize(
+    ("switches", "reached"),
+    [
+        ({}, (True, False)),
+        ({"prior_weights": "attached"}, (True, True)),
+        ({"prior_gradient": False}, (False, False)),
+        ({"method": "mask_rcnn"}, (False, False)),
+    ],
+    ids=["official", "attached", "vanilla", "baseline"],
+)
+def test_mask_loss_reaches_box_head_and_classifier_as_the_switches_say(
+    switches, reached, mask_rois
+):
+    assert mask_gradient(tiny_model(mask_rois=mask_rois, **switches)) == reached
+
+
+@pytest.mark.parametrize(
+    "changes", [{"method": "mask_rcnn"}, {"norm": "gn"}, {"norm": "gn", "prior_fusion": "concat"}]
+)
+def test_mask_loss_on_true_boxes_does_not_depend_on_the_proposals(changes):
+    _, targets = images_and_targets(3)
+
+    def mask_loss(mask_rois: str, seed: int) -> float:
+        heads = tiny_model(mask_rois=mask_rois, **changes).roi_heads.train()
+        torch.manual_seed(seed)
+        proposals = [t["boxes"].repeat(4, 1) + 4 * torch.rand(12, 1) for t in targets]
+        _, losses = heads(pyramid(3), proposals, [(64, 80)] * 3, targets)
+        return float(losses["loss_mask"].detach())
+
+    on_true_boxes = [mask_loss("gt_boxes", seed) for seed in range(3)]
+    assert on_true_boxes == pytest.approx([on_true_boxes[0]] * 3, rel=1e-6)
+    on_proposals = [mask_loss("proposals", seed) for seed in range(3)]
+    assert len(set(on_proposals)) == 3
+
+
+@pytest.mark.parametrize("method", ["mask_rcnn", "opmask"])
+def test_mask_loss_on_true_boxes_is_that_of_the_known_objects_and_their_masks(method):
+    _, targets = images_and_targets()
+    targets[0]["labels"][1] = IGNORED
+    heads = tiny_model(method, mask_rois="gt_boxes", norm="none").roi_heads.train()
+    features, shapes = pyramid(2), [(64, 80)] * 2
+    rows: list[int] = []
+    handle = heads.mask_branch.head.register_forward_hook(lambda *a: rows.append(len(a[2])))
+    _, losses = heads(features, [t["boxes"] for t in targets], shapes, targets)
+    handle.remove()
+
+    known = [t["labels"] > 0 for t in targets]
+    boxes = [t["boxes"][k] for t, k in zip(targets, known, strict=True)]
+    assert list(map(len, boxes)) == [2, 3] and rows == [5]
+    logits = heads.mask_branch(
+        features,
+        boxes,
+        shapes,
+        labels=torch.cat([t["labels"][k] for t, k in zip(targets, known, strict=True)]),
+        box_maps=heads.box_head(heads.box_roi_pool(features, boxes, shapes)),
+        class_weights=heads.box_predictor.cls_score.weight,
+    )
+    matched = [torch.tensor([0, 2]), torch.tensor([0, 1, 2])]
+    wanted = partial_mask_loss(logits, boxes, matched, targets)
+    torch.testing.assert_close(losses["loss_mask"], wanted)
+
+
+@pytest.mark.parametrize("method", ["mask_rcnn", "opmask"])
+def test_true_boxes_leave_the_box_losses_and_the_number_of_mask_rois_alone(method):
+    _, targets = images_and_targets()
+    targets[1] = {  # an image without objects
+        "boxes": torch.zeros(0, 4),
+        "labels": torch.zeros(0, dtype=torch.int64),
+        "masks": torch.zeros(0, 64, 80, dtype=torch.uint8),
+        "mask_index": torch.zeros(0, dtype=torch.int64),
+    }
+    losses, rows = {}, []
+    for mask_rois in ("proposals", "gt_boxes"):
+        heads = tiny_model(method, mask_rois=mask_rois, norm="gn").roi_heads.train()
+        heads.mask_branch.head.register_forward_hook(lambda *a: rows.append(len(a[2])))
+        torch.manual_seed(0)
+        proposals = [random_boxes(20, (64, 80), seed=i) for i in range(2)]
+        _, losses[mask_rois] = heads(pyramid(2), proposals, [(64, 80)] * 2, targets)
+    for name in ("loss_classifier", "loss_box_reg"):
+        torch.testing.assert_close(losses["proposals"][name], losses["gt_boxes"][name])
+    assert rows[1] == 3
+
+
+def test_sync_batch_norm_is_batch_norm_in_one_process():
+    plain, synchronised = tiny_model(norm="bn"), tiny_model(norm="syncbn")
+    synchronised.load_state_dict(plain.state_dict())
+    assert any(isinstance(m, nn.SyncBatchNorm) for m in synchronised.roi_heads.modules())
+    first, second = losses_of(plain), losses_of(synchronised)
+    for name, loss in first.items():
+        torch.testing.assert_close(loss, second[name])
+
+
+def test_concatenation_costs_one_input_channel_and_the_other_switches_no_weight():
+    def shapes(**changes: object) -> dict[str, torch.Size]:
+        return {n: t.shape for n, t in tiny_model(**changes).state_dict().items()}
+
+    official = shapes()
+    concat = shapes(prior_fusion="concat")
+    different = [n for n in official if official[n] != concat[n]]
+    assert different == ["roi_heads.mask_branch.head.0.0.weight"]
+    assert concat[different[0]][1] == official[different[0]][1] + 1
+    for switches in SWITCHES:
+        if "prior_fusion" not in switches and "norm" not in switches:
+            assert shapes(**switches) == official
+
+
+def test_settings_saved_before_the_switches_existed_mean_the_official_behaviour():
+    config = tiny_config()
+    added = ("prior_norm", "prior_fusion", "prior_weights", "prior_gradient", "prior_from")
+    old = config.model_dump(mode="json", exclude={*added, "mask_rois"})
+    again = ModelConfig.model_validate(old)
+    assert again == config
+    prior = build_model(again, num_classes=CLASSES).roi_heads.mask_branch.prior
+    assert (prior.norm, prior.fusion, prior.weights, prior.gradient) == (
+        "min_max",
+        "add",
+        "detached",
+        True,
+    )
+
+
+@pytest.mark.parametrize("method", ["mask_rcnn", "faster_rcnn"])
+@pytest.mark.parametrize(
+    "switch",
+    [
+        {"prior_norm": "sigmoid"},
+        {"prior_fusion": "concat"},
+        {"prior_weights": "attached"},
+        {"prior_gradient": False},
+        {"prior_from": "refined"},
+    ],
+    ids=case,
+)
+def test_switches_of_a_prior_that_is_not_there_are_sentences(method, switch):
+    with pytest.raises(ValueError, match=f"{next(iter(switch))}.*{method}.*opmask"):
+        ModelConfig.model_validate({"method": method, **switch})
+
+
+def test_switches_without_effect_are_sentences():
+    with pytest.raises(ValueError, match="no mask branch"):
+        ModelConfig(method="faster_rcnn", mask_rois="gt_boxes")
+    with pytest.raises(ValueError, match="change one of the two"):
+        ModelConfig(method="opmask", prior_gradient=False, prior_weights="attached")
