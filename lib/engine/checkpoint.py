@@ -1,8 +1,9 @@
 """Checkpoints to resume from and model files to use, both read with ``weights_only=True``."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +14,11 @@ from lib.models.build import build_model
 from lib.models.config import ModelConfig
 from lib.models.detector import Detector
 from lib.models.enhanced_fpn import kind_of
+from lib.models.heads import ConvBoxHead
 from lib.models.weights import read_tensors
+
+BOX_HEAD = (".box_head.", ".box_predictor.")
+"""What the names of the box head's weights contain."""
 
 
 def save(path: Path, content: dict[str, Any]) -> None:
@@ -46,18 +51,21 @@ def save_model(
 
     Args:
         path: the file.
-        model: the model, on the CPU.
+        model: the model.
         config: its settings.
         categories: its classes.
         run: digest of the run that it came from; see :func:`is_of`.
     """
+    state = model.state_dict()
+    for name, tensor in state.items():
+        state[name] = tensor.cpu()
     save(
         path,
         {
             "model": config.model_dump(mode="json"),
             "categories": categories.to_coco(),
             "run": run,
-            "state": model.state_dict(),
+            "state": state,
         },
     )
 
@@ -65,6 +73,16 @@ def save_model(
 def is_of(path: Path, run: str) -> bool:
     """Return whether ``path`` is a model file that the run with this digest has written."""
     return path.is_file() and read_tensors(path).get("run") == run
+
+
+def snapshot_path(folder: Path, iteration: int) -> Path:
+    """Return where a run keeps its model as it was after so many iterations."""
+    return folder / f"snapshot_{iteration}.pt"
+
+
+def are_of(folder: Path, iterations: Iterable[int], run: str) -> bool:
+    """Return whether the run with this digest has written all these snapshots."""
+    return all(is_of(snapshot_path(folder, iteration), run) for iteration in iterations)
 
 
 def load_model(path: Path) -> TrainedModel:
@@ -83,16 +101,31 @@ def load_model(path: Path) -> TrainedModel:
     config = ModelConfig.model_validate(content["model"])
     categories = Categories.from_coco(content["categories"])
     model = build_model(config, num_classes=len(categories))
-    model.load_state_dict(content["state"])
+    try:
+        model.load_state_dict(content["state"])
+    except RuntimeError as error:  # it lists every weight
+        raise ValueError(
+            f"The weights in {path} do not fit the {config.method} model that its settings "
+            "describe: it was written by another version of the study. Train the model again."
+        ) from error
     return TrainedModel(model.eval(), config, categories)
 
 
-def initialise(model: Detector, path: Path, categories: Categories) -> int:
-    """Copy the weights of a trained detector into ``model`` and return how many tensors that were.
+class Copied(NamedTuple):
+    """What a model has of another one: how many tensors, and whether its box head is not one."""
 
-    Everything but the mask branch must fit; the mask branch is copied too if the file has one. A
-    model with an Enhanced-FPN may start from one with a plain FPN, which it then resembles: what
-    the file lacks stays as :mod:`lib.models.enhanced_fpn` initialises it.
+    tensors: int
+    fresh_box_head: bool
+
+
+def initialise(model: Detector, path: Path, categories: Categories) -> Copied:
+    """Copy the weights of a trained detector into ``model``.
+
+    Everything but the mask branch must fit; the mask branch is copied too if the file has one.
+    There are two exceptions. A model with an Enhanced-FPN may start from one with a plain FPN,
+    which it then resembles: what the file lacks stays as :mod:`lib.models.enhanced_fpn`
+    initialises it. And where one box head is ``conv`` and the other ``fc``, the model keeps its
+    own box head and predictor, untrained.
 
     Raises:
         ValueError: if the file's classes, feature pyramid or shapes differ from the model's.
@@ -111,9 +144,15 @@ def initialise(model: Detector, path: Path, categories: Categories) -> int:
             f"{path} has a feature pyramid of kind {theirs!r}, this model one of kind {ours!r}: "
             f"start from a model with a plain one, or set model.fpn to {theirs!r}."
         )
-    state: dict[str, Tensor] = content["state"]
+    is_conv = isinstance(model.roi_heads.box_head, ConvBoxHead)
+    fresh = BOX_HEAD if is_conv != (content["model"].get("box_head", "conv") == "conv") else ()
+    added = (".mask_branch.", *fresh, *(() if theirs == ours else (".fpn.extra_blocks.",)))
+    state: dict[str, Tensor] = {
+        name: tensor
+        for name, tensor in content["state"].items()
+        if not any(part in name for part in fresh)
+    }
     own = model.state_dict()
-    added = (".mask_branch.",) if theirs == ours else (".mask_branch.", ".fpn.extra_blocks.")
     wrong = [n for n, t in state.items() if n not in own or own[n].shape != t.shape]
     missing = [n for n in own if n not in state and not any(part in n for part in added)]
     if wrong or missing:
@@ -123,4 +162,4 @@ def initialise(model: Detector, path: Path, categories: Categories) -> int:
             "both, and the same mask head if the file has one."
         )
     model.load_state_dict(state, strict=False)
-    return len(state)
+    return Copied(len(state), bool(fresh))

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from lib.files import digest, digest_of, read_json
 from lib.models.config import ModelConfig
@@ -55,6 +55,8 @@ class TrainConfig(BaseModel):
         seed: everything random derives from it.
         checkpoint_every: steps between checkpoints.
         log_every: steps between log lines.
+        snapshots: iterations after which the model is also kept, as ``snapshot_<n>.pt``; 0 is
+            before the first step. After the last one it is ``model.pt`` itself.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -84,9 +86,21 @@ class TrainConfig(BaseModel):
     seed: int = 0
     checkpoint_every: Annotated[int, Field(gt=0)] = 1000
     log_every: Annotated[int, Field(gt=0)] = 20
+    snapshots: tuple[int, ...] = ()
+
+    @model_validator(mode="after")
+    def _snapshots(self) -> "TrainConfig":
+        wrong = [n for n in self.snapshots if not 0 <= n < self.iterations]
+        if wrong or len(set(self.snapshots)) < len(self.snapshots):
+            raise ValueError(
+                f"snapshots are different iterations from 0 to {self.iterations - 1}, found "
+                f"{', '.join(map(str, self.snapshots))}; after the last of the {self.iterations} "
+                "iterations the model is model.pt."
+            )
+        return self
 
     def digest(self) -> str:
-        """Return a digest of everything that decides the trained weights.
+        """Return a digest of everything that decides the trained weights, and which are kept.
 
         Files count by their contents: labels, initial weights, backbone weights. Pictures count by
         their names and sizes in the labels. Where results go, and how often progress is saved or

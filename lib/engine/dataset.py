@@ -15,8 +15,8 @@ from torch.utils.data import Dataset, Sampler
 from torchvision.transforms.v2.functional import horizontal_flip
 
 from lib.data.coco import CocoSet, Instance
-from lib.data.images import read_image
 from lib.engine.config import Empty, Use
+from lib.engine.inputs import picture
 from lib.masks.rle import area, decode
 from lib.models.rpn import IGNORED
 from lib.seeds import derive
@@ -91,7 +91,7 @@ class TrainingSet(Dataset[tuple[Tensor, Target]]):
         """Return the sample at ``(index, position)``."""
         index, position = key
         record = self.coco.images[index]
-        image = torch.from_numpy(read_image(record)).permute(2, 0, 1).float() / 255
+        image = picture(record)
         instances = [i for i in self.coco.instances(record.id) if self.uses.of(i) != "drop"]
         labels = [IGNORED if self.uses.of(i) == "ignore" else i.label for i in instances]
         boxes = torch.tensor([i.box for i in instances], dtype=torch.float32).reshape(-1, 4)

@@ -3,6 +3,10 @@
 Writes COCO results, ``detections_NAME.json``, and, for a model with a mask branch,
 ``masks_on_boxes_NAME.json``: its masks on the ground-truth boxes, which show mask quality apart
 from detection. Masks are pasted and encoded one at a time, so memory does not grow with the set.
+
+With ``--cams`` the raw class activation maps are written too, as ``maps`` ``[D, h, w]`` float16:
+``cams_NAME.npz``, in the order of the detections, and ``cams_on_boxes_NAME.npz`` with the
+``annotation_id`` of each ground-truth box.
 """
 
 import argparse
@@ -11,21 +15,23 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from lib.data.coco import CocoSet
+from lib.data.coco import CocoSet, Instance
 from lib.data.coco import load as load_coco
-from lib.data.images import read_image
+from lib.engine.cams import stack, write_arrays
 from lib.engine.checkpoint import TrainedModel, load_model
 from lib.engine.device import pick_device
+from lib.engine.inputs import boxes_and_labels, objects, picture, require_classes, require_maps
 from lib.files import write_json
 from lib.masks.paste import paste
 from lib.masks.rle import encode
-from lib.models.detector import Detector
+from lib.models.config import PriorFrom
 from lib.paths import display, resolve
 
 Result = dict[str, Any]
@@ -41,22 +47,26 @@ class _Images(Dataset[tuple[int, Tensor]]):
         return len(self.coco.images)
 
     def __getitem__(self, index: int) -> tuple[int, Tensor]:
-        image = torch.from_numpy(read_image(self.coco.images[index]))
-        return index, image.permute(2, 0, 1).float() / 255
+        return index, picture(self.coco.images[index])
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """COCO results of a set.
+    """COCO results of a set. What was not asked for, or the model does not have, is empty.
 
     Attributes:
         detections: image_id, category_id, bbox (xywh), score and, with masks, segmentation (RLE).
-        masks_on_boxes: annotation_id, image_id, category_id, segmentation (RLE); empty for models
-            without masks.
+        masks_on_boxes: annotation_id, image_id, category_id, segmentation (RLE).
+        cams: ``[D, h, w]`` float16, raw class activation maps in the order of ``detections``.
+        cams_on_boxes: ``[N, h, w]`` float16, those of the ground-truth boxes and classes.
+        annotation_ids: ``[N]`` int64, whose ``cams_on_boxes`` are.
     """
 
     detections: list[Result]
     masks_on_boxes: list[Result]
+    cams: np.ndarray
+    cams_on_boxes: np.ndarray
+    annotation_ids: np.ndarray
 
 
 def predict(
@@ -66,29 +76,42 @@ def predict(
     device: torch.device,
     batch_size: int = 1,
     workers: int = 0,
+    on_boxes: bool = True,
+    cams: bool = False,
+    prior_from: PriorFrom | None = None,
     log_every: float = 10.0,
 ) -> Predictions:
     """Detect and segment the objects of a set.
 
     Args:
         trained: the model.
-        coco: the set; its ground-truth boxes are used for ``masks_on_boxes`` alone.
+        coco: the set; its ground-truth boxes are used for what is ``on_boxes`` alone.
         device: where to run.
         batch_size: images at once.
         workers: processes that load images.
+        on_boxes: predict on the ground-truth boxes too.
+        cams: also return class activation maps.
+        prior_from: the box whose map is a detection's prior and class activation map, the
+            ``proposal`` or the ``refined`` box; None: as the model's settings say.
         log_every: seconds between progress lines.
 
     Raises:
-        ValueError: if the model and the set have different classes.
+        ValueError: if the model and the set have different classes, or the model does not have
+            the maps that are asked for.
     """
-    if trained.categories.names != coco.categories.names:
+    require_classes(trained, coco.categories)
+    if cams:
+        require_maps(trained)
+    if prior_from is not None and not cams and trained.config.method != "opmask":
         raise ValueError(
-            f"The model knows {', '.join(list(trained.categories.names)[:5])}, ..., but the set "
-            f"has {', '.join(list(coco.categories.names)[:5])}, ...; evaluate a model on a set "
-            "with the classes that it was trained for."
+            f"{trained.config.method} has no prior, so where the prior's map is from changes "
+            "nothing; leave prior_from out, or ask for class activation maps (--cams)."
         )
     model = trained.model.to(device).eval()
-    found, on_boxes = list[Result](), list[Result]()
+    model.roi_heads.return_cams = cams
+    model.roi_heads.prior_from = prior_from or trained.config.prior_from
+    found, masks = list[Result](), list[Result]()
+    maps, true_maps, ids = list[Tensor](), list[Tensor](), list[int]()
     start = last = time.monotonic()
     done = 0
     for indices, images in _batches(coco, batch_size, workers):
@@ -96,14 +119,23 @@ def predict(
         with torch.inference_mode():
             for index, result in zip(indices, model(batch), strict=True):
                 found += _detections(coco, index, result)
-            if trained.config.has_masks:
-                on_boxes += _masks_on_boxes(model, coco, indices, batch)
+                if cams:
+                    maps.append(result["cams"])
+            if on_boxes:
+                truth = [objects(coco, coco.images[index].id) for index in indices]
+                given = [boxes_and_labels(group, device) for group in truth]
+                if trained.config.has_masks:
+                    for group, rows in zip(truth, model.masks_on_boxes(batch, given), strict=True):
+                        masks += _masks_on_boxes(coco, group, rows)
+                if cams:
+                    true_maps += model.cams_on_boxes(batch, given)
+                    ids += [x.id for group in truth for x in group]
         done += len(indices)
         if time.monotonic() - last > log_every or done == len(coco.images):
             last = time.monotonic()
             rate = done / (last - start)
             print(f"{done}/{len(coco.images)} images, {rate:.1f} images/s", flush=True)
-    return Predictions(found, on_boxes)
+    return Predictions(found, masks, stack(maps), stack(true_maps), np.array(ids, np.int64))
 
 
 def _batches(
@@ -156,34 +188,23 @@ def _detections(coco: CocoSet, index: int, result: dict[str, Tensor]) -> list[Re
 
 
 def _masks_on_boxes(
-    model: Detector, coco: CocoSet, indices: list[int], images: list[Tensor]
+    coco: CocoSet, instances: list[Instance], probabilities: Tensor
 ) -> list[Result]:
-    truth = [
-        [i for i in coco.instances(coco.images[index].id) if not i.iscrowd] for index in indices
-    ]
-    given = [
+    """Return one image's rows; masks ``[N, S, S]`` are within the instances' boxes."""
+    if not instances:
+        return []
+    record = coco.image(instances[0].image_id)
+    boxes = torch.tensor([x.box for x in instances])
+    codes = encode_masks(probabilities, boxes, record.height, record.width)
+    return [
         {
-            "boxes": torch.tensor([i.box for i in group], device=image.device).reshape(-1, 4),
-            "labels": torch.tensor([i.label for i in group], device=image.device, dtype=torch.long),
+            "annotation_id": instance.id,
+            "image_id": record.id,
+            "category_id": instance.category_id,
+            "segmentation": code,
         }
-        for group, image in zip(truth, images, strict=True)
+        for instance, code in zip(instances, codes, strict=True)
     ]
-    rows = []
-    for index, group, masks, boxes in zip(
-        indices, truth, model.masks_on_boxes(images, given), given, strict=True
-    ):
-        record = coco.images[index]
-        codes = encode_masks(masks, boxes["boxes"], record.height, record.width)
-        rows += [
-            {
-                "annotation_id": instance.id,
-                "image_id": record.id,
-                "category_id": instance.category_id,
-                "segmentation": code,
-            }
-            for instance, code in zip(group, codes, strict=True)
-        ]
-    return rows
 
 
 def _xywh(box: list[float]) -> list[float]:
@@ -204,6 +225,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
     parser.add_argument("--batch-size", type=int, default=1)
     parser.add_argument("--workers", type=int, default=0, help="processes that load images")
+    parser.add_argument("--no-boxes", action="store_true", help="nothing on true boxes")
+    parser.add_argument("--cams", action="store_true", help="class activation maps too")
+    parser.add_argument("--prior-from", choices=get_args(PriorFrom), help="the maps' boxes")
     options = parser.parse_args(arguments)
     try:
         trained = load_model(resolve(options.model))
@@ -214,17 +238,30 @@ def main(arguments: list[str] | None = None) -> int:
             device=pick_device(options.device),
             batch_size=options.batch_size,
             workers=options.workers,
+            on_boxes=not options.no_boxes,
+            cams=options.cams,
+            prior_from=options.prior_from,
         )
     except (ValueError, FileNotFoundError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    detections = resolve(options.out) / f"detections_{options.name}.json"
-    write_json(detections, predictions.detections)
-    print(f"wrote {display(detections)}: {len(predictions.detections)} detections")
-    if trained.config.has_masks:
-        on_boxes = resolve(options.out) / f"masks_on_boxes_{options.name}.json"
-        write_json(on_boxes, predictions.masks_on_boxes)
-        print(f"wrote {display(on_boxes)}")
+    out, name, on_boxes = resolve(options.out), options.name, not options.no_boxes
+    path = out / f"detections_{name}.json"
+    write_json(path, predictions.detections)
+    print(f"wrote {display(path)}: {len(predictions.detections)} detections")
+    if trained.config.has_masks and on_boxes:
+        path = out / f"masks_on_boxes_{name}.json"
+        write_json(path, predictions.masks_on_boxes)
+        print(f"wrote {display(path)}")
+    if options.cams:
+        path = out / f"cams_{name}.npz"
+        write_arrays(path, {"maps": predictions.cams})
+        print(f"wrote {display(path)}")
+    if options.cams and on_boxes:
+        path = out / f"cams_on_boxes_{name}.npz"
+        ids, maps = predictions.annotation_ids, predictions.cams_on_boxes
+        write_arrays(path, {"annotation_id": ids, "maps": maps})
+        print(f"wrote {display(path)}")
     return 0
 
 

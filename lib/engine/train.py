@@ -1,19 +1,19 @@
 """Train a model: ``python -m lib.engine.train CONFIG.json``.
 
 The file holds a :class:`lib.engine.config.TrainConfig`. The run writes ``metrics.jsonl``, a
-checkpoint every so many iterations, and at the end ``model.pt``. Started again after it was
-killed, it continues from the checkpoint and ends with the weights of an uninterrupted run, bit for
-bit on the CPU: every iteration seeds itself, so there is no random state to restore.
+checkpoint every so many iterations, snapshots of the model where it is told to, and at the end
+``model.pt``. Started again after it was killed, it continues from the checkpoint and ends with the
+weights of an uninterrupted run, bit for bit on the CPU: every iteration seeds itself, so there is
+no random state to restore.
 """
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 from torch.utils.data import DataLoader
 
 from lib.data.coco import CocoSet
@@ -22,24 +22,14 @@ from lib.engine import checkpoint
 from lib.engine.config import TrainConfig, load_config
 from lib.engine.dataset import Batches, TrainingSet, Uses, collate
 from lib.engine.device import pick_device
+from lib.engine.learner import Learner
 from lib.engine.log import Clock, MetricsLog, Record, line
-from lib.engine.schedule import build_optimizer, clip_gradients, learning_rate
+from lib.engine.schedule import learning_rate
 from lib.models.build import build_model, load_backbone
 from lib.models.detector import Detector
 from lib.models.weights import read_tensors
 from lib.paths import display, resolve
 from lib.seeds import derive
-
-
-def mixed_precision(config: TrainConfig, device: torch.device) -> torch.dtype | None:
-    """Return the type of the forward pass: bfloat16 on CUDA devices that have it, else float16.
-
-    None is single precision: on the CPU, or if the configuration says so.
-    """
-    if config.amp == "none" or device.type != "cuda":
-        return None
-    native = torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.bfloat16 if native else torch.float16
 
 
 def uses_of(config: TrainConfig, coco: CocoSet) -> Uses:
@@ -48,9 +38,17 @@ def uses_of(config: TrainConfig, coco: CocoSet) -> Uses:
     Masks are for models that predict masks: without, none is read.
 
     Raises:
-        ValueError: if it leaves nothing to learn from.
+        ValueError: if it leaves nothing to learn from, or a mask branch without a class.
     """
     supervised = coco.categories.split(config.supervised)
+    if config.model.has_masks and not supervised:
+        names = list(coco.categories.names)
+        raise ValueError(
+            f"train.supervised is {config.supervised!r}, and none of the set's {len(names)} "
+            f"classes ({', '.join(names[:4])}{', ...' if len(names) > 4 else ''}) is among them, "
+            "so the mask branch has no class to learn from. Name another split or a list of the "
+            "set's classes, or train a model without masks (method 'faster_rcnn')."
+        )
     uses = Uses(
         supervised=supervised if config.model.has_masks else frozenset(),
         valid=config.valid,
@@ -93,25 +91,6 @@ def loader(config: TrainConfig, coco: CocoSet, uses: Uses, start: int) -> Iterat
     )
 
 
-def check_losses(
-    losses: dict[str, Tensor], targets: list[dict[str, Any]], iteration: int
-) -> Tensor:
-    """Return the sum of the losses.
-
-    Raises:
-        FloatingPointError: if it is not finite; the message names the losses and the images.
-    """
-    total = torch.stack(list(losses.values())).sum()
-    if not bool(torch.isfinite(total)):
-        values = ", ".join(f"{name} {value.item():g}" for name, value in losses.items())
-        images = ", ".join(str(t["image_id"]) for t in targets)
-        raise FloatingPointError(
-            f"The loss is not finite at iteration {iteration + 1} ({values}; images {images}). "
-            "Lower train.learning_rate or lengthen train.warmup; the last checkpoint is intact."
-        )
-    return total
-
-
 def prepare(config: TrainConfig, coco: CocoSet) -> Detector:
     """Return the model to train, with its initial weights."""
     torch.manual_seed(derive(config.seed, "weights"))
@@ -120,7 +99,8 @@ def prepare(config: TrainConfig, coco: CocoSet) -> Detector:
         load_backbone(model, config.model)
     else:
         copied = checkpoint.initialise(model, resolve(config.init), coco.categories)
-        print(f"started from {display(config.init)}: {copied} tensors", flush=True)
+        fresh = "; the box head is of another kind and starts fresh" * copied.fresh_box_head
+        print(f"started from {display(config.init)}: {copied.tensors} tensors{fresh}", flush=True)
     return model
 
 
@@ -129,6 +109,9 @@ def train(config: TrainConfig) -> Path:
 
     A finished run of the same configuration, on the same files, is not repeated.
 
+    Snapshots are written before the step that follows them, checkpoints after the step before: one
+    that continues from a checkpoint has all earlier snapshots and writes all later ones.
+
     Raises:
         FileNotFoundError, ValueError: if inputs are missing or unfit.
         FloatingPointError: if the loss is not finite.
@@ -136,44 +119,34 @@ def train(config: TrainConfig) -> Path:
     out = resolve(config.out)
     saved, finished = out / "checkpoint.pt", out / "model.pt"
     device, run = pick_device(config.device), config.digest()
-    if (out / "metrics.jsonl").exists() and checkpoint.is_of(finished, run):
+    written = checkpoint.is_of(finished, run) and checkpoint.are_of(out, config.snapshots, run)
+    if (out / "metrics.jsonl").exists() and written:
         print(f"{display(finished)} is there already", flush=True)
         return finished
     coco = load_coco(resolve(config.annotations), resolve(config.images), check_images="none")
     uses = uses_of(config, coco)
     model = prepare(config, coco).to(device).train()
-    optimizer = build_optimizer(config, model)
-    precision = mixed_precision(config, device)
-    scaler = torch.amp.GradScaler(device.type, enabled=precision == torch.float16)
-    start = _resume(saved, run, model, optimizer, scaler)
+    learner = Learner(config, model, device)
+    start = _start(saved, run, config.snapshots, learner)
     if config.model.has_masks:
         print(mask_line(coco, uses), flush=True)
+        if config.supervised != "all" and uses.supervised == coco.categories.labels:
+            print("all classes have masks: nothing is left to generalise to", flush=True)
     log = MetricsLog(out / "metrics.jsonl", resume_from=start)
     clock, sums = Clock(), dict[str, float]()
     batches = loader(config, coco, uses, start)
     for iteration in range(start, config.iterations):
+        if iteration in config.snapshots:
+            path = checkpoint.snapshot_path(out, iteration)
+            checkpoint.save_model(path, model, config.model, coco.categories, run=run)
         waiting = Clock()
         images, targets = next(batches)
         clock.data += waiting.seconds
-        torch.manual_seed(derive(config.seed, "iteration", iteration))
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(config, iteration)
-        with torch.autocast(device.type, dtype=precision, enabled=precision is not None):
-            losses = model(
-                [image.to(device, non_blocking=True) for image in images],
-                [_to(target, device) for target in targets],
-            )
-        total = check_losses(losses, targets, iteration)
-        optimizer.zero_grad(set_to_none=True)
-        scaler.scale(total).backward()
-        scaler.unscale_(optimizer)
-        clip_gradients(config, model.parameters())
-        scaler.step(optimizer)
-        scaler.update()
+        losses = learner.step(images, targets, iteration)
         clock.iterations += 1
         done = iteration + 1
-        for name, value in {"loss": total, **losses}.items():
-            sums[name] = sums.get(name, 0.0) + float(value.detach())
+        for name, value in losses.items():
+            sums[name] = sums.get(name, 0.0) + value
         if done % config.log_every == 0 or done == config.iterations:
             record = _record(done, learning_rate(config, iteration), sums, clock, device)
             log.append(record)
@@ -181,18 +154,10 @@ def train(config: TrainConfig) -> Path:
             sums.clear()
             clock.reset()
         if done % config.checkpoint_every == 0 and done < config.iterations:
-            checkpoint.save(saved, _state(done, run, model, optimizer, scaler))
-    checkpoint.save_model(finished, model.cpu(), config.model, coco.categories, run=run)
+            checkpoint.save(saved, {"iteration": done, "run": run, **learner.state()})
+    checkpoint.save_model(finished, model, config.model, coco.categories, run=run)
     saved.unlink(missing_ok=True)
     return finished
-
-
-def _to(target: dict[str, Any], device: torch.device) -> dict[str, Tensor]:
-    return {
-        name: value.to(device, non_blocking=True)
-        for name, value in target.items()
-        if isinstance(value, Tensor)
-    }
 
 
 def _record(
@@ -210,41 +175,24 @@ def _record(
     }
 
 
-def _state(
-    done: int,
-    run: str,
-    model: Detector,
-    optimizer: torch.optim.Optimizer,
-    scaler: torch.amp.GradScaler,
-) -> dict[str, Any]:
-    return {
-        "iteration": done,
-        "run": run,
-        "model": model.state_dict(),
-        "optimizer": optimizer.state_dict(),
-        "scaler": scaler.state_dict(),
-    }
+def _start(path: Path, run: str, snapshots: Sequence[int], learner: Learner) -> int:
+    """Restore a checkpoint of the same configuration and return the iterations it has done.
 
-
-def _resume(
-    path: Path,
-    run: str,
-    model: Detector,
-    optimizer: torch.optim.Optimizer,
-    scaler: torch.amp.GradScaler,
-) -> int:
-    """Restore a checkpoint of the same configuration and return the iterations it has done."""
-    if not path.exists():
-        return 0
-    state = read_tensors(path)
-    if state["run"] != run:
+    Where there is none, 0, and snapshots of other runs are removed.
+    """
+    state = read_tensors(path) if path.exists() else {}
+    earlier = [n for n in snapshots if n < state.get("iteration", 0)]
+    if state and state["run"] != run:
         print("The checkpoint belongs to other settings or files; starting anew.", flush=True)
-        return 0
-    model.load_state_dict(state["model"])
-    optimizer.load_state_dict(state["optimizer"])
-    scaler.load_state_dict(state["scaler"])
-    print(f"continuing from iteration {state['iteration']}", flush=True)
-    return int(state["iteration"])
+    elif not checkpoint.are_of(path.parent, earlier, run):
+        print("A snapshot from before the checkpoint is missing; starting anew.", flush=True)
+    elif state:
+        learner.restore(state)
+        print(f"continuing from iteration {state['iteration']}", flush=True)
+        return int(state["iteration"])
+    for stale in path.parent.glob("snapshot_*.pt"):
+        stale.unlink()
+    return 0
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -13,7 +13,7 @@ from lib.engine.config import TrainConfig
 from lib.engine.dataset import Uses
 from lib.engine.log import Record
 from lib.engine.train import uses_of
-from lib.models.config import ModelConfig
+from lib.models.config import PRIOR_SWITCHES, ModelConfig
 from lib.report.style import FLAT, SEQUENCE, WIDTH
 
 LOSSES = {
@@ -68,6 +68,7 @@ OURS = frozenset(
             "seed",
             "checkpoint_every",
             "log_every",
+            "snapshots",
         ),
     )
 )
@@ -94,16 +95,18 @@ def settings_table(config: TrainConfig, *, paper: Literal["A", "B"] = "B") -> pd
     Paper B's are those of its Sec. 4.1 and of its official code: the defaults of
     :class:`~lib.engine.config.TrainConfig` and :class:`~lib.models.config.ModelConfig`, or
     :data:`PAPER_B`. Paper A has no code: what neither it nor Mask R-CNN settles is "not said".
-    Where run and paper differ, ``differs`` has a mark.
+    Where run and paper differ, ``differs`` has a mark. The prior's switches are shown for a model
+    that has a prior.
     """
     paper_a = PAPER_A if config.model.has_masks else PAPER_A_SMALL
+    hidden = OURS if config.model.method == "opmask" else OURS.union(PRIOR_SWITCHES)
     rows = []
     for group, used, model in (
         ("model", config.model, ModelConfig),
         ("training", config, TrainConfig),
     ):
         for name, value in used.model_dump(mode="json").items():
-            if name not in OURS:
+            if name not in hidden:
                 default = _text(model.model_fields[name].default)
                 said = paper_a.get(name, NOT_SAID) if paper == "A" else PAPER_B.get(name, default)
                 here = _text(value)

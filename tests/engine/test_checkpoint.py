@@ -5,9 +5,11 @@ from typing import get_args
 import pytest
 import torch
 
+from lib.engine import checkpoint
 from lib.engine.checkpoint import initialise, load_model, save_model
 from lib.models.build import build_model
 from lib.models.config import FpnKind
+from lib.models.weights import read_tensors
 from tests.models.conftest import images_and_targets, tiny_config
 
 ENHANCED = [kind for kind in get_args(FpnKind) if kind != "plain"]
@@ -54,7 +56,7 @@ def test_enhanced_model_starts_from_a_plain_detector(drawn, tmp_path, kind):
     fresh = {k: v.clone() for k, v in model.state_dict().items()}
     copied = initialise(model, path, drawn.categories)
     theirs = load_model(path).model.state_dict()
-    assert copied == len(theirs)
+    assert copied == (len(theirs), False)
     for name, tensor in model.state_dict().items():
         added = "extra_blocks" in name or "mask_branch" in name
         assert torch.equal(tensor, fresh[name] if added else theirs[name])
@@ -78,12 +80,57 @@ def test_enhanced_model_starts_from_one_of_its_own_kind(drawn, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "changes", [{"box_head": "fc"}, {"norm": "gn"}, {"norm": "none"}, {"fpn_channels": 12}]
+    "changes",
+    [
+        {"box_channels": (8, 12)},
+        {"norm": "gn"},
+        {"norm": "none"},
+        {"fpn_channels": 12},
+        {"box_head": "fc", "fpn_channels": 12},
+    ],
 )
 def test_other_missing_weights_are_still_an_error(drawn, tmp_path, changes):
     path = a_file(tmp_path, drawn.categories)
     with pytest.raises(ValueError, match="use the same backbone, channels, box head and norm"):
         initialise(a_model(fpn="direct", **changes), path, drawn.categories)
+
+
+@pytest.mark.parametrize(("theirs", "own"), [("conv", "fc"), ("fc", "conv")])
+def test_box_head_of_another_kind_starts_fresh_and_all_else_as_the_file_has_it(
+    drawn, tmp_path, theirs, own
+):
+    path = a_file(tmp_path, drawn.categories, box_head=theirs, fc_channels=8)
+    model = a_model(box_head=own, fc_channels=8, norm="none", mask_layers=4)
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    copied = initialise(model, path, drawn.categories)
+    given = load_model(path).model.state_dict()
+    fresh = {k for k in before if "box_head" in k or "box_predictor" in k}
+    kept = fresh | {k for k in before if "mask_branch" in k}
+    assert copied == (len(before.keys() - kept), True)
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor, before[name] if name in kept else given[name])
+
+
+def test_file_from_before_a_setting_existed_is_read_with_its_default(drawn, tmp_path):
+    path = a_file(tmp_path, drawn.categories, method="opmask")
+    wanted = load_model(path)
+    content = read_tensors(path)
+    old = {k: v for k, v in content["model"].items() if not k.startswith("prior_")}
+    assert len(old) < len(content["model"]) and old.pop("mask_rois")
+    checkpoint.save(path, content | {"model": old})
+    loaded = load_model(path)
+    assert loaded.config == wanted.config
+    assert loaded.config.prior_norm == "min_max" and loaded.config.mask_rois == "proposals"
+    assert initialise(a_model(method="opmask"), path, drawn.categories).tensors > 0
+
+
+def test_file_whose_weights_are_of_another_version_is_a_sentence(drawn, tmp_path):
+    path = a_file(tmp_path, drawn.categories)
+    content = read_tensors(path)
+    name, tensor = content["state"].popitem()
+    checkpoint.save(path, content | {"state": content["state"] | {f"{name}_old": tensor}})
+    with pytest.raises(ValueError, match=r"written by another version.*Train the model again"):
+        load_model(path)
 
 
 def test_masks_for_all_classes_do_not_start_masks_per_class(drawn, tmp_path):

@@ -10,12 +10,12 @@ import torch
 from lib.data.coco import CocoSet, load
 from lib.engine.dataset import TrainingSet, Uses
 from lib.engine.log import read_metrics
-from lib.engine.train import main, mask_line, train
+from lib.engine.train import main, mask_line, train, uses_of
 from lib.files import read_json, write_json
 from lib.masks.rle import encode
 from lib.models.rpn import IGNORED
 from lib.models.weights import read_tensors
-from tests.engine.conftest import HEIGHT, WIDTH, tiny_run
+from tests.engine.conftest import HEIGHT, NAMES, WIDTH, tiny_run
 
 EVERY_LABEL = frozenset({1, 2, 3, 4})
 USES = ["learn", "box_only", "ignore", "drop"]
@@ -204,3 +204,37 @@ def test_detector_reads_no_mask_at_all(drawn, tmp_path):
         annotation["segmentation"] = []
     write_json(path, content)
     assert equal(before, trained(tmp_path, "b", method="faster_rcnn"))
+
+
+@pytest.mark.parametrize("supervised", [[], "none", "official_40"])
+def test_mask_branch_without_a_supervised_class_is_a_sentence(drawn, tmp_path, capsys, supervised):
+    path = tmp_path / "set" / "annotations.json"
+    content = read_json(path)
+    for category in content["categories"]:
+        category["name"] = f"thing {category['id']}"
+    write_json(path, content)
+    coco = load(path, tmp_path / "set" / "images")
+    with pytest.raises(ValueError, match=r"none of the set's 4 classes.*Name another split"):
+        uses_of(tiny_run(tmp_path, supervised=supervised), coco)
+    assert not uses_of(
+        tiny_run(tmp_path, method="faster_rcnn", supervised=supervised), coco
+    ).supervised
+    write_json(
+        tmp_path / "c.json", tiny_run(tmp_path, supervised=supervised).model_dump(mode="json")
+    )
+    assert main([str(tmp_path / "c.json")]) == 2
+    assert "error: train.supervised is" in capsys.readouterr().err
+
+
+def test_unknown_class_in_the_list_is_a_sentence_with_the_nearest(drawn, tmp_path):
+    with pytest.raises(ValueError, match=r"no class 'lapptop'.*did you mean 'laptop'"):
+        uses_of(tiny_run(tmp_path, supervised=["cat", "lapptop"]), drawn)
+
+
+@pytest.mark.parametrize(
+    ("supervised", "said"), [(NAMES, True), ("all", False), (NAMES[:3], False), ("voc", False)]
+)
+def test_list_of_all_classes_is_printed_as_what_it_is(drawn, tmp_path, capsys, supervised, said):
+    train(tiny_run(tmp_path, supervised=supervised, iterations=1))
+    printed = capsys.readouterr().out
+    assert ("all classes have masks: nothing is left to generalise to" in printed) == said

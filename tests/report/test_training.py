@@ -40,6 +40,27 @@ def test_paths_of_the_run_are_not_shown():
     assert not set(settings_table(run())["setting"]) & {"annotations", "images", "out", "init"}
 
 
+def test_switches_of_the_prior_stand_beside_the_official_code_where_there_is_a_prior():
+    changed = ModelConfig(method="opmask", prior_fusion="concat", prior_gradient=False)
+    table = settings_table(run(model=changed, snapshots=(0, 10))).set_index("setting")
+    assert table.loc["prior_fusion", ["here", "paper", "differs"]].tolist() == [
+        "concat",
+        "add",
+        "≠",
+    ]
+    assert table.loc["prior_gradient", ["here", "differs"]].tolist() == ["False", "≠"]
+    assert table.loc["prior_norm", ["here", "differs"]].tolist() == ["min_max", ""]
+    assert "snapshots" not in table.index
+    boxes = ModelConfig(method="mask_rcnn", mask_rois="gt_boxes")
+    table = settings_table(run(model=boxes)).set_index("setting")
+    assert table.loc["mask_rois", ["here", "paper", "differs"]].tolist() == [
+        "gt_boxes",
+        "proposals",
+        "≠",
+    ]
+    assert not [name for name in table.index if name.startswith("prior_")]
+
+
 def test_cost_adds_up_the_logged_intervals():
     line = cost_line(RECORDS, batch_size=8)
     assert "40 iterations, 320 images" in line
