@@ -14,9 +14,9 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
-from lib.analysis.data_statistics import AMBIGUOUS_FROM
 from lib.data.coco import CocoSet, Instance
 from lib.data.images import ImageRecord, read_image
+from lib.data.overlap import AMBIGUOUS_FROM
 from lib.masks import rle
 from lib.masks.quality import SMALL_SIDE
 from lib.report.style import BLACK, BLUE, COLOURS, FLAT, GREEN, ORANGE, PINK, RED, SKY, WIDTH

@@ -8,7 +8,6 @@ from lib.analysis.data_statistics import (
     class_table,
     guest_table,
     instance_table,
-    overlapping_pairs,
     split_table,
     summary,
 )
@@ -32,39 +31,6 @@ def make(objects: list[tuple[int, int, list[float]]], images: int = 2, **fields:
         "categories": [{"id": k, "name": name} for k, name in enumerate(NAMES, start=1)],
     }
     return from_coco(content, Path("made.json"), None)
-
-
-def naive_iou(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
-    """Return IoU of two xyxy boxes and the share of b inside a, by sums and differences."""
-    width = min(a[2], b[2]) - max(a[0], b[0])
-    height = min(a[3], b[3]) - max(a[1], b[1])
-    common = width * height if width > 0 and height > 0 else 0.0
-    area_a, area_b = (a[2] - a[0]) * (a[3] - a[1]), (b[2] - b[0]) * (b[3] - b[1])
-    return common / (area_a + area_b - common), common / area_b
-
-
-def test_pairs_equal_a_naive_double_loop() -> None:
-    rng = np.random.default_rng(3)
-    corners = rng.uniform(0, 80, (60, 2))
-    boxes = np.hstack([corners, corners + rng.uniform(1, 50, (60, 2))])
-    image = rng.integers(0, 9, 60)
-    pairs = overlapping_pairs(boxes, image)
-    found = dict(
-        zip(
-            zip(pairs.host.tolist(), pairs.guest.tolist(), strict=True),
-            zip(pairs.iou, pairs.inside, strict=True),
-            strict=True,
-        )
-    )
-    expected = {
-        (i, j): naive_iou(boxes[i], boxes[j])
-        for i in range(60)
-        for j in range(60)
-        if i != j and image[i] == image[j] and naive_iou(boxes[i], boxes[j])[0] > 0
-    }
-    assert len(expected) > 50 and found.keys() == expected.keys()
-    for pair, values in expected.items():
-        assert found[pair] == pytest.approx(values)
 
 
 def test_a_pair_worked_out_by_hand() -> None:

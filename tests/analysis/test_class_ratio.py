@@ -1,0 +1,129 @@
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lib.analysis import class_ratio
+from lib.evaluation.bootstrap import paired_difference, resample
+from lib.evaluation.coco_ap import APResult, evaluate
+
+SUPERVISED = {
+    "voc": frozenset({1}),
+    "official_40": frozenset({1, 2}),
+    "non_voc": frozenset({2, 3, 4}),
+    "all": frozenset({1, 2, 3, 4}),
+}
+
+
+def scene(seed: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Return 8 images with an object of each of four classes, and jittered detections of them."""
+    rng = np.random.default_rng(seed)
+    truth: list[dict[str, Any]] = []
+    found: list[dict[str, Any]] = []
+    layout = np.random.default_rng(0)
+    for image in range(1, 9):
+        for category in (1, 2, 3, 4):
+            box = np.r_[layout.uniform(0, 30, 2), layout.uniform(20, 60, 2)]
+            truth.append({"id": len(truth) + 1, "image_id": image, "category_id": category,
+                          "bbox": box.tolist(), "area": box[2] * box[3], "iscrowd": 0})  # fmt: skip
+            moved = box + rng.normal(0, 4, 4)
+            found.append({"image_id": image, "category_id": category, "bbox": moved.tolist(),
+                          "score": float(rng.random())})  # fmt: skip
+    labels = {
+        "images": [{"id": i, "file_name": f"{i}.jpg", "width": 100, "height": 100}
+                   for i in range(1, 9)],
+        "categories": [{"id": k, "name": f"class {k}"} for k in (1, 2, 3, 4)],
+        "annotations": truth,
+    }  # fmt: skip
+    return labels, found
+
+
+def judged(seed: int) -> APResult:
+    labels, found = scene(seed)
+    return evaluate(labels, found, iou_type="bbox")
+
+
+@pytest.fixture(scope="module")
+def results() -> dict[str, tuple[APResult, APResult]]:
+    return {
+        split: (judged(2 * k + 1), judged(2 * k + 2)) for k, split in enumerate(class_ratio.SPLITS)
+    }
+
+
+@pytest.fixture(scope="module")
+def ratios(results: dict[str, tuple[APResult, APResult]]) -> list[class_ratio.Ratio]:
+    return class_ratio.make_ratios(results, SUPERVISED, resamples=60, seed=3)
+
+
+def test_values_are_those_of_judging_each_group_of_classes_alone(
+    results: dict[str, tuple[APResult, APResult]], ratios: list[class_ratio.Ratio]
+) -> None:
+    table = class_ratio.ratio_table(ratios).set_index(["split", "classes", "method"]).sort_index()
+    every = frozenset({1, 2, 3, 4})
+    for split, (baseline, opmask) in results.items():
+        groups = {"unsupervised": every - SUPERVISED[split], "supervised": SUPERVISED[split]}
+        for group, labels in groups.items():
+            if not labels:
+                assert (split, group, "opmask") not in table.index
+                continue
+            rows = table.loc[split, group]
+            assert rows.loc["baseline", "ours"] == pytest.approx(
+                100 * baseline.select(labels).summary["AP"]
+            )
+            gain = paired_difference(opmask, baseline, labels=labels, resamples=60, seed=3)
+            found = rows.loc["opmask - baseline", ["ours", "ci_low", "ci_high"]]
+            assert found.tolist() == pytest.approx(gain.scaled(100))
+            assert set(rows["judged"]) == {len(labels)}
+
+
+def test_the_paper_plots_classes_without_masks_and_all_where_none_are_left(
+    ratios: list[class_ratio.Ratio],
+) -> None:
+    table = class_ratio.ratio_table(ratios).set_index(["split", "classes"]).sort_index()
+    for ratio in ratios:
+        same = "all" if ratio.split == "all" else "unsupervised"
+        plotted = table.loc[(ratio.split, "plotted")].reset_index(drop=True)
+        assert plotted.equals(table.loc[(ratio.split, same)].reset_index(drop=True))
+
+
+def test_ratios_are_ordered_by_the_number_of_classes_with_masks(
+    results: dict[str, tuple[APResult, APResult]], ratios: list[class_ratio.Ratio]
+) -> None:
+    numbers = class_ratio.ratio_table(ratios)["classes_with_masks"]
+    assert numbers.is_monotonic_increasing and set(numbers) == {1, 2, 3, 4}
+    fewer = {split: results[split] for split in ("all", "voc")}
+    some = class_ratio.make_ratios(fewer, SUPERVISED, resamples=5, seed=0)
+    assert [ratio.split for ratio in some] == ["voc", "all"]
+
+
+def test_the_smallest_gain_is_taken_within_each_resample(
+    results: dict[str, tuple[APResult, APResult]], ratios: list[class_ratio.Ratio]
+) -> None:
+    gains, drawn = [], []
+    for split, (baseline, opmask) in results.items():
+        labels = {1, 2, 3, 4} - SUPERVISED[split] or {1, 2, 3, 4}
+        a, b = (resample(r.select(labels), resamples=60, seed=3) for r in (baseline, opmask))
+        gains.append(opmask.select(labels).value("AP") - baseline.select(labels).value("AP"))
+        drawn.append([b.metric("AP")[k] - a.metric("AP")[k] for k in range(60)])
+    smallest = [min(of[k] for of in drawn) for k in range(60)]
+    found = class_ratio.smallest_gain(ratios)
+    assert found.estimate == pytest.approx(min(gains))
+    assert (found.low, found.high) == pytest.approx(tuple(np.percentile(smallest, [2.5, 97.5])))
+
+
+def test_an_unknown_split_and_other_classes_are_clear_sentences(
+    results: dict[str, tuple[APResult, APResult]], other_classes: tuple[APResult, APResult]
+) -> None:
+    with pytest.raises(ValueError, match=r"splits voc, official_40, non_voc, all, not half\."):
+        class_ratio.make_ratios({"half": results["voc"]}, {}, resamples=5, seed=0)
+    mixed = {"voc": results["voc"], "all": other_classes}
+    with pytest.raises(ValueError, match="judged on different classes"):
+        class_ratio.make_ratios(mixed, SUPERVISED, resamples=5, seed=0)
+    with pytest.raises(ValueError, match="no smallest gain"):
+        class_ratio.smallest_gain([])
+
+
+@pytest.fixture
+def other_classes(results: dict[str, tuple[APResult, APResult]]) -> tuple[APResult, APResult]:
+    first, second = results["all"]
+    return first.select({1, 2}), second.select({1, 2})
