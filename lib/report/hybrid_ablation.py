@@ -5,31 +5,26 @@ short schedule, the switches of the fusion and of poor masks with the settings i
 same images in each resample.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import pandas as pd
 
-from lib.evaluation.bootstrap import Interval, Replicates, resample
+from lib.evaluation.bootstrap import resample
 from lib.evaluation.coco_ap import AREA_RANGES_64, evaluate
-from lib.evaluation.mask_iou import iou_on_boxes, mean_iou, mean_iou_difference
+from lib.evaluation.mask_iou import iou_on_boxes
 from lib.masks.detections import Result
 from lib.models.build import build_model
 from lib.models.fusion import FusionSettings
+from lib.report import ablation
 from lib.report.hybrid_runs import Fallback, Runs, fused, small_branch
-from lib.report.hybrid_tables import points
 
 if TYPE_CHECKING:
     from lib.data.coco import CocoSet
 
 AREAS = {"S": AREA_RANGES_64["small"], "L": AREA_RANGES_64["large"]}
 METRICS = ("AP", "AP_S", "AP_L")
-MASK_IOU = "mask_IoU"
-"""Mean mask IoU on the true boxes: of the ablation's runs, since it varies less than an AP."""
-
-DIFFERENCE = ("difference", "diff_low", "diff_high")
-
 GROUPS = {
     "fpn": "feature pyramid",
     "invalid": "instances with an invalid mask",
@@ -157,45 +152,20 @@ def ablation_table(
         default NaN.
     """
     labels = val.to_coco()
-    defaults: dict[str, _Judged] = {}
-    lines = []
+    judged = []
     for trial in compared:
         result = evaluate(labels, trial.detections, iou_type=trial.iou_type, area_ranges=AREAS)
+        drawn = resample(result, resamples=resamples, seed=seed)
         masks = trial.masks_on_boxes
-        judged = _Judged(
-            resample(result, resamples=resamples, seed=seed),
-            None if masks is None else iou_on_boxes(val, masks),
+        judged.append(
+            ablation.Judged(
+                group=trial.group,
+                setting=trial.setting,
+                ap={metric: (drawn, metric) for metric in METRICS},
+                on_boxes=None if masks is None else iou_on_boxes(val, masks),
+            )
         )
-        default = defaults.setdefault(trial.group, judged)
-        for metric, ours, change in _compare(judged, default, resamples=resamples, seed=seed):
-            is_default = judged is default
-            place = {"group": trial.group, "setting": trial.setting, "is_default": is_default}
-            difference = dict.fromkeys(DIFFERENCE, float("nan"))
-            if not is_default:
-                difference = dict(zip(DIFFERENCE, points(change).values(), strict=True))
-            lines.append({**place, "metric": metric, **points(ours), **difference})
-    columns = ["group", "setting", "is_default", "metric", "ours", "ci_low", "ci_high"]
-    return pd.DataFrame(lines, columns=[*columns, *DIFFERENCE])
-
-
-@dataclass(frozen=True, eq=False)
-class _Judged:
-    ap: Replicates
-    on_boxes: pd.DataFrame | None
-
-
-def _compare(
-    judged: _Judged, default: _Judged, *, resamples: int, seed: int
-) -> Iterator[tuple[str, Interval, Interval]]:
-    """Yield each metric, its interval, and that of its difference from the default."""
-    for metric in METRICS:
-        yield metric, judged.ap.interval(metric), judged.ap.difference(default.ap, metric)
-    if judged.on_boxes is not None and default.on_boxes is not None:
-        ours = mean_iou(judged.on_boxes, resamples=resamples, seed=seed)
-        change = mean_iou_difference(
-            judged.on_boxes, default.on_boxes, resamples=resamples, seed=seed
-        )
-        yield MASK_IOU, ours, change
+    return ablation.compare(judged, resamples=resamples, seed=seed)
 
 
 def parameters_table(runs: Runs, *, num_classes: int) -> pd.DataFrame:
@@ -225,18 +195,7 @@ def side_by_side(table: pd.DataFrame) -> pd.DataFrame:
     Args:
         table: from :func:`ablation_table`.
     """
-    lines = []
-    named = set()
-    for (group, setting), part in table.groupby(["group", "setting"], sort=False):
-        what = "" if group in named else GROUPS[str(group)]  # once is easier to read
-        named.add(group)
-        line: dict[str, Any] = {"what": what, "setting": setting}
-        for row in part.to_dict("records"):
-            name = "mask IoU" if row["metric"] == MASK_IOU else row["metric"]
-            line[name] = row["ours"]
-            line[f"Δ {name}"] = row["difference"]
-        lines.append(line)
-    return pd.DataFrame(lines)
+    return ablation.side_by_side(table, GROUPS)
 
 
 def _of_runs(

@@ -21,7 +21,8 @@ from lib.masks.quality import SMALL_SIDE
 from lib.models.fusion import FusionSettings, fuse
 from lib.paths import resolve
 from lib.report.hybrid_runs import DRAWN_BY, REQUIRED, STEP, VARIANTS, Methods, Runs
-from lib.report.hybrid_tables import AREAS, LESS, MOST, SCORE_FROM, points
+from lib.report.hybrid_tables import AREAS, LESS, MOST, SCORE_FROM
+from lib.report.tables import points
 
 if TYPE_CHECKING:
     from lib.runner.workspace import Workspace

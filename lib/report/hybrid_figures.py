@@ -6,12 +6,13 @@ A method keeps its colour throughout. The paper's numbers are hollow diamonds.
 import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from lib.report.ablation import MASK_IOU
+from lib.report.ablation_figure import ROW, changes, sections
 from lib.report.drawing import handle, hollow, metric_name, share_curve
-from lib.report.hybrid_ablation import GROUPS, MASK_IOU
+from lib.report.hybrid_ablation import GROUPS
 from lib.report.hybrid_runs import NAMES
 from lib.report.hybrid_tables import LESS, TABLE2_METHODS, readable
 from lib.report.style import BLUE, COLOURS, GREEN, PINK, WIDTH
@@ -31,8 +32,6 @@ METRICS = {
 """Metrics of paper A's Table 2 -> which instances they are of."""
 
 _TITLES = {metric: f"{metric_name(metric)}: {sizes}" for metric, sizes in METRICS.items()}
-_ROW = 0.235
-"""Height of a line of a figure that is read like a table, inches."""
 
 
 def branches(table: pd.DataFrame) -> Figure:
@@ -65,15 +64,15 @@ def differences(table: pd.DataFrame) -> Figure:
         table: of `lib.report.hybrid_tables.table2`.
     """
     claimed = table[table["method"].str.contains(LESS) & table["paper"].notna()]
-    sections = {
+    titled = {
         title: claimed[claimed["metric"] == metric]
         for metric, title in _TITLES.items()
         if (claimed["metric"] == metric).any()
     }
-    lines = len(claimed) + len(sections)
-    figure, axes = plt.subplots(figsize=(WIDTH, 0.9 + _ROW * lines))
-    places = _sections(axes, {t: [readable(m) for m in r["method"]] for t, r in sections.items()})
-    for rows, y in zip(sections.values(), places, strict=True):
+    lines = len(claimed) + len(titled)
+    figure, axes = plt.subplots(figsize=(WIDTH, 0.9 + ROW * lines))
+    places = sections(axes, {t: [readable(m) for m in r["method"]] for t, r in titled.items()})
+    for rows, y in zip(titled.values(), places, strict=True):
         colours = [METHOD_COLOURS[method.split(LESS)[0]] for method in rows["method"]]
         axes.hlines(y, rows["ci_low"], rows["ci_high"], color=colours, linewidth=2.4)
         axes.scatter(rows["ours"], y, color=colours, s=38, zorder=3)
@@ -93,33 +92,7 @@ def ablation(table: pd.DataFrame) -> Figure | None:
     Returns:
         The figure; None if there is nothing to compare.
     """
-    groups = {g: part for g, part in table.groupby("group", sort=False) if len(part) > 1}
-    shown: dict[str, list[str]] = {}
-    for group, part in groups.items():
-        default = part.loc[part["is_default"], "setting"].iloc[0]
-        title = f"{GROUPS[str(group)]}, compared with: "
-        others = dict.fromkeys(part.loc[~part["is_default"], "setting"])
-        shown[title + (default if len(default) < 40 else "the settings in use")] = list(others)
-    lines = sum(len(settings) + 1 for settings in shown.values())
-    if lines == len(shown):
-        return None
-    titles = _TITLES | {MASK_IOU: "mask IoU on true boxes"}
-    figure, panels = plt.subplots(1, 4, figsize=(WIDTH, 0.9 + _ROW * lines), sharey=True)
-    places = _sections(panels[0], shown)
-    panels[0].set_zorder(1)  # titles reach into the other panels
-    panels[0].patch.set_visible(False)
-    for axes, (metric, title) in zip(panels, titles.items(), strict=True):
-        for part, y in zip(groups.values(), places, strict=True):
-            rows = part[(part["metric"] == metric) & ~part["is_default"]]
-            if rows.empty:
-                continue
-            axes.hlines(y, rows["diff_low"], rows["diff_high"], color=BLUE, linewidth=2.2)
-            axes.scatter(rows["difference"], y, color=BLUE, s=26, zorder=3)
-            axes.vlines(0, y[0] - 0.5, y[-1] + 0.5, color="black", linewidth=1)
-        axes.grid(axis="y", visible=False)
-        axes.set_title(title.replace(": ", ":\n").replace(" on ", "\non "), fontsize=10)
-        axes.set_xlabel("change, points")
-    return figure
+    return changes(table, GROUPS, _TITLES | {MASK_IOU: "mask IoU on true boxes"})
 
 
 def mask_iou(frame: pd.DataFrame) -> Figure:
@@ -143,29 +116,6 @@ def mask_iou(frame: pd.DataFrame) -> Figure:
     ]
     figure.legend(handles=handles, loc="outside upper right", ncols=3)
     return figure
-
-
-def _sections(axes: Axes, sections: dict[str, list[str]]) -> list[np.ndarray]:
-    """Name the lines of a figure that is read like a table, and return where they are, [N] each.
-
-    Each section has its title on a line of its own.
-    """
-    ticks: list[tuple[float, str]] = []
-    places: list[np.ndarray] = []
-    top = 0.0
-    for title, lines in sections.items():
-        axes.text(
-            0, top, title, fontsize=9, fontweight="bold", va="center",
-            transform=axes.get_yaxis_transform(), in_layout=False,
-        )  # fmt: skip
-        y = top + 1 + np.arange(len(lines))
-        ticks += list(zip(y, lines, strict=True))
-        places.append(y)
-        top += len(lines) + 1
-    axes.set_yticks([y for y, _ in ticks], [text for _, text in ticks])
-    axes.set_ylim(top - 0.4, -0.6)
-    axes.grid(axis="y", visible=False)
-    return places
 
 
 def _paper_legend(figure: Figure) -> None:

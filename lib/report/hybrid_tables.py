@@ -18,6 +18,7 @@ from lib.evaluation.bootstrap import Interval, Replicates, resample
 from lib.evaluation.coco_ap import AREA_RANGES_64, AREA_RANGES_COCO, evaluate
 from lib.evaluation.voc_ap import VOCReplicates, evaluate_voc, resample_voc
 from lib.report.hybrid_runs import NAMES, Methods
+from lib.report.tables import points
 
 if TYPE_CHECKING:
     from lib.data.coco import CocoSet
@@ -287,9 +288,3 @@ _UNKNOWN = Interval(math.nan, math.nan, math.nan)
 
 def _line(method: str, metric: str, interval: Interval, paper: float | None) -> dict[str, Any]:
     return {"method": method, "metric": metric, **points(interval), "paper": paper}
-
-
-def points(interval: Interval) -> dict[str, float]:
-    """Return an interval as the columns ours, ci_low and ci_high, in points of 100."""
-    estimate, low, high = interval.scaled(100)
-    return {"ours": estimate, "ci_low": low, "ci_high": high}

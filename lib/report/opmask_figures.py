@@ -1,11 +1,10 @@
-"""Figures of partially supervised training: AP by split, gains, classes, masks, pictures.
+"""Figures of partially supervised training: AP by split, gains, Table 1, classes, masks, CAMs.
 
-Baseline and OPMask keep their colours throughout; classes without mask labels (unsupervised) come
-first everywhere, since they are what the question is about.
+Methods keep their colours throughout; classes without mask labels (unsupervised) come first
+everywhere, since they are what the question is about. Where nothing was run there is None.
 """
 
-from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -14,57 +13,83 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from lib.data.coco import CocoSet
-from lib.data.images import read_image
-from lib.masks import rle
-from lib.report.drawing import draw_masks, handle, hollow, metric_name, share_curve
-from lib.report.opmask_tables import DIFFERENCE, DIRECTIONS, METHODS, NAMES, TITLES, Runs
-from lib.report.style import COLOURS, FLAT, WIDTH
-from lib.seeds import derive
+from lib.evaluation.ambiguity import GROUPS as AMBIGUITY
+from lib.report import opmask_ablation, opmask_cams
+from lib.report.ablation import MASK_IOU
+from lib.report.ablation_figure import changes
+from lib.report.drawing import handle, hollow, metric_name, share_curve
+from lib.report.opmask_runs import DIFFERENCE, METHODS, NAMES, TITLES
+from lib.report.opmask_tables import ROWS
+from lib.report.style import BLACK, COLOURS, FLAT, GREEN, GREY, SKY, WIDTH
 
 CLASSES = ("unsupervised", "supervised")
-_LINES: dict[str, Literal["-", "--"]] = {"unsupervised": "-", "supervised": "--"}
+METHOD_COLOURS = {
+    "mask_rcnn": GREY,
+    "baseline": COLOURS["baseline"],
+    "gt_boxes": SKY,
+    "opmask": COLOURS["opmask"],
+    "class_specific": GREEN,
+    "faster_rcnn": GREY,
+    opmask_cams.BOX: BLACK,
+}
+_LINES: dict[str, Literal["-", "--"]] = {"unsupervised": "-", "supervised": "--", "all": "-"}
 
 
-def ap_by_split(table: pd.DataFrame) -> Figure:
-    """Draw every metric of both methods with its interval: directions across, classes down.
+def ap_by_split(table: pd.DataFrame) -> Figure | None:
+    """Draw every metric of every method with its interval: directions across, classes down.
 
     Args:
         table: of `lib.report.opmask_tables.split_table`.
     """
+    table = _ours(table)
+    if table.empty:
+        return None
+    directions = _directions(table)
     figure, panels = plt.subplots(
-        2, 2, figsize=(WIDTH, FLAT * 1.75), sharex=True, sharey=True, squeeze=False
+        2,
+        len(directions),
+        figsize=(WIDTH, FLAT * 1.75),
+        sharex=True,
+        sharey=True,
+        squeeze=False,
     )
     metrics = list(dict.fromkeys(table["metric"]))
+    methods = [method for method in ROWS if (table["method"] == method).any()]
     places = np.arange(len(metrics))
     for row, classes in enumerate(CLASSES):
-        for column, direction in enumerate(TITLES):
+        for column, direction in enumerate(directions):
             axes = panels[row][column]
             part = table[(table["classes"] == classes) & (table["direction"] == direction)]
-            for shift, method in zip((-0.14, 0.14), METHODS, strict=True):
-                values = part[part["method"] == method].set_index("metric").loc[metrics]
-                _bars(axes, places + shift, values, COLOURS[method])
+            for shift, method in zip(_shifts(len(methods)), methods, strict=True):
+                values = part[part["method"] == method].set_index("metric").reindex(metrics)
+                _bars(axes, places + shift, values, METHOD_COLOURS[method])
             axes.set_xticks(places, [metric_name(metric) for metric in metrics])
             axes.set_title(f"{TITLES[direction]}: {classes}")
             axes.grid(axis="x", visible=False)
         panels[row][0].set_ylabel("mask AP, points")
     panels[0][0].set_ylim(bottom=0)
-    handles = [handle(COLOURS[method], NAMES[method]) for method in METHODS]
-    figure.legend(handles=handles, loc="outside upper right", ncols=2)
+    handles = [handle(METHOD_COLOURS[method], NAMES[method]) for method in methods]
+    figure.legend(handles=handles, loc="outside upper right", ncols=3)
     return figure
 
 
-def gains(table: pd.DataFrame) -> Figure:
+def gains(table: pd.DataFrame) -> Figure | None:
     """Draw OPMask minus baseline per metric with its paired interval, and the paper's gain.
 
     Args:
         table: of `lib.report.opmask_tables.split_table`.
     """
-    figure, panels = plt.subplots(1, 2, figsize=(WIDTH, FLAT * 1.12), sharey=True, squeeze=False)
-    metrics = list(dict.fromkeys(table["metric"]))
+    part = _ours(table)
+    part = part[part["method"] == DIFFERENCE]
+    if part.empty:
+        return None
+    directions = _directions(part)
+    figure, panels = plt.subplots(
+        1, len(directions), figsize=(WIDTH, FLAT * 1.12), sharey=True, squeeze=False
+    )
+    metrics = list(dict.fromkeys(part["metric"]))
     places = np.arange(len(metrics))[::-1]
-    part = table[table["method"] == DIFFERENCE]
-    for axes, direction in zip(panels[0], TITLES, strict=True):
+    for axes, direction in zip(panels[0], directions, strict=True):
         for shift, classes in zip((0.15, -0.15), CLASSES, strict=True):
             rows = part[(part["direction"] == direction) & (part["classes"] == classes)]
             values = rows.set_index("metric").loc[metrics]
@@ -84,38 +109,61 @@ def gains(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def per_class(frame: pd.DataFrame) -> Figure:
+def ambiguity(table: pd.DataFrame) -> Figure | None:
+    """Draw Table 1: AP of ambiguous and of other instances, and the paper's.
+
+    Args:
+        table: of `lib.report.opmask_ambiguity.table1`.
+    """
+    rows = table[table["metric"] == "AP"]
+    if rows.empty:
+        return None
+    directions = list(dict.fromkeys(rows["direction"]))
+    figure, panels = plt.subplots(
+        1, len(directions), figsize=(WIDTH, FLAT), sharey=True, squeeze=False
+    )
+    places = np.arange(len(AMBIGUITY))
+    for axes, direction in zip(panels[0], directions, strict=True):
+        of = rows[rows["direction"] == direction]
+        for shift, method in zip(_shifts(len(METHODS)), METHODS, strict=True):
+            values = of[of["method"] == method].set_index("group").loc[list(AMBIGUITY)]
+            _bars(axes, places + shift, values, METHOD_COLOURS[method])
+            look = hollow() | {"edgecolor": METHOD_COLOURS[method]}
+            axes.scatter(places + shift, values["paper"], marker="D", s=30, zorder=2, **look)
+        axes.set_xticks(places, ["ambiguous", "not ambiguous"])
+        axes.set(xlim=(-0.5, len(places) - 0.5), title=TITLES[direction])
+        axes.grid(axis="x", visible=False)
+    panels[0][0].set_ylabel("mask AP, points")
+    panels[0][0].set_ylim(bottom=0)
+    handles = [handle(METHOD_COLOURS[method], NAMES[method]) for method in METHODS]
+    paper = handle("none", "paper B (COCO, R50)", marker="D", **hollow("marker"))
+    figure.legend(handles=[*handles, paper], loc="outside upper right", ncols=3)
+    return figure
+
+
+def per_class(frame: pd.DataFrame) -> Figure | None:
     """Draw each class's AP of baseline and OPMask, one column per direction.
 
-    Classes are sorted by gain within the unsupervised and the supervised ones.
+    Classes are sorted by gain within the unsupervised and the supervised ones; those without an
+    instance are left out.
 
     Args:
         frame: of `lib.report.opmask_tables.per_class_table`.
     """
+    directions = list(dict.fromkeys(frame["direction"]))
+    if not directions:
+        return None
     shown = frame.dropna(subset=list(METHODS))
     tallest = shown.groupby("direction").size().max() if len(shown) else 1
     figure, panels = plt.subplots(
-        1, 2, figsize=(WIDTH, 1.0 + 0.2 * (tallest + 2)), sharex=True, squeeze=False
+        1,
+        len(directions),
+        figsize=(WIDTH, 1.0 + 0.2 * (tallest + 2)),
+        sharex=True,
+        squeeze=False,
     )
-    for axes, direction in zip(panels[0], TITLES, strict=True):
-        rows = shown[shown["direction"] == direction]
-        rows = rows.assign(gain=rows["opmask"] - rows["baseline"])
-        labels: list[tuple[float, str]] = []
-        place = 0.0
-        for classes in CLASSES:
-            part = rows[rows["classes"] == classes].sort_values(["gain", "name"], ascending=False)
-            axes.text(
-                0.01, place - 0.1, classes, color=COLOURS[classes], fontsize=9,
-                fontweight="bold", va="center", transform=axes.get_yaxis_transform(),
-            )  # fmt: skip
-            y = place + 1 + np.arange(len(part))
-            axes.hlines(y, part["baseline"], part["opmask"], color="#c4c4c4", linewidth=2)
-            for method in METHODS:
-                axes.scatter(part[method], y, color=COLOURS[method], s=26, zorder=3)
-            labels += list(zip(y, part["name"], strict=True))
-            place += len(part) + 1.4
-        axes.set_yticks([y for y, _ in labels], [name for _, name in labels], fontsize=8.5)
-        axes.set_ylim(place - 0.6, -0.8)
+    for axes, direction in zip(panels[0], directions, strict=True):
+        _classes(axes, shown[shown["direction"] == direction])
         axes.set(xlabel="mask AP, points", title=TITLES[direction])
     panels[0][0].set_xlim(left=-2)
     handles = [handle(COLOURS[method], NAMES[method]) for method in METHODS]
@@ -123,14 +171,39 @@ def per_class(frame: pd.DataFrame) -> Figure:
     return figure
 
 
-def mask_iou(frame: pd.DataFrame) -> Figure:
+def _classes(axes: Axes, rows: pd.DataFrame) -> None:
+    rows = rows.assign(gain=rows["opmask"] - rows["baseline"])
+    labels: list[tuple[float, str]] = []
+    place = 0.0
+    for classes in CLASSES:
+        part = rows[rows["classes"] == classes].sort_values(["gain", "name"], ascending=False)
+        axes.text(
+            0.01, place - 0.1, classes, color=COLOURS[classes], fontsize=9,
+            fontweight="bold", va="center", transform=axes.get_yaxis_transform(),
+        )  # fmt: skip
+        y = place + 1 + np.arange(len(part))
+        axes.hlines(y, part["baseline"], part["opmask"], color="#c4c4c4", linewidth=2)
+        for method in METHODS:
+            axes.scatter(part[method], y, color=COLOURS[method], s=26, zorder=3)
+        labels += list(zip(y, part["name"], strict=True))
+        place += len(part) + 1.4
+    axes.set_yticks([y for y, _ in labels], [name for _, name in labels], fontsize=8.5)
+    axes.set_ylim(place - 0.6, -0.8)
+
+
+def mask_iou(frame: pd.DataFrame) -> Figure | None:
     """Draw the share of ground-truth boxes whose mask reaches an IoU, over that IoU.
 
     Args:
-        frame: of `lib.report.opmask_tables.masks_on_boxes_frame`.
+        frame: of `lib.report.opmask_details.masks_on_boxes_frame`.
     """
-    figure, panels = plt.subplots(1, 2, figsize=(WIDTH, FLAT), sharey=True, squeeze=False)
-    for axes, direction in zip(panels[0], TITLES, strict=True):
+    directions = list(dict.fromkeys(frame["direction"]))
+    if not directions:
+        return None
+    figure, panels = plt.subplots(
+        1, len(directions), figsize=(WIDTH, FLAT), sharey=True, squeeze=False
+    )
+    for axes, direction in zip(panels[0], directions, strict=True):
         part = frame[frame["direction"] == direction]
         for classes in CLASSES:
             for method in METHODS:
@@ -141,83 +214,76 @@ def mask_iou(frame: pd.DataFrame) -> Figure:
                 share_curve(axes, values, color=COLOURS[method], linestyle=_LINES[classes])
         axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="mask IoU", title=TITLES[direction])
     panels[0][0].set_ylabel("share of boxes with this IoU or more")
-    handles = [
-        Line2D([], [], color=COLOURS[method], linestyle=_LINES[classes],
-               label=f"{NAMES[method]}, {classes}")
-        for classes in CLASSES for method in METHODS
-    ]  # fmt: skip
-    figure.legend(handles=handles, loc="outside upper right", ncols=4, columnspacing=1.2)
+    figure.legend(handles=_pairs_legend(), loc="outside upper right", ncols=4, columnspacing=1.2)
     return figure
 
 
-def scenes_to_show(coco_set: CocoSet, split: str, *, count: int) -> list[int]:
-    """Return ids of images with unsupervised instances, drawn by a hash of their ids.
-
-    No result decides which scenes are shown.
-    """
-    supervised = coco_set.categories.split(split)
-    some = [
-        image.id
-        for image in coco_set.images
-        if any(x.label not in supervised for x in coco_set.instances(image.id))
-    ]
-    return sorted(some, key=lambda i: derive(0, "scenes", i))[:count]
-
-
-def pictures(
-    coco_set: CocoSet, runs: Runs, split: str, image_ids: Sequence[int], *, score_from: float
-) -> Figure | None:
-    """Draw scenes: ground truth, baseline, OPMask; unsupervised classes in their colour.
-
-    Without an image there is nothing to draw: None.
+def cam_iou(frame: pd.DataFrame) -> Figure | None:
+    """Draw the mean mask IoU of class activation maps on true boxes, over the threshold.
 
     Args:
-        coco_set: the ground truth, opened with its images.
-        runs: of `lib.report.opmask_tables.read_runs`.
-        split: whose runs to show: the supervised split.
-        image_ids: one row each.
-        score_from: detections below this score are not drawn.
+        frame: of `lib.report.opmask_cams.iou_frame`.
     """
-    if not image_ids:
+    splits = list(dict.fromkeys(frame["trained"]))
+    if not splits:
         return None
-    supervised = coco_set.categories.split(split)
-    shapes = [coco_set.image(i) for i in image_ids]
-    width = WIDTH / 3
-    height = sum(width * shape.height / shape.width + 0.06 for shape in shapes)
-    figure, panels = plt.subplots(
-        len(shapes),
-        3,
-        figsize=(WIDTH, height + 0.6),
-        height_ratios=[shape.height / shape.width for shape in shapes],
-        squeeze=False,
-    )
-    for row, record in zip(panels, shapes, strict=True):
-        picture = read_image(record)
-        truth: list[tuple[int, Any]] = [
-            (x.label, x.segmentation) for x in coco_set.instances(record.id) if not x.iscrowd
-        ]
-        found = {
-            method: [
-                (coco_set.categories.label_of(d["category_id"]), d["segmentation"])
-                for d in runs[split, method].detections
-                if d["image_id"] == record.id and d["score"] >= score_from
-            ]
-            for method in METHODS
-        }
-        for axes, objects in zip(row, [truth, *found.values()], strict=True):
-            colours = {True: COLOURS["supervised"], False: COLOURS["unsupervised"]}
-            draw_masks(axes, picture, [(rle.decode(s, *picture.shape[:2]), colours[k in supervised])
-                                  for k, s in objects])  # fmt: skip
-    for axes, title in zip(panels[0], ("ground truth", *(NAMES[m] for m in METHODS)), strict=True):
-        axes.set_title(title)
+    figure, panels = plt.subplots(1, len(splits), figsize=(WIDTH, FLAT), sharey=True, squeeze=False)
+    for axes, split in zip(panels[0], splits, strict=True):
+        part = frame[frame["trained"] == split]
+        for (method, classes), rows in part.groupby(["method", "classes"], sort=False):
+            means = rows.groupby("threshold")["iou"].mean()
+            look = {"color": METHOD_COLOURS[str(method)], "linestyle": _LINES[str(classes)]}
+            if method == opmask_cams.BOX:
+                axes.axhline(means.iloc[0], linewidth=1, **look)
+            else:
+                axes.plot(means.index, means, marker="o", markersize=3.5, **look)
+        axes.set(
+            xlim=(0, 1),
+            ylim=(0, 1),
+            xlabel="threshold",
+            title=f"masks of {opmask_cams.MASKS_OF[str(split)]}",
+        )
+    panels[0][0].set_ylabel("mean IoU with the true mask")
+    there = [m for m in opmask_cams.NAMES if (frame["method"] == m).any()]
     handles = [
-        Line2D([], [], color=COLOURS[c], marker="s", linestyle="none", label=c) for c in CLASSES
-    ]
-    figure.suptitle(TITLES[DIRECTIONS[split]], x=0.01, ha="left", fontsize=11, fontweight="bold")
-    figure.legend(handles=handles, loc="outside upper right", ncols=2)
+        Line2D([], [], color=METHOD_COLOURS[m], label=opmask_cams.NAMES[m]) for m in there
+    ] + [Line2D([], [], color="#555555", linestyle=_LINES[c], label=c) for c in CLASSES]
+    figure.legend(handles=handles, loc="outside upper right", ncols=6, columnspacing=1)
     return figure
+
+
+def ablation(table: pd.DataFrame) -> Figure | None:
+    """Draw what each choice changes, compared with the default of its group.
+
+    Args:
+        table: of `lib.report.opmask_ablation.ablation_table`.
+    """
+    titles = opmask_ablation.METRICS | {MASK_IOU: "mask IoU on true boxes"}
+    return changes(table, opmask_ablation.GROUPS, titles)
+
+
+def _ours(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of our runs beside the paper's ResNet-50; a ResNet-101's are in the table."""
+    return table[(table["backbone"] != "") & (table["beside"] == "R50")]
+
+
+def _directions(table: pd.DataFrame) -> list[str]:
+    return list(dict.fromkeys(table["direction"]))
+
+
+def _shifts(count: int) -> np.ndarray:
+    """Return places beside each other around a tick."""
+    return (np.arange(count) - (count - 1) / 2) * min(0.28, 0.7 / count)
 
 
 def _bars(axes: Axes, places: np.ndarray, values: pd.DataFrame, colour: str) -> None:
     axes.vlines(places, values["ci_low"], values["ci_high"], color=colour, linewidth=2.2)
-    axes.scatter(places, values["ours"], color=colour, s=34, zorder=3)
+    axes.scatter(places, values["ours"], color=colour, s=30, zorder=3)
+
+
+def _pairs_legend() -> list[Line2D]:
+    return [
+        Line2D([], [], color=COLOURS[method], linestyle=_LINES[classes],
+               label=f"{NAMES[method]}, {classes}")
+        for classes in CLASSES for method in METHODS
+    ]  # fmt: skip

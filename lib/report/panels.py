@@ -6,6 +6,7 @@ replaced by a figure.
 
 import io
 import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from matplotlib import pyplot as plt
@@ -57,14 +58,7 @@ def mask_panel(pseudo: CocoSet, *, valid_from: float) -> "ipywidgets.Widget | Fi
         return image_figure(pseudo, start, valid_from=valid_from)
     import ipywidgets
 
-    offered = ids[:MANY] if start in ids[:MANY] else [start, *ids[: MANY - 1]]
-    # The id too: two folders may hold pictures of one name, and a picker takes no name twice.
-    names = [
-        (f"{pseudo.image(image_id).file_name} (id {image_id})", image_id) for image_id in offered
-    ]
-    picker = ipywidgets.Dropdown(
-        options=names, value=start, description="image", layout={"width": "340px"}
-    )
+    picker = image_picker(pseudo, ids, start=start)
     slider = ipywidgets.FloatSlider(
         value=valid_from, min=0, max=1, step=0.05, description="valid from", continuous_update=False
     )
@@ -73,15 +67,37 @@ def mask_panel(pseudo: CocoSet, *, valid_from: float) -> "ipywidgets.Widget | Fi
     view = ipywidgets.Image(format="png", layout={"width": "900px"})
 
     def draw(*_: object) -> None:
-        buffer = io.BytesIO()
-        figure = image_figure(pseudo, picker.value, valid_from=slider.value)
-        figure.savefig(buffer, format="png")
-        view.value = buffer.getvalue()
+        view.value = png(image_figure(pseudo, picker.value, valid_from=slider.value))
 
     picker.observe(draw, names="value")
     slider.observe(draw, names="value")
     draw()
     return ipywidgets.VBox([ipywidgets.HBox([picker, slider]), view])
+
+
+def image_picker(coco_set: CocoSet, ids: Sequence[int], *, start: int) -> "ipywidgets.Dropdown":
+    """Return a picker of images, of at most :data:`MANY`.
+
+    Args:
+        coco_set: the set that the images are of.
+        ids: those to choose from.
+        start: the one that is chosen first.
+    """
+    import ipywidgets
+
+    offered = ids[:MANY] if start in ids[:MANY] else [start, *ids[: MANY - 1]]
+    # The id too: two folders may hold pictures of one name, and a picker takes no name twice.
+    names = [(f"{coco_set.image(i).file_name} (id {i})", i) for i in offered]
+    return ipywidgets.Dropdown(
+        options=names, value=start, description="image", layout={"width": "340px"}
+    )
+
+
+def png(figure: Figure) -> bytes:
+    """Return a figure as the bytes of a PNG file."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()
 
 
 def image_figure(pseudo: CocoSet, image_id: int, *, valid_from: float) -> Figure:

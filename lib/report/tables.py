@@ -1,4 +1,4 @@
-"""Tables for pages: static HTML, numbers right-aligned, missing values as a dash."""
+"""Tables for pages: static HTML, numbers right-aligned, missing values as a dash; their columns."""
 
 import html
 import math
@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from lib.evaluation.bootstrap import Interval
 
 MISSING = "–"
 
@@ -68,6 +70,12 @@ def show(
             right.add(name)
     heads = {name: name.replace("_", " ") for name in columns}
     return Table(_as_html(heads, cells, right, caption), _as_text(heads, cells, right, caption))
+
+
+def points(interval: "Interval") -> dict[str, float]:
+    """Return an interval as the columns ours, ci_low and ci_high, in points of 100."""
+    estimate, low, high = interval.scaled(100)
+    return {"ours": estimate, "ci_low": low, "ci_high": high}
 
 
 def _cell(value: Any, *, places: int, percent: bool) -> str:

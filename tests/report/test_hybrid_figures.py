@@ -23,6 +23,7 @@ from lib.report import hybrid_pictures as pictures
 from lib.report import hybrid_runs as reading
 from lib.report import hybrid_tables as tables
 from lib.report import style
+from lib.report.ablation import MASK_IOU
 from tests.report.hybrid import LARGE, SMALL, make_set, make_workspace, without_masks
 
 FUSION = FusionSettings()
@@ -106,7 +107,7 @@ def test_the_ablation_shows_changes_and_no_default(made: Study) -> None:
     assert figure is not None
     figure.canvas.draw()
     compared = made.switches[~made.switches["is_default"]]
-    for axes, metric in zip(figure.axes, [*figures.METRICS, ablation.MASK_IOU], strict=True):
+    for axes, metric in zip(figure.axes, [*figures.METRICS, MASK_IOU], strict=True):
         shown = np.concatenate(points(axes))[:, 0]
         assert shown.tolist() == compared.loc[compared["metric"] == metric, "difference"].tolist()
     alone = made.switches[made.switches["is_default"]]
