@@ -1,6 +1,6 @@
 """Checkpoints to resume from and model files to use, both read with ``weights_only=True``."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -112,20 +112,29 @@ def load_model(path: Path) -> TrainedModel:
 
 
 class Copied(NamedTuple):
-    """What a model has of another one: how many tensors, and whether its box head is not one."""
+    """What a model has of another one.
+
+    Attributes:
+        tensors: how many.
+        fresh: what it could not take over, in words; empty if that is nothing.
+        masks: whether a mask branch was among it.
+    """
 
     tensors: int
-    fresh_box_head: bool
+    fresh: str
+    masks: bool
 
 
 def initialise(model: Detector, path: Path, categories: Categories) -> Copied:
     """Copy the weights of a trained detector into ``model``.
 
     Everything but the mask branch must fit; the mask branch is copied too if the file has one.
-    There are two exceptions. A model with an Enhanced-FPN may start from one with a plain FPN,
+    There are three exceptions. A model with an Enhanced-FPN may start from one with a plain FPN,
     which it then resembles: what the file lacks stays as :mod:`lib.models.enhanced_fpn`
-    initialises it. And where one box head is ``conv`` and the other ``fc``, the model keeps its
-    own box head and predictor, untrained.
+    initialises it. Where one box head is ``conv`` and the other ``fc``, the model keeps its own
+    box head and predictor, untrained. And between batch and group normalisation, whose weights
+    look alike and mean different things, the box head's convolutions are copied and its
+    normalisation starts anew.
 
     Raises:
         ValueError: if the file's classes, feature pyramid or shapes differ from the model's.
@@ -144,8 +153,7 @@ def initialise(model: Detector, path: Path, categories: Categories) -> Copied:
             f"{path} has a feature pyramid of kind {theirs!r}, this model one of kind {ours!r}: "
             f"start from a model with a plain one, or set model.fpn to {theirs!r}."
         )
-    is_conv = isinstance(model.roi_heads.box_head, ConvBoxHead)
-    fresh = BOX_HEAD if is_conv != (content["model"].get("box_head", "conv") == "conv") else ()
+    words, fresh = _fresh(model, content["model"])
     added = (".mask_branch.", *fresh, *(() if theirs == ours else (".fpn.extra_blocks.",)))
     state: dict[str, Tensor] = {
         name: tensor
@@ -162,4 +170,21 @@ def initialise(model: Detector, path: Path, categories: Categories) -> Copied:
             "both, and the same mask head if the file has one."
         )
     model.load_state_dict(state, strict=False)
-    return Copied(len(state), bool(fresh))
+    return Copied(len(state), words, any(".mask_branch." in name for name in state))
+
+
+def _fresh(model: Detector, theirs: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
+    """Return what of a model's box head another model's settings leave untrained.
+
+    Returns:
+        The thing in words, and what the names of its weights contain.
+    """
+    head = model.roi_heads.box_head
+    if isinstance(head, ConvBoxHead) != (theirs.get("box_head", "conv") == "conv"):
+        return "the box head, of another kind", BOX_HEAD
+    groups = [name for name, part in head.named_modules() if isinstance(part, nn.GroupNorm)]
+    if bool(groups) == (theirs.get("norm", "bn") == "gn") or not isinstance(head, ConvBoxHead):
+        return "", ()
+    norms = (nn.GroupNorm, nn.BatchNorm2d, nn.SyncBatchNorm)
+    names = [name for name, part in head.named_modules() if isinstance(part, norms)]
+    return "the box head's normalisation", tuple(f".box_head.{name}." for name in names)

@@ -112,6 +112,7 @@ class TrainConfig(BaseModel):
         places = {"annotations", "images", "init", "out"}
         free = {"checkpoint_every", "log_every", "workers", "device"}
         content = self.model_dump(mode="json", exclude=places | free)
+        del content["model"]["prior_from"]  # for inference alone
         files = {"annotations": resolve(self.annotations)}
         if self.init is not None:
             files["init"] = resolve(self.init)

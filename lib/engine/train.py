@@ -3,8 +3,8 @@
 The file holds a :class:`lib.engine.config.TrainConfig`. The run writes ``metrics.jsonl``, a
 checkpoint every so many iterations, snapshots of the model where it is told to, and at the end
 ``model.pt``. Started again after it was killed, it continues from the checkpoint and ends with the
-weights of an uninterrupted run, bit for bit on the CPU: every iteration seeds itself, so there is
-no random state to restore.
+weights of an uninterrupted run, bit for bit on the CPU with as many threads: every iteration seeds
+itself, so there is no random state to restore.
 """
 
 import argparse
@@ -99,7 +99,13 @@ def prepare(config: TrainConfig, coco: CocoSet) -> Detector:
         load_backbone(model, config.model)
     else:
         copied = checkpoint.initialise(model, resolve(config.init), coco.categories)
-        fresh = "; the box head is of another kind and starts fresh" * copied.fresh_box_head
+        if copied.masks and coco.categories.split(config.supervised) != coco.categories.labels:
+            raise ValueError(
+                f"{config.init} was trained with masks, of whichever classes; starting from it "
+                f"with masks of some (train.supervised is {config.supervised!r}) could hand on "
+                "those of the others. Start from a detector, or from model.weights."
+            )
+        fresh = f"; {copied.fresh} starts anew" if copied.fresh else ""
         print(f"started from {display(config.init)}: {copied.tensors} tensors{fresh}", flush=True)
     return model
 

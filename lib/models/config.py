@@ -54,6 +54,8 @@ class ModelConfig(BaseModel):
         mask_rois: the RoIs that train the mask branch: ``proposals`` (the sampled ones that match
             an object, as Mask R-CNN does) or ``gt_boxes`` (the objects' own boxes alone, as
             Birodkar et al., ICCV 2021, found to generalise better). At test it changes nothing.
+            With ``opmask`` the true boxes pass the box head too, for their maps, and so take part
+            in its batch statistics.
         prior_norm: how ``opmask`` scales each RoI's class activation map; see
             :func:`lib.models.prior.normalise`.
         prior_fusion: how it enters the mask features: ``add`` (paper B, Eq. 2), ``concat`` (one

@@ -58,6 +58,7 @@ class Execution:
         self.executor, self.jobs, self.run_job = executor, jobs, run
         self.report = Report()
         self._running: dict[Future[Outcome], tuple[Decision, list[str]]] = {}
+        self._ready: list[Step] = []
         self._machine = describe_machine()
         self._on_gpu = self._machine["device"] != "CPU"
         self._sources = describe_sources(self.setup.study.root)
@@ -69,7 +70,7 @@ class Execution:
         places = {name: place for place, name in enumerate(steps)}
         sorter = TopologicalSorter({step.id: step.needs for step in steps.values()})
         sorter.prepare()
-        ready: list[Step] = []
+        ready = self._ready
         while sorter.is_active():
             ready += [steps[name] for name in sorter.get_ready()]
             ready.sort(key=lambda step: places[step.id])
@@ -87,7 +88,20 @@ class Execution:
     def _has_room(self, step: Step) -> bool:
         kinds = [decision.step.kind for decision, _ in self._running.values()]
         taken = self._on_gpu and step.kind == "train" and "train" in kinds
-        return len(kinds) < self.jobs and not taken
+        disturbs = bool(kinds) and "alone" in (step.kind, *kinds)
+        return len(kinds) < self.jobs and not taken and not disturbs
+
+    def _threads(self, step: Step) -> int:
+        """Return how many threads a training may use; 0 leaves it to the libraries.
+
+        Side by side, trainings that each take every core would get in each other's way.
+        """
+        if step.kind != "train" or self._on_gpu:
+            return 0
+        others = [*(decision.step for decision, _ in self._running.values()), *self._ready]
+        trainings = 1 + sum(other.kind == "train" for other in others)
+        share = min(self.jobs, trainings)
+        return max(1, self._machine["cores"] // share) if share > 1 else 0
 
     def _start(self, step: Step) -> bool:
         """Start ``step`` if it has to run and can; return whether it is running."""
@@ -129,8 +143,7 @@ class Execution:
             root=str(study.root),
             needs=step.needs,
             injected=injected_cell(setup.schemas[step.notebook], values, profile),
-            # Side by side, libraries that each take every core would get in each other's way.
-            threads=max(1, self._machine["cores"] // self.jobs) if self.jobs > 1 else 0,
+            threads=self._threads(step),
         )
         expected = duration(self.planner.expected_seconds(step))
         print(f"{_clock()} {step.id} starts (about {expected})", flush=True)

@@ -127,7 +127,7 @@ def _misnamed(setting: Setting, steps: Sequence[Step], schemas: Schemas) -> str 
 
 def with_named_needs(
     steps: Sequence[Step], parameters: Mapping[str, Mapping[str, Any]]
-) -> tuple[tuple[Step, ...], dict[str, str]]:
+) -> tuple[tuple[Step, ...], dict[str, list[str]]]:
     """Add to each step's needs the steps that its parameters name (:data:`STEP_NAMING`).
 
     Args:
@@ -135,17 +135,18 @@ def with_named_needs(
         parameters: the full set of parameters of each, by step id.
 
     Returns:
-        The steps, and by step id a sentence for each parameter that names no other step.
+        The steps, and by step id the sentences on parameters that name no other step.
     """
     ids = [step.id for step in steps]
-    found, problems = [], {}
+    found: list[Step] = []
+    problems: dict[str, list[str]] = {}
     for step in steps:
         needs = step.needs
         for parameter in STEP_NAMING:
             name = parameters.get(step.id, {}).get(parameter)
             if name and (name not in ids or name == step.id):
                 others = [other for other in ids if other != step.id]
-                problems[step.id] = (
+                problems.setdefault(step.id, []).append(
                     f"{dotted(parameter)} of step {step.id} names {name!r}, which is no other "
                     f"step of this profile.{nearest(str(name), others)}"
                 )

@@ -128,7 +128,7 @@ def prepare(study: Study, all_steps: Sequence[Step], request: Request) -> Setup:
         if step.id in selected and step.id in parameters:
             values = parameters[step.id]
             problems += missing_files(study, step.id, schemas[step.notebook], values)
-            problems += [unnamed[step.id]] if step.id in unnamed else []
+            problems += unnamed.get(step.id, [])
             problems += [
                 f"Step {step.id!r} depends on {name}, which does not exist."
                 for name in step.files
@@ -169,8 +169,10 @@ def _named(
         try:
             found |= set(matching(name, steps))
         except ValueError as error:
-            left_out = any(in_scope(step, name) for step in all_steps)
-            reason = f"Profile {profile!r} leaves out step {name!r}." if left_out else str(error)
+            there = [step for step in all_steps if in_scope(step, name)]
+            reason = f"Profile {profile!r} leaves out step {name!r}." if there else str(error)
+            if there and all(step.extra for step in there):
+                reason = f"Step {name!r} is extra: name it in `add` of params/{profile}.yaml."
             problems.append(f"{origin}: {reason}")
     return found, problems
 
@@ -197,8 +199,10 @@ def _selection(steps: Sequence[Step], only: set[str], start: set[str]) -> set[st
 
 
 def _with_expected_times(steps: Iterable[Step], profile: Profile) -> tuple[Step, ...]:
-    """Return ``steps`` with the expected minutes that the profile gives."""
-    minutes = profile.minutes
-    return tuple(
-        replace(s, minutes=minutes.get(s.id, minutes.get(s.notebook, s.minutes))) for s in steps
-    )
+    """Return ``steps`` with the minutes that the profile expects, the longest name counting."""
+    found = []
+    for step in steps:
+        names = [name for name in profile.minutes if in_scope(step, name)]
+        own = profile.minutes[max(names, key=len)] if names else step.minutes
+        found.append(replace(step, minutes=own))
+    return tuple(found)

@@ -26,6 +26,7 @@ class Step:
             that ``train_init`` and ``data_from`` name need not be listed.
         parameters: values that make the variant what it is; no profile can change them.
         kind: ``train`` for steps that use a GPU where there is one: never two of them on it.
+            ``alone`` for steps that measure time: nothing runs beside them.
         minutes: expected time in the ``demo`` profile, shown until a real one is known.
         files: further files it depends on, relative to the repository.
         optional: those that need it do without if it fails.
@@ -36,7 +37,7 @@ class Step:
     variant: str = ""
     needs: tuple[str, ...] = ()
     parameters: Mapping[str, Any] = field(default_factory=dict)
-    kind: Literal["cpu", "train"] = "cpu"
+    kind: Literal["cpu", "train", "alone"] = "cpu"
     minutes: float = 0.5
     files: tuple[str, ...] = ()
     optional: bool = False
@@ -201,6 +202,7 @@ STEPS: tuple[Step, ...] = (
     Step(
         "07_opmask_results",
         needs=("06_train_opmask",),
+        kind="alone",
         minutes=2.5,
         files=("params/claims.yaml",),
     ),

@@ -56,7 +56,7 @@ def test_enhanced_model_starts_from_a_plain_detector(drawn, tmp_path, kind):
     fresh = {k: v.clone() for k, v in model.state_dict().items()}
     copied = initialise(model, path, drawn.categories)
     theirs = load_model(path).model.state_dict()
-    assert copied == (len(theirs), False)
+    assert copied == (len(theirs), "", False)
     for name, tensor in model.state_dict().items():
         added = "extra_blocks" in name or "mask_branch" in name
         assert torch.equal(tensor, fresh[name] if added else theirs[name])
@@ -83,7 +83,6 @@ def test_enhanced_model_starts_from_one_of_its_own_kind(drawn, tmp_path):
     "changes",
     [
         {"box_channels": (8, 12)},
-        {"norm": "gn"},
         {"norm": "none"},
         {"fpn_channels": 12},
         {"box_head": "fc", "fpn_channels": 12},
@@ -106,9 +105,35 @@ def test_box_head_of_another_kind_starts_fresh_and_all_else_as_the_file_has_it(
     given = load_model(path).model.state_dict()
     fresh = {k for k in before if "box_head" in k or "box_predictor" in k}
     kept = fresh | {k for k in before if "mask_branch" in k}
-    assert copied == (len(before.keys() - kept), True)
+    assert copied == (len(before.keys() - kept), "the box head, of another kind", False)
     for name, tensor in model.state_dict().items():
         assert torch.equal(tensor, before[name] if name in kept else given[name])
+
+
+@pytest.mark.parametrize(("theirs", "own"), [("bn", "gn"), ("gn", "syncbn")])
+def test_normalisation_of_another_kind_starts_fresh_behind_copied_convolutions(
+    drawn, tmp_path, theirs, own
+):
+    path = a_file(tmp_path, drawn.categories, norm=theirs)
+    with torch.no_grad():
+        content = read_tensors(path)
+        for name, tensor in content["state"].items():
+            if ".box_head." in name and tensor.is_floating_point():
+                tensor.fill_(3)
+        checkpoint.save(path, content)
+    model = a_model(norm=own)
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    copied = initialise(model, path, drawn.categories)
+    assert copied.fresh == "the box head's normalisation"
+    head = {k: v for k, v in model.state_dict().items() if ".box_head." in k}
+    for name, tensor in head.items():
+        is_convolution = tensor.dim() == 4
+        assert torch.equal(tensor, torch.full_like(tensor, 3) if is_convolution else before[name])
+
+
+def test_batch_normalisation_over_one_process_or_many_has_the_same_weights(drawn, tmp_path):
+    path = a_file(tmp_path, drawn.categories, norm="bn")
+    assert initialise(a_model(norm="syncbn"), path, drawn.categories).fresh == ""
 
 
 def test_file_from_before_a_setting_existed_is_read_with_its_default(drawn, tmp_path):

@@ -104,6 +104,21 @@ def test_detector_starts_both_methods_from_the_same_weights(drawn, tmp_path):
         assert all(torch.equal(trained[k], state[k]) for k in shared)
 
 
+def test_model_with_masks_is_no_start_for_one_that_may_see_masks_of_some_classes(drawn, tmp_path):
+    start = str(train(tiny_run(tmp_path, supervised="all", out=str(tmp_path / "start"))))
+    with pytest.raises(ValueError, match="could hand on those of the others"):
+        train(tiny_run(tmp_path, supervised="voc", init=start))
+    assert train(tiny_run(tmp_path, supervised="all", init=start)).exists()
+
+
+def test_where_the_map_is_taken_at_test_makes_no_other_training(drawn, tmp_path):
+    run = tiny_run(tmp_path, method="opmask")
+    refined = run.model.model_copy(update={"prior_from": "refined"})
+    assert run.model_copy(update={"model": refined}).digest() == run.digest()
+    other = run.model.model_copy(update={"prior_norm": "sigmoid"})
+    assert run.model_copy(update={"model": other}).digest() != run.digest()
+
+
 def test_detector_with_other_classes_is_refused(drawn, tmp_path):
     detector = train(tiny_run(tmp_path, method="faster_rcnn", out=str(tmp_path / "detector")))
     path = tmp_path / "set" / "annotations.json"

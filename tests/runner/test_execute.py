@@ -232,6 +232,25 @@ def test_training_steps_share_the_cores_where_there_is_no_gpu(
     assert len(toy.ran("--jobs", "2")) == len(STEPS)
 
 
+def test_nothing_runs_beside_a_step_that_measures_time(toy: Toy) -> None:
+    busy = "import os, time\nos.mkdir('busy')\ntime.sleep(0.3)\nos.rmdir('busy')\n"
+    toy.edit("01_numbers", "import json\n", busy + "import json\n")
+    toy.edit("03_other", "ws.file", busy + "ws.file")
+    toy.steps = tuple(replace(s, kind="alone" if s.id == "03_other" else "cpu") for s in STEPS)
+    assert len(toy.ran("--jobs", "2")) == len(STEPS)
+
+
+def test_a_training_that_has_no_company_may_use_every_core(
+    toy: Toy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    toy.edit(
+        "02_sum", "import json\n", "import json, os\nassert 'OMP_NUM_THREADS' not in os.environ\n"
+    )
+    toy.steps = tuple(replace(s, kind="train" if s.id == "02_sum" else "cpu") for s in STEPS)
+    assert len(toy.ran("--jobs", "2")) == len(STEPS)
+
+
 def test_two_steps_run_at_a_time_unless_a_gpu_or_one_core_speaks_against_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

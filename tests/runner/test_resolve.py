@@ -60,6 +60,8 @@ def test_a_step_needs_the_one_whose_sets_it_uses() -> None:
     names = {"06_t": {"train_init": "", "data_from": "01_d.other"}}
     found, problems = with_named_needs(steps, names)
     assert found[1].needs == ("05_y", "01_d.other") and problems == {}
+    names = {"06_t": {"train_init": "no", "data_from": "neither"}}
+    assert len(with_named_needs(steps, names)[1]["06_t"]) == 2
 
 
 def test_a_start_that_is_no_other_step_is_a_sentence() -> None:
@@ -67,5 +69,6 @@ def test_a_start_that_is_no_other_step_is_a_sentence() -> None:
     for wrong in ("06_t.detectr", "06_t.a"):
         found, problems = with_named_needs(steps, {"06_t.a": {"train_init": wrong}})
         assert list(problems) == ["06_t.a"]
-        assert "Did you mean '06_t.detector'?" in problems["06_t.a"] or wrong == "06_t.a"
+        (sentence,) = problems["06_t.a"]
+        assert "Did you mean '06_t.detector'?" in sentence or wrong == "06_t.a"
         assert all(step.needs == () for step in found)
