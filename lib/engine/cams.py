@@ -4,8 +4,8 @@
 --out FILE`` writes the maps of the same few ground-truth instances for each model of a run.
 
 Maps are raw (paper B, Eq. 1: neither scaled nor resized), and in half precision in files. Min-max
-normalised, that changes them by less than a thousandth unless a map lies far from 0 in proportion to
-its range.
+normalised, that changes them by less than a thousandth unless a map lies far from 0 in proportion
+to its range.
 """
 
 import argparse
