@@ -5,6 +5,13 @@ class" (Sec. 4.2), which can be read in several ways. Each is a *definition* her
 crowd regions count, and which labels are read (training or validation images), are choices beside
 it. The paper gives one hint: it names *person* and *cat* as classes with high values.
 
+By that hint the default of notebook 08, ``image_mean``, was chosen, before any AP was seen, and the
+hint is weak. It was measured with this program on small parts of COCO 2017: 150 training images
+with 3 cats, and 150 validation images with 4. Only ``image_mean`` has both classes in the upper
+quarter in both files, and narrowly: person is above .77 and .81 of the other classes. When the 300
+images are resampled, both stay in the upper quarter in about two thirds of the resamples by
+``image_mean``, and in at most 2 % by any other definition. The complete labels may say otherwise.
+
 As a program it needs labels alone, no pictures::
 
     python -m lib.analysis.overlap --annotations instances_val2017.json [--out overlap.csv]

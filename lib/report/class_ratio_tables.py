@@ -13,7 +13,16 @@ from lib.analysis.class_ratio import (
     make_ratios,
     smallest_gain,
 )
-from lib.report.opmask_runs import METHODS, SETTINGS, Results, Run, Runs, backbone, pairs
+from lib.report.opmask_runs import (
+    METHODS,
+    SETTINGS,
+    TITLES,
+    Results,
+    Run,
+    Runs,
+    backbone,
+    pairs,
+)
 
 if TYPE_CHECKING:
     from lib.analysis.claims import Claims
@@ -119,7 +128,7 @@ def named(table: pd.DataFrame) -> pd.DataFrame:
 def missing_line(made: list[Ratio]) -> str:
     """Return a sentence on the ratios of the paper that were run, and those that were not."""
     there = {ratio.split for ratio in made}
-    missing = [split for split in SPLITS if split not in there]
+    missing = [TITLES[SETTINGS[split]] for split in SPLITS if split not in there]
     line = f"{len(made)} of the paper's {len(SPLITS)} class ratios were run with both methods."
     if missing:
         line += f" Left out here: {', '.join(missing)}."

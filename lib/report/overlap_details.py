@@ -64,6 +64,29 @@ def controls_table(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     return pd.DataFrame(rows, columns=columns), lines
 
 
+def places(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Return where the classes that the paper names stand, by every definition, crowds out and in.
+
+    Args:
+        tables: name of the labels -> :func:`lib.analysis.overlap.definitions_table`.
+
+    Returns:
+        Columns labels, definition, crowds, person_above, cat_above (the share of the other classes
+        with a lower overlap), fits (whether both are in the upper quarter; NaN without both).
+    """
+    rows = []
+    for name, table in tables.items():
+        found = ranks(table)
+        by_name = found.assign(name=found["name"].map(canonical))
+        above = by_name.set_index(["name", "definition", "crowds"])["above"]
+        fits = fitting(found).set_index(["definition", "crowds"])["fits"]
+        for key, _ in table.groupby(["definition", "crowds"], sort=False):
+            row: dict[str, Any] = {"labels": name, "definition": key[0], "crowds": key[1]}
+            row |= {f"{named}_above": above.get((named, *key), np.nan) for named in NAMED}
+            rows.append(row | {"fits": fits.get(key, np.nan)})
+    return pd.DataFrame(rows)
+
+
 def definitions_frame(
     frame: pd.DataFrame,
     own: Mapping[str, pd.DataFrame],
@@ -85,39 +108,41 @@ def definitions_frame(
         seed: of the resamples.
 
     Returns:
-        Columns labels, definition, crowds, person_above, cat_above (the share of the other classes
-        with a lower overlap), fits (whether both are in the upper quarter; NaN without both),
-        classes, spread (standard deviation of the overlap), for each method slope, low, high (t)
-        and p, and flatter, ci_low, ci_high (bootstrap over classes).
+        The columns of :func:`places`, and classes, spread (standard deviation of the overlap), for
+        each method slope, low, high (t) and p, and flatter, ci_low, ci_high (bootstrap over
+        classes).
     """
     rows = []
-    for name, table in {**own, **others}.items():
-        places = ranks(table)
-        places_by_name = places.assign(name=places["name"].map(canonical))
-        above = places_by_name.set_index(["name", "definition", "crowds"])["above"]
-        fits = fitting(places).set_index(["definition", "crowds"])["fits"]
-        for key, part in table.groupby(["definition", "crowds"], sort=False):
-            row: dict[str, Any] = {"labels": name, "definition": key[0], "crowds": key[1]}
-            for named in NAMED:
-                row[f"{named}_above"] = above.get((named, *key), np.nan)
-            row["fits"] = fits.get(key, np.nan)
-            values = part.set_index("name")["overlap"] if name in own else pd.Series(dtype=float)
-            overlap = frame["name"].map(values).astype(float)
-            rows.append(row | _scaled(frame, overlap, resamples=resamples, seed=seed))
+    for row in places({**own, **others}).to_dict("records"):
+        values = pd.Series(dtype=float)
+        if (table := own.get(row["labels"])) is not None:
+            of = (table["definition"] == row["definition"]) & (table["crowds"] == row["crowds"])
+            values = table[of].set_index("name")["overlap"]
+        overlap = frame["name"].map(values).astype(float)
+        rows.append(row | _scaled(frame, overlap, resamples=resamples, seed=seed))
     return pd.DataFrame(rows)
 
 
-def short(table: pd.DataFrame) -> pd.DataFrame:
-    """Return :func:`definitions_frame` as it is shown: crowd regions out, without interval ends.
+def places_shown(table: pd.DataFrame) -> pd.DataFrame:
+    """Return :func:`places` as it is shown: crowd regions out."""
+    return _objects(table).drop(columns="crowds")
 
-    The intervals are in the figure.
+
+def slopes_shown(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the slopes of :func:`definitions_frame` as they are shown, of the study's own labels.
+
+    Crowd regions are out, and the intervals are in the figure.
     """
     columns = [
-        "labels", "definition", "person_above", "cat_above", "fits", "classes",
-        "baseline_slope", "baseline_p", "opmask_slope", "opmask_p", "flatter",
+        "labels", "definition", "classes", "baseline_slope", "baseline_p", "opmask_slope",
+        "opmask_p", "flatter",
     ]  # fmt: skip
-    shown = table.loc[~table["crowds"].astype(bool), columns].reset_index(drop=True)
-    return shown.assign(fits=shown["fits"].map({True: "yes", False: "no"}))
+    shown = _objects(table)
+    return shown.loc[shown["baseline_slope"].notna(), columns].reset_index(drop=True)
+
+
+def _objects(table: pd.DataFrame) -> pd.DataFrame:
+    return table[~table["crowds"].astype(bool)].reset_index(drop=True)
 
 
 def _scaled(

@@ -28,6 +28,10 @@ _AXES: dict[Definition, str] = {
     "image_mean": "mean box IoU, per image first",
     "inside": "share of its box in another's",
 }
+_LEAST_SPAN = 0.44
+"""An axis of slopes shows at least this much, in points. Slopes that are all zero (models that find
+nothing) would have an axis of rounding errors, with "1e-17" written over its label."""
+
 # Where a name may stand beside its point, in points of type: alignment and offset.
 _SPOTS = [(ha, va, x, y) for x, ha in ((7, "left"), (-7, "right"), (0, "center"))
           for y, va in ((0, "center"), (6, "bottom"), (-6, "top")) if x or y]  # fmt: skip
@@ -112,6 +116,7 @@ def definitions(table: pd.DataFrame) -> Figure | None:
     for axes in panels:
         axes.axvline(0, color="black", linewidth=1)
         axes.grid(axis="y", visible=False)
+        _slope_axis(axes)
     handles = [handle(COLOURS[method], NAMES[method]) for method in METHODS]
     figure.legend(handles=handles, loc="outside upper right", ncols=2)
     return figure
@@ -145,6 +150,7 @@ def influence(frame: pd.DataFrame, *, named: int = 5) -> Figure | None:
         axes.set_ylim(len(lines) - 0.5, -0.5)
         axes.set(title=NAMES[method], xlabel="slope, points per 0.01")
         axes.grid(axis="y", visible=False)
+    _slope_axis(panels[0])  # both panels share it
     return figure
 
 
@@ -160,6 +166,15 @@ def p_value(p: float) -> str:
     if not math.isfinite(p):
         return "p: –"
     return "p < .001" if p < 0.001 else f"p = {p:.3f}".replace("0.", ".", 1)
+
+
+def _slope_axis(axes: Axes) -> None:
+    """Give a horizontal axis of slopes its least span, and plain numbers at its ticks."""
+    low, high = axes.get_xlim()
+    if high - low < _LEAST_SPAN:
+        middle = (low + high) / 2
+        axes.set_xlim(middle - _LEAST_SPAN / 2, middle + _LEAST_SPAN / 2)
+    axes.ticklabel_format(axis="x", style="plain", useOffset=False)
 
 
 def _name_points(axes: Axes, used: pd.DataFrame, method: str, names: set[str]) -> None:

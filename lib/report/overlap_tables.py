@@ -29,6 +29,7 @@ from lib.report.opmask_runs import (
     Run,
     Runs,
     backbone,
+    named,
     pairs,
 )
 
@@ -124,15 +125,11 @@ def regression_table(frame: pd.DataFrame, found: Comparison, claims: "Claims") -
 
     Returns:
         Columns method, classes, slope, se, ci_low, ci_high (t), boot_low, boot_high (bootstrap
-        over classes), p, r, spearman, spearman_p, most_influential (the class whose absence changes
-        the slope most), slope_without, p_without, paper_p.
+        over classes), p, paper_p, r, spearman, spearman_p, most_influential (the class whose
+        absence changes the slope most; empty if none does), slope_without, p_without.
     """
     expected = {claim.id: claim.expected for claim in claims.claims}
-    drawn = {
-        "baseline": found.steepness[0].scaled(-1),
-        "opmask": found.steepness[1].scaled(-1),
-        DIFFERENCE: found.resampled,
-    }
+    drawn = dict(zip(OUTCOMES, (*found.slopes, found.resampled), strict=True))
     used = frame.dropna(subset=["overlap", *METHODS])
     rows = []
     for method, column in OUTCOMES.items():
@@ -145,14 +142,14 @@ def regression_table(frame: pd.DataFrame, found: Comparison, claims: "Claims") -
                 "se": line.se,
                 "ci_low": line.low,
                 "ci_high": line.high,
-                "boot_low": np.fmin(drawn[method].low, drawn[method].high),
-                "boot_high": np.fmax(drawn[method].low, drawn[method].high),
+                "boot_low": drawn[method].low,
+                "boot_high": drawn[method].high,
                 "p": line.p,
+                "paper_p": expected.get(f"B.fig3.{method}.p_value"),
                 "r": line.r,
                 "spearman": line.spearman,
                 "spearman_p": line.spearman_p,
                 **_influence(used, column),
-                "paper_p": expected.get(f"B.fig3.{method}.p_value"),
             }
         )
     return pd.DataFrame(rows).astype({"paper_p": float})
@@ -186,9 +183,10 @@ def observations(
 ) -> list[Observation]:
     """Return what the claims of Fig. 3 are judged by.
 
-    Numbers that the paper prints for a ResNet-50 are observed with that backbone alone. What is
-    said of the slopes rests on a bootstrap over classes, what is said of one class on one over
-    images, paired.
+    Numbers that the paper prints for a ResNet-50 are observed with that backbone alone. That the
+    baseline's slope is negative rests on the t interval of least squares, since a bootstrap over
+    few classes is too sure; that OPMask's is flatter on a bootstrap over classes; and what is said
+    of one class on one over images, paired.
 
     Args:
         frame: from :func:`class_frame`.
@@ -198,18 +196,17 @@ def observations(
         resamples: of the bootstrap over images.
         seed: of the resamples.
     """
+    used = frame.dropna(subset=["overlap", *METHODS])
+    lines = {method: fit(used["overlap"], used[method]) for method in METHODS}
+    falls = (-lines["baseline"].slope, -lines["baseline"].high, -lines["baseline"].low)
     seen = [
-        Observation("B.fig3.baseline.slope_is_negative", *found.steepness[0]),
+        Observation("B.fig3.baseline.slope_is_negative", *falls),
         Observation("B.fig3.opmask_slope_is_flatter", *found.flatter),
     ]
     there = judged_pairs(runs)
     printed = backbone(compared(runs)) == "resnet50"
     if printed:
-        used = frame.dropna(subset=["overlap", *METHODS])
-        seen += [
-            Observation(f"B.fig3.{method}.p_value", fit(used["overlap"], used[method]).p)
-            for method in METHODS
-        ]
+        seen += [Observation(f"B.fig3.{method}.p_value", lines[method].p) for method in METHODS]
     for row in frame[frame["name"].map(canonical).isin(NAMED)].to_dict("records"):
         name = canonical(row["name"])
         drawn = {
@@ -229,10 +226,36 @@ def observations(
     return seen
 
 
+def lines_shown(table: pd.DataFrame) -> pd.DataFrame:
+    """Return :func:`regression_table` as the page has room for: one interval, no influence."""
+    columns = [
+        "method", "classes", "slope", "ci_low", "ci_high", "p", "paper_p", "r", "spearman",
+        "spearman_p",
+    ]  # fmt: skip
+    return _readable(table[columns])
+
+
+def influence_shown(table: pd.DataFrame) -> pd.DataFrame:
+    """Return of :func:`regression_table` what the class that matters most does to the slope."""
+    columns = ["method", "slope", "p", "most_influential", "slope_without", "p_without"]
+    return _readable(table[columns])
+
+
+def controls_shown(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table of :func:`lib.report.overlap_details.controls_table` as it is shown."""
+    return _readable(table.drop(columns="se"))
+
+
 def digits(table: pd.DataFrame) -> dict[str, int]:
     """Return which columns of these tables are shown with three decimals: p-values and spreads."""
     three = ("p", "spearman_p", "p_without", "paper_p", "baseline_p", "opmask_p", "spread")
     return {column: 3 for column in three if column in table}
+
+
+def _readable(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table with methods by name, each on one line."""
+    shown = named(table)
+    return shown.assign(method=shown["method"].str.replace(" ", "\u00a0"))
 
 
 def _ap(results: Results, variant: str, label: int) -> float:
@@ -255,4 +278,6 @@ def _influence(used: pd.DataFrame, column: str) -> dict[str, Any]:
     if len(used) <= FEWEST_CLASSES:
         return dict(zip(names, ("", np.nan, np.nan), strict=True))
     most = leave_one_out(used, column).iloc[0]
+    if most["change"] == 0:  # all APs are the same
+        most["name"] = ""
     return dict(zip(names, most[["name", "slope", "p"]], strict=True))

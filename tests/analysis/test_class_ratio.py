@@ -2,9 +2,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from lib.analysis import class_ratio
-from lib.evaluation.bootstrap import paired_difference, resample
+from lib.evaluation.bootstrap import Interval, paired_difference, percentiles, resample
 from lib.evaluation.coco_ap import APResult, evaluate
 
 SUPERVISED = {
@@ -96,19 +97,55 @@ def test_ratios_are_ordered_by_the_number_of_classes_with_masks(
     assert [ratio.split for ratio in some] == ["voc", "all"]
 
 
-def test_the_smallest_gain_is_taken_within_each_resample(
+def test_the_smallest_gain_has_the_smallest_limits_the_upper_ones_widened(
     results: dict[str, tuple[APResult, APResult]], ratios: list[class_ratio.Ratio]
 ) -> None:
-    gains, drawn = [], []
+    gains, lows, highs = [], [], []
     for split, (baseline, opmask) in results.items():
         labels = {1, 2, 3, 4} - SUPERVISED[split] or {1, 2, 3, 4}
         a, b = (resample(r.select(labels), resamples=60, seed=3) for r in (baseline, opmask))
         gains.append(opmask.select(labels).value("AP") - baseline.select(labels).value("AP"))
-        drawn.append([b.metric("AP")[k] - a.metric("AP")[k] for k in range(60)])
-    smallest = [min(of[k] for of in drawn) for k in range(60)]
+        drawn = b.metric("AP") - a.metric("AP")
+        lows.append(np.percentile(drawn, 2.5))
+        highs.append(np.percentile(drawn, 100 - 2.5 / 4))
     found = class_ratio.smallest_gain(ratios)
-    assert found.estimate == pytest.approx(min(gains))
-    assert (found.low, found.high) == pytest.approx(tuple(np.percentile(smallest, [2.5, 97.5])))
+    assert found == pytest.approx((min(gains), min(lows), min(highs)))
+
+
+def verdicts(truth: list[float], *, cases: int = 600) -> tuple[float, float]:
+    """Return how often independent gains of standard error 1 say "holds", and "fails"."""
+    spread = stats.norm.ppf((np.arange(800) + 0.5) / 800)  # an ideal bootstrap
+    seen = np.random.default_rng(11).normal(truth, 1, size=(cases, len(truth)))
+    found = []
+    for row in seen:
+        drawn = [gain + spread for gain in row]
+        gains = [percentiles(gain, of, images=50) for gain, of in zip(row, drawn, strict=True)]
+        found.append(class_ratio.smallest(gains, drawn))
+    low, high = (np.array([getattr(of, side) for of in found]) for side in ("low", "high"))
+    return float(np.mean(low > 0)), float(np.mean(high < 0))
+
+
+@pytest.mark.parametrize("truth", [[0.0] * 4, [0.5] * 4, [0.0, 9.0, 9.0, 9.0]])
+def test_gains_on_the_border_are_rarely_decided(truth: list[float]) -> None:
+    """At most 2.5 % on either side; above that only by the chance of 600 cases."""
+    holds, fails = verdicts(truth)
+    assert holds < 0.045 and fails < 0.045
+
+
+def test_clear_gains_are_decided() -> None:
+    assert verdicts([5.0] * 4)[0] > 0.95
+    assert verdicts([9.0, 9.0, 9.0, -5.0])[1] > 0.95
+    holds, fails = verdicts([9.0, 9.0, 9.0, 9.0])
+    assert (holds, fails) == (1, 0)
+
+
+def test_a_gain_without_an_interval_leaves_the_smallest_without_one() -> None:
+    nan, drawn = float("nan"), np.linspace(1, 3, 50)
+    known = Interval(2.0, 1.0, 3.0)
+    found = class_ratio.smallest([known, Interval(1.0, nan, nan)], [drawn, drawn])
+    assert found.estimate == 1 and np.isnan(found[1:]).all()
+    empty = np.full(50, nan)
+    assert np.isnan(class_ratio.smallest([known, Interval(nan, nan, nan)], [drawn, empty])).all()
 
 
 def test_an_unknown_split_and_other_classes_are_clear_sentences(

@@ -105,7 +105,10 @@ def test_models_that_find_nothing_give_a_flat_line_and_no_p() -> None:
         comparison = regression.compare(
             [0.1, 0.2, 0.3, 0.4], [0.0] * 4, [0.0] * 4, resamples=20, seed=0
         )
-    assert found.slope == pytest.approx(0)
+    for ap in (0.0, 0.1, 33.3):  # exactly, so that no limit leaves zero out by rounding
+        flat = regression.fit([0.1, 0.2, 0.3, 0.4], [ap] * 4)
+        assert (flat.slope, flat.se, flat.low, flat.high) == (0, 0, 0, 0)
+        assert flat.intercept == pytest.approx(ap)
     assert np.isnan([found.p, found.r, found.spearman]).all()
     assert np.isnan(comparison.correlations.p)
 
@@ -117,7 +120,7 @@ def test_the_difference_of_the_slopes_is_the_slope_of_the_difference(classes: pd
     assert found.difference.slope == pytest.approx(slopes[1] - slopes[0])
     assert found.resampled.estimate == pytest.approx(slopes[1] - slopes[0])
     assert found.flatter.estimate == pytest.approx(abs(slopes[0]) - abs(slopes[1]))
-    assert found.steepness[0].estimate == pytest.approx(-slopes[0])
+    assert [line.estimate for line in found.slopes] == pytest.approx(slopes)
     assert found.flatter.low > 0 and found.difference.p < 0.001
     r = np.corrcoef([x, b, a])
     assert found.correlations == williams(r[0, 1], r[0, 2], r[1, 2], n=60)
@@ -158,9 +161,24 @@ def test_bootstrap_and_t_intervals_agree_on_many_well_behaved_classes() -> None:
     x = rng.uniform(0, 0.4, 400)
     y = 30 - 20 * x + rng.normal(0, 3, 400)
     line = regression.fit(x, y)
-    steepness = regression.compare(x, y, y + x, resamples=1000, seed=0).steepness[0]
-    assert steepness.low == pytest.approx(-line.high, abs=0.15 * (line.high - line.low))
-    assert steepness.high == pytest.approx(-line.low, abs=0.15 * (line.high - line.low))
+    drawn = regression.compare(x, y, y + x, resamples=1000, seed=0).slopes[0]
+    assert drawn.low == pytest.approx(line.low, abs=0.15 * (line.high - line.low))
+    assert drawn.high == pytest.approx(line.high, abs=0.15 * (line.high - line.low))
+
+
+def test_over_few_classes_the_t_interval_has_its_level_and_the_bootstrap_is_too_sure() -> None:
+    """AP has nothing to do with overlap: one in twenty intervals may leave zero out."""
+    rng = np.random.default_rng(3)
+    by_t, by_bootstrap, cases = 0, 0, 300
+    for case in range(cases):
+        x, y = rng.uniform(0, 0.4, 12), rng.normal(20, 6, 12)
+        line = regression.fit(x, y)
+        by_t += line.low > 0 or line.high < 0
+        drawn = regression.bootstrap_slopes(x, y, resamples=200, seed=case)
+        low, high = np.nanpercentile(drawn, [2.5, 97.5])
+        by_bootstrap += low > 0 or high < 0
+    assert by_t / cases == pytest.approx(0.05, abs=0.03)
+    assert by_bootstrap > 1.3 * by_t
 
 
 def test_leaving_out_an_outlier_changes_the_slope_most(classes: pd.DataFrame) -> None:
@@ -212,3 +230,26 @@ def test_a_control_that_is_the_overlap_itself_is_a_sentence() -> None:
     frame["twice"] = 2 * frame["overlap"]
     found, line = regression.controlled(frame, "ap", {"twice": "twice the overlap"})
     assert found is None and "determine one another" in line
+
+
+def test_one_overlap_among_the_classes_with_all_controls_is_a_sentence() -> None:
+    """The classes whose overlap differs lack a control, so the rest cannot tell a slope."""
+    frame = pd.DataFrame({"overlap": [0.3, 0.1] + [0.2] * 8, "ap": np.arange(10.0) ** 2})
+    frame["size"] = [np.nan, np.nan, *np.sin(np.arange(8.0))]
+    found, line = regression.controlled(frame, "ap", {"size": "size"})
+    assert found is None
+    assert line == (
+        "Controls (size): the 8 classes that have all values have one overlap, 0.2, so it has no "
+        "slope."
+    )
+
+
+def test_without_controls_the_slope_is_that_of_the_line(classes: pd.DataFrame) -> None:
+    found, _ = regression.controlled(classes, "baseline", {})
+    line = regression.fit(classes["overlap"], classes["baseline"])
+    assert found is not None
+    for name in ("slope", "se", "low", "high", "p"):
+        assert found[name] == pytest.approx(getattr(line, name))
+    flat, _ = regression.controlled(classes.assign(none=5.1), "none", {})
+    assert flat is not None and (flat["slope"], flat["low"], flat["high"]) == (0, 0, 0)
+    assert np.isnan(flat["p"])

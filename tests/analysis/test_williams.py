@@ -36,3 +36,14 @@ def test_williams_test_has_no_answer_where_there_is_none() -> None:
     assert np.isnan(williams(0.5, 0.4, 0.1, n=3).p)
     assert np.isnan(williams(0.5, 0.5, 1.0, n=30).p)
     assert np.isnan(williams(0.5, float("nan"), 0.1, n=30).t)
+
+
+def test_williams_test_has_no_answer_where_nothing_varies() -> None:
+    """Variable 1 is determined by the others, opposite to both: the determinant and the mean are 0.
+
+    r23 = 1 - 2 r12**2, and r13 = -r12.
+    """
+    for r in (0.6, 0.5, 0.3):
+        found = williams(r, -r, 1 - 2 * r**2, n=30)
+        assert np.isnan([found.t, found.p]).all() and found.df == 27
+    assert np.isfinite(williams(0.6, -0.6, 0.2, n=30).p)

@@ -68,8 +68,8 @@ def test_runs_that_do_not_exist_are_left_out_and_said(val: CocoSet, runs: Runs) 
     made = tables.ratios(fewer, prior.judged(val, fewer), **DRAWS)
     assert [ratio.split for ratio in made] == ["voc", "non_voc"]
     assert tables.missing_line(made) == (
-        "2 of the paper's 4 class ratios were run with both methods. Left out here: official_40, "
-        "all."
+        "2 of the paper's 4 class ratios were run with both methods. Left out here: 40 classes → "
+        "others, masks of all classes."
     )
     assert tables.observations(made, fewer) == []
     shown = tables.with_paper(ratio_table(made), load_claims())

@@ -105,8 +105,8 @@ def test_the_table_has_both_lines_and_their_difference(
     slopes = table["slope"]
     assert slopes["opmask - baseline"] == pytest.approx(slopes["opmask"] - slopes["baseline"])
     assert table["paper_p"].tolist()[:2] == [0.003, 0.189]
-    assert (table["boot_low"] <= table["boot_high"]).all()
-    assert -table.loc["baseline", "boot_low"] == pytest.approx(found.steepness[0].high)
+    assert table.loc["baseline", "boot_low"] == found.slopes[0].low
+    assert table.loc["opmask - baseline", "boot_high"] == found.resampled.high
     without = frame[frame["name"] != table.loc["opmask", "most_influential"]]
     assert table.loc["opmask", "slope_without"] == pytest.approx(
         fit(without["overlap"], without["opmask"]).slope
@@ -115,6 +115,29 @@ def test_the_table_has_both_lines_and_their_difference(
     assert tests["estimate"].tolist()[:3] == pytest.approx(
         [slopes["opmask - baseline"]] * 2 + [found.flatter.estimate]
     )
+
+
+def test_the_page_shows_parts_of_the_table_with_methods_on_one_line(
+    frame: pd.DataFrame, found: Comparison
+) -> None:
+    table = tables.regression_table(frame, found, load_claims())
+    for part in (tables.lines_shown(table), tables.influence_shown(table)):
+        assert part["method"].tolist() == ["baseline", "OPMask", "OPMask\u00a0−\u00a0baseline"]
+        assert len(part.columns) <= 10
+        rest = part.drop(columns="method")
+        pd.testing.assert_frame_equal(rest, table[rest.columns])
+    assert list(tables.lines_shown(table).columns)[5:7] == ["p", "paper_p"]
+    controls, _ = details.controls_table(frame)
+    assert len(tables.controls_shown(controls)) == len(controls)
+
+
+def test_no_class_is_influential_where_nothing_is_found(
+    frame: pd.DataFrame, found: Comparison
+) -> None:
+    nothing = frame.assign(baseline=0.0, opmask=0.0, gain=0.0)
+    table = tables.regression_table(nothing, found, load_claims())
+    assert table["most_influential"].tolist() == ["", "", ""]
+    assert table["slope"].tolist() == table["slope_without"].tolist() == [0, 0, 0]
 
 
 def test_controls_that_six_classes_cannot_bear_are_said(frame: pd.DataFrame) -> None:
@@ -140,13 +163,17 @@ def test_every_definition_has_its_regression_in_its_own_units(
     assert own.loc["nearest", "opmask_p"] == pytest.approx(expected.p)
     other = every[every["labels"] == "other"]
     assert other["baseline_slope"].isna().all() and other["person_above"].notna().all()
-    assert set(details.short(every)["fits"]) <= {"yes", "no"}
+    slopes = details.slopes_shown(every)
+    assert set(slopes["labels"]) == {"val"} and len(slopes) == len(own.dropna())
+    places = details.places({"val": table, "other": table})
+    pd.testing.assert_frame_equal(every[places.columns], places)
+    assert len(details.places_shown(places)) == 12
     # All alike: no regression, but no failure either.
     alike = details.definitions_frame(frame, {"val": table.assign(overlap=0.1)}, {}, **DRAWS)
     assert alike["flatter"].isna().all()
 
 
-def test_observations_are_the_bootstraps_and_values_need_a_resnet50(
+def test_observations_have_their_intervals_and_values_need_a_resnet50(
     val: CocoSet, runs: Runs, results: dict[str, APResult], frame: pd.DataFrame, found: Comparison
 ) -> None:
     seen = {
@@ -159,7 +186,8 @@ def test_observations_are_the_bootstraps_and_values_need_a_resnet50(
     }  # fmt: skip
     steep = seen["baseline.slope_is_negative"]
     assert steep.observed == pytest.approx(-fit(frame["overlap"], frame["baseline"]).slope)
-    assert (steep.ci_low, steep.ci_high) == found.steepness[0][1:]
+    line = fit(frame["overlap"], frame["baseline"])
+    assert (steep.ci_low, steep.ci_high) == (-line.high, -line.low)
     assert seen["opmask_slope_is_flatter"].observed == found.flatter.estimate
     cat = seen["cat.opmask_above_baseline"]
     gain = paired_difference(
@@ -204,6 +232,23 @@ def test_figures_say_what_they_show(frame: pd.DataFrame, val: CocoSet) -> None:
     ticks = [t.get_text() for t in figures.influence(frame, named=2).axes[0].get_yticklabels()]
     assert ticks[0] == "all classes" and len(ticks) == 3
     assert figures.influence(frame.head(3)) is None
+    plt.close("all")
+
+
+def test_slopes_of_models_that_find_nothing_have_an_axis_of_plain_numbers(
+    frame: pd.DataFrame, val: CocoSet
+) -> None:
+    nothing = frame.assign(baseline=0.0, opmask=0.0, gain=0.0)
+    every = details.definitions_frame(nothing, {"val": definitions_table(val)}, {}, **DRAWS)
+    for figure in (figures.influence(nothing), figures.definitions(every)):
+        assert figure is not None
+        figure.draw_without_rendering()
+        for axes in figure.axes:
+            low, high = axes.get_xlim()
+            assert low <= 0 <= high and 0.1 < high - low < 1
+            assert axes.xaxis.get_offset_text().get_text() == ""
+    wide = figures.influence(frame)
+    assert wide is not None and np.ptp(wide.axes[0].get_xlim()) > 0.1
     plt.close("all")
 
 
