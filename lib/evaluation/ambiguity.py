@@ -1,4 +1,4 @@
-"""AP of ambiguous instances and of the others apart (paper B, Table 1).
+"""Ambiguous instances and the others apart: their AP (paper B, Table 1), and masks on true boxes.
 
 An instance is ambiguous if its box has an IoU of at least 0.5 with the box of another one of its
 image. How AP is taken over some of the instances is not said in the paper. Here the rest are
@@ -8,18 +8,30 @@ detections on them into false ones.
 
 What still counts against a group: detections that match nothing at the threshold, a poor mask on
 an ignored instance among them. They are the same ones for the small group of ambiguous instances
-and for the large group of the others, so the AP of the small one is pressed down, and the two AP
-cannot be read against each other. Two models within one group can, which is what Table 1 does, and
-so can their gains in relation to the baseline. A class counts in a group where it has instances.
+and for the large group of the others, so the AP of the small one is pressed down, and a model that
+outlines the others better takes false detections from it too. So neither AP nor gains in AP, in
+points or in relation to a baseline, can be compared between the groups; two models within one can,
+which is what Table 1 does. A class counts in a group where it has instances.
+
+Where gains are compared between the groups (:func:`iou_gains`), they are gains in the IoU of the
+masks on true boxes, for which each instance stands for itself.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 import numpy as np
+import pandas as pd
 
 from lib.data.overlap import AMBIGUOUS_FROM, ambiguous_ids, objects
-from lib.evaluation.bootstrap import CONFIDENCE, FEWEST_IMAGES, Interval, Replicates
+from lib.evaluation.bootstrap import (
+    CONFIDENCE,
+    FEWEST_IMAGES,
+    Interval,
+    image_weights,
+    percentiles,
+)
 from lib.evaluation.coco_ap import APResult, evaluate
 from lib.evaluation.coco_input import IouType
 
@@ -29,6 +41,25 @@ if TYPE_CHECKING:
 Group = Literal["ambiguous", "not_ambiguous"]
 
 GROUPS: tuple[Group, ...] = get_args(Group)
+
+BETWEEN: Literal["difference"] = "difference"
+"""Key of what ambiguous instances have over the others."""
+
+
+class Gain(NamedTuple):
+    """Mean mask IoU of two models, and what the first has over the second; fractions of 1.
+
+    Attributes:
+        model: of the model.
+        baseline: of the one that it is compared with.
+        gain: model minus baseline, paired.
+        relative: model / baseline - 1, paired.
+    """
+
+    model: Interval
+    baseline: Interval
+    gain: Interval
+    relative: Interval
 
 
 def evaluate_by_ambiguity(
@@ -64,59 +95,104 @@ def evaluate_by_ambiguity(
     }
 
 
-def gain_ratio(
-    model: Mapping[Group, Replicates],
-    baseline: Mapping[Group, Replicates],
-    name: str = "AP",
-    labels: Iterable[int] | None = None,
-) -> Interval:
-    """Return by how much more a model gains on ambiguous instances, in relation to a baseline.
+def iou_gains(
+    model: pd.DataFrame,
+    baseline: pd.DataFrame,
+    ambiguous: AbstractSet[int],
+    *,
+    resamples: int = 300,
+    seed: int = 0,
+) -> dict[Group | Literal["difference"], Gain]:
+    """Return what a model gains over a baseline in mean mask IoU, by group, and how they differ.
 
-    The gain on a group is ``model / baseline - 1``; returned is the gain on ambiguous instances
-    minus that on the others, all four values from the same resamples.
+    Given the true boxes, the mask of an instance counts for that instance alone, so both groups
+    are judged alike and gains can be compared. Means are over instances. All values are from the
+    same resamples of the images that hold an instance of either group.
 
-    Where the baseline is 0 its gain has no value. Resamples of that kind could lie anywhere, so
-    they count as lowest at the interval's low end and as highest at its high end; if there are
-    more of them than the interval leaves out at an end, there is no interval (NaN).
+    Where the baseline's mean is 0 its relative gain has no value. Resamples of that kind could lie
+    anywhere, so they count as lowest at the interval's low end and as highest at its high end; if
+    there are more of them than the interval leaves out at an end, there is no interval (NaN).
 
     Args:
-        model: the replicates of both groups.
-        baseline: likewise.
-        name: of the metric.
-        labels: classes to average over; all by default.
+        model: from :func:`lib.evaluation.mask_iou.iou_on_boxes`.
+        baseline: likewise, of the same instances.
+        ambiguous: ids of the ambiguous instances (:func:`lib.data.overlap.ambiguous_ids`).
+        resamples: number of resamples.
+        seed: of the resamples.
+
+    Returns:
+        The gains of both groups, and for ``difference`` each value of ambiguous instances minus
+        that of the others. NaN for a group without instances; no intervals where a group is on
+        fewer than four images.
 
     Raises:
-        ValueError: if the four do not rest on the same images, seed and number of resamples.
+        ValueError: if the two frames are not of the same instances.
     """
-    every = [part[group] for part in (model, baseline) for group in GROUPS]
-    if len({(r.result.image_ids, r.seed, len(r.metric(name))) for r in every}) > 1:
-        raise ValueError(
-            "Gains can be compared where both models and both groups are judged on the same "
-            "images and resampled with the same seed and number of resamples."
+    first, second = (frame.set_index("annotation_id") for frame in (model, baseline))
+    if set(first.index) != set(second.index):
+        raise ValueError("Gains of masks need those of both models on the same instances.")
+    pairs = first.assign(baseline=second["iou"])
+    in_group = pairs.index.isin(list(ambiguous))
+    ids = np.unique(pairs["image_id"])
+    exact = np.ones((1, len(ids)))
+    drawn = image_weights(len(ids), resamples=resamples, seed=seed) if len(ids) else exact
+    estimates, values, images = [], [], []
+    for chosen in (in_group, ~in_group):
+        part = pairs[chosen].assign(count=1.0)
+        sums = part.groupby("image_id")[["iou", "baseline", "count"]].sum().reindex(ids).fillna(0)
+        per_image = sums.to_numpy(dtype=float)
+        estimates.append(_gains(exact @ per_image))
+        values.append(_gains(drawn @ per_image))
+        images.append(int((sums["count"] > 0).sum()))
+    estimates.append(estimates[0] - estimates[1])
+    values.append(values[0] - values[1])
+    images.append(min(images))
+    names: tuple[Group | Literal["difference"], ...] = (*GROUPS, BETWEEN)
+    return {
+        name: _intervals(estimate[0], of_resamples, images=count)
+        for name, estimate, of_resamples, count in zip(
+            names, estimates, values, images, strict=True
         )
-    chosen = every[0].result.labels if labels is None else tuple(labels)
-    estimate = float(_difference([np.array(r.result.select(chosen).value(name)) for r in every]))
-    drawn = np.stack([r.metric(name, chosen) for r in every])
-    values = _difference(drawn[:, ~np.isnan(drawn).any(axis=0)])  # both groups have instances
-    images = min(r.images(name, chosen) for r in every)
+    }
+
+
+def _gains(sums: np.ndarray) -> np.ndarray:
+    """Return the four values of a :class:`Gain` from sums of IoU, model and baseline, and count.
+
+    Args:
+        sums: [B, 3].
+
+    Returns:
+        [B, 4]; NaN without an instance, and in the last where the baseline is 0.
+    """
+    with np.errstate(invalid="ignore"):
+        model, baseline = (np.where(sums[:, 2] > 0, part / sums[:, 2], np.nan)
+                           for part in sums[:, :2].T)  # fmt: skip
+    with np.errstate(divide="ignore", invalid="ignore"):
+        relative = np.where(baseline > 0, model / baseline - 1, np.nan)
+    return np.stack([model, baseline, model - baseline, relative], axis=1)
+
+
+def _intervals(estimate: np.ndarray, values: np.ndarray, *, images: int) -> Gain:
+    """Return four estimates [4] with the intervals that resamples [B, 4] give."""
+    there = values[~np.isnan(values[:, 0])]  # resamples with an instance
+    model, baseline, gain = (
+        percentiles(float(mean), drawn, images=images)
+        for mean, drawn in zip(estimate[:3], there[:, :3].T, strict=True)
+    )
+    relative = _with_unknown(float(estimate[3]), there[:, 3], images=images)
+    return Gain(model, baseline, gain, relative)
+
+
+def _with_unknown(estimate: float, values: np.ndarray, *, images: int) -> Interval:
+    """Return an interval for which a value that is NaN could lie anywhere."""
+    nothing = Interval(estimate, float("nan"), float("nan"))
     if images < FEWEST_IMAGES or not values.size or not np.isfinite(estimate):
-        return Interval(estimate, float("nan"), float("nan"))
+        return nothing
     tail = (1 - CONFIDENCE) / 2
     with np.errstate(invalid="ignore"):  # between two infinite values
         low = np.quantile(np.nan_to_num(values, nan=-np.inf), tail)
         high = np.quantile(np.nan_to_num(values, nan=np.inf), 1 - tail)
     if not np.isfinite([low, high]).all():
-        return Interval(estimate, float("nan"), float("nan"))
+        return nothing
     return Interval(estimate, float(low), float(high))
-
-
-def _difference(values: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
-    """Return the difference of gains; NaN where a baseline is 0.
-
-    Args:
-        values: AP of the model on ambiguous instances and on the others, and of the baseline.
-    """
-    ambiguous, others, base_ambiguous, base_others = values
-    with np.errstate(divide="ignore", invalid="ignore"):
-        gains = ambiguous / base_ambiguous - others / base_others
-    return np.where((base_ambiguous > 0) & (base_others > 0), gains, np.nan)

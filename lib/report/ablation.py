@@ -17,6 +17,9 @@ from lib.report.tables import points
 MASK_IOU = "mask_IoU"
 """Mean mask IoU on the true boxes, since it varies less than an AP."""
 
+HEADS = {MASK_IOU: "mask IoU", "AP_ambiguous": "AP amb."}
+"""Metric -> as :func:`side_by_side` calls it, where that differs."""
+
 DIFFERENCE = ("difference", "diff_low", "diff_high")
 
 COLUMNS = ("group", "setting", "is_default", "metric", "ours", "ci_low", "ci_high", *DIFFERENCE)
@@ -79,7 +82,7 @@ def side_by_side(table: pd.DataFrame, groups: Mapping[str, str]) -> pd.DataFrame
         named.add(group)
         line: dict[str, Any] = {"what": what, "setting": setting}
         for row in part.to_dict("records"):
-            name = "mask IoU" if row["metric"] == MASK_IOU else row["metric"]
+            name = HEADS.get(row["metric"], row["metric"])
             line[name] = row["ours"]
             line[f"Δ {name}"] = row["difference"]
         lines.append(line)

@@ -42,9 +42,7 @@ def changes(
     figure, panels = plt.subplots(
         1, len(titles), figsize=(WIDTH, 0.9 + ROW * lines), sharey=True, squeeze=False
     )
-    places = sections(panels[0][0], shown)
-    panels[0][0].set_zorder(1)  # titles reach into the other panels
-    panels[0][0].patch.set_visible(False)
+    places = sections(panels[0], shown)
     for axes, (metric, title) in zip(panels[0], titles.items(), strict=True):
         of_metric = [part[part["metric"] == metric] for part in parts.values()]
         _panel(axes, of_metric, places, title)
@@ -66,26 +64,36 @@ def _panel(
     axes.set_xlabel("change, points")
 
 
-def sections(axes: Axes, titles: Mapping[str, Sequence[str]]) -> list[np.ndarray]:
+def sections(panels: Sequence[Axes], titles: Mapping[str, Sequence[str]]) -> list[np.ndarray]:
     """Name the lines of a figure that is read like a table, and return where they are, [N] each.
 
+    The title of a section runs across all panels, which show nothing behind it.
+
     Args:
-        axes: whose y axis is named.
+        panels: beside each other, with one y axis; the lines are named at the first of them.
         titles: title of a section, on a line of its own -> its lines.
     """
+    first = panels[0]
     ticks: list[tuple[float, str]] = []
     places: list[np.ndarray] = []
     top = 0.0
     for title, lines in titles.items():
-        axes.text(
+        for axes in panels:  # above the grid and the zero line
+            axes.axhspan(top - 0.5, top + 0.5, color="white", linewidth=0, zorder=2.5)
+        first.text(
             0, top, title, fontsize=9, fontweight="bold", va="center",
-            transform=axes.get_yaxis_transform(), in_layout=False,
+            transform=first.get_yaxis_transform(), in_layout=False, zorder=4,
         )  # fmt: skip
         y = top + 1 + np.arange(len(lines))
         ticks += list(zip(y, lines, strict=True))
         places.append(y)
         top += len(lines) + 1
-    axes.set_yticks([y for y, _ in ticks], [text for _, text in ticks])
-    axes.set_ylim(top - 0.4, -0.6)
-    axes.grid(axis="y", visible=False)
+    first.set_zorder(1)  # its titles reach into the other panels
+    first.patch.set_visible(False)
+    first.set_yticks([y for y, _ in ticks], [text for _, text in ticks])
+    first.set_ylim(top - 0.4, -0.5)
+    for axes in panels:
+        axes.spines["left"].set_visible(False)  # it would cut through the titles
+        axes.tick_params(axis="y", length=0)
+        axes.grid(axis="y", visible=False)
     return places

@@ -71,7 +71,7 @@ def differences(table: pd.DataFrame) -> Figure:
     }
     lines = len(claimed) + len(titled)
     figure, axes = plt.subplots(figsize=(WIDTH, 0.9 + ROW * lines))
-    places = sections(axes, {t: [readable(m) for m in r["method"]] for t, r in titled.items()})
+    places = sections([axes], {t: [readable(m) for m in r["method"]] for t, r in titled.items()})
     for rows, y in zip(titled.values(), places, strict=True):
         colours = [METHOD_COLOURS[method.split(LESS)[0]] for method in rows["method"]]
         axes.hlines(y, rows["ci_low"], rows["ci_high"], color=colours, linewidth=2.4)

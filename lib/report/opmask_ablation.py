@@ -18,7 +18,7 @@ from lib.evaluation.mask_iou import iou_on_boxes
 from lib.files import read_json
 from lib.masks.detections import Result
 from lib.report.ablation import Judged, compare
-from lib.report.opmask_runs import DIRECTIONS, TITLES, Run, Runs, unsupervised
+from lib.report.opmask_runs import DIRECTIONS, TITLES, Run, Runs, unbroken, unsupervised
 
 if TYPE_CHECKING:
     from lib.data.coco import CocoSet
@@ -63,7 +63,7 @@ GROUPS = {
     "norm": "normalisation in the heads",
     "mask_rois": "masks trained on",
     **{
-        f"cam_at_test.{split}": f"CAM at test from ({TITLES[direction]})"
+        f"cam_at_test.{split}": f"CAM at test from ({unbroken(TITLES[direction])})"
         for split, direction in DIRECTIONS.items()
     },
 }

@@ -2,29 +2,28 @@
 
 The paper does not say where a map is cut. Beside a fixed threshold the table therefore gives each
 model's best of a sweep: the best of several tries on the very images that it is judged on, which
-flatters all models alike. All tables are tidy and in points of 100.
+flatters all models. Claims are judged at the fixed threshold; whether a difference survives where
+each model is cut at its own best stands beside it. All tables are tidy and in points of 100.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from lib.analysis.claims import Claims, Observation
-from lib.evaluation.bootstrap import Interval, Replicates, resample
-from lib.evaluation.cam_masks import COLUMNS as IOU_COLUMNS
-from lib.evaluation.cam_masks import cam_ap_sweep, cam_iou_on_boxes, read_cams
+from lib.evaluation.bootstrap import Replicates, resample
+from lib.evaluation.cam_masks import cam_ap_sweep, read_cams
 from lib.evaluation.coco_ap import APResult, evaluate
-from lib.evaluation.mask_iou import mean_iou
 from lib.masks.detections import Result
 from lib.masks.rle import encode
 from lib.masks.shapes import rectangle_mask
-from lib.report.opmask_runs import LESS, Runs
+from lib.report.opmask_runs import LESS, Runs, span, unbroken
 from lib.report.tables import points
 
 if TYPE_CHECKING:
-    from lib.data.categories import Categories
     from lib.data.coco import CocoSet
 
 MODELS = {
@@ -56,7 +55,7 @@ NAMES = {
 
 COLUMNS = (
     "trained", "method", "tested", "metric", "threshold",
-    "ours", "ci_low", "ci_high", "best", "best_at", "paper",
+    "ours", "ci_low", "ci_high", "best", "best_low", "best_high", "best_at", "paper",
 )  # fmt: skip
 """Columns of :func:`table3`."""
 
@@ -125,132 +124,152 @@ def table3(
     Returns:
         Columns trained (split), method (``a - b`` is a paired difference), tested (``all``,
         ``voc``, ``nonvoc``), metric, threshold, ours, ci_low, ci_high (at that threshold), best
-        (of the sweep), best_at (its threshold), paper; points of 100.
+        (of the sweep), best_at (its threshold; NaN if no threshold gives anything), paper; points
+        of 100. Of a difference, best is that of each model at its own best threshold, and
+        best_low and best_high are its paired interval with these thresholds kept.
     """
     expected = {claim.id: claim.expected for claim in claims.claims}
     lines = []
     for split, methods in MODELS.items():
         swept = {m: sweeps[f"{m}.{split}"] for m in methods if f"{m}.{split}" in sweeps}
-        at = {method: results[threshold] for method, results in swept.items()}
-        at |= {BOX: boxes[split]} if split in boxes else {}
-        drawn = {m: resample(r, resamples=resamples, seed=seed) for m, r in at.items()}
+
+        @cache
+        def drawn(method: str, at: float, swept: Sweeps = swept, split: str = split) -> Replicates:
+            result = boxes[split] if method == BOX else swept[method][at]
+            return resample(result, resamples=resamples, seed=seed)
+
+        there = [*swept, *([BOX] if split in boxes else [])]
         for tested, classes in TESTED.items():
-            for line in _lines(drawn, swept, classes):
+            for line in _lines(there, drawn, swept, threshold, classes):
                 place = {"trained": split, "tested": tested, "threshold": threshold}
                 name = _claim_id(split, line["method"], tested, line["metric"])
                 lines.append({**place, **line, "paper": expected.get(name)})
-    return pd.DataFrame(lines, columns=list(COLUMNS)).astype({"paper": float})
+    return pd.DataFrame(lines, columns=list(COLUMNS)).astype(
+        dict.fromkeys(("best", "best_low", "best_high", "best_at", "paper"), float)
+    )
 
 
 def side_by_side(table: pd.DataFrame) -> pd.DataFrame:
     """Return one line per model for people, metrics by tested classes; below it the paper's.
 
     Args:
-        table: from :func:`table3`.
+        table: from :func:`table3`; differences are left to :func:`verdicts`.
     """
-    titles = {"ours": "ours", "best": "ours, best of the sweep", "paper": "paper"}
     lines = []
-    for (trained, method), part in table.groupby(["trained", "method"], sort=False):
+    models = table[~table["method"].str.contains(LESS, regex=False)]
+    for (trained, method), part in models.groupby(["trained", "method"], sort=False):
+        cut = f"cut at {part['threshold'].iloc[0]:g}" if method != BOX else "not cut"
+        titles = {"ours": f"ours, {cut}", "best": "ours, cut at best", "paper": "paper"}
         for whose, text in titles.items():
             if part[whose].isna().all() and whose != "ours":
                 continue
-            place = {"masks_of": MASKS_OF[str(trained)], "method": NAMES[str(method)]}
-            line: dict[str, Any] = {**place, "whose": text}
+            first = whose == "ours"  # a model's name once is easier to read
+            line: dict[str, Any] = {
+                "masks_of": unbroken(MASKS_OF[str(trained)]) if first else "",
+                "method": unbroken(NAMES[str(method)]) if first else "",
+                "whose": unbroken(text),
+            }
             for row in part.to_dict("records"):
                 line[f"{row['metric']} {row['tested']}"] = row[whose]
             lines.append(line)
     return pd.DataFrame(lines)
 
 
+def verdicts(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the differences in AP for people: at the fixed threshold, which decides, and at best.
+
+    Args:
+        table: from :func:`table3`.
+    """
+    rows = table[table["method"].str.contains(LESS, regex=False) & (table["metric"] == "AP")]
+    lines = [
+        {
+            "masks_of": unbroken(MASKS_OF[row["trained"]]),
+            "difference in AP": unbroken(NAMES[row["method"]]),
+            "tested": unbroken(MASKS_OF.get(TESTED[row["tested"]], row["tested"])),
+            f"cut at {row['threshold']:g}": row["ours"],
+            "95 %": span(row),
+            "each at its best": row["best"],
+            "95 % (best)": span(row, "best_low", "best_high"),
+            "paper": row["paper"],
+        }
+        for row in rows.to_dict("records")
+    ]
+    return pd.DataFrame(lines)
+
+
 def best_line(table: pd.DataFrame, thresholds: Sequence[float]) -> str:
     """Return where the sweep is best for AP on all classes, as a sentence."""
-    rows = table[(table["tested"] == "all") & (table["metric"] == "AP") & table["best_at"].notna()]
-    parts = [f"{NAMES[r['method']]} (masks of {MASKS_OF[r['trained']]}) at {r['best_at']:g}"
-             for r in rows.to_dict("records")]  # fmt: skip
+    rows = table[(table["tested"] == "all") & (table["metric"] == "AP")]
+    rows = rows[~rows["method"].str.contains(LESS, regex=False) & (rows["method"] != BOX)]
+    parts = []
+    for row in rows.to_dict("records"):
+        at = "nowhere above 0" if np.isnan(row["best_at"]) else f"at {row['best_at']:g}"
+        parts.append(f"{NAMES[row['method']]} (masks of {MASKS_OF[row['trained']]}) {at}")
     return f"Best of {len(thresholds)} thresholds for AP on all classes: {', '.join(parts)}."
 
 
-def iou_frame(val: "CocoSet", runs: Runs, thresholds: Sequence[float]) -> pd.DataFrame:
-    """Return the mask IoU of the maps on true boxes, by model and threshold.
-
-    Columns trained, method, classes (``all`` where all masks were given, else ``unsupervised`` or
-    ``supervised``) and those of :func:`lib.evaluation.cam_masks.cam_iou_on_boxes`. The method
-    ``box``, at threshold 0, is the whole box; its rows stand once per split.
-    """
-    frames = []
-    for split, methods in MODELS.items():
-        there = [m for m in methods if f"{m}.{split}" in variants(runs)]
-        for method in there:
-            run = runs[f"{method}.{split}"]
-            cams = read_cams(run.folder / "cams_on_boxes_val.npz")
-            frame = cam_iou_on_boxes(val, cams, thresholds)
-            filled = [(method, frame)]
-            if method == there[0]:
-                filled.append((BOX, _filled(val, frame)))
-            for name, part in filled:
-                part.insert(0, "classes", _classes(part["label"], split, val.categories))
-                part.insert(0, "method", name)
-                part.insert(0, "trained", split)
-                frames.append(part)
-    columns = ["trained", "method", "classes", *IOU_COLUMNS]
-    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=columns)
-
-
-def iou_table(frame: pd.DataFrame, *, resamples: int, seed: int) -> pd.DataFrame:
-    """Return the mean of :func:`iou_frame` with its interval over images, in points.
-
-    Columns trained, method, classes, threshold, instances, ours, ci_low, ci_high.
-    """
-    keys = ["trained", "method", "classes", "threshold"]
-    lines = [
-        dict(zip(keys, place, strict=True))
-        | {"instances": len(part)}
-        | points(mean_iou(part, resamples=resamples, seed=seed))
-        for place, part in frame.groupby(keys, sort=False)
-    ]
-    return pd.DataFrame(lines, columns=[*keys, "instances", "ours", "ci_low", "ci_high"])
-
-
-def observations(table: pd.DataFrame, runs: Runs, *, claims: Claims) -> list[Observation]:
+def observations(
+    table: pd.DataFrame, runs: Runs, *, claims: Claims, reaching: Collection[str]
+) -> list[Observation]:
     """Return what Table 3's claims are judged by: at the fixed threshold.
 
     Args:
         table: from :func:`table3`.
         runs: those that it was made from; the paper's numbers are observed with a ResNet-50 alone.
         claims: the claims to be judged.
+        reaching: variants that detect well enough (:func:`lib.report.opmask_details.reaching`); a
+            claim is not judged unless all models that it is on are among them.
     """
     known = {claim.id for claim in claims.claims}
     seen = []
     for row in table.to_dict("records"):
         name = _claim_id(row["trained"], row["method"], row["tested"], row["metric"])
         first, *compared = row["method"].split(LESS)
-        if name not in known:
+        models = [f"{method}.{row['trained']}" for method in (first, *compared)]
+        if name not in known or not set(models) <= set(reaching):
             continue
-        if compared or runs[f"{first}.{row['trained']}"].config.backbone == "resnet50":
+        if compared or runs[models[0]].config.backbone == "resnet50":
             seen.append(Observation(name, row["ours"], row["ci_low"], row["ci_high"]))
     return seen
 
 
 def _lines(
-    drawn: Mapping[str, Replicates],
-    swept: Mapping[str, Mapping[float, APResult]],
+    there: Sequence[str],
+    drawn: Callable[[str, float], Replicates],
+    swept: Sweeps,
+    threshold: float,
     classes: str,
 ) -> Iterator[dict[str, Any]]:
-    if not drawn:
+    if not there:
         return
-    labels = next(iter(drawn.values())).result.categories.split(classes)
+    labels = drawn(there[0], threshold).result.categories.split(classes)
     for metric in METRICS:
-        intervals: dict[str, Interval] = {m: r.interval(metric, labels) for m, r in drawn.items()}
-        for other in ("faster_rcnn", "baseline"):
-            if "opmask" in drawn and other in drawn:
-                change = drawn["opmask"].difference(drawn[other], metric, labels)
-                intervals[f"opmask{LESS}{other}"] = change
-        for method, interval in intervals.items():
-            tried = {t: r.select(labels).value(metric) for t, r in swept.get(method, {}).items()}
-            best_at = max(tried, key=lambda t: np.nan_to_num(tried[t]), default=None)
-            best = None if best_at is None else 100 * tried[best_at]
+        best_at = {}
+        for method in there:
+            interval = drawn(method, threshold).interval(metric, labels)
             line = {"method": method, "metric": metric, **points(interval)}
-            yield {**line, "best": best, "best_at": best_at}
+            if method != BOX:
+                tried = {t: r.select(labels).value(metric) for t, r in swept[method].items()}
+                best_at[method] = _best(tried)
+                best = 100 * tried.get(best_at[method] or threshold, float("nan"))
+                line |= {"best": best, "best_at": best_at[method]}
+            yield line
+        for other in ("faster_rcnn", "baseline"):
+            if "opmask" not in there or other not in there:
+                continue
+            fixed = drawn("opmask", threshold).difference(drawn(other, threshold), metric, labels)
+            ours, base = (drawn(m, best_at[m] or threshold) for m in ("opmask", other))
+            best_of_each = points(ours.difference(base, metric, labels)).values()
+            at_best = dict(zip(("best", "best_low", "best_high"), best_of_each, strict=True))
+            place = {"method": f"opmask{LESS}{other}", "metric": metric}
+            yield {**place, **points(fixed), **at_best}
+
+
+def _best(tried: Mapping[float, float]) -> float | None:
+    """Return the threshold with the largest value; None where all are 0 or unknown."""
+    known = {threshold: value for threshold, value in tried.items() if value > 0}
+    return max(known, key=lambda threshold: known[threshold], default=None)
 
 
 def _claim_id(split: str, method: str, tested: str, metric: str) -> str:
@@ -270,19 +289,3 @@ def _rectangles(val: "CocoSet", detections: Sequence[Result]) -> list[Result]:
         mask = rectangle_mask((x, y, x + width, y + height), record.height, record.width)
         found.append({**detection, "segmentation": encode(mask)})
     return found
-
-
-def _filled(val: "CocoSet", frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of one threshold with the whole box as the mask, at threshold 0."""
-    part = frame[frame["threshold"] == frame["threshold"].min()].copy()
-    boxes = {x.id: x.box for x in val.all_instances()}
-    corners = np.array([boxes[i] for i in part["annotation_id"]], dtype=float).reshape(-1, 4)
-    area = (corners[:, 2] - corners[:, 0]) * (corners[:, 3] - corners[:, 1])
-    return part.assign(threshold=0.0, iou=np.minimum(part["area"] / area, 1.0))
-
-
-def _classes(labels: pd.Series, split: str, categories: "Categories") -> pd.Series:
-    if split == "all":
-        return pd.Series("all", index=labels.index)
-    given = labels.isin(categories.split(split))
-    return given.map({True: "supervised", False: "unsupervised"})

@@ -84,12 +84,37 @@ def box_table(results: Results, runs: Runs) -> pd.DataFrame:
 
 
 def compared(boxes: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of the baselines and OPMasks, which claims compare.
+    """Return the rows of the baselines and OPMasks, which nearly all claims compare.
 
     Args:
         boxes: from :func:`box_table`.
     """
     return boxes[boxes["method"].isin(METHODS)]
+
+
+def reaching(boxes: pd.DataFrame, floor: float) -> frozenset[str]:
+    """Return the variants that detect well enough for claims on them to be judged.
+
+    Args:
+        boxes: from :func:`box_table`.
+        floor: the least box AP50, as a fraction of 1.
+    """
+    return frozenset(boxes.loc[boxes["box_AP50"] >= 100 * floor, "variant"])
+
+
+def detector_line(boxes: pd.DataFrame, floor: float) -> str:
+    """Return whether Faster R-CNN detects well enough for the claims on it, as a sentence.
+
+    Args:
+        boxes: from :func:`box_table`.
+        floor: the least box AP50, as a fraction of 1.
+    """
+    rows = boxes[boxes["method"] == "faster_rcnn"]
+    if rows.empty:
+        return "Faster R-CNN was not trained, so no claim on it is judged."
+    ap50 = rows["box_AP50"].iloc[0]
+    answer = "yes" if reaches(rows, floor) else "NO, so no claim on it is judged"
+    return f"Faster R-CNN, which Table 3 alone compares with: {answer}, at {ap50:.1f}."
 
 
 def reaches(boxes: pd.DataFrame, floor: float) -> bool:

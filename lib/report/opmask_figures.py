@@ -32,7 +32,8 @@ METHOD_COLOURS = {
     "faster_rcnn": GREY,
     opmask_cams.BOX: BLACK,
 }
-_LINES: dict[str, Literal["-", "--"]] = {"unsupervised": "-", "supervised": "--", "all": "-"}
+_LINES: dict[str, Literal["-", "--", "-."]] = {"unsupervised": "-", "supervised": "--", "all": "-."}
+_CLASS_NAMES = {"all": "all classes, supervised"}
 
 
 def ap_by_split(table: pd.DataFrame) -> Figure | None:
@@ -165,7 +166,8 @@ def per_class(frame: pd.DataFrame) -> Figure | None:
     for axes, direction in zip(panels[0], directions, strict=True):
         _classes(axes, shown[shown["direction"] == direction])
         axes.set(xlabel="mask AP, points", title=TITLES[direction])
-    panels[0][0].set_xlim(left=-2)
+    highest = float(np.nan_to_num(shown[list(METHODS)].to_numpy()).max(initial=0))
+    panels[0][0].set_xlim(-2, max(1.04 * highest, 10))  # not stretched where all AP are next to 0
     handles = [handle(COLOURS[method], NAMES[method]) for method in METHODS]
     figure.legend(handles=handles, loc="outside upper right", ncols=2)
     return figure
@@ -222,7 +224,7 @@ def cam_iou(frame: pd.DataFrame) -> Figure | None:
     """Draw the mean mask IoU of class activation maps on true boxes, over the threshold.
 
     Args:
-        frame: of `lib.report.opmask_cams.iou_frame`.
+        frame: of `lib.report.opmask_cam_iou.iou_frame`.
     """
     splits = list(dict.fromkeys(frame["trained"]))
     if not splits:
@@ -247,8 +249,11 @@ def cam_iou(frame: pd.DataFrame) -> Figure | None:
     there = [m for m in opmask_cams.NAMES if (frame["method"] == m).any()]
     handles = [
         Line2D([], [], color=METHOD_COLOURS[m], label=opmask_cams.NAMES[m]) for m in there
-    ] + [Line2D([], [], color="#555555", linestyle=_LINES[c], label=c) for c in CLASSES]
-    figure.legend(handles=handles, loc="outside upper right", ncols=6, columnspacing=1)
+    ] + [
+        Line2D([], [], color="#555555", linestyle=line, label=_CLASS_NAMES.get(classes, classes))
+        for classes, line in _LINES.items() if (frame["classes"] == classes).any()
+    ]  # fmt: skip
+    figure.legend(handles=handles, loc="outside upper right", ncols=4, columnspacing=1)
     return figure
 
 

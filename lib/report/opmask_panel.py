@@ -35,7 +35,7 @@ from lib.seeds import derive
 if TYPE_CHECKING:
     import ipywidgets
 
-STILL = 4
+STILL = 3
 """Objects in the still grid, a row each."""
 
 TITLES = ("class activation map", "prior", NAMES["opmask"])
@@ -246,7 +246,8 @@ def _draw_class(
     cam = cams[label - 1]
     most = max(float(np.abs(cams).max()), 1e-6)  # one scale for all classes of the box
     rois.draw_heat(panels[0], part, cam, limits=(-most, most), colours="RdBu_r", smooth=False)
-    rois.draw_heat(panels[1], part, rois.prior_maps(cam[None])[0])
+    norm = models.trained["opmask"].config.prior_norm
+    rois.draw_heat(panels[1], part, rois.prior_maps(cam[None], norm=norm)[0])
     _draw_mask(panels[2], models, "opmask", instance, label)
     return cam
 

@@ -73,7 +73,8 @@ def ambiguous_grid(
         rois.draw_roi(column[0], part)
         if truth is not None:
             rois.outline(column[0], part, truth)
-        rois.draw_heat(column[1], part, rois.prior_maps(maps[instance.id][None])[0])
+        prior = rois.prior_maps(maps[instance.id][None], norm=pair["opmask"].config.prior_norm)[0]
+        rois.draw_heat(column[1], part, prior)
         for axes, method in zip(column[2:], METHODS, strict=True):
             mask = rois.decoded(coco_set, instance, given[method][instance.id])
             rois.draw_roi(axes, part, mask, COLOURS[method])
@@ -87,7 +88,7 @@ def ambiguous_grid(
 def cam_grid(coco_set: CocoSet, cams_by_model: Mapping[str, Cams], *, count: int) -> Figure | None:
     """Draw class activation maps of several models on the same true boxes: paper B's Fig. 7.
 
-    Each is scaled to its own range (min-max) and drawn as the prior is. One box per column.
+    Each is scaled to its own range (min-max), whatever its model does. One box per column.
 
     Args:
         coco_set: the ground truth, opened with its images.

@@ -13,6 +13,7 @@ from lib.engine.cams import OverTraining
 from lib.evaluation.coco_input import examples
 from lib.evaluation.mask_iou import mean_iou
 from lib.masks.paste import MASK_FROM
+from lib.models.config import PriorNorm
 from lib.models.mask_branch import mask_targets
 from lib.report import rois
 from lib.report.style import COLOURS, FLAT, WIDTH
@@ -33,13 +34,16 @@ def read_recorded(path: Path) -> OverTraining:
         return OverTraining(file["annotation_id"], file["iteration"], file["maps"])
 
 
-def prior_over_training(coco_set: CocoSet, recorded: OverTraining, *, count: int) -> Figure | None:
+def prior_over_training(
+    coco_set: CocoSet, recorded: OverTraining, *, count: int, norm: PriorNorm = "min_max"
+) -> Figure | None:
     """Draw the prior of a few true boxes, one per row, at several iterations; None without any.
 
     Args:
         coco_set: the set that the boxes are of, opened with its images.
         recorded: from :func:`read_recorded`.
         count: rows at most; which boxes is decided by a hash of their ids.
+        norm: how the model scales its maps.
     """
     place = {name: row for row, name in enumerate(recorded.annotation_id.tolist())}
     shown = rois.choose(_instances(coco_set, recorded), count=count)
@@ -58,17 +62,24 @@ def prior_over_training(coco_set: CocoSet, recorded: OverTraining, *, count: int
         rois.draw_roi(row[0], part)
         if truth is not None:
             rois.outline(row[0], part, truth)
-        priors = rois.prior_maps(recorded.maps[steps, place[instance.id]])
+        priors = rois.prior_maps(recorded.maps[steps, place[instance.id]], norm=norm)
         for axes, prior in zip(row[1:], priors, strict=True):
             rois.draw_heat(axes, part, prior)
     return figure
 
 
-def prior_quality(coco_set: CocoSet, recorded: OverTraining) -> pd.DataFrame:
+def prior_quality(
+    coco_set: CocoSet, recorded: OverTraining, *, norm: PriorNorm = "min_max"
+) -> pd.DataFrame:
     """Return how well the prior fits the true mask of each recorded box, at each iteration.
 
-    Prior (min-max, bilinear) and true mask are compared within the box, on a grid of
-    :data:`CELLS` cells a side; a cell is of the object if half of it is.
+    Prior (scaled, bilinear) and true mask are compared within the box, on a grid of :data:`CELLS`
+    cells a side; a cell is of the object if half of it is.
+
+    Args:
+        coco_set: the set that the boxes are of.
+        recorded: from :func:`read_recorded`.
+        norm: how the model scales its maps.
 
     Returns:
         Columns iteration, annotation_id, image_id, contrast (mean of the prior on the object minus
@@ -84,7 +95,7 @@ def prior_quality(coco_set: CocoSet, recorded: OverTraining) -> pd.DataFrame:
         cells = _cells(coco_set, instance)
         if cells is None:
             continue
-        priors = rois.prior_maps(recorded.maps[:, place], side=CELLS)
+        priors = rois.prior_maps(recorded.maps[:, place], side=CELLS, norm=norm)
         for iteration, prior in zip(recorded.iteration.tolist(), priors, strict=True):
             predicted = prior >= MASK_FROM
             either = int((predicted | cells).sum())

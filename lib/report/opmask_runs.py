@@ -217,13 +217,41 @@ def pairs(runs: Runs, *, prefix: str = "") -> dict[str, dict[str, Run]]:
 
 
 def named(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a table with directions and methods as people read them."""
-    names = {
-        column: table[column].map(how)
-        for column, how in (("direction", lambda x: TITLES.get(x, x)), ("method", readable))
-        if column in table
-    }
+    """Return a table with directions and methods as people read them.
+
+    A direction stands in the first of the lines below each other that have it, in one line.
+    """
+    names = {}
+    if "direction" in table:
+        again = table["direction"] == table["direction"].shift()
+        names["direction"] = table["direction"].map(_title).mask(again, "")
+    if "method" in table:
+        names["method"] = table["method"].map(readable)
     return table.assign(**names)
+
+
+def _title(direction: str) -> str:
+    title = TITLES.get(direction, direction)
+    return unbroken(title) if direction in DIRECTIONS.values() else title
+
+
+def unbroken(text: str) -> str:
+    """Return a text that no page breaks into lines."""
+    return text.replace(" ", "\u00a0").replace("-", "\u2011")
+
+
+def span(row: Mapping[Any, Any], low: str = "ci_low", high: str = "ci_high") -> str | None:
+    """Return the interval of a table's row as people read it; None without one.
+
+    Args:
+        row: with both ends of the interval, in points of 100.
+        low: column of its low end.
+        high: of its high end.
+    """
+    ends = [row[low], row[high]]
+    if any(pd.isna(end) for end in ends):
+        return None
+    return unbroken(" to ".join(f"{end:z.1f}".replace("-", "\u2212") for end in ends))
 
 
 def readable(method: str) -> str:

@@ -17,7 +17,8 @@ from torch.nn.functional import interpolate
 from lib.data.coco import CocoSet, Instance
 from lib.data.images import read_image
 from lib.masks import rle
-from lib.models.prior import min_max
+from lib.models.config import PriorNorm
+from lib.models.prior import normalise
 from lib.report.mask_gallery import overlay
 from lib.report.style import COLOURS, WIDTH
 from lib.seeds import derive
@@ -101,13 +102,21 @@ def decoded(coco_set: CocoSet, instance: Instance, code: Any) -> np.ndarray:
     return rle.decode(code, record.height, record.width)
 
 
-def prior_maps(maps: np.ndarray, *, side: int = SIDE) -> np.ndarray:
-    """Return the priors, ``[N, side, side]`` in [0, 1], of raw class activation maps ``[N, h, w]``.
+def prior_maps(maps: np.ndarray, *, side: int = SIDE, norm: PriorNorm = "min_max") -> np.ndarray:
+    """Return the priors, ``[N, side, side]``, of raw class activation maps ``[N, h, w]``.
 
-    Min-max for each box, then bilinear, as OPMask does it (:mod:`lib.models.prior`).
+    Scaled for each box, then bilinear, as OPMask does it (:mod:`lib.models.prior`).
+
+    Args:
+        maps: as the model gave them.
+        side: of the priors.
+        norm: how the model scales them: its setting ``prior_norm``. All but ``none`` give values in
+            [0, 1].
     """
     given = torch.from_numpy(np.asarray(maps, dtype=np.float32))[:, None]
-    resized = interpolate(min_max(given), size=(side, side), mode="bilinear", align_corners=False)
+    resized = interpolate(
+        normalise(given, norm), size=(side, side), mode="bilinear", align_corners=False
+    )
     return resized[:, 0].numpy()
 
 

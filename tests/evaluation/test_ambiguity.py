@@ -2,20 +2,21 @@ import contextlib
 import copy
 import io
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from lib.data.coco import CocoSet, from_coco
 from lib.data.overlap import ambiguous_ids, objects
-from lib.evaluation.ambiguity import GROUPS, Group, evaluate_by_ambiguity, gain_ratio
-from lib.evaluation.bootstrap import Replicates, image_weights, resample
-from lib.evaluation.coco_ap import APResult
+from lib.evaluation.ambiguity import BETWEEN, GROUPS, Group, evaluate_by_ambiguity, iou_gains
+from lib.evaluation.bootstrap import image_weights, resample
+from lib.evaluation.mask_iou import COLUMNS
 
 Made = tuple[dict[str, Any], list[dict[str, Any]]]
 Maker = Callable[..., Made]
@@ -166,106 +167,126 @@ def test_a_class_without_instances_is_nan_and_pulls_no_mean_down(random_set: Mak
         np.testing.assert_array_equal(drawn.metric("AP"), expected.metric("AP"))
 
 
-def drawn_groups(
-    results: dict[Group, APResult], *, resamples: int = 16, seed: int = 3
-) -> dict[Group, Replicates]:
-    return {g: resample(r, resamples=resamples, seed=seed) for g, r in results.items()}
-
-
-def copies(made: Made, weights: Sequence[int]) -> tuple[CocoSet, list[dict[str, Any]]]:
-    """Return the set in which each image is really there so many times, with its detections."""
-    labels, found = made
-    new: dict[str, Any] = {"images": [], "annotations": [], "categories": labels["categories"]}
-    detections = []
-    for image, weight in zip(labels["images"], weights, strict=True):
-        for number in range(weight):
-            name = image["id"] + 1000 * number
-            here = [a for a in labels["annotations"] if a["image_id"] == image["id"]]
-            new["images"].append({**image, "id": name})
-            for a in here:
-                new["annotations"].append(
-                    {**a, "id": len(new["annotations"]) + 1, "image_id": name}
-                )
-            detections += [{**d, "image_id": name} for d in found if d["image_id"] == image["id"]]
-    return opened(new), detections
-
-
-@pytest.mark.parametrize("labels_chosen", [None, [1, 2]])
-def test_gains_equal_those_on_resampled_datasets(
-    random_set: Maker, labels_chosen: list[int] | None
-) -> None:
-    labels, found = crowded(random_set(6, images=14), 6)
-    worse = [d for k, d in enumerate(found) if k % 4]
-    models = [evaluate_by_ambiguity(opened(labels), d) for d in (found, worse)]
-    interval = gain_ratio(*(drawn_groups(m) for m in models), name="AP50", labels=labels_chosen)
-
-    def gain(weights: Sequence[int]) -> float:
-        gains = {}
-        judged = [evaluate_by_ambiguity(*copies((labels, d), weights)) for d in (found, worse)]
-        for group in GROUPS:
-            chosen = labels_chosen or [1, 2, 3, 4]
-            ours, base = (m[group].select(chosen).value("AP50") for m in judged)
-            gains[group] = ours / base - 1
-        return gains["ambiguous"] - gains["not_ambiguous"]
-
-    naive = [gain(w) for w in image_weights(14, resamples=16, seed=3).tolist()]
-    assert np.isfinite(naive).all()
-    assert interval.estimate == pytest.approx(gain([1] * 14))
-    assert interval[1:] == pytest.approx(np.percentile(naive, [2.5, 97.5]))
-    assert interval.low < interval.estimate < interval.high
-
-
-def simple(rectangles: Maker, *, images: int = 6) -> Made:
-    """Return the same three instances on every image, all found."""
-    some = range(1, images + 1)
-    boxes = (A, HALF_OF_A, C)
-    return rectangles(
-        [(i, 1, box) for i in some for box in boxes],
-        [(i, 1, box, 0.9) for i in some for box in boxes],
-        images=images,
+def masks(rows: list[tuple[int, float]]) -> pd.DataFrame:
+    """Return mask IoU on true boxes of instances 0, 1, ..., given as image and IoU."""
+    return pd.DataFrame(
+        [(k, image, 1, "person", 100, iou) for k, (image, iou) in enumerate(rows)],
+        columns=list(COLUMNS),
     )
 
 
-def test_equal_models_gain_nothing_and_a_hand_made_gain_is_as_worked_out(
+@pytest.mark.parametrize("seed", [1, 2])
+def test_gains_in_iou_equal_those_of_resampled_images(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    images = rng.integers(1, 13, size=40).tolist()
+    ours, base = (masks([(i, float(rng.uniform(0.2, 1))) for i in images]) for _ in range(2))
+    ambiguous = set(range(0, 40, 3))
+    gains = iou_gains(ours, base, ambiguous, resamples=25, seed=3)
+
+    def naive(weights: dict[int, int]) -> list[list[float]]:
+        found = []
+        for inside in (True, False):
+            here = [k for k in range(40) if (k in ambiguous) == inside]
+            repeated = [k for k in here for _ in range(weights[images[k]])]
+            model, baseline = (np.mean([f["iou"][k] for k in repeated]) for f in (ours, base))
+            found.append([model, baseline, model - baseline, model / baseline - 1])
+        return [*found, [a - b for a, b in zip(*found, strict=True)]]
+
+    names = sorted(set(images))
+    exact = naive(dict.fromkeys(names, 1))
+    drawn = np.array([
+        naive(dict(zip(names, w, strict=True)))
+        for w in image_weights(len(names), resamples=25, seed=3).tolist()
+    ])  # fmt: skip
+    for place, name in enumerate((*GROUPS, BETWEEN)):
+        for column, interval in enumerate(gains[name]):
+            assert interval.estimate == pytest.approx(exact[place][column])
+            ends = np.percentile(drawn[:, place, column], [2.5, 97.5])
+            assert interval[1:] == pytest.approx(ends)
+
+
+def test_gains_by_hand() -> None:
+    # Ambiguous: 0.2 -> 0.4, twice as much; others: 0.6 -> 0.9, half as much again.
+    places = [image for image in range(1, 7) for _ in range(3)]
+    base = masks([(i, 0.2 if k % 3 == 0 else 0.6) for k, i in enumerate(places)])
+    ours = masks([(i, 0.4 if k % 3 == 0 else 0.9) for k, i in enumerate(places)])
+    ambiguous = set(range(0, 18, 3))
+    gains = iou_gains(ours, base, ambiguous, resamples=30)
+    assert gains["ambiguous"].relative == pytest.approx([1, 1, 1])
+    assert gains["not_ambiguous"].relative == pytest.approx([0.5, 0.5, 0.5])
+    assert gains[BETWEEN].relative == pytest.approx([0.5, 0.5, 0.5])
+    assert gains[BETWEEN].gain == pytest.approx(
+        [-0.1, -0.1, -0.1]
+    )  # in points the others gain more
+    assert gains[BETWEEN].baseline == pytest.approx([-0.4, -0.4, -0.4])
+    same = iou_gains(base, base, ambiguous, resamples=30)
+    assert all(group.gain == group.relative == (0, 0, 0) for group in same.values())
+
+
+def test_an_equal_improvement_of_both_groups_is_no_difference_however_few_are_ambiguous() -> None:
+    # Every mask gains 0.15. In one image of three there is one ambiguous instance, of many others.
+    rng = np.random.default_rng(0)
+    places = [image for image in range(1, 61) for _ in range(9)]
+    ambiguous = {k for k, image in enumerate(places) if image % 3 == 0 and k % 9 == 0}
+    assert len(ambiguous) == 20
+    before = rng.uniform(0.3, 0.8, size=len(places))
+    base, ours = (
+        masks([(i, float(v)) for i, v in zip(places, values, strict=True)])
+        for values in (before, before + 0.15)
+    )
+    gains = iou_gains(ours, base, ambiguous, resamples=300)
+    assert gains[BETWEEN].gain == pytest.approx([0, 0, 0])
+    relative = gains[BETWEEN].relative
+    assert relative.low < 0 < relative.high and abs(relative.estimate) < 0.1
+    # And by hand, where the baselines are equal too: 0.5 -> 0.65 everywhere.
+    base, ours = (masks([(i, value) for i in places]) for value in (0.5, 0.65))
+    assert iou_gains(ours, base, ambiguous)[BETWEEN].relative == pytest.approx([0, 0, 0])
+
+
+def test_the_ap_of_few_ambiguous_instances_suffers_from_masks_of_the_others(
     rectangles: Maker,
 ) -> None:
-    labels, found = simple(rectangles)
-    full = drawn_groups(evaluate_by_ambiguity(opened(labels), found))
-    assert gain_ratio(full, full) == (0.0, 0.0, 0.0)
-    # The baseline finds one of the two ambiguous instances of each image: recall 1/2, 51 of 101.
-    without = [d for d in found if d["bbox"] != HALF_OF_A]
-    half = drawn_groups(evaluate_by_ambiguity(opened(labels), without))
-    assert gain_ratio(full, half) == pytest.approx([101 / 51 - 1] * 3)
-    # Turned round: 51/101 of the baseline's on ambiguous instances, nothing lost on the others.
-    assert gain_ratio(half, full) == pytest.approx([51 / 101 - 1] * 3)
+    # Nothing changes on the ambiguous two (A and half of it); masks of C become good (20 of 20
+    # columns instead of 8). AP of the ambiguous rises, so its gain tells nothing of their masks.
+    truth = [(i, 1, box) for i in range(1, 7) for box in (A, HALF_OF_A, C)]
+    found = [(i, 1, box, 0.5) for i in range(1, 7) for box in (A, HALF_OF_A)]
+    poor = [(i, 1, [80.0, 50.0, 8.0, 20.0], 0.9) for i in range(1, 7)]
+    good = [(i, 1, C, 0.9) for i in range(1, 7)]
+    aps = []
+    for more in (poor, good):
+        labels, detections = rectangles(truth, [*found, *more], images=6)
+        result = evaluate_by_ambiguity(opened(labels), detections)
+        aps.append(result["ambiguous"].summary["AP"])
+    assert aps[0] < 0.75 and aps[1] == pytest.approx(1)
 
 
-def test_a_baseline_that_finds_nothing_has_no_ratio(rectangles: Maker) -> None:
-    labels, found = simple(rectangles)
-    full = drawn_groups(evaluate_by_ambiguity(opened(labels), found))
-    nothing = drawn_groups(evaluate_by_ambiguity(opened(labels), []))
-    assert np.isnan(gain_ratio(full, nothing)).all()
-    # Found on one image of six alone: a third of the resamples lack it, so there is no interval.
-    once = [d for d in found if d["bbox"] == C or d["image_id"] == 1]
-    rarely = drawn_groups(evaluate_by_ambiguity(opened(labels), once))
-    interval = gain_ratio(full, rarely)
-    assert math.isfinite(interval.estimate) and np.isnan(interval[1:]).all()
+def test_a_baseline_of_0_has_no_relative_gain() -> None:
+    places = [image for image in range(1, 7) for _ in range(2)]
+    ambiguous = set(range(0, 12, 2))
+    ours = masks([(i, 0.8) for i in places])
+    nothing = masks([(i, 0.0) for i in places])
+    gains = iou_gains(ours, nothing, ambiguous)
+    assert np.isnan(gains[BETWEEN].relative).all() and gains[BETWEEN].gain == (0, 0, 0)
+    # Above 0 on one image of six alone: a third of the resamples lack it, so there is no interval.
+    once = masks([(i, 0.4 if i == 1 or k % 2 else 0.0) for k, i in enumerate(places)])
+    relative = iou_gains(ours, once, ambiguous)[BETWEEN].relative
+    assert math.isfinite(relative.estimate) and np.isnan(relative[1:]).all()
 
 
-def test_a_group_on_fewer_than_four_images_has_no_interval(rectangles: Maker) -> None:
-    labels, found = simple(rectangles)
-    labels["annotations"] = [
-        a for a in labels["annotations"] if a["bbox"] != HALF_OF_A or a["image_id"] <= 3
-    ]
-    full = drawn_groups(evaluate_by_ambiguity(opened(labels), found))
-    interval = gain_ratio(full, full)
-    assert interval.estimate == 0 and np.isnan(interval[1:]).all()
+def test_a_group_on_few_images_has_no_interval_and_an_empty_one_no_value() -> None:
+    places = [image for image in range(1, 7) for _ in range(2)]
+    ours, base = masks([(i, 0.8) for i in places]), masks([(i, 0.4) for i in places])
+    gains = iou_gains(ours, base, {0, 2, 4})
+    assert gains[BETWEEN].relative.estimate == 0 and np.isnan(gains[BETWEEN].relative[1:]).all()
+    assert not np.isnan(gains["not_ambiguous"].relative).any()
+    gains = iou_gains(ours, base, frozenset())
+    assert np.isnan([*gains["ambiguous"], *gains[BETWEEN]]).all()
+    assert gains["not_ambiguous"].relative.estimate == pytest.approx(1)
+    gains = iou_gains(ours.iloc[:0], base.iloc[:0], frozenset())
+    assert all(np.isnan(list(group)).all() for group in gains.values())
 
 
-def test_gains_from_different_resamples_cannot_be_compared(rectangles: Maker) -> None:
-    labels, found = simple(rectangles)
-    results = evaluate_by_ambiguity(opened(labels), found)
-    first = drawn_groups(results)
-    for other in (drawn_groups(results, seed=4), drawn_groups(results, resamples=9)):
-        with pytest.raises(ValueError, match="same seed and number of resamples"):
-            gain_ratio(first, other)
+def test_gains_need_the_same_instances() -> None:
+    ours, base = masks([(1, 0.8), (2, 0.8)]), masks([(1, 0.4)])
+    with pytest.raises(ValueError, match="same instances"):
+        iou_gains(ours, base, {0})

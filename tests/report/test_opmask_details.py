@@ -30,6 +30,18 @@ def test_box_ap_ignores_masks_and_the_floor_is_said(opmask_study: Made) -> None:
     assert "nothing to compare" in details.floor_line(compared.iloc[:0], 0.4)
 
 
+def test_a_detector_that_finds_too_little_is_named(opmask_study: Made) -> None:
+    runs = details.main_runs(opmask_study.runs)
+    boxes = details.box_table(reading.judge(opmask_study.val, runs, "bbox"), runs)
+    assert details.reaching(boxes, 0.4) == set(runs)
+    assert "yes, at 100.0" in details.detector_line(boxes, 0.4)
+    boxes.loc[boxes["variant"] == "faster_rcnn.all", "box_AP50"] = 39.9
+    boxes.loc[boxes["variant"] == "opmask.voc", "box_AP50"] = np.nan
+    assert details.reaching(boxes, 0.4) == set(runs) - {"faster_rcnn.all", "opmask.voc"}
+    assert "NO, so no claim on it is judged, at 39.9" in details.detector_line(boxes, 0.4)
+    assert "not trained" in details.detector_line(details.compared(boxes), 0.4)
+
+
 def test_mask_iou_is_the_share_of_columns_that_is_left(opmask_study: Made) -> None:
     frame = details.masks_on_boxes_frame(opmask_study.val, opmask_study.runs)
     means = details.mask_iou_table(frame, **DRAWN)

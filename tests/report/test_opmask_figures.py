@@ -9,7 +9,7 @@ import pytest
 from matplotlib.collections import LineCollection, PathCollection
 
 from lib.analysis.claims import load_claims
-from lib.report import opmask_ablation, opmask_ambiguity, opmask_cams
+from lib.report import opmask_ablation, opmask_ambiguity, opmask_cam_iou
 from lib.report import opmask_details as details
 from lib.report import opmask_figures as figures
 from lib.report import opmask_runs as reading
@@ -43,7 +43,7 @@ def make(study: Made) -> Tables:
         opmask_ambiguity.table1(val, runs, claims=claims, iou_from=0.5, **DRAWN),
         tables.per_class_table(results, runs),
         details.masks_on_boxes_frame(val, runs),
-        opmask_cams.iou_frame(val, runs, [0.2, 0.5, 0.8]),
+        opmask_cam_iou.iou_frame(val, runs, [0.2, 0.5, 0.8]),
         opmask_ablation.ablation_table(val, runs, iou_from=0.5, **DRAWN),
     )
 
@@ -131,6 +131,24 @@ def test_means_of_maps_are_drawn_over_the_threshold(all_tables: Tables) -> None:
     assert curves[2].get_ydata()[1] == pytest.approx(part["iou"].mean())
     (box,) = [line for line in drawn.axes[0].lines if len(line.get_xdata()) == 2]
     assert set(box.get_ydata()) == {1}
+    every, *parts = ({line.get_linestyle() for line in axes.lines} for axes in drawn.axes)
+    assert not every & set().union(*parts)
+    legend = {line.get_label(): line.get_linestyle() for line in drawn.legends[0].get_lines()}
+    assert {legend["all classes, supervised"]} == every
+    partly = figures.cam_iou(all_tables.cams[all_tables.cams["trained"] == "voc"])
+    assert partly is not None
+    texts = [text.get_text() for text in partly.legends[0].get_texts()]
+    assert "unsupervised" in texts and "all classes, supervised" not in texts
+
+
+def test_classes_without_any_ap_have_an_axis_of_points(all_tables: Tables) -> None:
+    nothing = all_tables.classes.assign(baseline=0.0, opmask=0.0)
+    drawn = figures.per_class(nothing)
+    assert drawn is not None and drawn.axes[0].get_xlim() == (-2, 10)
+    drawn = figures.per_class(all_tables.classes)
+    assert drawn is not None
+    highest = all_tables.classes[["baseline", "opmask"]].max(axis=None)
+    assert drawn.axes[0].get_xlim()[1] > highest > 10
 
 
 def test_the_ablation_shows_changes_and_no_default(all_tables: Tables) -> None:
@@ -141,6 +159,7 @@ def test_the_ablation_shows_changes_and_no_default(all_tables: Tables) -> None:
     for axes, metric in zip(drawn.axes, [*opmask_ablation.METRICS, "mask_IoU"], strict=True):
         shown = np.concatenate(points(axes))[:, 0]
         assert shown.tolist() == changed.loc[changed["metric"] == metric, "difference"].tolist()
+        assert not axes.spines["left"].get_visible()  # nothing cuts through the titles
 
 
 def test_where_nothing_was_run_nothing_is_drawn(all_tables: Tables) -> None:

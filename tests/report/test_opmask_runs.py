@@ -73,6 +73,19 @@ def test_directions_and_methods_are_named_for_people() -> None:
         {"direction": ["voc_to_nonvoc", "full"], "method": ["opmask - gt_boxes", "something"]}
     )
     named = reading.named(table)
-    assert named["direction"].tolist() == ["voc → non-voc", "masks of all classes"]
+    direction = "voc\u00a0→\u00a0non\u2011voc"  # which pages do not break into lines
+    assert named["direction"].tolist() == [direction, "masks of all classes"]
     assert named["method"].tolist() == ["OPMask − baseline, true boxes", "something"]
     assert reading.named(pd.DataFrame({"x": [1]})).columns.tolist() == ["x"]
+
+
+def test_a_direction_stands_once_in_lines_below_each_other() -> None:
+    named = reading.named(pd.DataFrame({"direction": ["full", "full", "list", "list", "full"]}))
+    assert [bool(title) for title in named["direction"]] == [True, False, True, False, True]
+    assert named["direction"].iloc[4] == named["direction"].iloc[0]
+
+
+def test_an_interval_is_read_from_end_to_end() -> None:
+    row = {"ci_low": -1.26, "ci_high": -0.04, "low": float("nan"), "high": 2.0}
+    assert reading.span(row) == "\u22121.3\u00a0to\u00a00.0"
+    assert reading.span(row, "low", "high") is None
