@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from joblib import Parallel, delayed
 
 from lib.analysis.claims import Claims, Observation
 from lib.evaluation.bootstrap import Replicates, resample
@@ -20,8 +21,9 @@ from lib.evaluation.coco_ap import APResult, evaluate
 from lib.masks.detections import Result
 from lib.masks.rle import encode
 from lib.masks.shapes import rectangle_mask
-from lib.report.opmask_runs import LESS, Runs, span, unbroken
+from lib.report.opmask_runs import LESS, Run, Runs, span, unbroken
 from lib.report.tables import points
+from lib.workers import worker_count
 
 if TYPE_CHECKING:
     from lib.data.coco import CocoSet
@@ -59,6 +61,9 @@ COLUMNS = (
 )  # fmt: skip
 """Columns of :func:`table3`."""
 
+AT_ONCE = 2
+"""Models swept side by side; each holds its masks at all thresholds."""
+
 Sweeps = Mapping[str, Mapping[float, APResult]]
 """By variant and threshold."""
 
@@ -79,12 +84,16 @@ def sweep(val: "CocoSet", runs: Runs, thresholds: Sequence[float]) -> dict[str, 
         runs: from :func:`lib.report.opmask_runs.read_runs`.
         thresholds: shares of a map's range from which a pixel belongs to the mask.
     """
-    found = {}
-    for variant in variants(runs):
-        run = runs[variant]
-        maps = read_cams(run.folder / "cams_val.npz").maps
-        found[variant] = cam_ap_sweep(val, run.detections, maps, thresholds)
-    return found
+    names = variants(runs)
+    swept = Parallel(n_jobs=min(worker_count(0), AT_ONCE))(
+        delayed(_swept)(val, runs[name], thresholds) for name in names
+    )
+    return dict(zip(names, swept, strict=True))
+
+
+def _swept(val: "CocoSet", run: Run, thresholds: Sequence[float]) -> dict[float, APResult]:
+    maps = read_cams(run.folder / "cams_val.npz").maps
+    return cam_ap_sweep(val, run.detections, maps, thresholds)
 
 
 def boxes_as_masks(val: "CocoSet", runs: Runs) -> dict[str, APResult]:
