@@ -18,12 +18,21 @@ from lib.evaluation.mask_iou import iou_on_boxes
 from lib.files import read_json
 from lib.masks.detections import Result
 from lib.report.ablation import Judged, compare
-from lib.report.opmask_runs import DIRECTIONS, TITLES, Run, Runs, unbroken, unsupervised
+from lib.report.opmask_runs import (
+    DIRECTIONS,
+    TITLES,
+    Run,
+    Runs,
+    judge,
+    unbroken,
+    unsupervised,
+)
 
 if TYPE_CHECKING:
     from lib.data.coco import CocoSet
 
 DEFAULT = "ablation.opmask"
+STOPPED = "ablation.vanilla"
 VARIANTS = tuple(
     f"ablation.{name}"
     for name in ("opmask", "baseline", "relu_max", "sigmoid", "unscaled", "attached", "vanilla",
@@ -134,15 +143,16 @@ def direction(runs: Runs) -> str:
     return TITLES.get(run.setting, run.setting) if run else "none"
 
 
-def reaches(table: pd.DataFrame, floor: float) -> bool:
+def reaches(val: "CocoSet", runs: Runs, floor: float) -> bool:
     """Return whether both runs of the claims on mask gradients detect well enough to be judged.
 
     Args:
-        table: from :func:`ablation_table`.
-        floor: the least box AP50, as a fraction of 1.
+        val: the validation images.
+        runs: from :func:`lib.report.opmask_runs.read_runs`.
+        floor: the least box AP50 over all classes, as for every other model; a fraction of 1.
     """
-    rows = table[(table["group"] == "prior_gradient") & (table["metric"] == "box_AP50")]
-    return bool((rows["ours"] >= 100 * floor).all())
+    compared = {variant: runs[variant] for variant in (DEFAULT, STOPPED) if variant in runs}
+    return all(r.value("AP50") >= floor for r in judge(val, compared, "bbox").values())
 
 
 def observations(table: pd.DataFrame, runs: Runs) -> list[Observation]:
