@@ -13,6 +13,7 @@ from lib.files import read_json
 from lib.masks.detections import Result, Shape, read_segmented, with_masks
 from lib.models.config import ModelConfig
 from lib.models.fusion import FusionSettings, fuse
+from lib.report.runs import one_backbone
 
 if TYPE_CHECKING:
     from lib.data.coco import CocoSet
@@ -99,18 +100,8 @@ def _read(workspace: "Workspace", variant: str) -> Run:
 
 
 def backbone(runs: Runs) -> str:
-    """Return the one backbone of all runs.
-
-    Raises:
-        ValueError: if they differ: then nothing can be compared.
-    """
-    names = {run.config.backbone for run in runs.values()}
-    if len(names) > 1:
-        raise ValueError(
-            f"The compared models have different backbones ({', '.join(sorted(names))}); train "
-            f"all of them with the same one: python run_all.py --from {STEP}"
-        )
-    return names.pop()
+    """Return the one backbone of all runs; see :func:`lib.report.runs.one_backbone`."""
+    return one_backbone((run.config for run in runs.values()), step=STEP)
 
 
 def rows(

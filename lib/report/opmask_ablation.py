@@ -137,12 +137,6 @@ def refined_detections(runs: Runs, split: str) -> list[Result] | None:
     return read_json(path) if path and path.exists() else None
 
 
-def direction(runs: Runs) -> str:
-    """Return the direction of the ablation as people read it."""
-    run = runs.get(DEFAULT)
-    return TITLES.get(run.setting, run.setting) if run else "none"
-
-
 def reaches(val: "CocoSet", runs: Runs, floor: float) -> bool:
     """Return whether both runs of the claims on mask gradients detect well enough to be judged.
 

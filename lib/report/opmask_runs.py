@@ -16,6 +16,7 @@ from lib.evaluation.coco_ap import APResult, evaluate
 from lib.files import read_json
 from lib.masks.detections import Result
 from lib.models.config import ModelConfig
+from lib.report.runs import one_backbone
 
 if TYPE_CHECKING:
     from lib.data.categories import Categories
@@ -186,18 +187,8 @@ def judge(
 
 
 def backbone(runs: Runs) -> str:
-    """Return the one backbone of all runs.
-
-    Raises:
-        ValueError: if they differ: then nothing can be compared.
-    """
-    names = {run.config.backbone for run in runs.values()}
-    if len(names) > 1:
-        raise ValueError(
-            f"The compared models have different backbones ({', '.join(sorted(names))}); train "
-            f"all of them with the same one: python run_all.py --from {STEP}"
-        )
-    return names.pop()
+    """Return the one backbone of all runs; see :func:`lib.report.runs.one_backbone`."""
+    return one_backbone((run.config for run in runs.values()), step=STEP)
 
 
 def pairs(runs: Runs, *, prefix: str = "") -> dict[str, dict[str, Run]]:
