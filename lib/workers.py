@@ -1,6 +1,10 @@
-"""How many processes share a piece of work: one rule for scenes, masks and whatever follows."""
+"""How many processes share a piece of work, and what is said when one of them dies."""
 
 import joblib
+
+
+class WorkerLostError(RuntimeError):
+    """A worker process died; what was finished is on disk."""
 
 
 def worker_count(workers: int) -> int:

@@ -1,6 +1,6 @@
 """Masks for your own boxes: ``python -m lib.masks --annotations FILE --images DIR --out FILE``.
 
-Exit codes: 0 done, 1 a worker died (start it again), 2 something in the input is wrong.
+Exit codes: 0 done, 1 a worker or the cluster is gone (start it again), 2 the input is wrong.
 """
 
 import argparse
@@ -8,25 +8,26 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from lib.data.coco import load
 from lib.files import read_json
-from lib.masks.grabcut import GrabCutSettings
+from lib.masks.grabcut import GrabCutSettings, Variant
 from lib.masks.progress import duration, printer
 from lib.masks.pseudo import SHARD_SIZE, generate
 from lib.masks.quality import SMALL_SIDE, VALID_FROM
-from lib.masks.shards import WorkerLostError
+from lib.masks.shards import cluster_at
+from lib.workers import WorkerLostError
 
 DESCRIPTION = """\
-Make a mask for every box of a COCO-format file with GrabCut (OpenCV, whole image).
+Make a mask for every box of a COCO-format file with GrabCut on the whole image.
 
 The output is the same file with masks: 'segmentation' (run lengths, [] where nothing was found),
 'area', and 'pseudo': the seed, the IoU of the mask's tight box and the given box, and whether that
 makes the mask valid. Masks of the input are not used and not copied. Crowd regions get no mask.
 
 The work can be interrupted in any way: the same command continues it. The result does not depend
-on the number of workers."""
+on the number of workers, nor on whether they are processes here or those of a dask cluster."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,15 +36,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     start = time.monotonic()
     try:
         _check_output(options.out, options.annotations)
+        settings = GrabCutSettings(iterations=options.iterations, method=options.method)
+        if options.dask and options.workers is not None:
+            print("--workers is not used: with --dask, the cluster decides.", file=sys.stderr)
+        with cluster_at(options.dask, generate.__module__):
+            pass  # is it there at all?
         # Decoding every image first costs little beside GrabCut and finds all damage at once.
         coco_set = load(
             options.annotations, options.images, on_bad=options.on_bad, check_images="decode"
         )
         generate(
             coco_set,
-            settings=GrabCutSettings(iterations=options.iterations),
+            settings=settings,
             seed=options.seed,
-            workers=options.workers,
+            workers=1 if options.workers is None else options.workers,
+            dask=options.dask,
             out=options.out,
             valid_from=options.valid_from,
             shard_size=options.shard_size,
@@ -111,7 +118,20 @@ def _parser() -> argparse.ArgumentParser:
     add("--annotations", type=Path, required=True, help="COCO-format JSON with boxes")
     add("--images", type=Path, required=True, help="folder of the images that it names")
     add("--out", type=Path, required=True, help="the COCO-format JSON to write")
-    add("--workers", type=int, default=1, help="processes; 0: all cores (default: 1)")
+    add(
+        "--method",
+        choices=get_args(Variant),
+        default="fast",
+        help="exact: OpenCV on the whole image; fast: the same masks up to chance, for a fraction "
+        "of the time (default: fast)",
+    )
+    add("--workers", type=int, help="processes; 0: all cores (default: 1)")
+    add(
+        "--dask",
+        metavar="ADDRESS",
+        help="scheduler of a running dask cluster that does the work, such as tcp://host:8786; its "
+        "machines need this code and its packages, and the images under the same path",
+    )
     add("--iterations", type=int, default=5, help="GrabCut iterations (default: 5)")
     add("--seed", type=int, default=0, help="base seed (default: 0)")
     add(
@@ -123,8 +143,8 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--shard-size",
         type=int,
-        default=SHARD_SIZE,
-        help=f"images saved at a time while the work goes on (default: {SHARD_SIZE})",
+        help="images saved at a time while the work goes on (default: "
+        f"{SHARD_SIZE}, fewer in a small set)",
     )
     add(
         "--on-bad",

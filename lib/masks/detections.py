@@ -12,28 +12,26 @@ from the image and the rectangle: the file is the same, byte for byte, from any 
 and after any interruption. What it cost is therefore in a file of its own, see `seconds_log`.
 """
 
-import importlib.metadata
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-import cv2
 import numpy as np
 
 from lib.data.coco import CocoSet
 from lib.data.images import ImageRecord, read_image
 from lib.data.numbers import all_finite, as_array
-from lib.files import digest, digest_of, read_json, write_json
+from lib.files import digest_of, read_json, write_json
 from lib.masks import rle, shards
-from lib.masks.grabcut import METHOD, GrabCutSettings, grabcut, one_thread, rectangle
+from lib.masks.grabcut import METHOD, GrabCutSettings, one_thread, rectangle
 from lib.masks.progress import Progress, duration
 from lib.masks.quality import VALID_FROM, box_iou, is_valid
+from lib.masks.segmenter import describe, made_by, prepare
 from lib.masks.shapes import ellipse_mask, rectangle_mask
-from lib.paths import ROOT
 from lib.seeds import derive
 from lib.workers import worker_count
 
@@ -42,17 +40,8 @@ Box = tuple[float, float, float, float]
 Shape = Literal["rectangle", "ellipse", "grabcut", "grabcut_or_ellipse", "grabcut_or_rectangle"]
 
 IMAGES_IN_SHARD = 4
-"""An image may have a hundred detections, and an interruption costs a shard per worker."""
+"""At most: an image may have a hundred detections, and an interruption costs a shard per worker."""
 
-_CODE = (
-    "lib/data/images.py",
-    "lib/masks/detections.py",
-    "lib/masks/grabcut.py",
-    "lib/masks/quality.py",
-    "lib/masks/rle.py",
-    "lib/seeds.py",
-)
-_PACKAGES = ("numpy", "pillow", "pycocotools")  # OpenCV goes by several names: see _key
 _FIELDS = ("image_id", "category_id", "bbox", "score")
 
 
@@ -72,6 +61,7 @@ def segment(
     seed: int,
     workers: int,
     out: Path,
+    dask: str | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Path:
     """Write what GrabCut finds in every detection of a set.
@@ -86,30 +76,37 @@ def segment(
             may reach beyond the image) and score. May be empty.
         settings: of GrabCut.
         seed: base seed; that of a mask is derived from it, the image id and the rectangle.
-        workers: processes, or 0 for all cores.
+        workers: processes, or 0 for all cores; not looked at with ``dask``.
         out: the file to write. Shards lie beside it while the work goes on.
+        dask: address of a dask scheduler, see `lib.masks.pseudo.generate`.
         on_progress: called after every shard; there, "invalid" counts box IoUs below 0.5.
 
     Returns:
         ``out``. The times are in ``seconds_log(out)``.
 
     Raises:
-        ValueError: if detections are not usable, or another process is writing ``out``.
-        FileNotFoundError: if a picture is gone.
-        WorkerLostError: if a worker process was killed; running again continues.
+        ValueError: if detections are not usable, another process is writing ``out``, or the cluster
+            is not there or not fit.
+        FileNotFoundError: if a picture is gone, or not there for a worker.
+        WorkerLostError: if a worker process was killed, or the cluster is gone; running again
+            continues.
     """
     boxes = _boxes(coco_set, detections)
     workers = worker_count(workers)
     units = _units(coco_set, detections, boxes)
     parent = out.with_suffix(".shards")
-    with shards.sole_user(parent):
+    with shards.sole_user(parent), shards.cluster_at(dask, __name__) as cluster:
+        workers = cluster.cores if cluster else workers
         folder = parent / _key(units, settings, seed)
         work = partial(masks_of, settings=settings, seed=seed)
         found: dict[int, tuple[Any, float]] = {}
         cost: list[dict[str, Any]] = []
         start, earlier, poor = time.monotonic(), 0, 0
         existing = shards.finished(folder, len(units))
-        for index, images in shards.run(units, work, folder=folder, workers=workers):
+        versions = partial(_made_by, settings, seed)
+        for index, images in shards.run(
+            units, work, folder=folder, workers=workers, cluster=cluster, made_by=versions
+        ):
             rows = [row for image in images for row in image["masks"]]
             found.update((position, (code, iou)) for position, code, iou in rows)
             earlier += len(rows) * (index in existing)
@@ -148,8 +145,10 @@ def masks_of(unit: Sequence[Work], *, settings: GrabCutSettings, seed: int) -> l
 def _masks_of_image(item: Work, settings: GrabCutSettings, seed: int) -> dict[str, Any]:
     picture, image_id = read_image(item.image), item.image.id
     height, width = picture.shape[:2]
+    start = time.perf_counter()
+    segmenter = prepare(picture, settings)
+    seconds, rows = time.perf_counter() - start, list[list[Any]]()
     made: dict[tuple[Any, ...], tuple[dict[str, Any] | list[Any], Box | None]] = {}
-    seconds, rows = 0.0, list[list[Any]]()
     for position, box in item.boxes:
         pixels = rectangle(box, height=height, width=width)
         # GrabCut sees whole pixels, except that it has no mask for a box of up to one pixel
@@ -157,7 +156,7 @@ def _masks_of_image(item: Work, settings: GrabCutSettings, seed: int) -> dict[st
         if key not in made:
             own_seed = seed_of(seed, image_id, pixels)
             start = time.perf_counter()
-            mask = grabcut(picture, box, settings=settings, seed=own_seed)
+            mask = segmenter.mask(box, seed=own_seed)
             seconds += time.perf_counter() - start
             made[key] = rle.encode(mask) if mask.any() else [], rle.tight_box(mask)
         code, tight = made[key]
@@ -304,8 +303,14 @@ def _units(
     by_image: dict[int, list[tuple[int, Box]]] = {}
     for position, (result, box) in enumerate(zip(detections, boxes, strict=True)):
         by_image.setdefault(result["image_id"], []).append((position, box))
-    items = [Work(x, tuple(by_image[x.id])) for x in coco_set.images if x.id in by_image]
-    return [tuple(items[at : at + IMAGES_IN_SHARD]) for at in range(0, len(items), IMAGES_IN_SHARD)]
+    items = [
+        # workers elsewhere have another current folder
+        Work(replace(x, root=x.root and x.root.absolute()), tuple(by_image[x.id]))
+        for x in coco_set.images
+        if x.id in by_image
+    ]
+    size = shards.unit_size(len(items), IMAGES_IN_SHARD)
+    return [tuple(items[at : at + size]) for at in range(0, len(items), size)]
 
 
 def _key(units: list[tuple[Work, ...]], settings: GrabCutSettings, seed: int) -> str:
@@ -321,9 +326,11 @@ def _key(units: list[tuple[Work, ...]], settings: GrabCutSettings, seed: int) ->
                 "lists all that are missing."
             ) from None
         pictures.append([str(path), item.image.id, state.st_size, state.st_mtime_ns, item.boxes])
-    code = {name: digest(ROOT / name) for name in _CODE}
-    versions = [cv2.__version__, *map(importlib.metadata.version, _PACKAGES)]
-    return digest_of([METHOD, asdict(settings), seed, code, versions, pictures])[:16]
+    return digest_of([_made_by(settings, seed), list(map(len, units)), pictures])[:16]
+
+
+def _made_by(settings: GrabCutSettings, seed: int) -> dict[str, Any]:
+    return made_by(settings, seed=seed, code="lib/masks/detections.py")
 
 
 def _content(
@@ -339,10 +346,7 @@ def _content(
         for i, result in enumerate(detections)
     ]
     info = {
-        "method": METHOD,
-        **asdict(settings),
-        "seed": seed,
-        "opencv": cv2.__version__,
+        **describe(settings, seed=seed),
         "boxes": len(detections),
         "images": sum(map(len, units)),
     }

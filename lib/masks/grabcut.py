@@ -10,12 +10,15 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import cv2
 import numpy as np
 
 METHOD = "grabcut"
 """Name of the method in files."""
+
+Variant = Literal["fast", "exact"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,21 +27,27 @@ class GrabCutSettings:
 
     Attributes:
         iterations: rounds of colour models and cut. The paper does not say; 5 is common.
+        method: ``exact`` is OpenCV on the whole image; ``fast`` finds the same masks, up to what
+            another seed changes, at the cost of the box (`lib.masks.fast_grabcut`).
     """
 
     iterations: int = 5
+    method: Variant = "fast"
 
     def __post_init__(self) -> None:
+        if self.method not in get_args(Variant):
+            raise ValueError(
+                f"The method of GrabCut is {self.method!r}: expected one of "
+                f"{', '.join(get_args(Variant))}."
+            )
         if self.iterations < 1:
             raise ValueError(
                 f"GrabCut was asked for {self.iterations} iterations; it needs at least 1."
             )
 
 
-def grabcut(
-    image: np.ndarray, box: Sequence[float], *, settings: GrabCutSettings, seed: int
-) -> np.ndarray:
-    """Return the foreground that GrabCut finds in a box.
+def grabcut(image: np.ndarray, box: Sequence[float], *, iterations: int, seed: int) -> np.ndarray:
+    """Return the foreground that OpenCV's GrabCut finds in a box: the reference.
 
     Boxes from which nothing can be learnt give an empty mask and never an error: a box of a
     single pixel, a box that leaves no background (the whole image), one outside the image, and an
@@ -48,7 +57,7 @@ def grabcut(
         image: uint8 [H, W, 3], RGB. It is handed to OpenCV as BGR, the order in which OpenCV reads
             files, so that masks can be compared with those of other programs.
         box: xyxy in pixels; see `rectangle` for the rounding.
-        settings: iterations.
+        iterations: rounds of colour models and cut.
         seed: of the k-means that starts the colour models, in [0, 2**31).
 
     Returns:
@@ -56,9 +65,7 @@ def grabcut(
     """
     height, width = image.shape[:2]
     nothing = np.zeros((height, width), dtype=bool)
-    x, y, w, h = rectangle(box, height=height, width=width)
-    single_pixel = w * h <= 1 or (box[2] - box[0]) * (box[3] - box[1]) <= 1
-    if single_pixel or w * h == height * width or (image == image[0, 0]).all():
+    if nothing_to_find(image, box):
         return nothing
     labels = np.zeros((height, width), dtype=np.uint8)
     background, foreground = np.zeros((1, 65)), np.zeros((1, 65))  # the colour models, five each
@@ -67,15 +74,28 @@ def grabcut(
         cv2.grabCut(
             cv2.cvtColor(image, cv2.COLOR_RGB2BGR),
             labels,
-            (x, y, w, h),
+            rectangle(box, height=height, width=width),
             background,
             foreground,
-            settings.iterations,
+            iterations,
             cv2.GC_INIT_WITH_RECT,
         )
     except cv2.error:  # for example no foreground left after a round: nothing was found
         return nothing
     return (labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)
+
+
+def nothing_to_find(image: np.ndarray, box: Sequence[float]) -> bool:
+    """Say whether a box leaves GrabCut nothing to learn from; see `grabcut`.
+
+    Args:
+        image: uint8 [H, W, 3].
+        box: xyxy in pixels.
+    """
+    height, width = image.shape[:2]
+    _, _, w, h = rectangle(box, height=height, width=width)
+    single_pixel = w * h <= 1 or (box[2] - box[0]) * (box[3] - box[1]) <= 1
+    return single_pixel or w * h == height * width or bool((image == image[0, 0]).all())
 
 
 def rectangle(box: Sequence[float], *, height: int, width: int) -> tuple[int, int, int, int]:

@@ -6,41 +6,28 @@ depends on its picture, its box, the settings and a seed derived from its annota
 is therefore the same, byte for byte, from any number of workers and after any interruption.
 """
 
-import importlib.metadata
 import os
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import cv2
-
 from lib.data.coco import CocoSet, ImageRecord, Instance
 from lib.data.images import read_image
-from lib.files import digest, digest_of, write_json
+from lib.files import digest_of, write_json
 from lib.masks import rle, shards
-from lib.masks.grabcut import METHOD, GrabCutSettings, grabcut, one_thread
+from lib.masks.grabcut import METHOD, GrabCutSettings, one_thread
 from lib.masks.progress import Progress
 from lib.masks.quality import VALID_FROM, is_valid, mask_box_iou
-from lib.paths import ROOT
+from lib.masks.segmenter import describe, made_by, prepare
 from lib.seeds import derive
 from lib.workers import worker_count
 
 SHARD_SIZE = 16
-"""Images in a shard: what an interruption costs at most, per worker."""
-
-_CODE = (
-    "lib/data/images.py",
-    "lib/masks/grabcut.py",
-    "lib/masks/pseudo.py",
-    "lib/masks/quality.py",
-    "lib/masks/rle.py",
-    "lib/seeds.py",
-)
-_PACKAGES = ("numpy", "pillow", "pycocotools")  # OpenCV goes by several names: see _key
+"""Images in a shard, at most: what an interruption costs per worker."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +46,8 @@ def generate(
     workers: int,
     out: Path,
     valid_from: float = VALID_FROM,
-    shard_size: int = SHARD_SIZE,
+    shard_size: int | None = None,
+    dask: str | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Path:
     """Write a COCO file whose masks are those that GrabCut finds in the boxes of ``coco_set``.
@@ -74,21 +62,26 @@ def generate(
         coco_set: the boxes and where their images are.
         settings: of GrabCut.
         seed: base seed; each annotation's own is derived from it and the annotation id.
-        workers: processes, or 0 for all cores.
+        workers: processes, or 0 for all cores; not looked at with ``dask``.
         out: the file to write. Shards lie beside it while the work goes on.
         valid_from: box IoU from which a mask counts as valid, above 0.
-        shard_size: images in a shard.
+        shard_size: images in a shard; without it up to SHARD_SIZE, fewer in a small set.
+        dask: address of the scheduler of a running dask cluster that does the work, such as
+            ``tcp://host:8786``. Its processes need this code and its packages, and its workers the
+            pictures under the same path.
         on_progress: called after every shard.
 
     Returns:
         ``out``.
 
     Raises:
-        ValueError: if a setting is out of range, or another process is writing ``out``.
-        FileNotFoundError: if a picture is gone.
-        WorkerLostError: if a worker process was killed; running again continues.
+        ValueError: if a setting is out of range, another process is writing ``out``, or the cluster
+            is not there or not fit.
+        FileNotFoundError: if a picture is gone, or not there for a worker.
+        WorkerLostError: if a worker process was killed, or the cluster is gone; running again
+            continues.
     """
-    if shard_size < 1 or not 0 < valid_from <= 1:
+    if (shard_size is not None and shard_size < 1) or not 0 < valid_from <= 1:
         raise ValueError(
             f"shard_size is {shard_size} and valid_from {valid_from}: expected at least 1 image, "
             "and a box IoU above 0, which empty masks have, and up to 1."
@@ -96,14 +89,17 @@ def generate(
     workers = worker_count(workers)
     units = _units(coco_set, shard_size)
     parent = out.with_suffix(".shards")
-    with shards.sole_user(parent):
+    with shards.sole_user(parent), shards.cluster_at(dask, __name__) as cluster:
         folder = parent / _key(coco_set, units, settings, seed)
         work = partial(masks_of, settings=settings, seed=seed)
         found: dict[int, list[Any]] = {}
         start, earlier, invalid = time.monotonic(), 0, 0
         total = sum(len(item.boxes) for unit in units for item in unit)
         existing = shards.finished(folder, len(units))
-        for index, rows in shards.run(units, work, folder=folder, workers=workers):
+        versions = partial(_made_by, settings, seed)
+        for index, rows in shards.run(
+            units, work, folder=folder, workers=workers, cluster=cluster, made_by=versions
+        ):
             found.update((row[0], row[1:]) for row in rows)
             earlier += len(rows) * (index in existing)
             invalid += sum(not is_valid(row[3], valid_from) for row in rows)
@@ -130,10 +126,10 @@ def masks_of(
     rows: list[tuple[int, dict[str, Any] | list[Any], int, float]] = []
     with one_thread():
         for item in unit:
-            image = read_image(item.image)
+            picture = prepare(read_image(item.image), settings)
             for annotation_id, box in item.boxes:
                 own_seed = seed_of(seed, annotation_id)
-                mask = grabcut(image, box, settings=settings, seed=own_seed)
+                mask = picture.mask(box, seed=own_seed)
                 area = int(mask.sum())
                 code: dict[str, Any] | list[Any] = rle.encode(mask) if area else []
                 rows.append((annotation_id, code, area, mask_box_iou(mask, box)))
@@ -150,14 +146,16 @@ def boxes_of(instances: Sequence[Instance]) -> tuple[Instance, ...]:
     return tuple(instance for instance in instances if not instance.iscrowd)
 
 
-def _units(coco_set: CocoSet, shard_size: int) -> list[tuple[Work, ...]]:
+def _units(coco_set: CocoSet, shard_size: int | None) -> list[tuple[Work, ...]]:
     """Return groups of images that have boxes, in the order of the file."""
     items = []
     for image in coco_set.images:
         boxes = tuple((i.id, i.box) for i in boxes_of(coco_set.instances(image.id)))
-        if boxes:
-            items.append(Work(image, boxes))
-    return [tuple(items[at : at + shard_size]) for at in range(0, len(items), shard_size)]
+        if boxes:  # workers elsewhere have another current folder
+            whole = replace(image, root=image.root and image.root.absolute())
+            items.append(Work(whole, boxes))
+    size = shard_size or shards.unit_size(len(items), SHARD_SIZE)
+    return [tuple(items[at : at + size]) for at in range(0, len(items), size)]
 
 
 def _key(
@@ -169,10 +167,12 @@ def _key(
         for item in unit:
             state = _state(item.image.path)
             pictures.append([str(item.image.path), state.st_size, state.st_mtime_ns, item.boxes])
-    code = {name: digest(ROOT / name) for name in _CODE}
-    versions = [cv2.__version__, *map(importlib.metadata.version, _PACKAGES)]
-    made_by = [METHOD, asdict(settings), seed, code, versions]
-    return digest_of([made_by, [len(unit) for unit in units], pictures])[:16]
+    made = _made_by(settings, seed)
+    return digest_of([made, [len(unit) for unit in units], pictures])[:16]
+
+
+def _made_by(settings: GrabCutSettings, seed: int) -> dict[str, Any]:
+    return made_by(settings, seed=seed, code="lib/masks/pseudo.py")
 
 
 def _state(picture: Path) -> os.stat_result:
@@ -209,12 +209,6 @@ def _assemble(
             }
     content["info"] = {
         **content["info"],
-        "pseudo_masks": {
-            "method": METHOD,
-            **asdict(settings),
-            "seed": seed,
-            "valid_from": valid_from,
-            "opencv": cv2.__version__,
-        },
+        "pseudo_masks": {**describe(settings, seed=seed), "valid_from": valid_from},
     }
     return content

@@ -1,76 +1,170 @@
-"""Small trials of GrabCut on a sample of boxes: what a mask costs, and how far chance moves it."""
+"""Trials of GrabCut on a sample of boxes: what masks cost, side by side, and how far they agree.
 
+The runs of a trial take turns box by box on the same decoded picture, on one core, and who comes
+first changes from box to box: a machine that slows down, or a cache that is warm, favours none.
+"""
+
+import math
 import time
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import groupby
+from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from lib.data.coco import CocoSet, Instance
 from lib.data.images import read_image
 from lib.masks import rle
-from lib.masks.grabcut import GrabCutSettings, grabcut, one_thread
+from lib.masks.grabcut import GrabCutSettings, one_thread
+from lib.masks.progress import Progress
 from lib.masks.pseudo import boxes_of, seed_of
 from lib.masks.quality import VALID_FROM, is_valid, mask_box_iou, mask_iou
+from lib.masks.segmenter import Segmenter, prepare
 from lib.seeds import derive
+
+COLUMNS = [
+    "run", "annotation_id", "image_id", "box_area", "image_area", "image_boxes", "seconds",
+    "prepare_seconds", "decode_seconds", "box_iou", "true_iou", "segmentation",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Run:
+    """One way to make a mask.
+
+    Attributes:
+        settings: of GrabCut.
+        seed: base seed, as in `lib.masks.pseudo.generate`.
+    """
+
+    settings: GrabCutSettings
+    seed: int
+
+
+class Timed(NamedTuple):
+    """A prepared picture, and the seconds that it took."""
+
+    segmenter: Segmenter
+    seconds: float
 
 
 def sample(coco_set: CocoSet, count: int, *, seed: int) -> list[Instance]:
-    """Return up to ``count`` boxes, drawn by a hash of their ids, in the order of the images.
+    """Return up to ``count`` boxes, of images drawn by a hash of their ids.
+
+    The images come with all their boxes (the last one with as many as are left), since what is
+    done once for an image is part of what its boxes cost.
+
+    Args:
+        coco_set: the boxes; crowd regions are left out.
+        count: of boxes; 0 for all.
+        seed: of the draw.
+
+    Returns:
+        The boxes, image after image in the order of the set.
 
     Raises:
-        ValueError: if ``count`` is below 1.
+        ValueError: if ``count`` is negative.
     """
-    if count < 1:
-        raise ValueError(f"trial_boxes is {count}: expected at least 1 box to try GrabCut on.")
-    boxes = boxes_of(coco_set.all_instances())
-    drawn = sorted(boxes, key=lambda instance: derive(seed, "trial", instance.id))[:count]
-    chosen = {instance.id for instance in drawn}
-    return [instance for instance in boxes if instance.id in chosen]
+    if count < 0:
+        raise ValueError(
+            f"{count} boxes to try GrabCut on: expected at least 1, or 0 for all of them."
+        )
+    drawn = sorted(coco_set.images, key=lambda image: derive(seed, "trial", image.id))
+    boxes = [box for image in drawn for box in boxes_of(coco_set.instances(image.id))]
+    chosen = {instance.id for instance in boxes[: count or None]}
+    return [x for x in boxes_of(coco_set.all_instances()) if x.id in chosen]
 
 
 def trial(
-    coco_set: CocoSet, instances: Sequence[Instance], *, settings: GrabCutSettings, seed: int
+    coco_set: CocoSet,
+    instances: Sequence[Instance],
+    runs: Mapping[str, Run],
+    *,
+    on_progress: Callable[[Progress], None] | None = None,
 ) -> pd.DataFrame:
-    """Make the masks of some boxes on one core and take the time.
+    """Make the masks of some boxes in several ways, in turns on one core, and take the time.
 
     Args:
         coco_set: has the images.
         instances: ordered by image, as `sample` returns them.
-        settings: of GrabCut.
-        seed: base seed, as in `lib.masks.pseudo.generate`.
+        runs: by name.
+        on_progress: called after every image; there, "invalid" counts those of the first run.
 
     Returns:
-        Columns ``annotation_id``, ``box_area`` and ``image_area`` (pixels), ``seconds`` (GrabCut
-        alone, without decoding the image), ``box_iou``, ``segmentation`` (run lengths).
+        A row per box and run: ``run``, ``annotation_id``, ``image_id``, ``box_area`` and
+        ``image_area`` (pixels), ``image_boxes`` (how many of the boxes are on the image),
+        ``seconds`` (of the mask and a like share of ``prepare_seconds``), ``prepare_seconds`` (of
+        the image, once for its boxes), ``decode_seconds`` (of the picture; part of no other
+        time), ``box_iou``, ``true_iou`` (IoU with the true mask; NaN if there is none) and
+        ``segmentation`` (run lengths).
     """
-    rows = []
+    rows: list[dict[str, Any]] = []
+    names = list(runs)
+    start, done, invalid = time.monotonic(), 0, 0
     with one_thread():
+        for settings in dict.fromkeys(run.settings for run in runs.values()):
+            warm_up(settings)
         for image_id, group in groupby(instances, key=lambda instance: instance.image_id):
+            boxes = list(group)
+            begin = time.perf_counter()
             image = read_image(coco_set.image(image_id))
-            for instance in group:
-                x1, y1, x2, y2 = instance.box
-                start = time.perf_counter()
-                own_seed = seed_of(seed, instance.id)
-                mask = grabcut(image, instance.box, settings=settings, seed=own_seed)
-                rows.append(
-                    {
-                        "annotation_id": instance.id,
-                        "box_area": (x2 - x1) * (y2 - y1),
-                        "image_area": image.shape[0] * image.shape[1],
-                        "seconds": time.perf_counter() - start,
-                        "box_iou": mask_box_iou(mask, instance.box),
-                        "segmentation": rle.encode(mask),
-                    }
+            decoding = time.perf_counter() - begin
+            used = dict.fromkeys(runs[name].settings for name in _turn(names, done))
+            prepared = {settings: _prepare(image, settings) for settings in used}
+            for instance in boxes:
+                for name in _turn(names, done):
+                    row = _one_mask(instance, image, runs[name].seed, prepared[runs[name].settings])
+                    row |= {"run": name, "image_boxes": len(boxes), "decode_seconds": decoding}
+                    row["seconds"] += row["prepare_seconds"] / len(boxes)
+                    rows.append(row)
+                    invalid += name == names[0] and not is_valid(row["box_iou"])
+                done += 1
+            if on_progress:
+                seconds = time.monotonic() - start
+                on_progress(
+                    Progress(
+                        done=done, total=len(instances), earlier=0, invalid=invalid, seconds=seconds
+                    )
                 )
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def warm_up(settings: GrabCutSettings) -> float:
+    """Make the mask of a drawn picture, so that nothing is compiled later, and return the seconds.
+
+    The first call in a process compiles the fast method, or loads what an earlier one compiled.
+    """
+    start = time.perf_counter()
+    picture = np.random.default_rng(0).integers(0, 90, (48, 64, 3)).astype(np.uint8)
+    picture[12:36, 16:48] += 120
+    prepare(picture, settings).mask((10.0, 8.0, 54.0, 40.0), seed=0)
+    return time.perf_counter() - start
+
+
+def pairs(frame: pd.DataFrame, first: str, second: str) -> pd.DataFrame:
+    """Return one row per box with the columns of two runs of `trial`, and the IoU of their masks.
+
+    Returns:
+        ``annotation_id``, the other columns with the suffixes ``_first`` and ``_second``, and
+        ``mask_iou`` (two empty masks count as equal).
+    """
+    parts = [frame[frame["run"] == name] for name in (first, second)]
+    joined = parts[0].merge(
+        parts[1], on="annotation_id", validate="one_to_one", suffixes=("_first", "_second")
+    )
+    ious = [
+        mask_iou(rle.decode(a, *a["size"]), rle.decode(b, *b["size"]))
+        for a, b in zip(joined["segmentation_first"], joined["segmentation_second"], strict=True)
+    ]
+    return joined.assign(mask_iou=pd.Series(ious, index=joined.index, dtype=float))
 
 
 def agreement(
-    first: pd.DataFrame, second: pd.DataFrame, *, valid_from: float = VALID_FROM
+    frame: pd.DataFrame, first: str, second: str, *, valid_from: float = VALID_FROM
 ) -> dict[str, float]:
-    """Return how far two trials on the same boxes agree.
+    """Return how far two runs of a trial agree.
 
     Returns:
         ``valid_agreement`` (share of boxes on which both say valid or both say invalid),
@@ -78,19 +172,15 @@ def agreement(
         ``invalid_share`` (of the first and of the second) and ``seconds`` (mean per box of the
         second).
     """
-    pairs = first.merge(second, on="annotation_id", validate="one_to_one")
-    ious = [
-        mask_iou(rle.decode(a, *a["size"]), rle.decode(b, *b["size"]))
-        for a, b in zip(pairs["segmentation_x"], pairs["segmentation_y"], strict=True)
-    ]
-    valid_first = pairs["box_iou_x"].map(lambda iou: is_valid(iou, valid_from))
-    valid_second = pairs["box_iou_y"].map(lambda iou: is_valid(iou, valid_from))
+    joined = pairs(frame, first, second)
+    valid_first = joined["box_iou_first"] >= valid_from
+    valid_second = joined["box_iou_second"] >= valid_from
     return {
         "valid_agreement": float((valid_first == valid_second).mean()),
-        "mask_iou": float(sum(ious) / len(ious)) if ious else float("nan"),
-        "invalid_share_before": float((~valid_first.astype(bool)).mean()),
-        "invalid_share": float((~valid_second.astype(bool)).mean()),
-        "seconds": float(pairs["seconds_y"].mean()),
+        "mask_iou": float(joined["mask_iou"].mean()),
+        "invalid_share_before": float((~valid_first).mean()),
+        "invalid_share": float((~valid_second).mean()),
+        "seconds": float(joined["seconds_second"].mean()),
     }
 
 
@@ -103,25 +193,88 @@ def stability(
     other_iterations: Sequence[int],
     valid_from: float = VALID_FROM,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Compare the masks of some boxes with those of another seed and other iteration counts.
+    """Compare masks of some boxes: both methods, another seed, other numbers of iterations.
+
+    Args:
+        coco_set: has the images.
+        instances: ordered by image, as `sample` returns them.
+        settings: of GrabCut; the numbers of iterations are varied with its method.
+        seed: base seed.
+        other_iterations: numbers of iterations to compare with.
+        valid_from: box IoU from which a mask is valid.
 
     Returns:
-        The first trial, and one row per comparison: ``changed`` (what is different) and the values
-        of `agreement`.
+        The trial (with the runs ``exact`` and ``fast`` among others), and one row per comparison:
+        ``changed`` (what is different from which masks) and the values of `agreement`.
 
     Raises:
         ValueError: if there are no boxes.
     """
     if not instances:
         raise ValueError("There is no box to try GrabCut on: the set has crowd regions at most.")
-    first = trial(coco_set, instances, settings=settings, seed=seed)
-    others = {"another seed": (settings, seed + 1)} | {
-        f"{n} iteration{'s' * (n > 1)}": (replace(settings, iterations=n), seed)
-        for n in other_iterations
-        if n != settings.iterations
+    exact, fast = (replace(settings, method=method) for method in ("exact", "fast"))
+    runs = {"exact": Run(exact, seed), "fast": Run(fast, seed)}
+    compared = {"fast instead of exact": ("exact", "fast")}
+    for method, own in (("exact", exact), ("fast", fast)):
+        name = f"another seed ({method})"
+        runs[name], compared[name] = Run(own, seed + 1), (method, name)
+    for n in other_iterations:
+        if n != settings.iterations:
+            name = f"{n} iteration{'s' * (n > 1)} ({settings.method})"
+            runs[name] = Run(replace(settings, iterations=n), seed)
+            compared[name] = (settings.method, name)
+    frame = trial(coco_set, instances, runs)
+    rows = [
+        {"changed": changed, **agreement(frame, *names, valid_from=valid_from)}
+        for changed, names in compared.items()
+    ]
+    return frame, pd.DataFrame(rows)
+
+
+def side_by_side(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return one row per box of `stability`'s trial with the seconds of both methods.
+
+    Returns:
+        Columns ``annotation_id``, ``box_area``, ``exact_seconds`` and ``fast_seconds``.
+    """
+    joined = pairs(frame, "exact", "fast")
+    names = {
+        "box_area_first": "box_area",
+        "seconds_first": "exact_seconds",
+        "seconds_second": "fast_seconds",
     }
-    rows = []
-    for changed, (own_settings, own_seed) in others.items():
-        second = trial(coco_set, instances, settings=own_settings, seed=own_seed)
-        rows.append({"changed": changed, **agreement(first, second, valid_from=valid_from)})
-    return first, pd.DataFrame(rows)
+    return joined[["annotation_id", *names]].rename(columns=names)
+
+
+def _prepare(image: np.ndarray, settings: GrabCutSettings) -> Timed:
+    start = time.perf_counter()
+    segmenter = prepare(image, settings)
+    return Timed(segmenter, time.perf_counter() - start)
+
+
+def _one_mask(instance: Instance, image: np.ndarray, seed: int, prepared: Timed) -> dict[str, Any]:
+    """Return what one run gives for one box, with the seconds of the mask alone."""
+    height, width = image.shape[:2]
+    x1, y1, x2, y2 = instance.box
+    own_seed = seed_of(seed, instance.id)
+    start = time.perf_counter()
+    mask = prepared.segmenter.mask(instance.box, seed=own_seed)
+    seconds = time.perf_counter() - start
+    true = rle.decode_mask(instance, height, width) if instance.has_mask else None
+    return {
+        "annotation_id": instance.id,
+        "image_id": instance.image_id,
+        "box_area": (x2 - x1) * (y2 - y1),
+        "image_area": height * width,
+        "seconds": seconds,
+        "prepare_seconds": prepared.seconds,
+        "box_iou": mask_box_iou(mask, instance.box),
+        "true_iou": mask_iou(mask, true) if true is not None else math.nan,
+        "segmentation": rle.encode(mask),
+    }
+
+
+def _turn(names: Sequence[str], place: int) -> list[str]:
+    """Return the names in turn: another one is first at every place."""
+    first = place % len(names)
+    return [*names[first:], *names[:first]]

@@ -232,28 +232,6 @@ def box_against_true(joined: pd.DataFrame, *, valid_from: float, good_from: floa
     return figure
 
 
-def cost(trial: pd.DataFrame) -> Figure:
-    """Draw what a mask costs by the share of its image that the box covers.
-
-    Args:
-        trial: of `lib.masks.trials.trial`.
-    """
-    figure, axes = plt.subplots(figsize=(WIDTH, FLAT))
-    share = trial["box_area"] / trial["image_area"]
-    axes.scatter(
-        share, trial["seconds"] * 1000, s=22, color=COLOURS["ours"], alpha=0.7, linewidth=0
-    )
-    mean = trial["seconds"].mean() * 1000
-    axes.axhline(mean, color="black", linestyle="--", linewidth=1)
-    right = min(1.0, share.max() * 1.08)
-    axes.text(right, mean, f"mean {mean:.0f} ms ", ha="right", va="bottom", fontsize=9)
-    axes.set(xlim=(0, right), ylim=(0, None), ylabel="milliseconds per box, one core")
-    axes.set(xlabel="share of the image that the box covers")
-    axes.xaxis.set_major_formatter(PERCENT)
-    axes.set_title("Whole-image GrabCut costs by the image, even for a small box")
-    return figure
-
-
 def _bin_labels(bins: pd.DataFrame) -> list[str]:
     return [
         f"≥ {low:g}" if math.isinf(high) else f"{low:g}–{high:g}"

@@ -18,6 +18,7 @@ from lib.runner.study import Study
 PACKAGES = (
     "torch",
     "torchvision",
+    "numba",
     "numpy",
     "opencv-python",
     "pycocotools",

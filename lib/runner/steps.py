@@ -212,6 +212,7 @@ STEPS: tuple[Step, ...] = (
     ),
     Step("08_overlap_regression", needs=("06_train_opmask",), files=("params/claims.yaml",)),
     Step("09_class_ratio", needs=("06_train_opmask",), files=("params/claims.yaml",)),
+    Step("10_speed", kind="alone", minutes=0.5, optional=True),
     Step("99_summary", needs=(EVERYTHING,), files=("params/claims.yaml",)),
 )
 

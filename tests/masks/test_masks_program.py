@@ -1,9 +1,17 @@
+import importlib
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from lib.files import read_json, write_json
 from lib.masks.__main__ import main
+from lib.paths import ROOT
 
 
 def arguments(coco_set, out: Path, *more: str) -> list[str]:
@@ -19,6 +27,87 @@ def test_the_program_writes_masks_and_says_what_it_found(make_set, tmp_path, cap
     assert "15 of 15 boxes" in said
     assert "15 boxes. Invalid:" in said
     assert "small boxes" in said
+
+
+def test_the_method_is_chosen_and_recorded(make_set, tmp_path, capsys) -> None:
+    coco_set, files = make_set(images=1), {}
+    for name, more in (
+        ("default", []),
+        ("fast", ["--method", "fast"]),
+        ("e", ["--method", "exact"]),
+    ):
+        assert main(arguments(coco_set, tmp_path / f"{name}.json", *more)) == 0
+        files[name] = read_json(tmp_path / f"{name}.json")
+    assert files["default"] == files["fast"]
+    assert files["fast"]["info"]["pseudo_masks"]["variant"] == "fast"
+    assert files["e"]["info"]["pseudo_masks"]["variant"] == "exact"
+    with pytest.raises(SystemExit):
+        main(arguments(coco_set, tmp_path / "masks.json", "--method", "quick"))
+    assert "'quick'" in capsys.readouterr().err
+
+
+def test_one_worker_uses_one_thread(make_set, tmp_path: Path) -> None:
+    coco_set = make_set(images=1, boxes=12, size=(400, 300))
+    program = """
+import os, sys, psutil
+from pathlib import Path
+from lib.data.coco import load
+from lib.masks import pseudo
+from lib.masks.grabcut import GrabCutSettings
+labels, images = map(Path, sys.argv[1:])
+units = pseudo._units(load(labels, images), 1)
+
+def spent():
+    return {one.id: one.user_time for one in psutil.Process().threads()}
+
+before = spent()
+for method in ("fast", "exact"):
+    for seed in range(2):
+        pseudo.masks_of(units[0], settings=GrabCutSettings(method=method, iterations=2), seed=seed)
+used = {name: seconds - before.get(name, 0) for name, seconds in spent().items()}
+own = used.pop(os.getpid())
+print(own, sum(used.values()))
+"""
+    free = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
+    paths = [str(coco_set.annotations_path), str(coco_set.image_root)]
+    command = [sys.executable, "-c", program, *paths]
+    said = subprocess.run(command, cwd=ROOT, env=free, check=True, capture_output=True, text=True)
+    own, others = map(float, said.stdout.split())
+    assert own > 0.3
+    assert others < 0.1 * own
+
+
+def test_a_killed_worker_is_a_sentence_and_the_same_command_completes_the_file(
+    make_set, tmp_path: Path
+) -> None:
+    coco_set = make_set(images=24, boxes=6, size=(120, 90))
+    assert main(arguments(coco_set, tmp_path / "whole.json")) == 0
+    out = tmp_path / "masks.json"
+    command = [sys.executable, "-m", "lib.masks", *arguments(coco_set, out, "--workers", "2")]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as running:
+        while len(list(tmp_path.glob("masks.shards/*/[0-9]*.json"))) < 2:
+            assert running.poll() is None
+            time.sleep(0.002)
+        children = psutil.Process(running.pid).children()
+        workers = [child for child in children if "LokyProcess" in " ".join(child.cmdline())]
+        os.kill(workers[0].pid, signal.SIGKILL)
+        said = running.communicate(timeout=60)[1]
+    assert running.returncode == 1
+    assert said.startswith("Stopped: A worker process was killed")
+    assert "Traceback" not in said
+    assert 2 <= len(list(tmp_path.glob("masks.shards/*/[0-9]*.json"))) < 24
+    assert main(arguments(coco_set, out)) == 0
+    assert out.read_bytes() == (tmp_path / "whole.json").read_bytes()
+
+
+def test_without_the_package_for_clusters_its_command_is_named(
+    make_set, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    importlib.import_module("lib.cluster")  # as a whole, before the package is hidden
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    there = ["--dask", "tcp://127.0.0.1:8786"]
+    assert main(arguments(make_set(images=1), tmp_path / "masks.json", *there)) == 2
+    assert "pip install -e '.[cluster]'" in capsys.readouterr().err
 
 
 def test_a_set_of_crowd_regions_alone_is_no_error(make_set, tmp_path, capsys) -> None:

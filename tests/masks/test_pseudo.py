@@ -7,21 +7,24 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from lib.data.coco import CocoSet, load
 from lib.data.images import read_image
 from lib.files import read_json, write_json
-from lib.masks import pseudo, rle
-from lib.masks.grabcut import GrabCutSettings, grabcut
+from lib.masks import pseudo, rle, segmenter
+from lib.masks.grabcut import GrabCutSettings
 from lib.masks.progress import Progress
 from lib.masks.pseudo import generate, masks_of, seed_of
 from lib.masks.quality import mask_box_iou
+from lib.masks.segmenter import prepare
 from lib.masks.shards import run
 from lib.paths import ROOT
 
 TWO = GrabCutSettings(iterations=2)
+EXACT = GrabCutSettings(iterations=2, method="exact")
 
 
 def made(coco_set: CocoSet, out: Path, **changes) -> Path:
@@ -75,9 +78,10 @@ def test_shards_of_other_settings_or_pictures_are_not_used(make_set, tmp_path: P
 
     out = tmp_path / "masks.json"
     fresh = made(coco_set, tmp_path / "fresh.json").read_bytes()
-    for changes in ({"seed": 9}, {"settings": GrabCutSettings(iterations=1)}, {"shard_size": 1}):
+    one = GrabCutSettings(iterations=1)
+    for changes in ({"seed": 9}, {"settings": one}, {"settings": EXACT}, {"shard_size": 1}):
         stop_early(out, **changes)
-    assert len(list((tmp_path / "masks.shards").iterdir())) == 3 + 1  # and the lock
+    assert len(list((tmp_path / "masks.shards").iterdir())) == 4 + 1  # and the lock
     assert made(coco_set, out).read_bytes() == fresh
 
     stop_early(out)
@@ -90,17 +94,7 @@ def test_shards_of_other_settings_or_pictures_are_not_used(make_set, tmp_path: P
 
 @pytest.mark.parametrize(
     "name",
-    [
-        "images.py",
-        "seeds.py",
-        "grabcut.py",
-        "pseudo.py",
-        "quality.py",
-        "rle.py",
-        "numpy",
-        "pillow",
-        "pycocotools",
-    ],
+    ["pseudo.py", "fast_grabcut.py", "mincut.py", "images.py", "seeds.py", "numba", "pillow"],
 )
 def test_shards_of_other_code_or_packages_are_not_used(make_set, monkeypatch, name: str) -> None:
     coco_set = make_set(images=1)
@@ -110,9 +104,9 @@ def test_shards_of_other_code_or_packages_are_not_used(make_set, monkeypatch, na
 
     before = key()
     assert key() == before
-    version, digest = importlib.metadata.version, pseudo.digest
+    version, digest = importlib.metadata.version, segmenter.digest
     monkeypatch.setattr(importlib.metadata, "version", lambda x: version(x) + "b" * (x == name))
-    monkeypatch.setattr(pseudo, "digest", lambda x: digest(x) + "b" * (x.name == name))
+    monkeypatch.setattr(segmenter, "digest", lambda x: digest(x) + "b" * (x.name == name))
     assert key() != before
 
 
@@ -130,24 +124,34 @@ def test_the_input_is_kept_and_its_masks_are_not(make_set, tmp_path: Path) -> No
     assert after["images"] == before["images"]
     assert after["categories"] == before["categories"]
     assert after["info"]["description"] == "made"
-    settings = after["info"]["pseudo_masks"]
-    assert settings["iterations"] == 2
-    assert settings["valid_from"] == 0.7
+    assert after["info"]["pseudo_masks"] == {
+        "method": "grabcut",
+        "variant": "fast",
+        "iterations": 2,
+        "seed": 1,
+        "opencv": cv2.__version__,
+        "valid_from": 0.7,
+    }
     for old, new in zip(before["annotations"], after["annotations"], strict=True):
         for field in ("id", "image_id", "category_id", "bbox", "iscrowd", "difficult"):
             assert new[field] == old[field]
         assert not isinstance(new["segmentation"], list) or new["segmentation"] == []
 
 
-def test_masks_quality_and_seeds_are_those_of_single_calls(make_set, tmp_path: Path) -> None:
+@pytest.mark.parametrize("settings", [TWO, EXACT], ids=["fast", "exact"])
+def test_masks_quality_and_seeds_are_those_of_single_calls(
+    make_set, tmp_path: Path, settings: GrabCutSettings
+) -> None:
     coco_set = make_set()
-    result = load(made(coco_set, tmp_path / "masks.json"), coco_set.image_root)
+    out = made(coco_set, tmp_path / "masks.json", settings=settings)
+    result = load(out, coco_set.image_root)
+    assert result.info["pseudo_masks"]["variant"] == settings.method
     seeds = set()
     for instance in result.all_instances():
         record = result.image(instance.image_id)
         assert instance.pseudo is not None
         seed = instance.pseudo["seed"]
-        expected = grabcut(read_image(record), instance.box, settings=TWO, seed=seed)
+        expected = prepare(read_image(record), settings).mask(instance.box, seed=seed)
         mask = rle.decode_mask(instance, record.height, record.width)
         assert np.array_equal(mask, expected)
         assert instance.area == mask.sum()
@@ -215,8 +219,6 @@ def test_units_can_go_to_other_processes(make_set, tmp_path: Path) -> None:
 
 @pytest.mark.photos
 def test_masks_of_photographs_are_those_of_opencv_on_the_file(tmp_path: Path) -> None:
-    import cv2
-
     from lib.paths import find_data
 
     try:
@@ -225,7 +227,7 @@ def test_masks_of_photographs_are_those_of_opencv_on_the_file(tmp_path: Path) ->
         pytest.skip(str(error))
     photographs = load(root / "annotations" / "train.json", root / "images", check_images="none")
     few = photographs.subset([image.id for image in photographs.images[:2]])
-    result = load(made(few, tmp_path / "masks.json"), few.image_root)
+    result = load(made(few, tmp_path / "masks.json", settings=EXACT), few.image_root)
     for instance in result.all_instances():
         record = result.image(instance.image_id)
         labels = np.zeros((record.height, record.width), np.uint8)

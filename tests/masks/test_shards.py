@@ -27,6 +27,51 @@ def test_a_result_is_on_disk_before_it_is_handed_over(tmp_path: Path) -> None:
         assert len(list(tmp_path.glob("*.json"))) == count
 
 
+def test_a_result_is_on_disk_while_others_are_worked_on(tmp_path: Path) -> None:
+    folder = str(tmp_path)
+
+    def work(unit: int) -> bool:
+        import time
+        from pathlib import Path
+
+        deadline = time.monotonic() + 10
+        while unit == 1 and time.monotonic() < deadline:
+            if (Path(folder) / "000000.json").exists():
+                return True
+            time.sleep(0.01)
+        return False
+
+    assert dict(shards.run(range(2), work, folder=tmp_path, workers=2)) == {0: False, 1: True}
+
+
+def test_processes_use_one_thread_each(tmp_path: Path, monkeypatch) -> None:
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+    for name in names:
+        monkeypatch.delenv(name, raising=False)
+
+    def work(name: str) -> str | None:
+        import os
+
+        return os.environ.get(name)
+
+    results = dict(shards.run(names, work, folder=tmp_path, workers=2))
+    assert results == dict.fromkeys(range(4), "1")
+
+
+@pytest.mark.parametrize(
+    ("images", "size"), [(0, 1), (1, 1), (60, 1), (256, 1), (257, 2), (1464, 6), (118_287, 16)]
+)
+def test_small_sets_have_small_units_and_large_sets_whole_ones(images: int, size: int) -> None:
+    assert shards.unit_size(images, most=16) == size
+
+
+def test_stopping_early_is_silent(tmp_path: Path, recwarn) -> None:
+    begun = shards.run(range(50), str, folder=tmp_path, workers=2)
+    next(begun)
+    begun.close()
+    assert not recwarn.list
+
+
 def test_no_units_no_results(tmp_path: Path) -> None:
     assert list(shards.run([], str, folder=tmp_path, workers=2)) == []
 

@@ -34,8 +34,6 @@ def table(count: int) -> pd.DataFrame:
             "valid": box_iou >= 0.5,
             "true_iou": rng.random(count),
             "fill": rng.random(count),
-            "seconds": rng.random(count),
-            "image_area": 1e5,
         }
     )
 
@@ -51,7 +49,6 @@ def test_every_figure_can_be_drawn_at_page_width(count: int) -> None:
         mask_figures.mosaic({"here": invalid_masks.shape(shares), "there": (0.3, 0.8, 0.2)}),
         mask_figures.validity_curves(validity.curve(frame), valid_from=0.5),
         mask_figures.box_against_true(frame, valid_from=0.5, good_from=0.5),
-        mask_figures.cost(frame),
     ]
     for figure in figures:
         figure.canvas.draw()

@@ -1,0 +1,76 @@
+"""One picture, many boxes: the two ways of running GrabCut behind one name."""
+
+import importlib.metadata
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+
+from lib.files import digest
+from lib.masks.fast_grabcut import FastGrabCut
+from lib.masks.grabcut import METHOD, GrabCutSettings, grabcut
+from lib.paths import ROOT
+
+_CODE = (
+    "lib/data/images.py",
+    "lib/masks/colour_models.py",
+    "lib/masks/fast_grabcut.py",
+    "lib/masks/grabcut.py",
+    "lib/masks/mincut.py",
+    "lib/masks/quality.py",
+    "lib/masks/rle.py",
+    "lib/masks/segmenter.py",
+    "lib/seeds.py",
+)
+_PACKAGES = ("numba", "numpy", "pandas", "pillow", "pycocotools")
+
+
+class Segmenter(Protocol):
+    """A picture that is ready for masks of its boxes."""
+
+    def mask(self, box: Sequence[float], *, seed: int) -> np.ndarray:
+        """Return the foreground in a box, bool [H, W]; see `lib.masks.grabcut.grabcut`."""
+
+
+@dataclass(frozen=True)
+class _Exact:
+    image: np.ndarray
+    iterations: int
+
+    def mask(self, box: Sequence[float], *, seed: int) -> np.ndarray:
+        return grabcut(self.image, box, iterations=self.iterations, seed=seed)
+
+
+def prepare(image: np.ndarray, settings: GrabCutSettings) -> Segmenter:
+    """Return a picture with all that its boxes share computed once.
+
+    Args:
+        image: uint8 [H, W, 3], RGB.
+        settings: the method and its iterations.
+    """
+    if settings.method == "exact":
+        return _Exact(image, settings.iterations)
+    return FastGrabCut(image, iterations=settings.iterations)
+
+
+def describe(settings: GrabCutSettings, *, seed: int) -> dict[str, Any]:
+    """Return what a file says of how its masks were made."""
+    own = asdict(settings)
+    variant = own.pop("method")
+    return {"method": METHOD, "variant": variant, **own, "seed": seed, "opencv": cv2.__version__}
+
+
+def made_by(settings: GrabCutSettings, *, seed: int, code: str) -> dict[str, Any]:
+    """Return by name all but the pictures and boxes that could change a mask, for fingerprints.
+
+    Args:
+        settings: of GrabCut.
+        seed: base seed.
+        code: a further file that decides, relative to the repository.
+    """
+    files = {name: digest(ROOT / name) for name in (*_CODE, code)}
+    packages = {name: importlib.metadata.version(name) for name in _PACKAGES}
+    # OpenCV goes by several package names
+    return files | packages | describe(settings, seed=seed) | {"opencv": cv2.__version__}
