@@ -15,7 +15,7 @@ import pandas as pd
 from numba import njit
 
 from lib.masks.colour_models import Colours, kmeans, learn, moments_of, relearn, summed
-from lib.masks.grabcut import nothing_to_find, rectangle
+from lib.masks.grabcut import leaves_nothing, rectangle
 from lib.masks.mincut import DIRECTIONS, SCALE, GridCut
 
 _GAMMA = 50.0  # as in OpenCV: the most that a link can weigh
@@ -61,7 +61,8 @@ class FastGrabCut:
         """
         height, width = self._image.shape[:2]
         mask = np.zeros((height, width), dtype=bool)
-        if nothing_to_find(self._image, box):
+        one_colour = self._colours.shape[1] == 1
+        if one_colour or leaves_nothing(box, height=height, width=width):
             return mask
         x, y, w, h = rectangle(box, height=height, width=width)
         mask[y : y + h, x : x + w] = self._inside((y, x, h, w), seed)
@@ -72,6 +73,7 @@ class FastGrabCut:
         grid = GridCut(h, w)
         outward = np.zeros((h, w))
         _fill_links(self._image, y, x, self._links, _STEPS, grid.links, outward)
+        outward /= SCALE  # not in compiled code, which is kept when SCALE changes in its module
         code = self._code[y : y + h, x : x + w]
         counts = np.bincount(code.ravel(), minlength=self._colours.shape[1])
         used = np.flatnonzero(counts)
@@ -191,4 +193,4 @@ def _fill_links(
                 if inside_y and 0 <= x + steps[d, 1] < links.shape[1]:
                     links[y, x, d] = weight
                 else:
-                    outward[y, x] += weight / SCALE
+                    outward[y, x] += weight

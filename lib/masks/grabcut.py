@@ -65,7 +65,7 @@ def grabcut(image: np.ndarray, box: Sequence[float], *, iterations: int, seed: i
     """
     height, width = image.shape[:2]
     nothing = np.zeros((height, width), dtype=bool)
-    if nothing_to_find(image, box):
+    if leaves_nothing(box, height=height, width=width) or (image == image[0, 0]).all():
         return nothing
     labels = np.zeros((height, width), dtype=np.uint8)
     background, foreground = np.zeros((1, 65)), np.zeros((1, 65))  # the colour models, five each
@@ -85,17 +85,17 @@ def grabcut(image: np.ndarray, box: Sequence[float], *, iterations: int, seed: i
     return (labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)
 
 
-def nothing_to_find(image: np.ndarray, box: Sequence[float]) -> bool:
-    """Say whether a box leaves GrabCut nothing to learn from; see `grabcut`.
+def leaves_nothing(box: Sequence[float], *, height: int, width: int) -> bool:
+    """Say whether a box is a single pixel, outside its image, or all of it: no mask to look for.
 
     Args:
-        image: uint8 [H, W, 3].
         box: xyxy in pixels.
+        height: of the image.
+        width: of the image.
     """
-    height, width = image.shape[:2]
     _, _, w, h = rectangle(box, height=height, width=width)
     single_pixel = w * h <= 1 or (box[2] - box[0]) * (box[3] - box[1]) <= 1
-    return single_pixel or w * h == height * width or bool((image == image[0, 0]).all())
+    return single_pixel or w * h == height * width
 
 
 def rectangle(box: Sequence[float], *, height: int, width: int) -> tuple[int, int, int, int]:

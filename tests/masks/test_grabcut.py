@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from lib.masks.grabcut import GrabCutSettings, grabcut, nothing_to_find, one_thread, rectangle
+from lib.masks.grabcut import GrabCutSettings, grabcut, leaves_nothing, one_thread, rectangle
 from lib.masks.quality import mask_iou
 from tests.masks.scenes import DISC_BOX, NOISE, NOTHING_TO_FIND, THIN_OR_AT_THE_BORDER, disc
 
@@ -90,10 +90,9 @@ def test_a_box_in_whole_pixels_is_its_own_rectangle_and_others_grow() -> None:
 
 def test_where_nothing_can_be_found_is_known_beforehand() -> None:
     for box in NOTHING_TO_FIND.values():
-        assert nothing_to_find(NOISE, box)
+        assert leaves_nothing(box, height=60, width=80)
     for box in THIN_OR_AT_THE_BORDER:
-        assert not nothing_to_find(NOISE, box)
-        assert nothing_to_find(np.full_like(NOISE, 9), box)
+        assert not leaves_nothing(box, height=60, width=80)
 
 
 def test_settings_that_do_not_exist_are_refused() -> None:

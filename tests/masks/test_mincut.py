@@ -22,6 +22,7 @@ SHAPES = [
     (13, 17),
     (24, 19),
 ]
+STRONGEST = 50 * SCALE  # the most that a link weighs in GrabCut
 KINDS = ["even", "ties", "sparse", "strong", "scene"]
 
 Links = dict[tuple[int, int], int]
@@ -35,18 +36,20 @@ def links_of(height: int, width: int, kind: str, rng: np.random.Generator) -> Li
         for dy, dx in FORWARD:
             if y + dy < height and 0 <= x + dx < width:
                 weight = {
-                    "even": int(rng.integers(0, 50_001)),
+                    "even": int(rng.integers(0, STRONGEST + 1)),
                     "ties": int(rng.integers(0, 3)) * SCALE,
-                    "sparse": int(rng.integers(1, 30_000)) * int(rng.random() < 0.4),
-                    "strong": int(rng.integers(40_000, 50_001)),
-                    "scene": int(5e4 * np.exp(-0.4 * (scene[y, x] - scene[y + dy, x + dx]) ** 2)),
+                    "sparse": int(rng.integers(1, STRONGEST // 2)) * int(rng.random() < 0.4),
+                    "strong": int(rng.integers(STRONGEST * 4 // 5, STRONGEST + 1)),
+                    "scene": int(
+                        STRONGEST * np.exp(-0.4 * (scene[y, x] - scene[y + dy, x + dx]) ** 2)
+                    ),
                 }[kind]
                 found[y * width + x, (y + dy) * width + x + dx] = weight
     return found
 
 
 def gain_of(height: int, width: int, kind: str, rng: np.random.Generator) -> np.ndarray:
-    """Gains in units of energy; whole numbers of SCALE parts."""
+    """Gains in units of energy."""
     size = (height, width)
     if kind == "ties":
         return rng.integers(-4, 5, size).astype(float)
@@ -212,7 +215,7 @@ def test_the_strongest_links_hold_up_to_what_their_cut_costs() -> None:
         made = GridCut(*shape)
         for way, (dy, dx) in enumerate(DIRECTIONS):
             inside = (rows + dy >= 0) & (rows + dy < height) & (columns + dx >= 0)
-            made.links[..., way][inside & (columns + dx < width)] = 50 * SCALE
+            made.links[..., way][inside & (columns + dx < width)] = STRONGEST
         return made
 
     left = columns < width // 2
