@@ -6,6 +6,9 @@ in three ways, which are all kept: the background's colours are learnt from them
 `lib.masks.colour_models`), the smoothness term is scaled by the mean squared difference of
 neighbours over the whole image (OpenCV's beta), and links lead from the rectangle's rim to them.
 What is computed once per image serves all its boxes.
+
+In flat drawings a few boxes differ by more than chance, probably because OpenCV's densities become
+0 far from all components, where here their logarithms are still compared.
 """
 
 from collections.abc import Sequence
@@ -88,8 +91,9 @@ class FastGrabCut:
             counts = np.bincount(code[found], minlength=len(used))
             if not counts.any():  # nothing to learn from any more, in OpenCV neither
                 break
-            foreground = relearn(foreground, Colours.counted(colours, counts))
-            background = relearn(background, self._without(moments_of(colours, counts), used))
+            inside = Colours.counted(colours, counts)
+            outside = self._without(inside.moments, used[counts > 0])
+            foreground, background = relearn(foreground, inside), relearn(background, outside)
             gain = foreground.log_density(colours) - background.log_density(colours)
             found = grid.foreground(gain.clip(-_LIMIT, _LIMIT)[code] - outward)
         return found

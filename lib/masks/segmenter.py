@@ -24,7 +24,7 @@ _CODE = (
     "lib/masks/segmenter.py",
     "lib/seeds.py",
 )
-_PACKAGES = ("numba", "numpy", "pandas", "pillow", "pycocotools")
+_PACKAGES = ("numba", "numpy", "pandas", "pillow", "pycocotools")  # OpenCV: see describe
 
 
 class Segmenter(Protocol):
@@ -72,5 +72,4 @@ def made_by(settings: GrabCutSettings, *, seed: int, code: str) -> dict[str, Any
     """
     files = {name: digest(ROOT / name) for name in (*_CODE, code)}
     packages = {name: importlib.metadata.version(name) for name in _PACKAGES}
-    # OpenCV goes by several package names
-    return files | packages | describe(settings, seed=seed) | {"opencv": cv2.__version__}
+    return files | packages | describe(settings, seed=seed)

@@ -237,13 +237,8 @@ def side_by_side(frame: pd.DataFrame) -> pd.DataFrame:
     Returns:
         Columns ``annotation_id``, ``box_area``, ``exact_seconds`` and ``fast_seconds``.
     """
-    joined = pairs(frame, "exact", "fast")
-    names = {
-        "box_area_first": "box_area",
-        "seconds_first": "exact_seconds",
-        "seconds_second": "fast_seconds",
-    }
-    return joined[["annotation_id", *names]].rename(columns=names)
+    wide = frame.pivot(index=["annotation_id", "box_area"], columns="run", values="seconds")
+    return wide[["exact", "fast"]].add_suffix("_seconds").reset_index()
 
 
 def _prepare(image: np.ndarray, settings: GrabCutSettings) -> Timed:
