@@ -119,16 +119,21 @@ def learn(colours: Colours, component: np.ndarray) -> ColourModel:
     return _model(summed(colours.moments, component, COMPONENTS).T)
 
 
-def relearn(model: ColourModel, colours: Colours) -> ColourModel:
+def relearn(model: ColourModel, moments: np.ndarray) -> ColourModel:
     """Return the model of colours assigned to the component of ``model`` that is densest there.
 
     As in OpenCV, the densities are compared without the components' weights.
+
+    Args:
+        model: the one before.
+        moments: see `Colours`; colours without a pixel are passed over.
     """
     used = np.flatnonzero(model.weights > 0)
-    parts = np.empty((len(used), colours.points.shape[1]))
-    _log_densities(colours.points, model.means[used], model.precisions[used], parts)
-    parts += model.log_scales[used][:, None]
-    return learn(colours, used[_largest(parts)])
+    sums = np.zeros((COMPONENTS, len(moments)))
+    sums[used] = _sums_of_densest(
+        moments, model.means[used], model.precisions[used], model.log_scales[used]
+    )
+    return _model(sums)
 
 
 def kmeans(colours: Colours, *, seed: int) -> np.ndarray:
@@ -156,38 +161,35 @@ def _one_kmeans(colours: Colours, random: np.random.Generator) -> tuple[float, n
     """
     points, counts = colours.points, colours.moments[0]
     centres = np.empty((min(COMPONENTS, points.shape[1]), 3))
-    centres[0] = points[:, _draw(counts, random)]
-    distances = _squared_distances(points, centres[0])
+    centres[0] = points[:, _draw(counts, random, 1)[0]]
+    distances = np.full(points.shape[1], np.inf)
+    _come_closer(points, counts, centres[0], distances)
     for place in range(1, len(centres)):
         weights = counts * distances
-        candidates = [_draw(weights, random) for _ in range(_KMEANS_TRIALS)]
-        tried = [
-            np.minimum(distances, _squared_distances(points, points[:, at])) for at in candidates
-        ]
-        best = int(np.argmin([(counts * distance).sum() for distance in tried]))
-        centres[place], distances = points[:, candidates[best]], tried[best]
-    labels, distances = _nearest(points, centres)
+        best = np.inf
+        for at in _draw(weights, random, _KMEANS_TRIALS):
+            tried = distances.copy()
+            total = _come_closer(points, counts, points[:, at], tried)
+            if total < best:
+                best, nearest = total, tried
+                centres[place] = points[:, at]
+        distances = nearest
+    labels = np.full(points.shape[1], -1)
+    changed, total, sums = _nearest(points, colours.moments, centres, labels)
     for _ in range(_KMEANS_ROUNDS):
-        sums = summed(colours.moments[:4], labels, len(centres)).T
         filled = sums[:, 0] > 0  # an empty cluster keeps its centre
-        centres[filled] = sums[filled, 1:4] / sums[filled, :1]
-        before = labels
-        labels, distances = _nearest(points, centres)
-        if np.array_equal(before, labels):
+        centres[filled] = sums[filled, 1:] / sums[filled, :1]
+        changed, total, sums = _nearest(points, colours.moments, centres, labels)
+        if not changed:
             break
-    return float((counts * distances).sum()), labels
+    return total, labels
 
 
-def _draw(weights: np.ndarray, random: np.random.Generator) -> int:
-    """Return an index drawn in proportion to weights; any if all are 0."""
+def _draw(weights: np.ndarray, random: np.random.Generator, times: int) -> np.ndarray:
+    """Return indices drawn in proportion to weights; any if all are 0."""
     running = np.cumsum(weights)
-    drawn = np.searchsorted(running, random.random() * running[-1], side="right")
-    return int(min(drawn, len(weights) - 1))
-
-
-def _squared_distances(colours: np.ndarray, centre: np.ndarray) -> np.ndarray:
-    distances: np.ndarray = ((colours - centre[:, None]) ** 2).sum(axis=0)
-    return distances
+    drawn = np.searchsorted(running, random.random(times) * running[-1], side="right")
+    return np.minimum(drawn, len(weights) - 1)
 
 
 def _model(moments: np.ndarray) -> ColourModel:
@@ -209,53 +211,93 @@ def _model(moments: np.ndarray) -> ColourModel:
 
 
 @njit(cache=True)
+def _exponent(x: float, y: float, z: float, precision: np.ndarray) -> float:
+    """Return the exponent of a Gaussian at a distance from its mean."""
+    a, b, c, d, e, f = precision
+    return -0.5 * (a * x * x + d * y * y + f * z * z + 2 * (b * x * y + c * x * z + e * y * z))
+
+
+@njit(cache=True)
 def _log_densities(
     colours: np.ndarray, means: np.ndarray, precisions: np.ndarray, out: np.ndarray
 ) -> None:
     """Write the exponent of each Gaussian at each colour, [K, N]."""
     for k in range(means.shape[0]):
-        a, b, c, d, e, f = precisions[k]
         for i in range(colours.shape[1]):
             x = colours[0, i] - means[k, 0]
             y = colours[1, i] - means[k, 1]
             z = colours[2, i] - means[k, 2]
-            out[k, i] = -0.5 * (
-                a * x * x + d * y * y + f * z * z + 2 * (b * x * y + c * x * z + e * y * z)
-            )
+            out[k, i] = _exponent(x, y, z, precisions[k])
 
 
 @njit(cache=True)
-def _largest(values: np.ndarray) -> np.ndarray:
-    """Return the row of the largest value in each column, the first of several, int [N]."""
-    best = values[0].copy()
-    row = np.zeros(values.shape[1], dtype=np.int64)
-    for k in range(1, values.shape[0]):
-        for i in range(values.shape[1]):
-            if values[k, i] > best[i]:
-                best[i] = values[k, i]
-                row[i] = k
-    return row
+def _sums_of_densest(
+    moments: np.ndarray, means: np.ndarray, precisions: np.ndarray, log_scales: np.ndarray
+) -> np.ndarray:
+    """Return the sums of the moments of the colours at which each Gaussian is densest, [K, 10]."""
+    sums = np.zeros((means.shape[0], moments.shape[0]))
+    for i in range(moments.shape[1]):
+        count = moments[0, i]
+        if count == 0:
+            continue
+        red, green, blue = moments[1, i] / count, moments[2, i] / count, moments[3, i] / count
+        largest, densest = -np.inf, 0
+        for k in range(means.shape[0]):
+            x, y, z = red - means[k, 0], green - means[k, 1], blue - means[k, 2]
+            density = _exponent(x, y, z, precisions[k]) + log_scales[k]
+            if density > largest:
+                largest, densest = density, k
+        for m in range(moments.shape[0]):
+            sums[densest, m] += moments[m, i]
+    return sums
 
 
 @njit(cache=True)
-def _nearest(colours: np.ndarray, centres: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the nearest centre of each colour, the first of several, and its squared distance."""
-    best = np.full(colours.shape[1], np.inf)
-    row = np.zeros(colours.shape[1], dtype=np.int64)
-    for k in range(centres.shape[0]):
-        for i in range(colours.shape[1]):
-            x = colours[0, i] - centres[k, 0]
-            y = colours[1, i] - centres[k, 1]
-            z = colours[2, i] - centres[k, 2]
+def _come_closer(
+    points: np.ndarray, counts: np.ndarray, centre: np.ndarray, distances: np.ndarray
+) -> float:
+    """Lower squared distances to those from one more centre; return their sum over pixels."""
+    total = 0.0
+    for i in range(points.shape[1]):
+        x = points[0, i] - centre[0]
+        y = points[1, i] - centre[1]
+        z = points[2, i] - centre[2]
+        distances[i] = min(distances[i], x * x + y * y + z * z)
+        total += counts[i] * distances[i]
+    return total
+
+
+@njit(cache=True)
+def _nearest(
+    points: np.ndarray, moments: np.ndarray, centres: np.ndarray, labels: np.ndarray
+) -> tuple[bool, float, np.ndarray]:
+    """Write the nearest centre of each colour, the first of several.
+
+    Returns:
+        Whether any label changed, the sum over pixels of the squared distance, and the sums of
+        counts and channels per centre, [K, 4].
+    """
+    changed, total = False, 0.0
+    sums = np.zeros((centres.shape[0], 4))
+    for i in range(points.shape[1]):
+        lowest, row = np.inf, 0
+        for k in range(centres.shape[0]):
+            x = points[0, i] - centres[k, 0]
+            y = points[1, i] - centres[k, 1]
+            z = points[2, i] - centres[k, 2]
             distance = x * x + y * y + z * z
-            if distance < best[i]:
-                best[i] = distance
-                row[i] = k
-    return row, best
+            if distance < lowest:
+                lowest, row = distance, k
+        changed |= labels[i] != row
+        labels[i] = row
+        total += moments[0, i] * lowest
+        for m in range(4):
+            sums[row, m] += moments[m, i]
+    return changed, total, sums
 
 
 @njit(cache=True)
 def _add(moments: np.ndarray, group: np.ndarray, out: np.ndarray) -> None:
-    for row in range(moments.shape[0]):
-        for i in range(moments.shape[1]):
+    for i in range(moments.shape[1]):
+        for row in range(moments.shape[0]):
             out[row, group[i]] += moments[row, i]

@@ -11,6 +11,7 @@ In flat drawings a few boxes differ by more than chance, probably because OpenCV
 0 far from all components, where here their logarithms are still compared.
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -82,8 +83,9 @@ class FastGrabCut:
         used = np.flatnonzero(counts)
         code = (np.cumsum(counts > 0) - 1)[code]
         colours = np.ascontiguousarray(self._colours[:, used])
+        once, group = moments_of(colours, np.ones(len(used))), self._group[used]
         inside = Colours.counted(colours, counts[used])
-        outside = self._without(inside.moments, used)
+        outside = Colours.grouped(self._without(inside.moments, group))
         foreground = learn(inside, kmeans(inside, seed=seed))
         background = learn(outside, kmeans(outside, seed=seed))
         found = np.ones((h, w), dtype=bool)
@@ -91,18 +93,17 @@ class FastGrabCut:
             counts = np.bincount(code[found], minlength=len(used))
             if not counts.any():  # nothing to learn from any more, in OpenCV neither
                 break
-            inside = Colours.counted(colours, counts)
-            outside = self._without(inside.moments, used[counts > 0])
-            foreground, background = relearn(foreground, inside), relearn(background, outside)
+            moments = once * counts
+            foreground = relearn(foreground, moments)
+            background = relearn(background, self._without(moments, group))
             gain = foreground.log_density(colours) - background.log_density(colours)
             found = grid.foreground(gain.clip(-_LIMIT, _LIMIT)[code] - outward)
         return found
 
-    def _without(self, moments: np.ndarray, colours: np.ndarray) -> Colours:
-        """Return the image's colours without some pixels, whose moments and colours are given."""
-        return Colours.grouped(
-            self._moments - summed(moments, self._group[colours], self._moments.shape[1])
-        )
+    def _without(self, moments: np.ndarray, group: np.ndarray) -> np.ndarray:
+        """Return the moments of the image's groups without some pixels' moments, [10, N]."""
+        left: np.ndarray = self._moments - summed(moments, group, self._moments.shape[1])
+        return left
 
 
 def link_weights(image: np.ndarray) -> np.ndarray:
@@ -115,10 +116,12 @@ def link_weights(image: np.ndarray) -> np.ndarray:
         image: uint8 [H, W, 3].
 
     Returns:
-        int32 [2, 3 * 255**2 + 1], whole units of 1 / SCALE, for straight and diagonal links.
+        int32 [2, N], whole units of 1 / SCALE, for straight and diagonal links. Larger differences
+        weigh what the last one does.
     """
     beta = smoothness(image)
-    straight = _GAMMA * np.exp(-beta * np.arange(_LARGEST_DIFFERENCE + 1))
+    nothing = math.log(2 * _GAMMA * SCALE) / beta if beta > 0 else 0  # from there on less than 1/2
+    straight = _GAMMA * np.exp(-beta * np.arange(min(math.ceil(nothing), _LARGEST_DIFFERENCE) + 1))
     weights = np.stack([straight, straight / np.sqrt(2)]) * SCALE
     return np.rint(weights).astype(np.int32)
 
@@ -192,7 +195,8 @@ def _fill_links(
                 if not (0 <= other_y < height and 0 <= other_x < width):
                     continue
                 diagonal = 1 if steps[d, 0] != 0 and steps[d, 1] != 0 else 0
-                weight = weights[diagonal, _difference(image, top + y, left + x, other_y, other_x)]
+                difference = _difference(image, top + y, left + x, other_y, other_x)
+                weight = weights[diagonal, min(difference, weights.shape[1] - 1)]
                 inside_y = 0 <= y + steps[d, 0] < links.shape[0]
                 if inside_y and 0 <= x + steps[d, 1] < links.shape[1]:
                     links[y, x, d] = weight

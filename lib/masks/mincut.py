@@ -11,8 +11,9 @@ to the sink (negative). Any flow along links that respects their capacities, mov
 of one end and into that of the other, leaves the set of minimum cuts as it is. That gives the first
 round a good start for little: the flow of a grid of half the size, whose pixels are blocks of 2 x 2
 and whose links are the sums of those between the blocks, is found first (recursively) and spread
-over the fine links. What is left to route is local. The rest is done by augmenting paths between
-two search trees (Boykov and Kolmogorov, PAMI 2004).
+over the fine links. What is left is routed by augmenting paths along search trees that are kept
+from path to path (Boykov and Kolmogorov, PAMI 2004), but from the source alone: with a flow to
+start from most ways are short, and trees from the sink too cost more than they save.
 """
 
 import math
@@ -28,8 +29,9 @@ DIRECTIONS = ((0, 1), (1, 0), (1, 1), (1, -1), (0, -1), (-1, 0), (-1, -1), (-1, 
 
 _STEPS = np.array(DIRECTIONS, dtype=np.int64)
 _COARSEST = 64  # pixels below which a grid is not halved any more
-_FREE, _SOURCE, _SINK = 0, 1, 2  # trees
-_TERMINAL, _NOBODY = 8, 9  # parents that are no direction
+_ROOT, _NOBODY = np.uint64(8), np.uint64(9)  # parents that are no direction
+_FIRST, _NEXT, _PAST = np.uint64(0), np.uint64(1), np.uint64(8)  # of directions
+_BACK, _ROW = np.uint64(4), np.uint64(3)  # direction ^ _BACK, pixel << _ROW
 
 
 class GridCut:
@@ -53,7 +55,7 @@ class GridCut:
         self.capacity = np.zeros((count, len(DIRECTIONS)), dtype=np.int32)
         self._excess = np.zeros(count, dtype=np.int64)
         self._offsets = _STEPS @ np.array([width + 2, 1])
-        self._tree = np.zeros(count, dtype=np.uint8)
+        self._reached = np.zeros(count, dtype=np.bool_)
         self._given: np.ndarray | None = None
 
     @property
@@ -80,7 +82,7 @@ class GridCut:
             self._inside(self._excess)[...] += given - self._given
         self._given = given
         self._settle()
-        return self._inside(self._tree) == _SOURCE
+        return self._inside(self._reached).copy()
 
     def _inside(self, values: np.ndarray) -> np.ndarray:
         height, width = self._shape
@@ -100,20 +102,20 @@ class GridCut:
         _spread(self._excess, self.capacity, height, width, before, flow, _STEPS)
 
     def _settle(self) -> None:
-        """Turn the flow into a largest one, and the trees into the two sides of its cut."""
+        """Turn the flow into a largest one, and the trees into the source side of its cut."""
         count = len(self._excess)
         _push_to_neighbours(self._excess, self.capacity, self._offsets)
         _augment(
             self._excess,
-            self.capacity,
-            self._offsets,
-            self._tree,
+            self.capacity.reshape(-1),
+            self._offsets.astype(np.uint64),
+            self._reached,
             np.empty(count, dtype=np.uint8),
             np.zeros(count, dtype=np.int32),
             np.zeros(count, dtype=np.int32),
-            np.empty(count, dtype=np.int32),
+            np.empty(count, dtype=np.uint32),
             np.zeros(count, dtype=np.bool_),
-            np.empty(count, dtype=np.int32),
+            np.empty(count, dtype=np.uint32),
         )
 
 
@@ -202,7 +204,7 @@ def _augment(
     excess: np.ndarray,
     capacity: np.ndarray,
     offsets: np.ndarray,
-    tree: np.ndarray,
+    reached: np.ndarray,
     parent: np.ndarray,
     depth: np.ndarray,
     stamp: np.ndarray,
@@ -210,52 +212,44 @@ def _augment(
     queued: np.ndarray,
     orphans: np.ndarray,
 ) -> None:
-    """Find a largest flow; in the end ``tree`` is _SOURCE where excess can still come from.
+    """Find a largest flow; in the end ``reached`` says where excess can still come from.
 
-    A pixel's ``parent`` is the direction of the next pixel on the way to its tree's root. ``depth``
-    is its distance from the root as it was at the time ``stamp``. ``queue`` is a ring of the
-    pixels at which trees may grow.
+    Trees grow from all pixels with excess; where they touch a pixel that lacks, flow is sent along
+    the branch. A pixel's ``parent`` is the direction of the next pixel on the way to its tree's
+    root. ``depth`` is its distance from the root as it was at the time ``stamp``. ``queue`` is a
+    ring of the pixels at which trees may grow. ``capacity`` is flat, 8 numbers for each pixel.
 
-    It is one function because handing ten arrays to the steps costs a third of the whole time.
+    It is one function because handing ten arrays to the steps costs a third of the whole time, and
+    all indices are unsigned because others are tested for being negative at every access.
     """
     count = excess.shape[0]
     head, tail, waiting = 0, 0, 0
-    for pixel in range(count):
-        tree[pixel] = _FREE
-        parent[pixel] = _NOBODY
-        if excess[pixel] != 0:
-            tree[pixel] = _SOURCE if excess[pixel] > 0 else _SINK
-            parent[pixel] = _TERMINAL
-            depth[pixel] = 1
-            queue[tail] = pixel
-            queued[pixel] = True
+    for root in range(count):
+        reached[root] = excess[root] > 0
+        parent[root] = _NOBODY
+        if reached[root]:
+            parent[root] = _ROOT
+            depth[root] = 1
+            queue[tail] = root
+            queued[root] = True
             tail = tail + 1 if tail + 1 < count else 0
             waiting += 1
     now = 0
-    current = -1
-    while True:
-        # The next pixel at which a tree may grow
-        while current < 0 and waiting > 0:
-            pixel = queue[head]
-            head = head + 1 if head + 1 < count else 0
-            waiting -= 1
-            queued[pixel] = False
-            if tree[pixel] != _FREE:
-                current = pixel
-        if current < 0:
-            return
-        # Grow there until the trees touch
-        own = tree[current]
-        meeting = -1
-        for d in range(8):
+    while waiting > 0:
+        current = np.uint64(queue[head])
+        head = head + 1 if head + 1 < count else 0
+        waiting -= 1
+        queued[current] = False
+        d = _FIRST
+        while d < _PAST and reached[current]:
+            room = np.int64(capacity[(current << _ROW) + d])
             other = current + offsets[d]
-            back = (d + 4) & 7
-            room = capacity[current, d] if own == _SOURCE else capacity[other, back]
-            if room <= 0:
+            if room == 0 or reached[other]:
+                d += _NEXT
                 continue
-            if tree[other] == _FREE:
-                tree[other] = own
-                parent[other] = back
+            if excess[other] >= 0:
+                reached[other] = True
+                parent[other] = d ^ _BACK
                 stamp[other] = stamp[current]
                 depth[other] = depth[current] + 1
                 if not queued[other]:
@@ -263,129 +257,93 @@ def _augment(
                     queue[tail] = other
                     tail = tail + 1 if tail + 1 < count else 0
                     waiting += 1
-            elif tree[other] != own:
-                meeting = d
-                break
-            elif stamp[other] <= stamp[current] and depth[other] > depth[current]:
-                parent[other] = back  # a shorter way to the root
-                stamp[other] = stamp[current]
-                depth[other] = depth[current] + 1
-        if meeting < 0:
-            current = -1
-            continue
-        now += 1
-        start, end, d = current, current + offsets[meeting], meeting
-        if own == _SINK:
-            start, end, d = end, start, (meeting + 4) & 7
-        # How much fits through the whole path
-        amount = np.int64(capacity[start, d])
-        pixel = start
-        while parent[pixel] != _TERMINAL:
-            up = parent[pixel]
-            pixel += offsets[up]
-            amount = min(amount, np.int64(capacity[pixel, (up + 4) & 7]))
-        amount = min(amount, excess[pixel])
-        pixel = end
-        while parent[pixel] != _TERMINAL:
-            up = parent[pixel]
-            amount = min(amount, np.int64(capacity[pixel, up]))
-            pixel += offsets[up]
-        amount = min(amount, -excess[pixel])
-        # Send it; pixels whose link to their parent is now full are orphans
-        lost = 0
-        capacity[start, d] -= amount
-        capacity[end, (d + 4) & 7] += amount
-        pixel = start
-        while parent[pixel] != _TERMINAL:
-            up = parent[pixel]
-            above = pixel + offsets[up]
-            capacity[pixel, up] += amount
-            capacity[above, (up + 4) & 7] -= amount
-            if capacity[above, (up + 4) & 7] == 0:
-                parent[pixel] = _NOBODY
-                orphans[lost] = pixel
-                lost += 1
-            pixel = above
-        excess[pixel] -= amount
-        if excess[pixel] == 0:
-            parent[pixel] = _NOBODY
-            orphans[lost] = pixel
-            lost += 1
-        pixel = end
-        while parent[pixel] != _TERMINAL:
-            up = parent[pixel]
-            above = pixel + offsets[up]
-            capacity[above, (up + 4) & 7] += amount
-            capacity[pixel, up] -= amount
-            if capacity[pixel, up] == 0:
-                parent[pixel] = _NOBODY
-                orphans[lost] = pixel
-                lost += 1
-            pixel = above
-        excess[pixel] += amount
-        if excess[pixel] == 0:
-            parent[pixel] = _NOBODY
-            orphans[lost] = pixel
-            lost += 1
-        # Each orphan gets the parent of its tree that is nearest to a root, or goes free
-        done = 0
-        while done < lost:
-            orphan = orphans[done]
-            done += 1
-            own = tree[orphan]
-            nearest, best = -1, 1 << 30
-            for d in range(8):
-                other = orphan + offsets[d]
-                if tree[other] != own or parent[other] == _NOBODY:
-                    continue
-                room = capacity[other, (d + 4) & 7] if own == _SOURCE else capacity[orphan, d]
-                if room <= 0:
-                    continue
-                # The distance from the root, -1 if the way there ends at an orphan
-                length = 0
-                pixel = other
-                while stamp[pixel] != now:
-                    up = parent[pixel]
-                    length += 1
-                    if up == _TERMINAL:
-                        stamp[pixel] = now
-                        depth[pixel] = 1
-                        break
-                    if up == _NOBODY:
-                        length = -1
-                        break
-                    pixel += offsets[up]
-                else:
-                    length += depth[pixel]
-                if length < 0:
-                    continue
-                if length < best:
-                    nearest, best = d, length
-                pixel = other
-                while stamp[pixel] != now:
-                    stamp[pixel] = now
-                    depth[pixel] = length
-                    length -= 1
-                    pixel += offsets[parent[pixel]]
-            if nearest >= 0:
-                parent[orphan] = nearest
-                stamp[orphan] = now
-                depth[orphan] = best + 1
+                d += _NEXT
                 continue
-            tree[orphan] = _FREE
-            for d in range(8):
-                other = orphan + offsets[d]
-                if tree[other] != own:
-                    continue
-                room = capacity[other, (d + 4) & 7] if own == _SOURCE else capacity[orphan, d]
-                if room > 0 and not queued[other]:
-                    queued[other] = True
-                    queue[tail] = other
-                    tail = tail + 1 if tail + 1 < count else 0
-                    waiting += 1
-                if parent[other] == (d + 4) & 7:
-                    parent[other] = _NOBODY
-                    orphans[lost] = other
+            # The other pixel lacks: how much fits through the whole branch
+            now += 1
+            amount = min(room, -excess[other])
+            pixel = current
+            while parent[pixel] != _ROOT:
+                up = np.uint64(parent[pixel])
+                pixel = pixel + offsets[up]
+                amount = min(amount, np.int64(capacity[(pixel << _ROW) + (up ^ _BACK)]))
+            amount = min(amount, excess[pixel])
+            # Send it; pixels whose link from their parent is now full are orphans
+            lost = 0
+            capacity[(current << _ROW) + d] -= amount
+            capacity[(other << _ROW) + (d ^ _BACK)] += amount
+            excess[other] += amount
+            pixel = current
+            while parent[pixel] != _ROOT:
+                up = np.uint64(parent[pixel])
+                above = pixel + offsets[up]
+                capacity[(pixel << _ROW) + up] += amount
+                capacity[(above << _ROW) + (up ^ _BACK)] -= amount
+                if capacity[(above << _ROW) + (up ^ _BACK)] == 0:
+                    parent[pixel] = _NOBODY
+                    orphans[lost] = pixel
                     lost += 1
-        if tree[current] == _FREE:
-            current = -1
+                pixel = above
+            excess[pixel] -= amount
+            if excess[pixel] == 0:
+                parent[pixel] = _NOBODY
+                orphans[lost] = pixel
+                lost += 1
+            # Each orphan gets the parent that is nearest to a root, or leaves the tree
+            done = 0
+            while done < lost:
+                orphan = np.uint64(orphans[done])
+                done += 1
+                nearest, best = _PAST, 1 << 30
+                e = _FIRST
+                while e < _PAST:
+                    neighbour = orphan + offsets[e]
+                    linked = capacity[(neighbour << _ROW) + (e ^ _BACK)] > 0
+                    if linked and reached[neighbour] and parent[neighbour] != _NOBODY:
+                        # The distance from the root, -1 if the way there ends at an orphan
+                        length = 0
+                        pixel = neighbour
+                        while stamp[pixel] != now:
+                            up = np.uint64(parent[pixel])
+                            length += 1
+                            if up == _ROOT:
+                                stamp[pixel] = now
+                                depth[pixel] = 1
+                                break
+                            if up == _NOBODY:
+                                length = -1
+                                break
+                            pixel = pixel + offsets[up]
+                        else:
+                            length += depth[pixel]
+                        if length > 0:
+                            if length < best:
+                                nearest, best = e, length
+                            pixel = neighbour
+                            while stamp[pixel] != now:
+                                stamp[pixel] = now
+                                depth[pixel] = length
+                                length -= 1
+                                pixel = pixel + offsets[np.uint64(parent[pixel])]
+                    e += _NEXT
+                if nearest < _PAST:
+                    parent[orphan] = nearest
+                    stamp[orphan] = now
+                    depth[orphan] = best + 1
+                    continue
+                reached[orphan] = False
+                e = _FIRST
+                while e < _PAST:
+                    neighbour = orphan + offsets[e]
+                    if reached[neighbour]:
+                        linked = capacity[(neighbour << _ROW) + (e ^ _BACK)] > 0
+                        if linked and not queued[neighbour]:
+                            queued[neighbour] = True
+                            queue[tail] = neighbour
+                            tail = tail + 1 if tail + 1 < count else 0
+                            waiting += 1
+                        if parent[neighbour] == e ^ _BACK:
+                            parent[neighbour] = _NOBODY
+                            orphans[lost] = neighbour
+                            lost += 1
+                    e += _NEXT

@@ -103,7 +103,7 @@ def test_relearning_assigns_each_pixel_to_its_densest_component(seed: int) -> No
     counted = Colours.counted(colours, counts)
     model = learn(counted, first)
     for _ in range(3):
-        model = relearn(model, counted)
+        model = relearn(model, counted.moments)
     assert_same(model, naive)
 
 
@@ -113,9 +113,20 @@ def test_weights_do_not_decide_to_which_component_a_colour_belongs() -> None:
     often = np.array([1000.0, 1000.0, 1.0, 1.0, 1.0])
     some = Colours.counted(colours[:, [0, 1, 3, 4]], often[[0, 1, 3, 4]])
     model = learn(some, np.array([0, 0, 1, 1]))
-    again = relearn(model, Colours.counted(colours, often))
+    again = relearn(model, moments_of(colours, often))
     assert again.weights == pytest.approx([2000 / 2003, 3 / 2003, 0, 0, 0])
     assert again.means[1] == pytest.approx([74] * 3)
+
+
+def test_relearning_passes_over_colours_without_a_pixel() -> None:
+    rng = np.random.default_rng(0)
+    colours, counts = palette(rng)
+    counts[::3] = 0
+    some = Colours.counted(colours, counts)
+    model = learn(some, rng.integers(0, COMPONENTS, some.points.shape[1]))
+    with_empty, without = relearn(model, moments_of(colours, counts)), relearn(model, some.moments)
+    for name in ("weights", "means", "precisions", "log_scales"):
+        assert np.array_equal(getattr(with_empty, name), getattr(without, name))
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -131,7 +142,7 @@ def test_relearning_gives_the_models_that_opencv_relearns(seed: int) -> None:
         colours = Colours.counted(pixels.T.astype(float), counts)
         start = learn(colours, kmeans(colours, seed=seed))
         models.append(to_opencv((start.weights, start.means, covariances_of(start))))
-        expected.append(relearn(start, colours))
+        expected.append(relearn(start, colours.moments))
     labels = np.where(inside, cv2.GC_PR_FGD, cv2.GC_BGD).astype(np.uint8)
     cv2.grabCut(image, labels, (0, 0, 1, 1), models[0], models[1], 1, cv2.GC_EVAL)
     for numbers, model in zip(models, expected, strict=True):
