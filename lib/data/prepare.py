@@ -40,6 +40,12 @@ USUAL_PLACES: Mapping[str, Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]
 }
 """Where the annotations and the pictures of a source usually lie, below a data folder."""
 
+FETCHED: Mapping[str, str] = {
+    "coco": "python -m lib.data.download coco",
+    "voc": "python -m lib.data.download voc sbd",
+}
+"""The command that brings a source."""
+
 WHOLE: Mapping[str, Mapping[str, int]] = {
     "coco": {"train": 118_287, "val": 5_000},
     "voc": {"train": 10_582, "val": 1_449},
@@ -141,8 +147,8 @@ def find(
                 f"{images!r}."
             )
         sets[name] = SetFiles(
-            _first((annotations,) if annotations else usual[0]),
-            _first((images,) if images else usual[1]),
+            _first((annotations,) if annotations else usual[0], source),
+            _first((images,) if images else usual[1], source),
         )
     if len(several) > 1:
         file = merge([find_data(name) for name in several], Path(merged))
@@ -214,14 +220,19 @@ def made_here(sets: Mapping[str, CocoSet]) -> list[Path]:
     return [path for path in made if path.resolve().is_relative_to(ROOT / "cache")]
 
 
-def _first(names: Sequence[str]) -> Path:
+def _first(names: Sequence[str], source: Source) -> Path:
     """Return the first of ``names`` that a data folder has."""
     for name in names[:-1]:
         try:
             return find_data(name)
         except FileNotFoundError:
             continue
-    return find_data(names[-1])
+    try:
+        return find_data(names[-1])
+    except FileNotFoundError as error:
+        if source not in FETCHED:
+            raise
+        raise FileNotFoundError(f"{error}\nOr fetch it: {FETCHED[source]}") from None
 
 
 def _check_whole(coco_set: CocoSet, source: Source, name: str) -> None:

@@ -2,7 +2,21 @@
 
 from typing import Any
 
+import numpy as np
 from pycocotools import mask as coco_mask
+
+
+def encode(mask: np.ndarray) -> dict[str, Any]:
+    """Return the compressed run-length code of a mask, ready for a COCO file.
+
+    Args:
+        mask: [H, W], anything that numpy can read as booleans.
+
+    Returns:
+        ``{"size": [H, W], "counts": str}``.
+    """
+    code = coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))
+    return {"size": [int(side) for side in code["size"]], "counts": code["counts"].decode("ascii")}
 
 
 def compressed(segmentation: dict[str, Any] | list[Any], height: int, width: int) -> Any:

@@ -10,22 +10,11 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from lib.data.coco import Instance
-from lib.data.segmentation import compressed, mask_area
+from lib.data.segmentation import compressed, encode, mask_area
+
+__all__ = ["Box", "area", "decode", "encode", "tight_box"]
 
 Box = tuple[float, float, float, float]
-
-
-def encode(mask: np.ndarray) -> dict[str, Any]:
-    """Return the compressed run-length code of a mask, ready for a COCO file.
-
-    Args:
-        mask: [H, W], anything that numpy can read as booleans.
-
-    Returns:
-        ``{"size": [H, W], "counts": str}``.
-    """
-    code = coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))
-    return {"size": [int(side) for side in code["size"]], "counts": code["counts"].decode("ascii")}
 
 
 def decode(segmentation: dict[str, Any] | list[Any] | None, height: int, width: int) -> np.ndarray:

@@ -1,0 +1,1 @@
+"""Real sets and weights: fetched, verified, unpacked, and turned into COCO-format files."""
