@@ -18,6 +18,8 @@ _CODE = (
     "lib/masks/colour_models.py",
     "lib/masks/fast_grabcut.py",
     "lib/masks/grabcut.py",
+    "lib/masks/flow_pushes.py",
+    "lib/masks/flow_trees.py",
     "lib/masks/mincut.py",
     "lib/masks/quality.py",
     "lib/masks/rle.py",

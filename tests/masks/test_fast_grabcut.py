@@ -315,7 +315,10 @@ def test_views_of_a_picture_give_the_same_masks() -> None:
     assert np.array_equal(FastGrabCut(image, iterations=2).mask(box, seed=0), expected)
 
 
-@pytest.mark.parametrize("name", ["colour_models", "fast_grabcut", "mincut"])
+COMPILED = ["colour_models", "fast_grabcut", "flow_pushes", "flow_trees", "mincut"]
+
+
+@pytest.mark.parametrize("name", COMPILED)
 def test_compiled_functions_use_nothing_of_other_modules(name: str) -> None:
     # They are compiled anew when their own file changes, not when another one does
     tree = ast.parse((ROOT / f"lib/masks/{name}.py").read_text(encoding="utf-8"))

@@ -72,6 +72,8 @@ def test_a_file_says_how_its_masks_were_made() -> None:
         "colour_models.py",
         "fast_grabcut.py",
         "grabcut.py",
+        "flow_pushes.py",
+        "flow_trees.py",
         "mincut.py",
         "quality.py",
         "rle.py",
