@@ -35,8 +35,8 @@ SHORTEST_SIDE = 24
 
 def stack(parts: Sequence[Tensor]) -> np.ndarray:
     """Return the maps ``[N, h, w]`` of several images as one float16 array, in order."""
-    empty = torch.zeros(0, *(parts[0].shape[1:] if parts else (POOLED, POOLED)))
-    return torch.cat([empty, *(part.float().cpu() for part in parts)]).numpy().astype(np.float16)
+    arrays = [part.float().cpu().numpy().astype(np.float16) for part in parts]
+    return np.concatenate(arrays) if arrays else np.zeros((0, POOLED, POOLED), np.float16)
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:

@@ -2,7 +2,7 @@
 
 Writes COCO results, ``detections_NAME.json``, and, for a model with a mask branch,
 ``masks_on_boxes_NAME.json``: its masks on the ground-truth boxes, which show mask quality apart
-from detection. Masks are pasted and encoded one at a time, so memory does not grow with the set.
+from detection. Masks are encoded one at a time within their boxes, beside a GPU by other threads.
 
 With ``--cams`` the raw class activation maps are written too, as ``maps`` ``[D, h, w]`` float16:
 ``cams_NAME.npz``, in the order of the detections, and ``cams_on_boxes_NAME.npz`` with the
@@ -12,29 +12,29 @@ With ``--cams`` the raw class activation maps are written too, as ``maps`` ``[D,
 import argparse
 import sys
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from lib.data.coco import CocoSet, Instance
 from lib.data.coco import load as load_coco
-from lib.engine.cams import stack, write_arrays
+from lib.data.images import ImageRecord
+from lib.engine.cams import write_arrays
 from lib.engine.checkpoint import TrainedModel, load_model
 from lib.engine.device import pick_device
 from lib.engine.inputs import boxes_and_labels, objects, picture, require_classes, require_maps
+from lib.engine.predictions import Found, Predictions, in_order, merge, of_image
 from lib.files import write_json
-from lib.masks.paste import paste
-from lib.masks.rle import encode
 from lib.models.config import PriorFrom
 from lib.paths import display, resolve
 
-Result = dict[str, Any]
+ENCODERS = 2
+"""Threads that place and encode masks while a GPU works on the next images."""
 
 
 class _Images(Dataset[tuple[int, Tensor]]):
@@ -50,25 +50,6 @@ class _Images(Dataset[tuple[int, Tensor]]):
         return index, picture(self.coco.images[index])
 
 
-@dataclass(frozen=True)
-class Predictions:
-    """COCO results of a set. What was not asked for, or the model does not have, is empty.
-
-    Attributes:
-        detections: image_id, category_id, bbox (xywh), score and, with masks, segmentation (RLE).
-        masks_on_boxes: annotation_id, image_id, category_id, segmentation (RLE).
-        cams: ``[D, h, w]`` float16, raw class activation maps in the order of ``detections``.
-        cams_on_boxes: ``[N, h, w]`` float16, those of the ground-truth boxes and classes.
-        annotation_ids: ``[N]`` int64, whose ``cams_on_boxes`` are.
-    """
-
-    detections: list[Result]
-    masks_on_boxes: list[Result]
-    cams: np.ndarray
-    cams_on_boxes: np.ndarray
-    annotation_ids: np.ndarray
-
-
 def predict(
     trained: TrainedModel,
     coco: CocoSet,
@@ -79,6 +60,7 @@ def predict(
     on_boxes: bool = True,
     cams: bool = False,
     prior_from: PriorFrom | None = None,
+    encoders: int | None = None,
     log_every: float = 10.0,
 ) -> Predictions:
     """Detect and segment the objects of a set.
@@ -93,6 +75,8 @@ def predict(
         cams: also return class activation maps.
         prior_from: the box whose map is a detection's prior and class activation map, the
             ``proposal`` or the ``refined`` box; None: as the model's settings say.
+        encoders: threads that place and encode masks meanwhile; None: as the device needs them,
+            which is none without a GPU. Results do not depend on it.
         log_every: seconds between progress lines.
 
     Raises:
@@ -110,106 +94,90 @@ def predict(
     model = trained.model.to(device).eval()
     model.roi_heads.return_cams = cams
     model.roi_heads.prior_from = prior_from or trained.config.prior_from
-    found, masks = list[Result](), list[Result]()
-    maps, true_maps, ids = list[Tensor](), list[Tensor](), list[int]()
+    if encoders is None:
+        encoders = ENCODERS if device.type == "cuda" else 0
+    found = _found(trained, coco, _batches(coco, batch_size, workers, device), on_boxes, cams)
+    parts = list[Predictions]()
     start = last = time.monotonic()
-    done = 0
-    for indices, images in _batches(coco, batch_size, workers):
-        batch = [image.to(device, non_blocking=True) for image in images]
-        with torch.inference_mode():
-            for index, result in zip(indices, model(batch), strict=True):
-                found += _detections(coco, index, result)
-                if cams:
-                    maps.append(result["cams"])
-            if on_boxes:
-                truth = [objects(coco, coco.images[index].id) for index in indices]
-                given = [boxes_and_labels(group, device) for group in truth]
-                if trained.config.has_masks:
-                    for group, rows in zip(truth, model.masks_on_boxes(batch, given), strict=True):
-                        masks += _masks_on_boxes(coco, group, rows)
-                if cams:
-                    true_maps += model.cams_on_boxes(batch, given)
-                    ids += [x.id for group in truth for x in group]
-        done += len(indices)
-        if time.monotonic() - last > log_every or done == len(coco.images):
+    for part in in_order(partial(of_image, categories=coco.categories), found, threads=encoders):
+        parts.append(part)
+        if time.monotonic() - last > log_every or len(parts) == len(coco.images):
             last = time.monotonic()
-            rate = done / (last - start)
-            print(f"{done}/{len(coco.images)} images, {rate:.1f} images/s", flush=True)
-    return Predictions(found, masks, stack(maps), stack(true_maps), np.array(ids, np.int64))
+            rate = len(parts) / (last - start)
+            print(f"{len(parts)}/{len(coco.images)} images, {rate:.1f} images/s", flush=True)
+    return merge(parts)
+
+
+def share(coco: CocoSet, *, rank: int, size: int, batch_size: int = 1) -> CocoSet:
+    """Return one of ``size`` parts of a set, whose predictions `merge` puts together again.
+
+    Parts are cut between batches, so that every image is predicted with the same others in its
+    batch as when the set is not divided.
+    """
+    batches = -(-len(coco.images) // batch_size)
+    begin, end = (batches * place // size * batch_size for place in (rank, rank + 1))
+    return coco.subset(image.id for image in coco.images[begin:end])
+
+
+def _found(
+    trained: TrainedModel,
+    coco: CocoSet,
+    batches: Iterator[tuple[list[int], list[Tensor]]],
+    on_boxes: bool,
+    cams: bool,
+) -> Iterator[Found]:
+    """Yield what the model finds on each image."""
+    for indices, images in batches:
+        records = [coco.images[index] for index in indices]
+        truth = [objects(coco, record.id) for record in records] if on_boxes else None
+        yield from _on_batch(trained, images, records, truth, cams)
+
+
+@torch.inference_mode()
+def _on_batch(
+    trained: TrainedModel,
+    images: list[Tensor],
+    records: list[ImageRecord],
+    truth: list[list[Instance]] | None,
+    cams: bool,
+) -> list[Found]:
+    """Return what the model finds on images, and on their ground truth, moved to the host."""
+    model = trained.model
+    results = [{key: value.cpu() for key, value in one.items()} for one in model(images)]
+    if truth is None:
+        return list(map(Found, records, results))
+    given = [boxes_and_labels(group, images[0].device) for group in truth]
+    nothing: Sequence[Tensor | None] = [None] * len(images)
+    masks = model.masks_on_boxes(images, given) if trained.config.has_masks else nothing
+    maps = model.cams_on_boxes(images, given) if cams else nothing
+    return [
+        Found(record, result, instances, _on_host(mask), _on_host(cam))
+        for record, result, instances, mask, cam in zip(
+            records, results, truth, masks, maps, strict=True
+        )
+    ]
+
+
+def _on_host(values: Tensor | None) -> Tensor | None:
+    return None if values is None else values.cpu()
 
 
 def _batches(
-    coco: CocoSet, batch_size: int, workers: int
+    coco: CocoSet, batch_size: int, workers: int, device: torch.device
 ) -> Iterator[tuple[list[int], list[Tensor]]]:
     loader = DataLoader(
-        _Images(coco), batch_size=batch_size, num_workers=workers, collate_fn=_as_lists
+        _Images(coco),
+        batch_size=batch_size,
+        num_workers=workers,
+        collate_fn=_as_lists,
+        pin_memory=device.type == "cuda",
     )
-    yield from loader
+    for indices, images in loader:
+        yield indices, [image.to(device, non_blocking=True) for image in images]
 
 
 def _as_lists(samples: list[tuple[int, Tensor]]) -> tuple[list[int], list[Tensor]]:
     return [index for index, _ in samples], [image for _, image in samples]
-
-
-def encode_masks(probabilities: Tensor, boxes: Tensor, height: int, width: int) -> list[Result]:
-    """Paste masks into their image, one at a time, and return them as RLE.
-
-    Args:
-        probabilities: ``[N, S, S]``, each mask within its box.
-        boxes: ``[N, 4]`` xyxy pixels of the image.
-        height: of the image.
-        width: of the image.
-    """
-    pairs = zip(probabilities.cpu(), boxes.cpu(), strict=True)
-    return [encode(paste(probability, box, height, width)) for probability, box in pairs]
-
-
-def _detections(coco: CocoSet, index: int, result: dict[str, Tensor]) -> list[Result]:
-    record = coco.images[index]
-    rows = [
-        {
-            "image_id": record.id,
-            "category_id": coco.categories.id_of(label),
-            "bbox": _xywh(box),
-            "score": round(score, 5),
-        }
-        for box, label, score in zip(
-            result["boxes"].tolist(),
-            result["labels"].tolist(),
-            result["scores"].tolist(),
-            strict=True,
-        )
-    ]
-    if "mask_probs" in result:
-        codes = encode_masks(result["mask_probs"], result["boxes"], record.height, record.width)
-        for row, code in zip(rows, codes, strict=True):
-            row["segmentation"] = code
-    return rows
-
-
-def _masks_on_boxes(
-    coco: CocoSet, instances: list[Instance], probabilities: Tensor
-) -> list[Result]:
-    """Return one image's rows; masks ``[N, S, S]`` are within the instances' boxes."""
-    if not instances:
-        return []
-    record = coco.image(instances[0].image_id)
-    boxes = torch.tensor([x.box for x in instances])
-    codes = encode_masks(probabilities, boxes, record.height, record.width)
-    return [
-        {
-            "annotation_id": instance.id,
-            "image_id": record.id,
-            "category_id": instance.category_id,
-            "segmentation": code,
-        }
-        for instance, code in zip(instances, codes, strict=True)
-    ]
-
-
-def _xywh(box: list[float]) -> list[float]:
-    x1, y1, x2, y2 = box
-    return [round(v, 2) for v in (x1, y1, x2 - x1, y2 - y1)]
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -20,13 +20,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lib.evaluation.coco_ap import (
-    IOU_THRESHOLDS,
-    RECALL_THRESHOLDS,
-    APResult,
-    Matches,
-    metric_parts,
-)
+from lib.evaluation.coco_ap import RECALL_THRESHOLDS, APResult, metric_parts
+from lib.evaluation.coco_match import IOU_THRESHOLDS, Matches
 from lib.seeds import derive
 
 _TOGETHER = 2_000_000  # detections times resamples at once: fits a processor's cache, not more

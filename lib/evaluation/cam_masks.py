@@ -18,10 +18,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from lib.evaluation.coco_ap import APResult, evaluate
-from lib.evaluation.coco_input import BadDetections, examples
+from lib.evaluation.coco_ap import APResult, accumulate, prepare
+from lib.evaluation.coco_input import BadDetections, check, examples
+from lib.evaluation.coco_match import Matcher, by_image
 from lib.masks.paste import Window, sample
-from lib.masks.rle import decode_mask, encode
+from lib.masks.rle import decode_mask
 
 if TYPE_CHECKING:
     from lib.data.coco import CocoSet
@@ -31,6 +32,12 @@ FLAT = 1e-6
 
 SIDE = 28
 """Cells along a side of a map within its box, as those of a mask head's output."""
+
+AT_ONCE = 256
+"""Maps that are interpolated together."""
+
+MAX_DETECTIONS = 100
+"""Best-scored detections that count per image and class, as COCO has it."""
 
 THRESHOLD = 0.5
 """A pixel belongs to the mask from this share of the map's range on."""
@@ -116,7 +123,13 @@ def cam_results(
         BadDetections: if there is not one map per detection, or an image is unknown.
         ValueError: if the threshold is out of its range.
     """
-    return _results(detections, maps, coco_set, [threshold], side)[threshold]
+    _check_thresholds([threshold])
+    _check_maps(detections, maps)
+    windows = _windows(detections, maps, _sizes(detections, coco_set), side)
+    return [
+        {**detection, "segmentation": window.encode(threshold, *size)}
+        for detection, (window, size) in zip(detections, windows, strict=True)
+    ]
 
 
 def cam_ap_sweep(
@@ -127,14 +140,24 @@ def cam_ap_sweep(
 ) -> dict[float, APResult]:
     """Return the mask AP of class activation maps as masks, by threshold.
 
-    The results have AP, AP50 and AP75 and no area ranges; see :func:`cam_results` for the rest.
+    The masks of one image are held at a time, so memory hardly grows with the set. The results
+    have AP, AP50 and AP75 and no area ranges; see :func:`cam_results` for the rest.
     """
-    labels = coco_set.to_coco()
-    swept = _results(detections, maps, coco_set, thresholds, SIDE)
-    return {
-        threshold: evaluate(labels, results, iou_type="segm", area_ranges={})
-        for threshold, results in swept.items()
+    _check_thresholds(thresholds)
+    _check_maps(detections, maps)
+    sizes = _sizes(detections, coco_set)
+    prepared = prepare(coco_set, iou_type="segm", area_ranges={})
+    check(detections, prepared.content, iou_type="bbox")
+    matchers = {
+        threshold: Matcher(prepared.truth, max_detections=MAX_DETECTIONS)
+        for threshold in thresholds
     }
+    for group in by_image(detections, prepared.truth):
+        ours = [detections[row] for row in group.rows]
+        placed = list(_windows(ours, maps[group.rows], sizes, SIDE))
+        for threshold, matcher in matchers.items():
+            matcher.add(group, [window.encode(threshold, *size) for window, size in placed])
+    return {threshold: accumulate(prepared, matcher) for threshold, matcher in matchers.items()}
 
 
 def cam_iou_on_boxes(
@@ -183,33 +206,18 @@ def cam_iou_on_boxes(
     return frame.sort_values("threshold", kind="stable", ignore_index=True)
 
 
-def _results(
-    detections: Sequence[Mapping[str, Any]],
-    maps: np.ndarray,
-    coco_set: "CocoSet",
-    thresholds: Sequence[float],
-    side: int,
-) -> dict[float, list[dict[str, Any]]]:
-    """Return the results at each threshold; each map is interpolated and placed once."""
-    _check_thresholds(thresholds)
+def _check_maps(detections: Sequence[Mapping[str, Any]], maps: np.ndarray) -> None:
     if len(detections) != len(maps):
         raise BadDetections(
             f"There are {len(detections)} detections and {len(maps)} class activation maps: they "
             "are not of one run of lib.engine.predict --cams."
         )
-    swept: dict[float, list[dict[str, Any]]] = {threshold: [] for threshold in thresholds}
-    for detection, (window, height, width) in zip(
-        detections, _windows(detections, maps, coco_set, side), strict=True
-    ):
-        for threshold, results in swept.items():
-            code = encode(window.at_least(threshold, height, width))
-            results.append({**detection, "segmentation": code})
-    return swept
 
 
-def _windows(
-    detections: Sequence[Mapping[str, Any]], maps: np.ndarray, coco_set: "CocoSet", side: int
-) -> Iterator[tuple[Window, int, int]]:
+def _sizes(
+    detections: Sequence[Mapping[str, Any]], coco_set: "CocoSet"
+) -> dict[int, tuple[int, int]]:
+    """Return height and width of every image; those of all detections must be among them."""
     sizes = {image.id: (image.height, image.width) for image in coco_set.images}
     unknown = [d["image_id"] for d in detections if d["image_id"] not in sizes]
     if unknown:
@@ -217,16 +225,28 @@ def _windows(
             f"{len(unknown)} detections are of images that {coco_set.annotations_path.name} does "
             f"not have ({examples(unknown)}). Judge them against the set they were predicted on."
         )
+    return sizes
+
+
+def _windows(
+    detections: Sequence[Mapping[str, Any]],
+    maps: np.ndarray,
+    sizes: Mapping[int, tuple[int, int]],
+    side: int,
+) -> Iterator[tuple[Window, tuple[int, int]]]:
+    """Yield each map in its place, and the size of its image."""
     for detection, values in zip(detections, _cells(maps, side), strict=True):
         x, y, width, height = detection["bbox"]
         size = sizes[detection["image_id"]]
-        yield sample(values, torch.tensor([x, y, x + width, y + height]), *size), *size
+        yield sample(values, torch.tensor([x, y, x + width, y + height]), *size), size
 
 
-def _cells(maps: np.ndarray, side: int) -> Tensor:
-    """Return maps scaled to [0, 1] and interpolated, float32 [D, side, side]."""
-    scaled = torch.from_numpy(min_max(np.asarray(maps, dtype=np.float32)))
-    return interpolate(scaled[:, None], size=(side, side), mode="bilinear")[:, 0]
+def _cells(maps: np.ndarray, side: int) -> Iterator[Tensor]:
+    """Yield maps scaled to [0, 1] and interpolated, float32 [side, side]; some are held at once."""
+    for start in range(0, len(maps), AT_ONCE):
+        part = np.asarray(maps[start : start + AT_ONCE], dtype=np.float32)
+        scaled = torch.from_numpy(min_max(part))[:, None]
+        yield from interpolate(scaled, size=(side, side), mode="bilinear")[:, 0]
 
 
 def _rows_of_boxes(coco_set: "CocoSet", cams: Cams) -> dict[int, int]:

@@ -1,18 +1,17 @@
-"""COCO average precision for boxes and masks, by pycocotools, behind one function.
+"""COCO average precision for boxes and masks, to the last digit as pycocotools has it.
 
-pycocotools stays the judge; this module owns its quirks. It is quiet, an empty range is NaN and
-never -1, area ranges are the caller's (COCO's three, or the two sides of 64x64 that paper A
-compares), annotations can be left out as COCO leaves out crowds, and the result knows every class,
-so that the AP of a subset (the classes with masks, those without) is a selection and not another
-run. The matches of every image are kept for :mod:`lib.evaluation.bootstrap`.
+pycocotools' compiled code measures overlaps; what it does in Python loops, matching and averaging,
+is done by :mod:`lib.evaluation.coco_match` and here, many times as fast on a set like COCO's
+(``python -m lib.evaluation.benchmark`` compares the two). An empty range is NaN and never -1, area
+ranges are the caller's (COCO's three, or the two sides of 64x64 that paper A compares), annotations
+can be left out as COCO leaves out crowds, and the result knows every class, so that the AP of a
+subset (the classes with masks, those without) is a selection and not another run. The matches of
+every image are kept for :mod:`lib.evaluation.bootstrap`.
 
 All values are fractions of 1, as pycocotools prints them; papers print them times 100.
 """
 
-import contextlib
-import io
 import re
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -20,11 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
 
 from lib.data.categories import Categories
-from lib.evaluation.coco_input import IouType, as_dict, ground_truth, results
+from lib.evaluation.coco_input import IouType, as_dict, check, ground_truth, shape_of
+from lib.evaluation.coco_match import IOU_THRESHOLDS, Matcher, Matches, Truth, by_image
 from lib.masks.quality import SMALL_SIDE
 
 if TYPE_CHECKING:
@@ -43,24 +41,11 @@ AREA_RANGES_64: dict[str, tuple[float, float]] = {
 }
 """Paper A's two ranges (Sec. 1, Table 2): small < 64*64 <= large; each instance is in one."""
 
-IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
 RECALL_THRESHOLDS = np.linspace(0.0, 1.0, 101)
+RECALL_DETECTIONS = (1, 10)
+"""COCO's average recall is of so many detections per image and class, and of all that count."""
+
 ALL = "all"
-
-
-@dataclass(frozen=True)
-class Matches:
-    """What became of the detections of one class in one area range, best score first.
-
-    Detections that are neither right nor wrong (crowds, left out, outside the range) are in
-    neither ``true`` nor ``false``.
-    """
-
-    image: np.ndarray  # [D] position of the detection's image in APResult.image_ids
-    score: np.ndarray  # [D]
-    true: np.ndarray  # [T, D] bool: matches an instance at the IoU threshold
-    false: np.ndarray  # [T, D] bool: counts and matches none
-    instances: np.ndarray  # [I] instances that count, per image
 
 
 @dataclass(frozen=True)
@@ -68,7 +53,8 @@ class APResult:
     """AP of one set of detections, whole, per class, and in the parts a bootstrap needs.
 
     ``precision`` is pycocotools' array [T thresholds, R recalls, K classes, A areas] with NaN for
-    a class that has no instance in an area range.
+    a class that has no instance in an area range, ``recall`` its array [T, K, A, M] for M numbers
+    of ``detections`` per image and class.
     """
 
     iou_type: IouType
@@ -77,6 +63,8 @@ class APResult:
     image_ids: tuple[int, ...]
     areas: tuple[str, ...]
     precision: np.ndarray
+    recall: np.ndarray
+    detections: tuple[int, ...]
     matches: Mapping[tuple[int, str], Matches]
 
     @property
@@ -113,8 +101,24 @@ class APResult:
         area, threshold = metric_parts(metric, self.areas)
         values = self.precision[:, :, :, self.areas.index(area)]
         values = values if threshold is None else values[threshold : threshold + 1]
-        values = values[~np.isnan(values)]
-        return float(values.mean()) if values.size else float("nan")
+        return _mean(values)
+
+    @cached_property
+    def coco_numbers(self) -> dict[str, float]:
+        """The summary and average recall, which with COCO's area ranges are COCO's twelve numbers.
+
+        AR1, AR10, AR100 are of so many detections, AR_<area> of as many as count.
+        """
+        by_count = {
+            f"AR{count}": _mean(self.recall[:, :, self.areas.index(ALL), m])
+            for m, count in enumerate(self.detections)
+        }
+        by_area = {
+            f"AR_{area}": _mean(self.recall[:, :, a, -1])
+            for a, area in enumerate(self.areas)
+            if area != ALL
+        }
+        return {**self.summary, **by_count, **by_area}
 
     def select(self, labels: Iterable[int]) -> "APResult":
         """Return the result for some of its classes, the same as evaluating those alone.
@@ -131,7 +135,11 @@ class APResult:
         positions = [self.labels.index(label) for label in chosen]
         matches = {key: value for key, value in self.matches.items() if key[0] in set(chosen)}
         return replace(
-            self, labels=chosen, precision=self.precision[:, :, positions], matches=matches
+            self,
+            labels=chosen,
+            precision=self.precision[:, :, positions],
+            recall=self.recall[:, positions],
+            matches=matches,
         )
 
 
@@ -164,7 +172,7 @@ def evaluate(
     ignore: Iterable[int] | None = None,
     max_detections: int = 100,
 ) -> APResult:
-    """Judge detections against ground truth by COCO's rules, with pycocotools.
+    """Judge detections against ground truth by COCO's rules.
 
     Sizes: an instance belongs to a range by its ``area`` field (for COCO the mask's area, for
     boxes too), a detection by the area of its mask or box, whichever is judged. Instances without
@@ -187,86 +195,95 @@ def evaluate(
         BadDetections: if detections do not fit the set (unknown image or class, wrong size, NaN).
         ValueError: if a label, an ignored annotation or the ground truth is not as described.
     """
-    truth_labels = as_dict(source)
-    categories = Categories.from_coco(list(truth_labels["categories"]))
+    prepared = prepare(
+        source, iou_type=iou_type, labels=labels, area_ranges=area_ranges, ignore=ignore
+    )
+    check(detections, prepared.content, iou_type=iou_type)
+    matcher = Matcher(prepared.truth, max_detections=max_detections)
+    for group in by_image(detections, prepared.truth):
+        matcher.add(group, [shape_of(detections[row], iou_type) for row in group.rows])
+    return accumulate(prepared, matcher)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Ground truth to judge detections against, once or several times."""
+
+    content: Mapping[str, Any]  # as coco_input.ground_truth has it
+    truth: Truth
+    categories: Categories
+    labels: tuple[int, ...]
+    areas: tuple[str, ...]
+
+
+def prepare(
+    source: "CocoSet | Mapping[str, Any]",
+    *,
+    iou_type: IouType,
+    labels: Iterable[int] | None = None,
+    area_ranges: Mapping[str, tuple[float, float]] | None = None,
+    ignore: Iterable[int] | None = None,
+) -> Prepared:
+    """Return ground truth ready to judge detections against; see :func:`evaluate`."""
+    given = as_dict(source)
+    categories = Categories.from_coco(list(given["categories"]))
     chosen = tuple(sorted(categories.labels if labels is None else set(labels)))
-    category_ids = [categories.id_of(label) for label in chosen]
-    truth = ground_truth(truth_labels, iou_type=iou_type, ignore=ignore or ())
-    found = results(detections, truth, iou_type=iou_type)
+    category_ids = [categories.id_of(label) for label in chosen]  # ascending as well
+    content = ground_truth(given, iou_type=iou_type, ignore=ignore or ())
     ranges = {ALL: (0.0, 1e10), **(AREA_RANGES_COCO if area_ranges is None else area_ranges)}
-    with contextlib.redirect_stdout(io.StringIO()):
-        judge = _Judge(_index(truth), _index(found), iouType=iou_type)
-        judge.params.catIds = category_ids
-        judge.params.areaRng = [list(limits) for limits in ranges.values()]
-        judge.params.areaRngLbl = list(ranges)
-        judge.params.maxDets = [max_detections]
-        judge.params.iouThrs = IOU_THRESHOLDS
-        judge.params.recThrs = RECALL_THRESHOLDS
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)
-            judge.evaluate()
-            judge.accumulate()
-    precision = judge.eval["precision"][..., 0]
+    truth = Truth(
+        content, iou_type=iou_type, category_ids=category_ids, areas=list(ranges.values())
+    )
+    return Prepared(content, truth, categories, chosen, tuple(ranges))
+
+
+def accumulate(prepared: Prepared, matcher: Matcher) -> APResult:
+    """Return the AP of the detections that a matcher has judged against prepared ground truth."""
+    judged = matcher.result()
+    most = matcher.max_detections
+    counts = (*(count for count in RECALL_DETECTIONS if count < most), most)
+    shape = len(prepared.labels), len(prepared.areas)
+    precision = np.empty((len(IOU_THRESHOLDS), len(RECALL_THRESHOLDS), *shape))
+    recall = np.empty((len(IOU_THRESHOLDS), *shape, len(counts)))
+    matches = {}
+    for k, label in enumerate(prepared.labels):
+        for a, (area, found) in enumerate(zip(prepared.areas, judged.matches(k), strict=True)):
+            precision[:, :, k, a] = precision_at_recall(found)
+            matches[label, area] = found
+        instances = judged.counted[k].sum(axis=1)
+        with np.errstate(invalid="ignore"):  # none of none is NaN
+            for m, count in enumerate(counts):
+                recall[:, k, :, m] = judged.recalled(k, count).T / instances
     return APResult(
-        iou_type=iou_type,
-        categories=categories,
-        labels=chosen,
-        image_ids=tuple(int(i) for i in judge.params.imgIds),
-        areas=tuple(ranges),
-        precision=np.where(precision < 0, np.nan, precision),
-        matches=_matches(judge, chosen, tuple(ranges)),
+        iou_type=prepared.truth.iou_type,
+        categories=prepared.categories,
+        labels=prepared.labels,
+        image_ids=tuple(int(i) for i in prepared.truth.image_ids),
+        areas=prepared.areas,
+        precision=precision,
+        recall=recall,
+        detections=counts,
+        matches=matches,
     )
 
 
-class _Judge(COCOeval):
-    """COCOeval that honours our flag ``left_out``; its own code overwrites ``ignore``."""
-
-    def _prepare(self) -> None:
-        super()._prepare()
-        for instances in self._gts.values():
-            for instance in instances:
-                instance["ignore"] = int(instance["ignore"] or instance["left_out"])
-
-
-def _index(content: dict[str, Any]) -> COCO:
-    coco = COCO()
-    coco.dataset = content
-    coco.createIndex()
-    return coco
-
-
-def _matches(
-    judge: COCOeval, labels: Sequence[int], areas: Sequence[str]
-) -> dict[tuple[int, str], Matches]:
-    """Return the matches per class and area; pycocotools lists them class, area, image."""
-    images = len(judge.params.imgIds)
-    entries = iter(judge.evalImgs)
-    # pycocotools sorts the category ids; labels are in the same order.
-    return {(label, area): _one(entries, images) for label in labels for area in areas}
+def precision_at_recall(matches: Matches) -> np.ndarray:
+    """Return the best precision at each recall or beyond, [T, R]; NaN without instances."""
+    instances = matches.instances.sum()
+    read = np.full((len(matches.true), len(RECALL_THRESHOLDS)), np.nan)
+    if not instances:
+        return read
+    right = np.cumsum(matches.true, axis=1).astype(float)
+    wrong = np.cumsum(matches.false, axis=1).astype(float)
+    precision = right / (wrong + right + np.spacing(1))  # as pycocotools divides
+    best = np.zeros((len(right), right.shape[1] + 1))  # beyond the highest recall it is 0
+    best[:, :-1] = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+    for t, reached in enumerate(right / instances):
+        read[t] = best[t, np.searchsorted(reached, RECALL_THRESHOLDS, side="left")]
+    return read
 
 
-def _one(entries: Any, images: int) -> Matches:
-    """Return the matches of one class and area from the next ``images`` entries."""
-    instances = np.zeros(images, dtype=np.int64)
-    none = np.zeros((len(IOU_THRESHOLDS), 0), dtype=bool)
-    positions, scores, true, false = [np.zeros(0, np.int64)], [np.zeros(0)], [none], [none]
-    for position in range(images):
-        entry = next(entries)
-        if entry is None:
-            continue
-        instances[position] = np.count_nonzero(np.asarray(entry["gtIgnore"]) == 0)
-        counts = ~entry["dtIgnore"].astype(bool)
-        matched = entry["dtMatches"].astype(bool)
-        positions.append(np.full(len(entry["dtScores"]), position))
-        scores.append(np.asarray(entry["dtScores"], dtype=float))
-        true.append(matched & counts)
-        false.append(~matched & counts)
-    score = np.concatenate(scores)
-    order = np.argsort(-score, kind="stable")  # as pycocotools breaks ties
-    return Matches(
-        image=np.concatenate(positions)[order],
-        score=score[order],
-        true=np.concatenate(true, axis=1)[:, order],
-        false=np.concatenate(false, axis=1)[:, order],
-        instances=instances,
-    )
+def _mean(values: np.ndarray) -> float:
+    """Return the mean of what is not NaN, in the order in which pycocotools adds up."""
+    values = values[~np.isnan(values)]
+    return float(values.mean()) if values.size else float("nan")

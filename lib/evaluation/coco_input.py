@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pycocotools import mask as mask_api
 
+from lib.data.numbers import as_array
 from lib.data.segmentation import compressed
 
 if TYPE_CHECKING:
@@ -114,17 +115,9 @@ def results(
     Raises:
         BadDetections: listing every kind of problem with its count and first examples.
     """
-    sizes = {image["id"]: (image["height"], image["width"]) for image in truth["images"]}
-    categories = {category["id"] for category in truth["categories"]}
-    field = "bbox" if iou_type == "bbox" else "segmentation"
-    problems: dict[str, list[Any]] = {}
+    check(detections, truth, iou_type=iou_type)
     annotations = []
     for position, detection in enumerate(detections):
-        problem = _problem(detection, sizes, categories, field)
-        if problem:
-            kind, example = problem
-            problems.setdefault(kind, []).append(position if example is None else example)
-            continue
         annotation = {
             "id": position + 1,
             "image_id": detection["image_id"],
@@ -132,25 +125,82 @@ def results(
             "score": float(detection["score"]),
             "iscrowd": 0,
         }
+        shape = shape_of(detection, iou_type)
         if iou_type == "bbox":
-            annotation["bbox"] = list(detection["bbox"])
-            annotation["area"] = detection["bbox"][2] * detection["bbox"][3]
+            annotation |= {"bbox": shape, "area": shape[2] * shape[3]}
         else:
-            rle = compressed(detection["segmentation"], *sizes[detection["image_id"]])
-            annotation |= {"segmentation": rle, "area": float(mask_api.area(rle))}
+            annotation |= {"segmentation": shape, "area": float(mask_api.area(shape))}
         annotations.append(annotation)
-    if problems:
-        kinds = "; ".join(f"{len(v)} {kind} ({examples(v)})" for kind, v in problems.items())
-        raise BadDetections(
-            f"Of {len(detections)} detections, some do not fit the ground truth: {kinds}. "
-            "Judge them against the set they were predicted on."
-        )
     return {
         "info": {},
         "images": list(truth["images"]),
         "categories": list(truth["categories"]),
         "annotations": annotations,
     }
+
+
+def shape_of(detection: Mapping[str, Any], iou_type: IouType) -> Any:
+    """Return a detection's box (list xywh) or mask (compressed RLE), whichever is judged."""
+    if iou_type == "bbox":
+        return list(detection["bbox"])
+    segmentation = detection["segmentation"]
+    return compressed(segmentation, *segmentation["size"])
+
+
+def check(
+    detections: Sequence[Mapping[str, Any]], truth: Mapping[str, Any], *, iou_type: IouType
+) -> None:
+    """Make sure that detections fit ground truth; see :func:`results`.
+
+    Raises:
+        BadDetections: listing every kind of problem with its count and first examples.
+    """
+    sizes = {image["id"]: (image["height"], image["width"]) for image in truth["images"]}
+    categories = {category["id"] for category in truth["categories"]}
+    field = "bbox" if iou_type == "bbox" else "segmentation"
+    if _all_fit(detections, sizes, categories, field):
+        return
+    problems: dict[str, list[Any]] = {}
+    for position, detection in enumerate(detections):
+        problem = _problem(detection, sizes, categories, field)
+        if problem:
+            kind, example = problem
+            problems.setdefault(kind, []).append(position if example is None else example)
+    if problems:
+        kinds = "; ".join(f"{len(v)} {kind} ({examples(v)})" for kind, v in problems.items())
+        raise BadDetections(
+            f"Of {len(detections)} detections, some do not fit the ground truth: {kinds}. "
+            "Judge them against the set they were predicted on."
+        )
+
+
+def _all_fit(
+    detections: Sequence[Mapping[str, Any]],
+    sizes: Mapping[int, tuple[int, int]],
+    categories: set[int],
+    field: str,
+) -> bool:
+    """Return whether detections are as files of COCO results have them; if not, look at each."""
+    try:
+        scores = [detection["score"] for detection in detections]
+        if not (
+            {detection["image_id"] for detection in detections} <= sizes.keys()
+            and {detection["category_id"] for detection in detections} <= categories
+            and set(map(type, scores)) <= {int, float}
+            and np.isfinite(np.array(scores, dtype=float)).all()
+        ):
+            return False
+        shapes = [detection[field] for detection in detections]
+        if field == "bbox":
+            return bool(np.isfinite(as_array(shapes, 4)).all())
+        return all(
+            type(code) is dict
+            and type(code["counts"]) in (str, bytes, list)
+            and tuple(code["size"]) == sizes[detection["image_id"]]
+            for code, detection in zip(shapes, detections, strict=True)
+        )
+    except (KeyError, TypeError, OverflowError):
+        return False
 
 
 def _problem(

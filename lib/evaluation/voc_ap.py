@@ -38,8 +38,8 @@ from lib.evaluation.bootstrap import (
     mean_over_classes,
     percentiles,
 )
-from lib.evaluation.coco_ap import Matches
 from lib.evaluation.coco_input import as_dict, ground_truth, results
+from lib.evaluation.coco_match import Matches
 from lib.evaluation.voc_match import (
     IOU_THRESHOLDS,
     Difficult,

@@ -18,7 +18,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from pycocotools import mask as mask_api
 
-from lib.evaluation.coco_ap import Matches
+from lib.evaluation.coco_match import Matches
 from lib.masks.rle import decode, encode
 
 Matching = Literal["sds", "argmax"]

@@ -62,7 +62,7 @@ COLUMNS = (
 """Columns of :func:`table3`."""
 
 AT_ONCE = 2
-"""Models swept side by side; each holds its masks at all thresholds."""
+"""Models swept side by side; each holds its class activation maps, and the masks of one image."""
 
 Sweeps = Mapping[str, Mapping[float, APResult]]
 """By variant and threshold."""

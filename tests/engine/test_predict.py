@@ -6,7 +6,7 @@ import torch
 
 from lib.engine.checkpoint import load_model, save_model
 from lib.engine.inputs import picture
-from lib.engine.predict import encode_masks, main, predict
+from lib.engine.predict import main, predict
 from lib.engine.train import train
 from lib.files import read_json
 from lib.masks.rle import decode
@@ -44,14 +44,6 @@ def test_batch_size_does_not_change_predictions(drawn, tmp_path):
         [d["score"] for d in three.detections],
         atol=1e-4,
     )
-
-
-def test_mask_that_fills_its_box_covers_the_box():
-    (code,) = encode_masks(torch.ones(1, 28, 28), torch.tensor([[8.0, 4, 40, 30]]), 64, 80)
-    wanted = np.zeros((64, 80), bool)
-    wanted[4:30, 8:40] = True
-    mask = decode(code, 64, 80)
-    assert (mask == wanted).all()
 
 
 def test_model_file_gives_back_the_same_model(drawn, tmp_path):

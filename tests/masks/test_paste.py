@@ -5,8 +5,10 @@ import math
 import numpy as np
 import pytest
 import torch
+from torch.nn.functional import grid_sample
 
-from lib.masks.paste import paste
+from lib.masks.paste import Window, paste, sample
+from lib.masks.rle import encode
 from lib.models.mask_branch import mask_targets
 
 
@@ -64,3 +66,57 @@ def test_full_map_fills_the_pixels_whose_centres_are_in_the_box_and_no_others():
 
 def test_box_outside_the_image_gives_an_empty_mask():
     assert not paste(torch.ones(28, 28), torch.tensor([40.0, 40, 50, 50]), 20, 20).any()
+
+
+def everywhere(probability: torch.Tensor, box: list[float], height: int, width: int) -> np.ndarray:
+    """Sample the map at every pixel of the image, and leave out what is outside the box."""
+    x1, y1, x2, y2 = box
+    xs = (torch.arange(width) + 0.5 - x1) / (x2 - x1) * 2 - 1
+    ys = (torch.arange(height) + 0.5 - y1) / (y2 - y1) * 2 - 1
+    grid = torch.stack(torch.meshgrid(xs, ys, indexing="xy"), -1)[None]
+    values = grid_sample(probability[None, None], grid, padding_mode="border", align_corners=False)[
+        0, 0
+    ]
+    inside = (ys.abs() <= 1)[:, None] & (xs.abs() <= 1)
+    return ((values >= 0.5) & inside).numpy()
+
+
+def random_boxes(count: int) -> list[list[float]]:
+    """Boxes of all sizes, within an image of 37 x 23, across its edges and beyond."""
+    random = np.random.default_rng(5)
+    corners = random.uniform([-20, -15], [45, 30], (count, 2))
+    sizes = np.exp(random.uniform(0, 4.5, (count, 2)))
+    boxes = np.c_[corners, corners + sizes].astype(np.float32)
+    boxes[::7] = boxes[::7].round()
+    boxes[3::11, 1::2] = -4, 30  # as high as the image
+    boxes[:3] = [0, 0, 37, 23], [5, 5, 5, 9], [-3, -3, 0, 0]
+    return boxes.tolist()
+
+
+def test_masks_and_codes_equal_those_of_sampling_the_whole_image():
+    generator = torch.Generator().manual_seed(1)
+    full, empty = 0, 0
+    for k, box in enumerate(random_boxes(400)):
+        probability = torch.rand(28, 28, generator=generator) if k % 5 else torch.ones(28, 28)
+        wanted = everywhere(probability, box, 23, 37)
+        np.testing.assert_array_equal(paste(probability, torch.tensor(box), 23, 37), wanted)
+        code = sample(probability, torch.tensor(box), 23, 37).encode(0.5, 23, 37)
+        assert list(code.items()) == list(encode(wanted).items())
+        full, empty = full + bool(wanted.all()), empty + (not wanted.any())
+    assert full and 20 < empty < 250
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 6), (6, 1), (4, 5)])
+def test_code_of_every_small_window_is_that_of_its_mask(size):
+    height, width = size
+    random = np.random.default_rng(0)
+    for _ in range(150):
+        top, left = int(random.integers(0, height)), int(random.integers(0, width))
+        bottom, right = (
+            int(random.integers(low, high + 1)) for low, high in ((top, height), (left, width))
+        )
+        values = random.random((bottom - top, right - left), dtype=np.float32)
+        window = Window(slice(top, bottom), slice(left, right), values)
+        for threshold in (0.0, 0.3, 0.7, 2.0):
+            wanted = encode(window.at_least(threshold, height, width))
+            assert window.encode(threshold, height, width) == wanted
