@@ -142,6 +142,7 @@ def limits_table(
     def add(what: str, unit: str, limits: tuple[float, float], *values: float) -> None:
         found, low, high = (*values, math.nan, math.nan)[:3]
         least, most = limits
+        found = round(found, 9)  # a difference of 3 in 300 is one point, not a little more
         kept = least <= found <= most
         inside, outside = least <= low and high <= most, high < least or low > most
         asked = f"{least:g} to {most:g}".replace("-", "−")

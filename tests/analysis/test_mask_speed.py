@@ -1,6 +1,7 @@
 """Tables of speed and limits, from hand-made measurements."""
 
 import json
+import math
 from typing import Any
 
 import pandas as pd
@@ -89,6 +90,23 @@ def test_a_limit_that_the_interval_crosses_is_not_decided_beyond_chance() -> Non
     assert table.loc["time, exact / fast", "found"] == pytest.approx(6)
     assert table.loc["time, exact / fast", "kept"]
     assert not table.loc["time, exact / fast", "beyond_chance"]
+
+
+def test_a_difference_that_is_just_the_limit_keeps_to_it() -> None:
+    interval = {"ci_low": math.nan, "ci_high": math.nan}
+    share = {"size": "all", "measure": "mask IoU", "formula": "I / N", **interval}
+    memory = pd.DataFrame({"method": ["exact", "fast"], "masks": 2.0, "beyond_pictures": 3.0})
+    for exact, fast, kept in ((0.99, 0.985, True), (0.99, 0.9849, False)):
+        table = mask_speed.limits_table(
+            pd.DataFrame([{"size": "all", "ratio": 6.0, **interval}]),
+            pd.DataFrame([{**share, "difference": fast - exact}]),
+            pd.DataFrame([{**share, "difference": 2 * (fast - exact)}]),
+            memory,
+            pd.DataFrame({"workers": [1, 2], "speedup": [1.0, 1.9]}),
+        ).set_index("what")
+        assert fast - exact < -0.005  # by a rounding error or more
+        assert table.loc["mask IoU, fast − exact", "kept"] == kept
+        assert table.loc["I / N, fast − exact", "kept"] == kept
 
 
 def test_the_program_prints_every_table(tmp_path, capsys) -> None:
