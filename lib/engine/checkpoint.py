@@ -22,12 +22,22 @@ BOX_HEAD = (".box_head.", ".box_predictor.")
 
 
 def save(path: Path, content: dict[str, Any]) -> None:
-    """Write tensors and plain values atomically: a crash leaves the previous file whole.
+    """Write tensors and plain values atomically: a crash or a full disk leaves the previous file.
 
     Equal contents give equal bytes: given a path, ``torch.save`` would write its name too.
+
+    Raises:
+        OSError: if it cannot be written.
     """
     with atomic(path) as temporary, temporary.open("wb") as file:
-        torch.save(content, file)
+        try:
+            torch.save(content, file)
+        except (
+            RuntimeError
+        ) as error:  # its writer, closed early, complains of what it did not write
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from None
+            raise
 
 
 @dataclass(frozen=True)
@@ -185,6 +195,6 @@ def _fresh(model: Detector, theirs: Mapping[str, Any]) -> tuple[str, tuple[str, 
     groups = [name for name, part in head.named_modules() if isinstance(part, nn.GroupNorm)]
     if bool(groups) == (theirs.get("norm", "bn") == "gn") or not isinstance(head, ConvBoxHead):
         return "", ()
-    norms = (nn.GroupNorm, nn.BatchNorm2d, nn.SyncBatchNorm)
+    norms = (nn.GroupNorm, nn.BatchNorm2d)
     names = [name for name, part in head.named_modules() if isinstance(part, norms)]
     return "the box head's normalisation", tuple(f".box_head.{name}." for name in names)

@@ -39,7 +39,11 @@ class TrainConfig(BaseModel):
             start from one with a plain FPN.
         out: the folder for ``model.pt``, ``metrics.jsonl`` and the checkpoint.
         iterations: optimiser steps.
-        batch_size: images per step.
+        batch_size: images per step, of all processes together.
+        images_per_device: images per step of each process. If given, the batch is that many times
+            the number of processes, and learning rate, iterations, steps, warm-up and snapshots
+            are scaled from those that ``batch_size`` has (see :mod:`lib.engine.scaling`). None:
+            the processes share ``batch_size``.
         optimizer: ``sgd`` (momentum 0.9) or ``adamw``.
         learning_rate: the rate after warm-up.
         warmup: steps of linear warm-up, from a thousandth of the rate.
@@ -50,8 +54,8 @@ class TrainConfig(BaseModel):
         flip: mirror half of the training images.
         amp: ``auto`` is bfloat16 (or float16 with loss scaling) on CUDA and single precision on
             the CPU; ``none`` is single precision everywhere.
-        device: ``auto`` takes CUDA where there is one.
-        workers: processes that load images; 0 loads them in the training process.
+        device: ``auto`` takes CUDA where there is one; each process has a device of its own.
+        workers: processes that load images for each training process; 0 loads them in itself.
         seed: everything random derives from it.
         checkpoint_every: steps between checkpoints.
         log_every: steps between log lines.
@@ -72,6 +76,7 @@ class TrainConfig(BaseModel):
     out: str
     iterations: Annotated[int, Field(gt=0)] = 130_000
     batch_size: Annotated[int, Field(gt=0)] = 16
+    images_per_device: Annotated[int, Field(gt=0)] | None = None
     optimizer: Literal["sgd", "adamw"] = "sgd"
     learning_rate: Annotated[float, Field(gt=0)] = 0.02
     warmup: Annotated[int, Field(ge=0)] = 1000
@@ -103,8 +108,8 @@ class TrainConfig(BaseModel):
         """Return a digest of everything that decides the trained weights, and which are kept.
 
         Files count by their contents: labels, initial weights, backbone weights. Pictures count by
-        their names and sizes in the labels. Where results go, and how often progress is saved or
-        logged, is left out.
+        their names and sizes in the labels. Where results go, how often progress is saved or
+        logged, and how many processes share the batches, is left out.
 
         Raises:
             FileNotFoundError: if one of the files does not exist.
@@ -112,6 +117,8 @@ class TrainConfig(BaseModel):
         places = {"annotations", "images", "init", "out"}
         free = {"checkpoint_every", "log_every", "workers", "device"}
         content = self.model_dump(mode="json", exclude=places | free)
+        if self.images_per_device is None:
+            del content["images_per_device"]
         del content["model"]["prior_from"]  # for inference alone
         files = {"annotations": resolve(self.annotations)}
         if self.init is not None:

@@ -1,60 +1,32 @@
 """Training samples: an image and its targets, with only those masks that may be used.
 
 Whatever is random about a sample derives from the seed and the sample's position in the run, so a
-resumed run, or one with other loader processes, sees the same samples.
+resumed run, or one with other loader processes, sees the same samples, and so do several processes
+that share the batches.
 """
 
+import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler
 from torchvision.transforms.v2.functional import horizontal_flip
 
-from lib.data.coco import CocoSet, Instance
-from lib.engine.config import Empty, Use
+from lib.data.coco import CocoSet
+from lib.engine.config import TrainConfig
+from lib.engine.distributed import World
 from lib.engine.inputs import picture
-from lib.masks.rle import area, decode
+from lib.engine.launch import obey
+from lib.engine.uses import Uses
+from lib.masks.rle import decode
 from lib.models.rpn import IGNORED
 from lib.seeds import derive
 
 Target = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Uses:
-    """What becomes of instances in training; see :class:`lib.engine.config.TrainConfig`.
-
-    Attributes:
-        supervised: labels whose masks may be used.
-        valid: what becomes of an instance with a valid pseudo-mask, a true one or none.
-        invalid: what becomes of an instance with an invalid pseudo-mask.
-        empty: what an empty pseudo-mask is: no mask, or one that is all background.
-    """
-
-    supervised: frozenset[int]
-    valid: Use = "learn"
-    invalid: Use = "learn"
-    empty: Empty = "no_mask"
-
-    def of(self, instance: Instance) -> Use:
-        """Return what becomes of an instance; crowd regions are dropped."""
-        if instance.iscrowd:
-            return "drop"
-        pseudo = instance.pseudo or {}
-        return self.valid if pseudo.get("valid", True) else self.invalid
-
-    def reads_mask(self, instance: Instance) -> bool:
-        """Return whether the instance has a mask that may be used."""
-        if self.of(instance) != "learn" or instance.label not in self.supervised:
-            return False
-        if instance.pseudo is not None and self.empty == "background":
-            return True
-        code = instance.segmentation
-        return bool(area(code, *code["size"]) if isinstance(code, dict) else code)
 
 
 class TrainingSet(Dataset[tuple[Tensor, Target]]):
@@ -67,6 +39,7 @@ class TrainingSet(Dataset[tuple[Tensor, Target]]):
     - ``masks``: ``[M, H, W]`` uint8, of the instances that have a mask that may be used
     - ``mask_index``: ``[N]`` int64, each instance's row in ``masks``, or -1
     - ``image_id``: int
+    - ``seed``: int, what is random about the sample in the model (see :mod:`lib.models.sampling`)
 
     Crowd regions are left out, and so is what is to be dropped. Masks that must not be used are
     never decoded, so nothing that trains can depend on them (paper B, Sec. 4.1).
@@ -75,7 +48,7 @@ class TrainingSet(Dataset[tuple[Tensor, Target]]):
         coco: the set.
         uses: what becomes of its instances.
         flip: mirror half of the samples.
-        seed: what the mirroring derives from.
+        seed: what the mirroring and the samples' seeds derive from.
     """
 
     def __init__(self, coco: CocoSet, *, uses: Uses, flip: bool, seed: int) -> None:
@@ -116,13 +89,29 @@ class TrainingSet(Dataset[tuple[Tensor, Target]]):
             "masks": mask_tensor,
             "mask_index": torch.tensor(mask_index, dtype=torch.int64),
             "image_id": record.id,
+            "seed": derive(self.seed, "sample", position),
         }
+
+
+def share_of(batch_size: int, rank: int, processes: int) -> range:
+    """Return which samples of a batch a process has: consecutive ones, as many as others or one.
+
+    Raises:
+        ValueError: if there are fewer samples than processes.
+    """
+    if batch_size < processes:
+        raise ValueError(
+            f"train.batch_size is {batch_size}, fewer images than the {processes} processes that "
+            f"are to share them. Start at most {batch_size} processes, or raise train.batch_size."
+        )
+    return range(batch_size * rank // processes, batch_size * (rank + 1) // processes)
 
 
 class Batches(Sampler[list[tuple[int, int]]]):
     """Which samples each iteration sees: every image once an epoch, in a new order each time.
 
-    Batches run across the ends of epochs, so all have the same size.
+    Batches run across the ends of epochs, so all have the same size. The order is that of the run,
+    whatever number of processes share its batches.
 
     Args:
         images: size of the set.
@@ -130,11 +119,22 @@ class Batches(Sampler[list[tuple[int, int]]]):
         start: the first iteration, counted from 0.
         stop: the iteration to stop before.
         seed: what the orders derive from.
+        share: which samples of each batch to yield, see :func:`share_of`; None is all of them.
     """
 
-    def __init__(self, images: int, batch_size: int, *, start: int, stop: int, seed: int) -> None:
+    def __init__(
+        self,
+        images: int,
+        batch_size: int,
+        *,
+        start: int,
+        stop: int,
+        seed: int,
+        share: range | None = None,
+    ) -> None:
         self.images, self.batch_size = images, batch_size
         self.start, self.stop, self.seed = start, stop, seed
+        self.share = share or range(batch_size)
 
     def __len__(self) -> int:
         return self.stop - self.start
@@ -151,10 +151,47 @@ class Batches(Sampler[list[tuple[int, int]]]):
                     random = np.random.default_rng(derive(self.seed, "epoch", epoch))
                     order = random.permutation(self.images)
                 batch.append((int(order[position % self.images]), position))
-            yield batch
+            yield [batch[i] for i in self.share]
 
 
 def collate(samples: list[tuple[Tensor, Target]]) -> tuple[list[Tensor], list[Target]]:
     """Turn samples into a list of images and a list of targets; sizes may differ."""
     images, targets = zip(*samples, strict=True)
     return list(images), list(targets)
+
+
+def _begin(parent: int, _: int) -> None:
+    obey(parent)
+
+
+def loader(
+    config: TrainConfig, coco: CocoSet, uses: Uses, start: int, *, world: World
+) -> Iterator[tuple[list[Tensor], list[Target]]]:
+    """Yield this process's images and targets of each iteration.
+
+    Args:
+        config: the run.
+        coco: its set.
+        uses: what becomes of the instances.
+        start: the first iteration, counted from 0.
+        world: the processes that share the batches.
+    """
+    samples = TrainingSet(coco, uses=uses, flip=config.flip, seed=config.seed)
+    batches = Batches(
+        len(samples),
+        config.batch_size,
+        start=start,
+        stop=config.iterations,
+        seed=config.seed,
+        share=share_of(config.batch_size, world.rank, world.size),
+    )
+    return iter(
+        DataLoader(
+            samples,
+            batch_sampler=batches,
+            collate_fn=collate,
+            num_workers=config.workers,
+            worker_init_fn=partial(_begin, os.getpid()),
+            pin_memory=world.device.type == "cuda",
+        )
+    )

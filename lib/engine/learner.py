@@ -1,14 +1,17 @@
 """One step of training: forward and backward in mixed precision, clipping, the optimiser."""
 
-from typing import Any
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from lib.engine.config import TrainConfig
+from lib.engine.distributed import ToldElsewhereError, World
 from lib.engine.schedule import build_optimizer, clip_gradients, learning_rate
 from lib.models.detector import Detector
-from lib.seeds import derive
 
 
 def mixed_precision(config: TrainConfig, device: torch.device) -> torch.dtype | None:
@@ -22,23 +25,16 @@ def mixed_precision(config: TrainConfig, device: torch.device) -> torch.dtype | 
     return torch.bfloat16 if native else torch.float16
 
 
-def check_losses(
-    losses: dict[str, Tensor], targets: list[dict[str, Any]], iteration: int
-) -> Tensor:
-    """Return the sum of the losses.
+class Outcome(NamedTuple):
+    """What a step tells.
 
-    Raises:
-        FloatingPointError: if it is not finite; the message names the losses and the images.
+    Attributes:
+        losses: those of the whole batch by name, their sum ``loss`` first.
+        stop: whether any process was asked to stop.
     """
-    total = torch.stack(list(losses.values())).sum()
-    if not bool(torch.isfinite(total)):
-        values = ", ".join(f"{name} {value.item():g}" for name, value in losses.items())
-        images = ", ".join(str(t["image_id"]) for t in targets)
-        raise FloatingPointError(
-            f"The loss is not finite at iteration {iteration + 1} ({values}; images {images}). "
-            "Lower train.learning_rate or lengthen train.warmup; the last checkpoint is intact."
-        )
-    return total
+
+    losses: dict[str, float]
+    stop: bool
 
 
 class Learner:
@@ -46,48 +42,86 @@ class Learner:
 
     Args:
         config: the run.
-        model: the model, in training mode, on its device.
-        device: that device.
+        model: the model, in training mode, on its device; the main process's weights count.
+        world: the processes.
     """
 
-    def __init__(self, config: TrainConfig, model: Detector, device: torch.device) -> None:
+    def __init__(self, config: TrainConfig, model: Detector, world: World) -> None:
         self.config = config
         self.model = model
-        self.device = device
-        self.precision = mixed_precision(config, device)
+        self.world = world
+        self.device = world.device
+        self.precision = mixed_precision(config, world.device)
         self.optimizer = build_optimizer(config, model)
-        self.scaler = torch.amp.GradScaler(device.type, enabled=self.precision == torch.float16)
+        enabled = self.precision == torch.float16
+        self.scaler = torch.amp.GradScaler(world.device.type, enabled=enabled)
+        self.parallel = model if world.size == 1 else _parallel(model, world)
 
     def step(
-        self, images: list[Tensor], targets: list[dict[str, Any]], iteration: int
-    ) -> dict[str, float]:
-        """Learn from one batch and return the losses, their sum ``loss`` first.
+        self,
+        images: list[Tensor],
+        targets: list[dict[str, Any]],
+        iteration: int,
+        *,
+        stop: bool = False,
+    ) -> Outcome:
+        """Learn from one batch, of which this process has a share.
 
-        Whatever is random derives from the run's seed and ``iteration``, counted from 0.
+        Args:
+            images: of the share, ``[3, H, W]`` each.
+            targets: of the share; what is random derives from their seeds alone.
+            iteration: counted from 0.
+            stop: whether this process was asked to stop.
 
         Raises:
-            FloatingPointError: if the loss is not finite.
+            FloatingPointError: if the loss is not finite; nothing is learnt from the batch then.
+            ToldElsewhereError: likewise, in all processes but the main one.
         """
-        torch.manual_seed(derive(self.config.seed, "iteration", iteration))
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.config, iteration)
         mixed = self.precision is not None
         with torch.autocast(self.device.type, dtype=self.precision, enabled=mixed):
-            losses = self.model(
+            losses = self.parallel(
                 [image.to(self.device, non_blocking=True) for image in images],
                 [_to(target, self.device) for target in targets],
             )
-        total = check_losses(losses, targets, iteration)
+        total = torch.stack(list(losses.values())).sum()
+        own = torch.stack([total, *losses.values()]).detach()
+        told = self.world.mean(torch.cat([own, own.new_full((1,), float(stop))]))
         self.optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(total).backward()
+        *values, stops = told.tolist()  # the one place where the device is waited for
+        if not all(map(math.isfinite, values)):
+            self._refuse(list(losses), own.tolist()[1:], targets, iteration)
         self.scaler.unscale_(self.optimizer)
         clip_gradients(self.config, self.model.parameters())
         self.scaler.step(self.optimizer)
         self.scaler.update()
-        return {name: float(x.detach()) for name, x in {"loss": total, **losses}.items()}
+        return Outcome(dict(zip(["loss", *losses], values, strict=True)), stops > 0)
+
+    def _refuse(
+        self,
+        names: Sequence[str],
+        values: Sequence[float],
+        targets: Sequence[dict[str, Any]],
+        iteration: int,
+    ) -> None:
+        """Say in the main process what was not finite, and where, and end all."""
+        shares = self.world.gather((list(values), [t["image_id"] for t in targets]))
+        parts = []
+        for rank, (losses, images) in enumerate(shares):
+            if not all(map(math.isfinite, losses)):
+                who = f"process {rank}: " if self.world.size > 1 else ""
+                said = ", ".join(f"{n} {x:g}" for n, x in zip(names, losses, strict=True))
+                parts.append(f"{who}{said}; images {', '.join(map(str, images))}")
+        message = (
+            f"The loss is not finite at iteration {iteration + 1} ({'; '.join(parts)}). Lower "
+            "train.learning_rate or lengthen train.warmup."
+        )
+        raise FloatingPointError(message) if self.world.main else ToldElsewhereError(message)
 
     def state(self) -> dict[str, Any]:
-        """Return what :meth:`restore` needs to continue from here."""
+        """Return what :meth:`restore` needs to continue from here, on any number of processes."""
         return {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -101,9 +135,22 @@ class Learner:
         self.scaler.load_state_dict(state["scaler"])
 
 
-def _to(target: dict[str, Any], device: torch.device) -> dict[str, Tensor]:
+def _parallel(model: Detector, world: World) -> nn.Module:
+    """Return the model with the main process's weights, and gradients averaged over all.
+
+    Every weight takes part in every step, so none needs to be looked for.
+    """
+    return DistributedDataParallel(
+        model,
+        device_ids=[world.device] if world.device.type == "cuda" else None,
+        gradient_as_bucket_view=True,
+    )
+
+
+def _to(target: dict[str, Any], device: torch.device) -> dict[str, Any]:
+    """Return what of a target the model needs, tensors on their device."""
     return {
-        name: value.to(device, non_blocking=True)
+        name: value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
         for name, value in target.items()
-        if isinstance(value, Tensor)
+        if isinstance(value, Tensor) or name == "seed"
     }

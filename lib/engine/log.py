@@ -2,7 +2,9 @@
 
 import json
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from lib.files import write_text
 
@@ -36,6 +38,34 @@ def read_metrics(path: Path) -> list[Record]:
             if line.endswith("\n"):
                 records.append(json.loads(line))
     return records
+
+
+class Averages:
+    """The means of numbers since the last log line, which a run that is continued takes up again.
+
+    Args:
+        state: from :meth:`state`.
+    """
+
+    def __init__(self, state: Mapping[str, Any]) -> None:
+        self.count: int = state.get("count", 0)
+        self.sums: dict[str, float] = dict(state.get("sums", {}))
+
+    def add(self, values: Mapping[str, float]) -> None:
+        """Count one iteration's numbers."""
+        self.count += 1
+        for name, value in values.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value
+
+    def take(self) -> dict[str, float]:
+        """Return the means and start anew."""
+        means = {name: round(value / self.count, 6) for name, value in self.sums.items()}
+        self.count, self.sums = 0, {}
+        return means
+
+    def state(self) -> dict[str, Any]:
+        """Return what to continue from."""
+        return {"count": self.count, "sums": self.sums}
 
 
 class Clock:

@@ -3,28 +3,41 @@
 The file holds a :class:`lib.engine.config.TrainConfig`. The run writes ``metrics.jsonl``, a
 checkpoint every so many iterations, snapshots of the model where it is told to, and at the end
 ``model.pt``. Started again after it was killed, it continues from the checkpoint and ends with the
-weights of an uninterrupted run, bit for bit on the CPU with as many threads: every iteration seeds
-itself, so there is no random state to restore.
+weights of an uninterrupted run, bit for bit on the CPU with as many threads: all that is random
+derives from the seed and a sample's place in the run, so there is no random state to restore.
+
+``torchrun --nproc-per-node N -m lib.engine.train CONFIG.json`` is the same program on several
+devices, and with ``--nnodes`` on several machines that share the folder. The batch is divided among
+the processes, and the run learns what one process would, up to rounding and padding (see
+:class:`lib.models.detector.Detector`): each sample's seed, losses, gradients, what ``clip_value``
+cuts, and, with ``norm: syncbn``, batch statistics are those of the whole batch. So a run may
+continue on another number of processes. Asked to stop (SIGTERM), it saves its progress after the
+iteration at hand and ends with exit code 75.
 """
 
 import argparse
+import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch.utils.data import DataLoader
 
 from lib.data.coco import CocoSet
 from lib.data.coco import load as load_coco
-from lib.engine import checkpoint
+from lib.engine import checkpoint, scaling
 from lib.engine.config import TrainConfig, load_config
-from lib.engine.dataset import Batches, TrainingSet, Uses, collate
-from lib.engine.device import pick_device
+from lib.engine.dataset import loader
+from lib.engine.distributed import PROBLEMS, ToldElsewhereError, World, joined
+from lib.engine.failures import Progress, RunEndedError, explained, stopped_in_order
 from lib.engine.learner import Learner
-from lib.engine.log import Clock, MetricsLog, Record, line
+from lib.engine.lock import alone_in
+from lib.engine.log import Averages, Clock, MetricsLog, Record, line
 from lib.engine.schedule import learning_rate
+from lib.engine.stopping import GRACE, stop_on_sigterm
+from lib.engine.uses import mask_line, uses_of
+from lib.files import write_json
 from lib.models.build import build_model, load_backbone
 from lib.models.detector import Detector
 from lib.models.weights import read_tensors
@@ -32,69 +45,18 @@ from lib.paths import display, resolve
 from lib.seeds import derive
 
 
-def uses_of(config: TrainConfig, coco: CocoSet) -> Uses:
-    """Return what the configuration makes of a set's instances.
+def prepare(config: TrainConfig, coco: CocoSet, *, fill: bool = True) -> Detector:
+    """Return the model to train, with its initial weights.
 
-    Masks are for models that predict masks: without, none is read.
-
-    Raises:
-        ValueError: if it leaves nothing to learn from, or a mask branch without a class.
+    Args:
+        config: the run.
+        coco: its set.
+        fill: read the weights that it starts from; False leaves all of them random.
     """
-    supervised = coco.categories.split(config.supervised)
-    if config.model.has_masks and not supervised:
-        names = list(coco.categories.names)
-        raise ValueError(
-            f"train.supervised is {config.supervised!r}, and none of the set's {len(names)} "
-            f"classes ({', '.join(names[:4])}{', ...' if len(names) > 4 else ''}) is among them, "
-            "so the mask branch has no class to learn from. Name another split or a list of the "
-            "set's classes, or train a model without masks (method 'faster_rcnn')."
-        )
-    uses = Uses(
-        supervised=supervised if config.model.has_masks else frozenset(),
-        valid=config.valid,
-        invalid=config.invalid,
-        empty=config.empty,
-    )
-    instances = [i for i in coco.all_instances() if not i.iscrowd]
-    if instances and all(uses.of(i) in ("ignore", "drop") for i in instances):
-        raise ValueError(
-            f"All {len(instances):,} instances are ignored or dropped (train.valid is "
-            f"{config.valid!r}, train.invalid {config.invalid!r}), so there is nothing to learn. "
-            "Choose 'learn' or 'box_only' for a kind of instance that the set has, or name the "
-            "step in the profile's leave_out."
-        )
-    return uses
-
-
-def mask_line(coco: CocoSet, uses: Uses) -> str:
-    """Return one sentence on how many instances have a mask that may be used."""
-    instances = [i for i in coco.all_instances() if not i.iscrowd]
-    usable = sum(map(uses.reads_mask, instances))
-    line = f"{usable:,} of {len(instances):,} instances have a mask to learn from"
-    return line if usable else f"WARNING: {line}; the mask branch will learn nothing"
-
-
-def loader(config: TrainConfig, coco: CocoSet, uses: Uses, start: int) -> Iterator[Any]:
-    """Yield each iteration's images and targets, from iteration ``start`` on."""
-    samples = TrainingSet(coco, uses=uses, flip=config.flip, seed=config.seed)
-    batches = Batches(
-        len(samples), config.batch_size, start=start, stop=config.iterations, seed=config.seed
-    )
-    return iter(
-        DataLoader(
-            samples,
-            batch_sampler=batches,
-            collate_fn=collate,
-            num_workers=config.workers,
-            pin_memory=config.device != "cpu" and torch.cuda.is_available(),
-        )
-    )
-
-
-def prepare(config: TrainConfig, coco: CocoSet) -> Detector:
-    """Return the model to train, with its initial weights."""
     torch.manual_seed(derive(config.seed, "weights"))
     model = build_model(config.model, num_classes=len(coco.categories))
+    if not fill:
+        return model
     if config.init is None:
         load_backbone(model, config.model)
     else:
@@ -110,95 +72,188 @@ def prepare(config: TrainConfig, coco: CocoSet) -> Detector:
     return model
 
 
-def train(config: TrainConfig) -> Path:
+def train(config: TrainConfig, *, stop: Callable[[], bool] = lambda: False) -> Path:
     """Train as ``config`` says and return the path of the model file.
 
     A finished run of the same configuration, on the same files, is not repeated.
 
-    Snapshots are written before the step that follows them, checkpoints after the step before: one
-    that continues from a checkpoint has all earlier snapshots and writes all later ones.
+    Args:
+        config: the run. Its paths must mean the same files to all processes.
+        stop: whether the run shall end after the iteration at hand.
 
     Raises:
         FileNotFoundError, ValueError: if inputs are missing or unfit.
         FloatingPointError: if the loss is not finite.
+        RunEndedError: if something else ends the run before its last iteration.
+        ToldElsewhereError: if another process says why.
     """
-    out = resolve(config.out)
-    saved, finished = out / "checkpoint.pt", out / "model.pt"
-    device, run = pick_device(config.device), config.digest()
-    written = checkpoint.is_of(finished, run) and checkpoint.are_of(out, config.snapshots, run)
-    if (out / "metrics.jsonl").exists() and written:
-        print(f"{display(finished)} is there already", flush=True)
-        return finished
-    coco = load_coco(resolve(config.annotations), resolve(config.images), check_images="none")
-    uses = uses_of(config, coco)
-    model = prepare(config, coco).to(device).train()
-    learner = Learner(config, model, device)
-    start = _start(saved, run, config.snapshots, learner)
-    if config.model.has_masks:
-        print(mask_line(coco, uses), flush=True)
-        if config.supervised != "all" and uses.supervised == coco.categories.labels:
-            print("all classes have masks: nothing is left to generalise to", flush=True)
-    log = MetricsLog(out / "metrics.jsonl", resume_from=start)
-    clock, sums = Clock(), dict[str, float]()
-    batches = loader(config, coco, uses, start)
-    for iteration in range(start, config.iterations):
-        if iteration in config.snapshots:
-            path = checkpoint.snapshot_path(out, iteration)
-            checkpoint.save_model(path, model, config.model, coco.categories, run=run)
-        waiting = Clock()
-        images, targets = next(batches)
-        clock.data += waiting.seconds
-        losses = learner.step(images, targets, iteration)
-        clock.iterations += 1
-        done = iteration + 1
-        for name, value in losses.items():
-            sums[name] = sums.get(name, 0.0) + value
-        if done % config.log_every == 0 or done == config.iterations:
-            record = _record(done, learning_rate(config, iteration), sums, clock, device)
-            log.append(record)
-            print(line(record, config.iterations), flush=True)
-            sums.clear()
-            clock.reset()
-        if done % config.checkpoint_every == 0 and done < config.iterations:
-            checkpoint.save(saved, {"iteration": done, "run": run, **learner.state()})
-    checkpoint.save_model(finished, model, config.model, coco.categories, run=run)
-    saved.unlink(missing_ok=True)
-    return finished
+    with joined(config.device) as world:
+        with world.together():
+            run = Run(config, world)
+            done = world.main and run.is_done()
+        if world.share(done):
+            world.say(f"{display(run.finished)} is there already")
+            return run.finished
+        with explained(run.progress, world), alone_in(run.out, world):
+            run.iterate(run.begin(), stop)
+    return run.finished
 
 
-def _record(
-    done: int, rate: float, sums: dict[str, float], clock: Clock, device: torch.device
-) -> Record:
-    memory = torch.cuda.max_memory_allocated(device) / 2**20 if device.type == "cuda" else 0.0
-    means = {name: round(value / clock.iterations, 6) for name, value in sums.items()}
-    return {
-        "iteration": done,
-        "lr": rate,
-        **means,
-        "seconds": round(clock.seconds, 4),
-        "data": round(clock.data_seconds, 4),
-        "max_mib": round(memory),
-    }
+class Run:
+    """A run on the processes at hand.
 
+    Snapshots are written before the step that follows them, checkpoints after the step before: one
+    that continues from a checkpoint has all earlier snapshots and writes all later ones.
 
-def _start(path: Path, run: str, snapshots: Sequence[int], learner: Learner) -> int:
-    """Restore a checkpoint of the same configuration and return the iterations it has done.
+    Args:
+        asked: its configuration.
+        world: the processes.
 
-    Where there is none, 0, and snapshots of other runs are removed.
+    Raises:
+        FileNotFoundError, ValueError: if the configuration is unfit, or files are missing.
     """
-    state = read_tensors(path) if path.exists() else {}
-    earlier = [n for n in snapshots if n < state.get("iteration", 0)]
-    if state and state["run"] != run:
-        print("The checkpoint belongs to other settings or files; starting anew.", flush=True)
-    elif not checkpoint.are_of(path.parent, earlier, run):
-        print("A snapshot from before the checkpoint is missing; starting anew.", flush=True)
-    elif state:
-        learner.restore(state)
-        print(f"continuing from iteration {state['iteration']}", flush=True)
-        return int(state["iteration"])
-    for stale in path.parent.glob("snapshot_*.pt"):
-        stale.unlink()
-    return 0
+
+    def __init__(self, asked: TrainConfig, world: World) -> None:
+        self.asked, self.world = asked, world
+        self.config = scaling.resolved(asked, world.size)
+        self.out = resolve(asked.out)
+        self.finished = self.out / "model.pt"
+        self.digest = self.config.digest()
+        self.asked_digest = self.digest if self.config is asked else asked.digest()
+        self.progress = Progress(self.out / "checkpoint.pt")
+        self.averages = Averages({})
+
+    def is_done(self) -> bool:
+        """Return whether a run of this configuration has written all its files."""
+        return (
+            (self.out / "metrics.jsonl").exists()
+            and checkpoint.is_of(self.finished, self.digest)
+            and checkpoint.are_of(self.out, self.config.snapshots, self.digest)
+        )
+
+    def begin(self) -> Learner:
+        """Read the set and what was done before, and return what learns; say what there is."""
+        config, world = self.config, self.world
+        state: dict[str, Any] = {}
+        with world.together():
+            labels, images = resolve(config.annotations), resolve(config.images)
+            self.coco = coco = load_coco(labels, images, check_images="none")
+            self.uses = uses = uses_of(config, coco)
+            model = prepare(config, coco, fill=world.main).to(world.device).train()
+            if world.main:
+                state = self._earlier()
+        learner = Learner(config, model, world)
+        state = world.share(state)
+        if state:
+            learner.restore(state)
+            self.progress.saved = int(state["iteration"])
+            self.averages = Averages(state.get("averages", {}))
+        world.say(scaling.sentence(self.asked, config, world.size))
+        if config.model.has_masks:
+            world.say(mask_line(coco, uses))
+            if config.supervised != "all" and uses.supervised == coco.categories.labels:
+                world.say("all classes have masks: nothing is left to generalise to")
+        return learner
+
+    def _earlier(self) -> dict[str, Any]:
+        """Return the checkpoint of this run, empty if there is none; remove snapshots of others.
+
+        Raises:
+            ValueError: if it is of this run, but scaled for another number of processes.
+        """
+        path = self.progress.checkpoint
+        state = read_tensors(path) if path.exists() else {}
+        earlier = [n for n in self.config.snapshots if n < state.get("iteration", 0)]
+        if state and state["run"] != self.digest:
+            if self.asked.images_per_device and state.get("asked") == self.asked_digest:
+                raise ValueError(
+                    f"{display(path)} is of this run on {state['processes']} processes, for which "
+                    f"it was scaled (train.images_per_device is {self.asked.images_per_device}); "
+                    f"here are {self.world.size}. Start as many, or remove the file to start anew."
+                )
+            print("The checkpoint belongs to other settings or files; starting anew.", flush=True)
+        elif not checkpoint.are_of(path.parent, earlier, self.digest):
+            print("A snapshot from before the checkpoint is missing; starting anew.", flush=True)
+        elif state:
+            print(f"continuing from iteration {state['iteration']}", flush=True)
+            return state
+        for stale in path.parent.glob("snapshot_*.pt"):
+            stale.unlink()
+        return {}
+
+    def iterate(self, learner: Learner, stop: Callable[[], bool]) -> None:
+        """Do the iterations that are left, and write the model file.
+
+        Raises:
+            RunEndedError: if ``stop`` says so in one of the processes.
+        """
+        config, world, progress = self.config, self.world, self.progress
+        if world.main:
+            division = scaling.division(self.asked, config, world.size)
+            write_json(self.out / "batch.json", division, indent=1)
+            self.log = MetricsLog(self.out / "metrics.jsonl", resume_from=progress.saved)
+        clock = Clock()
+        batches = loader(config, self.coco, self.uses, progress.saved, world=world)
+        for iteration in range(progress.saved, config.iterations):
+            progress.iteration = done = iteration + 1
+            if iteration in config.snapshots:
+                self._keep(checkpoint.snapshot_path(self.out, iteration), learner)
+            waiting = Clock()
+            images, targets = next(batches)
+            clock.data += waiting.seconds
+            progress.images = [target["image_id"] for target in targets]
+            losses, stopped = learner.step(images, targets, iteration, stop=stop())
+            clock.iterations += 1
+            self.averages.add(losses)
+            last = done == config.iterations
+            if done % config.log_every == 0 or last:
+                self._log(clock)
+            if not last and (stopped or done % config.checkpoint_every == 0):
+                self._save(learner, done)
+            if stopped and not last:
+                world.wait()
+                raise stopped_in_order(progress, world)
+        self._keep(self.finished, learner)
+        if world.main:
+            progress.checkpoint.unlink(missing_ok=True)
+
+    def _keep(self, path: Path, learner: Learner) -> None:
+        """Write a model file."""
+        if self.world.main:
+            model, categories = self.config.model, self.coco.categories
+            checkpoint.save_model(path, learner.model, model, categories, run=self.digest)
+
+    def _save(self, learner: Learner, done: int) -> None:
+        """Write a checkpoint."""
+        if self.world.main:
+            about = {
+                "iteration": done,
+                "run": self.digest,
+                "asked": self.asked_digest,
+                "processes": self.world.size,
+                "averages": self.averages.state(),
+            }
+            checkpoint.save(self.progress.checkpoint, about | learner.state())
+        self.progress.saved = done
+
+    def _log(self, clock: Clock) -> None:
+        """Write and print a log line: means over the iterations since the last one."""
+        device = self.world.device
+        memory = torch.cuda.max_memory_allocated(device) / 2**20 if device.type == "cuda" else 0.0
+        seconds, data, memory = self.world.largest([clock.seconds, clock.data_seconds, memory])
+        done = self.progress.iteration
+        record: Record = {
+            "iteration": done,
+            "lr": learning_rate(self.config, done - 1),
+            **self.averages.take(),
+            "seconds": round(seconds, 4),
+            "data": round(data, 4),
+            "max_mib": round(memory),
+        }
+        if self.world.main:
+            self.log.append(record)
+            print(line(record, self.config.iterations), flush=True)
+        clock.reset()
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -208,17 +263,19 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("config", type=Path, help="a JSON file, see lib/engine/config.py")
     path = parser.parse_args(arguments).config
+    several = int(os.environ.get("WORLD_SIZE", "1")) > 1
     try:
-        print(f"wrote {display(train(load_config(path)))}")
-    except (ValueError, FileNotFoundError, ConnectionError, FloatingPointError) as error:
+        with stop_on_sigterm(grace=GRACE if several else None) as asked:
+            written = train(load_config(path), stop=asked.is_set)
+        if os.environ.get("RANK", "0") == "0":
+            print(f"wrote {display(written)}")
+    except ToldElsewhereError as error:
+        return error.code
+    except RunEndedError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2
-    except torch.cuda.OutOfMemoryError:
-        print(
-            "error: CUDA ran out of memory. Lower train.batch_size or model.min_size; started "
-            "again, the run continues from its last checkpoint unless the settings changed.",
-            file=sys.stderr,
-        )
+        return error.code
+    except PROBLEMS as error:
+        print(f"error: {error}", file=sys.stderr)
         return 2
     return 0
 

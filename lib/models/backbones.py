@@ -1,7 +1,8 @@
 """Feature pyramids: a small residual network for the CPU, and ResNet-50/101 (He et al., 2016).
 
 All of them take RGB images normalised with their own ``image_mean`` and ``image_std`` and return
-the maps "0" to "3" (strides 4 to 32) and "pool" (stride 64).
+the maps "0" to "3" (strides 4 to 32) and "pool" (stride 64). Batch norm that learns takes the whole
+batch, also where several processes share it.
 
 Weights of the Caffe / Detectron family expect BGR images in 0..255 and have the stride of a stage
 on its first 1x1 convolution. Both are settled when the weights are loaded (the input channels of
@@ -18,6 +19,7 @@ from torchvision.models import get_model, get_model_weights
 from torchvision.models.detection.backbone_utils import BackboneWithFPN
 from torchvision.ops import FrozenBatchNorm2d
 
+from lib.models.batch_norm import SharedBatchNorm
 from lib.models.config import FpnKind
 from lib.models.enhanced_fpn import extra_block
 from lib.models.weights import read_tensors
@@ -44,14 +46,14 @@ class ResidualBlock(nn.Module):
     def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(in_channels, out_channels, 3, stride, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(out_channels)
+        self.bn1 = SharedBatchNorm(out_channels)
         self.conv2 = nn.Conv2d(out_channels, out_channels, 3, 1, 1, bias=False)
-        self.bn2 = nn.BatchNorm2d(out_channels)
+        self.bn2 = SharedBatchNorm(out_channels)
         self.shortcut: nn.Module = nn.Identity()
         if stride > 1 or in_channels != out_channels:
             self.shortcut = nn.Sequential(
                 nn.Conv2d(in_channels, out_channels, 1, stride, bias=False),
-                nn.BatchNorm2d(out_channels),
+                SharedBatchNorm(out_channels),
             )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -74,7 +76,7 @@ class SmallResNet(nn.Sequential):
         super().__init__()
         before = channels[0] // 2
         self.add_module("conv1", nn.Conv2d(3, before, 3, 2, 1, bias=False))
-        self.add_module("bn1", nn.BatchNorm2d(before))
+        self.add_module("bn1", SharedBatchNorm(before))
         self.add_module("relu", nn.ReLU(inplace=True))
         for stage, (width, count) in enumerate(zip(channels, blocks, strict=True), start=1):
             first = ResidualBlock(before, width, 2)
@@ -102,7 +104,7 @@ def small_fpn(
         in_channels_list=list(channels),
         out_channels=fpn_channels,
         extra_blocks=extra_block(fpn, fpn_channels, bottom_channels=channels[0]),
-        norm_layer=nn.BatchNorm2d,
+        norm_layer=SharedBatchNorm,
     )
 
 
@@ -127,7 +129,7 @@ def resnet_fpn(
         fpn_channels: channels of every level, the fifth of which is max-pooled.
         fpn: plain, or which Enhanced-FPN.
     """
-    norm: Callable[..., nn.Module] = FrozenBatchNorm2d if frozen_norm else nn.BatchNorm2d
+    norm: Callable[..., nn.Module] = FrozenBatchNorm2d if frozen_norm else SharedBatchNorm
     body = get_model(f"resnet{depth}", weights=None, norm_layer=norm)
     for name in fresh_stages:
         _learn_norm(getattr(body, name))
@@ -151,7 +153,7 @@ def _learn_norm(module: nn.Module) -> None:
     """Replace every fixed batch norm within ``module`` by one that learns."""
     for name, child in module.named_children():
         if isinstance(child, FrozenBatchNorm2d):
-            setattr(module, name, nn.BatchNorm2d(len(child.weight)))
+            setattr(module, name, SharedBatchNorm(len(child.weight)))
         else:
             _learn_norm(child)
 

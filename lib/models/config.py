@@ -48,9 +48,10 @@ class ModelConfig(BaseModel):
         mask_channels: channels of the mask head.
         mask_layers: convolutions of the mask head (paper B, Sec. 3.2: seven).
         mask_per_class: predict a mask for each class, as Mask R-CNN does, instead of one for all.
-        norm: normalisation in the convolutions of both heads, ``bn``, ``syncbn`` (batch norm over
-            all processes, as the official code has; in one process the same as ``bn``), ``gn``
-            (group normalisation) or ``none``.
+        norm: normalisation in the convolutions of both heads, ``bn`` (batch norm over the RoIs of
+            one process), ``syncbn`` (over those of all processes, as the official code has; in one
+            process the same as ``bn``), ``gn`` (group normalisation) or ``none``. In the backbone
+            and the pyramid, batch norm that learns is always over all processes.
         mask_rois: the RoIs that train the mask branch: ``proposals`` (the sampled ones that match
             an object, as Mask R-CNN does) or ``gt_boxes`` (the objects' own boxes alone, as
             Birodkar et al., ICCV 2021, found to generalise better). At test it changes nothing.

@@ -11,7 +11,7 @@ from torch import Tensor
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
 from torchvision.models.detection.rpn import RPNHead
-from torchvision.models.detection.transform import GeneralizedRCNNTransform, resize_boxes
+from torchvision.models.detection.transform import resize_boxes
 from torchvision.ops import MultiScaleRoIAlign
 
 from lib.models.backbones import FeaturePyramid, freeze_stages, resnet_fpn, small_fpn
@@ -20,6 +20,7 @@ from lib.models.heads import POOLED, box_parts
 from lib.models.mask_branch import MaskBranch
 from lib.models.roi_heads import PartiallySupervisedRoIHeads
 from lib.models.rpn import IgnoringRPN
+from lib.models.sampling import SeededTransform
 
 LEVELS = ["0", "1", "2", "3"]
 ASPECT_RATIOS = (0.5, 1.0, 2.0)
@@ -29,10 +30,18 @@ class Detector(GeneralizedRCNN):
     """torchvision's two-stage detector, called with images and targets as there.
 
     Images are float ``[3, H, W]`` RGB in 0..1; boxes are xyxy, in pixels of the images as given.
+    In training a target may have a ``seed``, from which all derives that is random about its image
+    (see :mod:`lib.models.sampling`), and the losses are parts of those of the whole batch where
+    several processes share it (see :mod:`lib.models.processes`).
+
+    Images are padded to the largest of those given together, up to a multiple of 32. Convolutions
+    see the padding from as far as their field reaches, and batch norm counts it, so an image's
+    features depend a little on the sizes of the others; a process that has a share of a batch pads
+    less than one that has all of it. Where all images have one size there is no such difference.
     """
 
     roi_heads: PartiallySupervisedRoIHeads
-    transform: GeneralizedRCNNTransform
+    transform: SeededTransform
 
     @torch.no_grad()
     def masks_on_boxes(
@@ -143,7 +152,7 @@ def build_detector(
         mask_rois=config.mask_rois,
         prior_from=config.prior_from,
     )
-    transform = GeneralizedRCNNTransform(
+    transform = SeededTransform(
         list(config.min_size), config.max_size, list(backbone.image_mean), list(backbone.image_std)
     )
     return Detector(backbone, rpn, roi_heads, transform)

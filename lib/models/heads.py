@@ -10,6 +10,7 @@ from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHe
 from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
 from torchvision.ops.misc import Conv2dNormActivation
 
+from lib.models.batch_norm import SharedBatchNorm
 from lib.models.config import ModelConfig, Norm
 
 POOLED = 7
@@ -24,7 +25,7 @@ def norm_layer(norm: Norm) -> Callable[[int], nn.Module] | None:
     if norm == "none":
         return None
     if norm == "syncbn":
-        return nn.SyncBatchNorm
+        return SharedBatchNorm
     if norm == "gn":
         return lambda channels: nn.GroupNorm(min(32, channels // 2), channels)
     return nn.BatchNorm2d

@@ -7,7 +7,9 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 from torchvision.ops import MultiScaleRoIAlign, roi_align
 
+from lib.models.config import MaskRois
 from lib.models.prior import ObjectMaskPrior
+from lib.models.processes import part_of_mean, whole_count
 
 
 class MaskBranch(nn.Module):
@@ -68,6 +70,35 @@ class MaskBranch(nn.Module):
         return logits[torch.arange(len(labels), device=labels.device), labels - 1]
 
 
+def objects_to_segment(
+    which: MaskRois,
+    rois: Sequence[Tensor],
+    matched: Sequence[Tensor],
+    labels: Sequence[Tensor],
+    targets: Sequence[dict[str, Tensor]],
+) -> list[dict[str, Tensor]]:
+    """Return the RoIs that train a mask branch: ``boxes``, ``labels``, ``matched``, per image.
+
+    Args:
+        which: the foreground of the sampled RoIs, or the objects' own boxes.
+        rois: per image ``[N, 4]`` xyxy, the sampled ones.
+        matched: per image ``[N]`` int64, the instance of each.
+        labels: per image ``[N]`` int64 in 0..K.
+        targets: per image the instances' ``boxes`` and ``labels``.
+    """
+    if which == "gt_boxes":
+        known = [torch.where(target["labels"] > 0)[0] for target in targets]
+        return [
+            {"boxes": target["boxes"][rows], "labels": target["labels"][rows], "matched": rows}
+            for target, rows in zip(targets, known, strict=True)
+        ]
+    foreground = [torch.where(label > 0)[0] for label in labels]
+    return [
+        {"boxes": r[rows], "labels": n[rows], "matched": m[rows]}
+        for r, n, m, rows in zip(rois, labels, matched, foreground, strict=True)
+    ]
+
+
 def mask_targets(masks: Tensor, rows: Tensor, boxes: Tensor, size: int) -> Tensor:
     """Return the part of each RoI's instance mask that lies in the RoI, resampled and binary.
 
@@ -93,6 +124,9 @@ def partial_mask_loss(
 ) -> Tensor:
     """Return the mean cross-entropy over the RoIs whose instance has a mask to learn from.
 
+    The mean is over the whole batch, of which this is a process's part (see
+    :mod:`lib.models.processes`); all processes must call this, also with no RoI at all.
+
     The gate is the target itself: a dataset hands over masks of supervised classes only, so a mask
     that must not be used is not there to be used. All RoIs pass the head, as in the official code
     of paper B, so batch statistics include those without a mask.
@@ -107,15 +141,14 @@ def partial_mask_loss(
     Returns:
         A scalar; 0, with a gradient of 0, when no RoI has a mask.
     """
-    chosen, wanted = [], []
+    size = logits.shape[-1]
+    chosen, wanted = [], [logits.new_zeros((0, size, size), dtype=torch.float32)]
     for rois, instances, target in zip(boxes, matched, targets, strict=True):
         rows = target["mask_index"][instances]
         has_mask = rows >= 0
         chosen.append(has_mask)
         if bool(has_mask.any()):
-            wanted.append(
-                mask_targets(target["masks"], rows[has_mask], rois[has_mask], logits.shape[-1])
-            )
-    if not wanted:
-        return logits.sum() * 0
-    return binary_cross_entropy_with_logits(logits[torch.cat(chosen)], torch.cat(wanted))
+            wanted.append(mask_targets(target["masks"], rows[has_mask], rois[has_mask], size))
+    truth = torch.cat(wanted)
+    total = binary_cross_entropy_with_logits(logits[torch.cat(chosen)], truth, reduction="sum")
+    return part_of_mean(total / size**2, whole_count(len(truth), logits.device))

@@ -9,12 +9,15 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torchvision.models.detection.roi_heads import RoIHeads, fastrcnn_loss
+from torchvision.models.detection.roi_heads import RoIHeads
 from torchvision.ops import MultiScaleRoIAlign, clip_boxes_to_image
 
 from lib.models.config import MaskRois, PriorFrom
-from lib.models.mask_branch import MaskBranch, partial_mask_loss
+from lib.models.losses import box_losses
+from lib.models.mask_branch import MaskBranch, objects_to_segment, partial_mask_loss
 from lib.models.prior import class_activation_maps
+from lib.models.processes import whole_counts
+from lib.models.sampling import sample_images, seeds_of
 from lib.models.selection import select_detections
 
 
@@ -74,6 +77,7 @@ class PartiallySupervisedRoIHeads(RoIHeads):
         self.mask_rois: MaskRois = mask_rois
         self.prior_from: PriorFrom = prior_from
         self.return_cams = False
+        self._seeds: list[int] = []
 
     def forward(
         self,
@@ -89,6 +93,18 @@ class PartiallySupervisedRoIHeads(RoIHeads):
             return [], self._losses(features, proposals, image_shapes, targets)
         return self._detections(features, proposals, image_shapes), {}
 
+    def select_training_samples(
+        self, proposals: list[Tensor], targets: list[dict[str, Tensor]]
+    ) -> tuple[list[Tensor], list[Tensor], list[Tensor], list[Tensor]]:
+        """Return RoIs, the instances they match, labels and box targets, per image."""
+        self._seeds = seeds_of(targets, "rois")
+        return super().select_training_samples(proposals, targets)
+
+    def subsample(self, labels: list[Tensor]) -> list[Tensor]:
+        """Return the rows of the RoIs that are sampled, per image, each from its own seed."""
+        samples = sample_images(labels, like=self.fg_bg_sampler, seeds=self._seeds)
+        return [rows[drawn] for rows, drawn in samples]
+
     def _losses(
         self,
         features: dict[str, Tensor],
@@ -96,67 +112,46 @@ class PartiallySupervisedRoIHeads(RoIHeads):
         image_shapes: list[tuple[int, int]],
         targets: list[dict[str, Tensor]],
     ) -> dict[str, Tensor]:
+        """Return the losses of a training batch.
+
+        Several processes decide alike which heads run, by what all of them have to show: one
+        without an RoI runs them too, on nothing. So every weight takes part in every step of every
+        process, with a gradient of 0 if need be, and batch statistics over all can be taken.
+        """
         rois, matched, labels, regression = self.select_training_samples(proposals, targets)
-        if sum(map(len, rois)) == 0:  # every proposal matches an object that is to be ignored
+        objects: list[dict[str, Tensor]] = []
+        if self.mask_branch is not None:
+            objects = objects_to_segment(self.mask_rois, rois, matched, labels, targets)
+        local = [sum(map(len, rois)), sum(len(o["boxes"]) for o in objects)]
+        count, with_object = whole_counts(local, features["0"].device)
+        if count == 0:  # every proposal matches an object that is to be ignored
             names = ["loss_classifier", "loss_box_reg"]
             return dict.fromkeys(
                 names if self.mask_branch is None else [*names, "loss_mask"], _zero(self)
             )
         pooled = self.box_roi_pool(features, rois, image_shapes)
         sampled = len(pooled)
-        objects = self._objects(targets)
-        if self._has_prior and objects is not None:
+        if self._has_prior and self.mask_rois == "gt_boxes":
             # one pass of the box head, since batch statistics of true boxes alone would be others
             true_boxes = [o["boxes"] for o in objects]
             pooled = torch.cat([pooled, self.box_roi_pool(features, true_boxes, image_shapes)])
         maps = self.box_head(pooled)
-        class_loss, box_loss = fastrcnn_loss(
-            *self.box_predictor(maps[:sampled]), labels, regression
-        )
+        logits, deltas = self.box_predictor(maps[:sampled])
+        class_loss, box_loss = box_losses(logits, deltas, labels, regression, count=count)
         losses = {"loss_classifier": class_loss, "loss_box_reg": box_loss}
         if self.mask_branch is None:
             return losses
-        if objects is not None:
-            box_maps = maps[sampled:]
-        else:
-            foreground = [label > 0 for label in labels]
-            objects = [
-                {"boxes": r[f], "labels": n[f], "matched": m[f]}
-                for r, n, m, f in zip(rois, labels, matched, foreground, strict=True)
-            ]
-            box_maps = maps[torch.cat(foreground)]
-        losses["loss_mask"] = self._mask_loss(features, image_shapes, objects, box_maps, targets)
-        return losses
+        if with_object == 0:
+            return losses | {"loss_mask": _zero(self.mask_branch)}
+        if self._has_prior:
+            maps = maps[sampled:] if self.mask_rois == "gt_boxes" else maps[torch.cat(labels) > 0]
+        mask_logits = self._mask_logits(features, objects, maps, image_shapes)
+        boxes, instances = [o["boxes"] for o in objects], [o["matched"] for o in objects]
+        return losses | {"loss_mask": partial_mask_loss(mask_logits, boxes, instances, targets)}
 
     @property
     def _has_prior(self) -> bool:
         return self.mask_branch is not None and self.mask_branch.prior is not None
-
-    def _objects(self, targets: Sequence[dict[str, Tensor]]) -> list[dict[str, Tensor]] | None:
-        """Return the RoIs that train the mask branch if they are the objects' own boxes."""
-        if self.mask_branch is None or self.mask_rois == "proposals":
-            return None
-        rows = [torch.where(target["labels"] > 0)[0] for target in targets]
-        return [
-            {"boxes": target["boxes"][row], "labels": target["labels"][row], "matched": row}
-            for target, row in zip(targets, rows, strict=True)
-        ]
-
-    def _mask_loss(
-        self,
-        features: dict[str, Tensor],
-        image_shapes: Sequence[tuple[int, int]],
-        rois: Sequence[dict[str, Tensor]],
-        box_maps: Tensor,
-        targets: Sequence[dict[str, Tensor]],
-    ) -> Tensor:
-        """Return the mask loss of RoIs: ``boxes``, ``labels`` and the instance ``matched``."""
-        assert self.mask_branch is not None
-        if sum(len(r["boxes"]) for r in rois) == 0:  # every weight takes part, with gradient 0
-            return _zero(self.mask_branch)
-        logits = self._mask_logits(features, rois, box_maps, image_shapes)
-        boxes, matched = [r["boxes"] for r in rois], [r["matched"] for r in rois]
-        return partial_mask_loss(logits, boxes, matched, targets)
 
     def _mask_logits(
         self,

@@ -1,8 +1,18 @@
-"""Running a module in a process of its own."""
+"""Running a module in processes of its own."""
 
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
 import pytest
 
-from lib.engine.launch import run_module
+from lib.engine.launch import obey, run_module, training_processes
+from lib.paths import ROOT
 
 
 def test_lines_of_the_module_are_passed_on(capsys):
@@ -13,3 +23,65 @@ def test_lines_of_the_module_are_passed_on(capsys):
 def test_failure_says_what_the_module_said_and_how_to_repeat_it():
     with pytest.raises(RuntimeError, match=r"(?s)error: .*nowhere.*python -m lib.engine.train"):
         run_module("lib.engine.train", "nowhere/config.json")
+
+
+@pytest.mark.parametrize("text", ["0", "many", "-1", ""])
+def test_number_of_processes_comes_from_the_environment_or_is_one(monkeypatch, text):
+    monkeypatch.delenv("BOXES_TO_MASKS_PROCESSES", raising=False)
+    assert training_processes() == 1
+    monkeypatch.setenv("BOXES_TO_MASKS_PROCESSES", "3")
+    assert training_processes() == 3
+    monkeypatch.setenv("BOXES_TO_MASKS_PROCESSES", text)
+    with pytest.raises(ValueError, match="expected a number of processes"):
+        training_processes()
+
+
+def wait_for(condition, seconds: float = 30.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize(("processes", "killed"), [(1, "caller"), (2, "caller"), (2, "launcher")])
+def test_nothing_is_left_of_a_module_whose_caller_or_launcher_is_killed(
+    tmp_path, processes, killed
+):
+    call = f"run_module('tests.engine.sleeper', {str(tmp_path)!r}, processes={processes})"
+    program = f"from lib.engine.launch import run_module; {call}"
+    with subprocess.Popen(
+        [sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as caller:
+        wait_for(lambda: len(list(tmp_path.iterdir())) == processes)
+        family = psutil.Process(caller.pid).children(recursive=True)
+        assert {int(path.name) for path in tmp_path.iterdir()} <= {p.pid for p in family}
+        victim = caller.pid if killed == "caller" else family[0].pid
+        os.kill(victim, signal.SIGKILL)
+        wait_for(lambda: not any(p.is_running() and p.status() != "zombie" for p in family))
+
+
+def obedient(parent: int, ready: Path) -> None:
+    obey(parent)
+    ready.touch()
+    time.sleep(60)
+
+
+def test_helper_is_ended_by_its_parent_and_by_no_other(tmp_path):
+    ready = tmp_path / "ready"
+    arguments = (os.getpid(), ready)
+    helper = multiprocessing.get_context("fork").Process(target=obedient, args=arguments)
+    helper.start()
+    wait_for(ready.exists)
+    subprocess.run(["kill", "-TERM", str(helper.pid)], check=True)
+    helper.join(0.3)
+    assert helper.is_alive()
+    helper.terminate()
+    helper.join(10)
+    assert helper.exitcode == 0
+
+
+def test_error_of_one_of_several_processes_is_said_before_the_launchers_report(tmp_path):
+    with pytest.raises(RuntimeError) as caught:
+        run_module("tests.engine.sleeper", str(tmp_path / "nowhere"), processes=2)
+    assert "error: there is no folder" in str(caught.value)
+    assert "torchrun --standalone --nproc-per-node 2 -m tests.engine.sleeper" in str(caught.value)

@@ -44,10 +44,10 @@ def test_run_interrupted_before_any_step_has_the_snapshots_of_an_uninterrupted_o
     config = tiny_run(tmp_path, snapshots=KEPT)
     whole = train(config.model_copy(update={"out": str(tmp_path / "whole")})).parent
 
-    def killed(self, images, targets, iteration):
+    def killed(self, images, targets, iteration, **options):
         if iteration == moment:
             raise KeyboardInterrupt
-        return step(self, images, targets, iteration)
+        return step(self, images, targets, iteration, **options)
 
     step = Learner.step
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
@@ -77,10 +77,10 @@ def test_checkpoint_whose_earlier_snapshots_are_gone_is_not_continued(
 ):
     config = tiny_run(tmp_path, snapshots=KEPT)
 
-    def killed(self, images, targets, iteration):
+    def killed(self, images, targets, iteration, **options):
         if iteration == 5:
             raise KeyboardInterrupt
-        return step(self, images, targets, iteration)
+        return step(self, images, targets, iteration, **options)
 
     step = Learner.step
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):

@@ -1,0 +1,92 @@
+"""What is random about a training image: its scale, and which anchors and RoIs it is taught with.
+
+All of it derives from a seed that comes with the image's target. So it does not depend on which
+other images are in the batch, nor on which process has the image. There is one way in which it
+does: anchors lie on the grid of the padded batch, so an image that is padded otherwise, because
+other images are beside it, has other anchors sampled. It is then taught with another sample of the
+same distribution.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchvision.models.detection._utils import BalancedPositiveNegativeSampler
+from torchvision.models.detection.transform import GeneralizedRCNNTransform
+
+from lib.seeds import derive
+
+
+def seeds_of(targets: Sequence[Mapping[str, Any]], purpose: str) -> list[int]:
+    """Return a seed for each image, from its target's ``seed`` (a number) and the purpose.
+
+    Targets without one get theirs from torch's global generator.
+    """
+    return [
+        derive(target["seed"] if "seed" in target else int(torch.randint(2**31, ())), purpose)
+        for target in targets
+    ]
+
+
+def sample_balanced(
+    labels: Tensor, *, count: int, positive_fraction: float, seed: int
+) -> tuple[Tensor, Tensor]:
+    """Draw positives and negatives of one image, as torchvision's balanced sampler does.
+
+    Each row gets a random key and the highest ones are drawn, at most ``positive_fraction`` of
+    ``count`` positives and negatives for the rest. All shapes are known beforehand, so that a GPU
+    need not be waited for: what could not be filled is marked instead of left out.
+
+    Args:
+        labels: ``[A]``: 1 and more are positive, 0 negative, and others never drawn.
+        count: rows to draw.
+        positive_fraction: the largest part of them that is positive.
+        seed: the draw depends on nothing else.
+
+    Returns:
+        ``[S]`` int64 rows without repetition among those drawn, and ``[S]`` bool: whether a row is
+        drawn, positives first.
+    """
+    generator = torch.Generator(labels.device)
+    generator.manual_seed(seed)
+    keys = torch.rand(len(labels), generator=generator, device=labels.device)
+    wanted = min(int(count * positive_fraction), len(labels))
+    best, positive = torch.where(labels >= 1, keys, -1.0).topk(wanted)
+    drawn = best >= 0
+    best, negative = torch.where(labels == 0, keys, -1.0).topk(min(count, len(labels)))
+    room = torch.arange(len(best), device=labels.device) < count - drawn.sum()
+    return torch.cat([positive, negative]), torch.cat([drawn, (best >= 0) & room])
+
+
+def sample_images(
+    labels: Sequence[Tensor], *, like: BalancedPositiveNegativeSampler, seeds: Sequence[int]
+) -> list[tuple[Tensor, Tensor]]:
+    """Return :func:`sample_balanced` of each image, with the numbers of torchvision's sampler."""
+    return [
+        sample_balanced(
+            of_image,
+            count=like.batch_size_per_image,
+            positive_fraction=like.positive_fraction,
+            seed=seed,
+        )
+        for of_image, seed in zip(labels, seeds, strict=True)
+    ]
+
+
+class SeededTransform(GeneralizedRCNNTransform):
+    """torchvision's transform, with each training image's scale from the image's own seed."""
+
+    _seed = 0
+
+    def resize(
+        self, image: Tensor, target: dict[str, Any] | None = None
+    ) -> tuple[Tensor, dict[str, Any] | None]:
+        """Return an image, and in training its target, in the size that is drawn for it."""
+        if self.training and target is not None:
+            (self._seed,) = seeds_of([target], "size")
+        return super().resize(image, target)
+
+    def torch_choice(self, k: Sequence[int]) -> int:
+        """Return one of the sizes."""
+        return k[self._seed % len(k)]
