@@ -1,7 +1,8 @@
-"""A running dask cluster as a place for joblib's work, and what is said when something is amiss.
+"""A running dask cluster: a connection to it, and a place for joblib's work on it.
 
-This needs the package ``distributed``, an optional extra: import this module only when a cluster
-was asked for.
+What is amiss is said in sentences, for all that use a cluster: ``lib.masks.shards`` through joblib,
+``lib.runner.remote`` for whole steps. This needs the package ``distributed``, an optional extra:
+import this module only when a cluster was asked for.
 """
 
 import asyncio
@@ -9,7 +10,7 @@ import importlib
 import logging
 import platform
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import CancelledError, Future, InvalidStateError, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -66,7 +67,7 @@ class Cluster(DaskDistributedBackend):
         """Begin, see joblib."""
         super().start_call()
         self._over.clear()
-        threading.Thread(target=self._watch, daemon=True).start()
+        end_if_alone(lambda: self.cores, lambda: self._open, self._over)
 
     def stop_call(self) -> None:
         """End, see joblib."""
@@ -80,7 +81,7 @@ class Cluster(DaskDistributedBackend):
             self._open.discard(future)
             error = future.exception()
             if error:
-                callback(_lost(error))
+                callback(lost(error))
 
         future: Future = super().submit(func, callback)
         self._open.add(future)
@@ -90,28 +91,61 @@ class Cluster(DaskDistributedBackend):
     def retrieve_result_callback(self, out: Any) -> Any:
         """Return a result or raise what the work raised, see joblib."""
         return super().retrieve_result_callback(
-            _lost(out) if isinstance(out, CancelledError) else out
+            lost(out) if isinstance(out, CancelledError) else out
         )
 
-    def _watch(self) -> None:
-        """End the run if for a while there has been nobody to work on it."""
+
+def end_if_alone(
+    workers: Callable[[], int],
+    running: Callable[[], Iterable[Future]],
+    over: threading.Event,
+    *,
+    kind: str = "worker",
+) -> None:
+    """Watch whether anybody can do the work; if for a while nobody can, end it with an error.
+
+    Args:
+        workers: counts those who can.
+        running: what waits for them.
+        over: ends the watch.
+        kind: what they are called in the error.
+    """
+
+    def watch() -> None:
         alone, every = 0.0, min(5.0, ALONE_SECONDS / 4)
-        while alone < ALONE_SECONDS:
-            if self._over.wait(every):
-                return
+        while not over.wait(every):
             try:
-                alone = 0.0 if self.cores else alone + every
+                alone = 0.0 if workers() or not tuple(running()) else alone + every
             except Exception:  # whatever it is: the scheduler does not answer
                 alone += every
-        error = TimeoutError(f"it has had no worker for {ALONE_SECONDS:.0f} s")
-        for future in tuple(self._open):
-            with suppress(InvalidStateError):  # it has just ended
-                future.set_exception(error)
+            if alone >= ALONE_SECONDS:
+                error = TimeoutError(f"it has had no {kind} for {ALONE_SECONDS:.0f} s")
+                for future in tuple(running()):
+                    with suppress(InvalidStateError):  # it has just ended
+                        future.set_exception(error)
+                alone = 0.0
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 @contextmanager
 def connected(address: str, module: str) -> Iterator[Cluster]:
-    """Hold a connection to a dask scheduler inside the block.
+    """Hold a connection to a dask scheduler, as a backend for joblib, inside the block.
+
+    Args:
+        address: for example ``tcp://host:8786``.
+        module: what its processes must be able to import.
+
+    Raises:
+        ValueError: see :func:`client_at`.
+    """
+    with client_at(address, module) as client:
+        yield Cluster(client)
+
+
+@contextmanager
+def client_at(address: str, module: str) -> Iterator[Any]:
+    """Hold a connection to a dask scheduler, a ``distributed.Client``, inside the block.
 
     Args:
         address: for example ``tcp://host:8786``.
@@ -142,7 +176,7 @@ def connected(address: str, module: str) -> Iterator[Cluster]:
             ) from error
         with client:
             _check(client, address, module)
-            yield Cluster(client)
+            yield client
 
 
 async def _reach(address: str) -> None:
@@ -184,14 +218,7 @@ def _check(client: Any, address: str, module: str) -> None:
 def _there(
     work: Callable[..., Any], made_by: MadeBy, expected: Mapping[str, Any], *arguments: Any
 ) -> Any:
-    known = repr(expected)
-    if known not in _compared:
-        _compared[known] = difference(expected, made_by())
-    if _compared[known]:
-        raise ValueError(
-            f"The worker on {platform.node()} differs from this machine and could give other "
-            f"results: {_compared[known]}. All machines need the same code and packages."
-        )
+    compare(made_by, expected)
     try:
         return work(*arguments)
     except (OSError, ValueError) as error:
@@ -204,6 +231,26 @@ def _there(
         ) from error
 
 
+def compare(made_by: MadeBy, expected: Mapping[str, Any]) -> None:
+    """Compare versions, in a worker; each process does so once.
+
+    Args:
+        made_by: returns those of this process.
+        expected: those of the machine that sends the work.
+
+    Raises:
+        ValueError: if they differ; the message says in what.
+    """
+    known = repr(expected)
+    if known not in _compared:
+        _compared[known] = difference(expected, made_by())
+    if _compared[known]:
+        raise ValueError(
+            f"The worker on {platform.node()} differs from this machine and could give other "
+            f"results: {_compared[known]}. All machines need the same code and packages."
+        )
+
+
 def difference(here: Mapping[str, Any], there: Mapping[str, Any]) -> str:
     """Return in words in which versions, or digests of files, two machines differ."""
     return "; ".join(
@@ -213,7 +260,7 @@ def difference(here: Mapping[str, Any], there: Mapping[str, Any]) -> str:
     )
 
 
-def _lost(error: BaseException) -> WorkerLostError:
+def lost(error: BaseException) -> WorkerLostError:
     """Return what to say of an error that is dask's own, not the work's."""
     from distributed import KilledWorker
 

@@ -6,22 +6,26 @@ Exit codes: 0 if every step is up to date at the end, 1 if a step failed or a pa
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from lib.report.site import build_site
 from lib.runner import provenance
 from lib.runner.console import print_failures, print_list, print_plan
-from lib.runner.execute import Execution, Report
-from lib.runner.jobs import CHILDREN, Job, Outcome, run_job
+from lib.runner.dry_run import print_dry_run, print_missing
+from lib.runner.execute import Execution, Report, expected_wall
+from lib.runner.gpus import Gpu, choose, visible_gpus
+from lib.runner.jobs import run_job
 from lib.runner.lock import only_runner
-from lib.runner.machine import describe_machine
+from lib.runner.machine import usable_cores
+from lib.runner.places import Here, Place, Run
 from lib.runner.plan import Planner
 from lib.runner.problems import UsageError
 from lib.runner.profiles import load_profile, profile_names
 from lib.runner.setup import Request, Setup, prepare
 from lib.runner.steps import STEPS, Step
 from lib.runner.study import Study
+from lib.workers import WorkerLostError
 
 
 def parser() -> argparse.ArgumentParser:
@@ -36,7 +40,9 @@ def parser() -> argparse.ArgumentParser:
     add = made.add_argument
     add("--profile", default="demo", help="which set of parameters (default: demo)")
     add("--list", action="store_true", help="list steps and profiles, and do nothing else")
-    add("--dry-run", action="store_true", help="print the plan, and do nothing else")
+    add("--dry-run", action="store_true",
+        help="print the plan, with the data, devices and time it needs and what is missing here, "
+        "and do nothing else")  # fmt: skip
     add("--only", metavar="STEP", action="append", help="these steps and those they need")
     add("--from", metavar="STEP", action="append", dest="start",
         help="these steps, all that depend on them, and those they need")  # fmt: skip
@@ -48,7 +54,14 @@ def parser() -> argparse.ArgumentParser:
         help="one parameter, such as grabcut.iterations=3, in all steps or in one")  # fmt: skip
     add("--jobs", type=int, metavar="N",
         help="greatest number of steps at a time (default: 2 on two cores or more without a GPU, "
-        "where training steps share the cores; else 1)")  # fmt: skip
+        "where training steps share the cores; else 1); trainings share the GPUs, so that with as "
+        "many as there are GPUs each has one, and with 1 it has all")  # fmt: skip
+    add("--gpus", metavar="0,1,...",
+        help="GPUs to use, by nvidia-smi's numbers, or all (default: all); in a dry run also such "
+        "as another machine has")  # fmt: skip
+    add("--dask", metavar="ADDRESS",
+        help="run the steps on a cluster whose workers see the same folders, such as "
+        "tcp://host:8786; --jobs is then how many at most, all that fit by default")  # fmt: skip
     return made
 
 
@@ -57,7 +70,7 @@ def main(
     *,
     study: Study | None = None,
     steps: Sequence[Step] = STEPS,
-    run: Callable[[Job], Outcome] = run_job,
+    run: Run = run_job,
 ) -> int:
     """Run the study as the command line says; return the exit code.
 
@@ -76,26 +89,30 @@ def main(
         force=_split(options.force),
         keep=_split(options.keep),
         assignments=tuple(options.assignments or ()),
+        planned=options.dry_run,
     )
     try:
-        jobs = usual_jobs() if options.jobs is None else options.jobs
-        if jobs < 1:
-            raise UsageError([f"--jobs {jobs}: at least one step has to run at a time."])
+        if options.jobs is not None and options.jobs < 1:
+            raise UsageError([f"--jobs {options.jobs}: at least one step has to run at a time."])
         setup = prepare(study, steps, request)
         if options.list:
             names = profile_names(study)
             print_list(setup, steps, {n: load_profile(study, n).description for n in names})
             return 0
-        if options.dry_run:
-            planner = Planner(setup)
-            print_plan(setup, planner.plan(), planner.expected_seconds)
-            return 0
-        with only_runner(study, setup.profile.name):
-            return _run(setup, jobs, run)
+        gpus = choose(options.gpus, visible_gpus(), absent=options.dry_run)
+        with _place(options, setup, gpus, run) as place:
+            if options.dry_run:
+                print_dry_run(Planner(setup), place, gpus)
+                return 0
+            with only_runner(study, setup.profile.name):
+                return _run(setup, place, gpus)
     except UsageError as error:
         for problem in error.problems:
             print(f"error: {problem}", file=sys.stderr)
         return 2
+    except WorkerLostError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print(
             "\nStopped. Finished steps and checkpoints are kept: "
@@ -105,25 +122,48 @@ def main(
         return 130
 
 
-def usual_jobs() -> int:
+def usual_jobs(gpus: Sequence[Gpu]) -> int:
     """Return how many steps run at a time unless the command line says so.
 
     Without a GPU two: a small model gains more from a core of its own than from a second one.
     """
-    machine = describe_machine()
-    return 2 if machine["device"] == "CPU" and machine["cores"] > 1 else 1
+    return 2 if not gpus and usable_cores() > 1 else 1
 
 
-def _run(setup: Setup, jobs: int, run: Callable[[Job], Outcome]) -> int:
+@contextmanager
+def _place(
+    options: argparse.Namespace, setup: Setup, gpus: Sequence[Gpu], run: Run
+) -> Iterator[Place]:
+    """Hold the place where steps run inside the block: this machine, or a cluster."""
+    if options.dask is None:
+        yield Here(run, jobs=options.jobs or usual_jobs(gpus), gpus=gpus)
+        return
+    if options.gpus is not None:
+        raise UsageError(
+            [
+                "--gpus are those of this machine, and --dask sends steps to others. Workers of a "
+                "cluster use the GPUs that they see (CUDA_VISIBLE_DEVICES)."
+            ]
+        )
+    from lib.runner.remote import cluster_at  # a slow import
+
+    with cluster_at(
+        options.dask, setup.study, setup.profile.name, run, jobs=options.jobs
+    ) as cluster:
+        yield cluster
+
+
+def _run(setup: Setup, place: Place, gpus: Sequence[Gpu]) -> int:
     """Print the plan, carry it out and write the site; return the exit code."""
-    planner = Planner(setup)
-    print_plan(setup, planner.plan(), planner.expected_seconds)
-    with ThreadPoolExecutor(jobs) as executor:
-        try:
-            report = Execution(planner, executor, jobs=jobs, run=run).run()
-        except BaseException:
-            CHILDREN.end()
-            raise
+    planner, room = Planner(setup), place.room()
+    decisions = planner.plan()
+    print_plan(setup, decisions, lambda step: expected_wall(planner, step, room))
+    print_missing(planner, decisions, place, gpus)
+    try:
+        report = Execution(planner, place).run()
+    except BaseException:
+        place.stop()
+        raise
     problems = _write_results(setup, report)
     if report.failures:
         print_failures(setup, report.failures, report.blocked)

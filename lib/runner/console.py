@@ -30,7 +30,7 @@ def print_plan(
         time = ""
         if decision.action in ("run", "maybe"):
             time = f"  (about {duration(expected(decision.step))})"
-        print(f"  {decision.step.id:<{width}}  {_why(decision)}{time}")
+        print(f"  {decision.step.id:<{width}}  {why(decision)}{time}")
     working = [d for d in decisions if d.action in ("run", "maybe")]
     if working:
         total = duration(sum(expected(d.step) for d in working))
@@ -43,7 +43,8 @@ def print_plan(
         print("\nEvery step is up to date.\n")
 
 
-def _why(decision: Decision) -> str:
+def why(decision: Decision) -> str:
+    """Return in words what is to be done with a step, and for which reasons."""
     shown = list(decision.reasons[:SHOWN_REASONS])
     if len(decision.reasons) > SHOWN_REASONS:
         shown.append(f"and {len(decision.reasons) - SHOWN_REASONS} more")

@@ -1,8 +1,8 @@
 """Carry out a plan: steps in the order of their needs, side by side where they are independent."""
 
+import os
 import time
-from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field, replace
 from graphlib import TopologicalSorter
 from typing import Any
@@ -10,11 +10,14 @@ from typing import Any
 from lib.runner import provenance
 from lib.runner.console import duration
 from lib.runner.executed import injected_cell, refresh_text, write_executed
-from lib.runner.jobs import Job, Outcome, run_job
+from lib.runner.jobs import Job, Outcome
 from lib.runner.machine import describe_machine, describe_sources
+from lib.runner.places import Place, Room, images_of, kind_of
 from lib.runner.plan import Decision, Planner
-from lib.runner.stamps import begin, finish, read_stamp
-from lib.runner.steps import Step
+from lib.runner.stamps import begin, finish, read_stamp, remember_seconds
+from lib.runner.steps import Kind, Step
+from lib.runner.timetable import wall_of
+from lib.workers import WorkerLostError
 
 
 @dataclass
@@ -40,32 +43,20 @@ class Execution:
     Args:
         planner: decides about each step once those it needs are done: a step that ran but made
             the same as before does not make others run.
-        executor: runs jobs.
-        jobs: greatest number of steps at a time; of training steps never more than one per GPU
-            (one, where there is a GPU; as many as of others, where they share the cores).
-        run: what the executor is to run; returns how a job ended.
+        place: where jobs run; it says how many fit side by side.
     """
 
-    def __init__(
-        self,
-        planner: Planner,
-        executor: Executor,
-        *,
-        jobs: int,
-        run: Callable[[Job], Outcome] = run_job,
-    ) -> None:
-        self.planner, self.setup = planner, planner.setup
-        self.executor, self.jobs, self.run_job = executor, jobs, run
+    def __init__(self, planner: Planner, place: Place) -> None:
+        self.planner, self.setup, self.place = planner, planner.setup, place
         self.report = Report()
-        self._running: dict[Future[Outcome], tuple[Decision, list[str]]] = {}
+        self._running: dict[Future[Outcome], tuple[Decision, Job, list[str]]] = {}
         self._ready: list[Step] = []
-        self._machine = describe_machine()
-        self._on_gpu = self._machine["device"] != "CPU"
         self._sources = describe_sources(self.setup.study.root)
         self._dispensable = {step.id for step in self.setup.steps if step.optional}
 
     def run(self) -> Report:
         """Run every selected step that has to; return how it ended."""
+        self.place.prepare()
         steps = {step.id: step for step in self.setup.chosen}
         places = {name: place for place, name in enumerate(steps)}
         sorter = TopologicalSorter({step.id: step.needs for step in steps.values()})
@@ -85,23 +76,24 @@ class Execution:
         self.planner.digests.save()
         return self.report
 
+    def _kind(self, step: Step) -> Kind:
+        return kind_of(step, self.setup.parameters[step.id])
+
     def _has_room(self, step: Step) -> bool:
-        kinds = [decision.step.kind for decision, _ in self._running.values()]
-        taken = self._on_gpu and step.kind == "train" and "train" in kinds
-        disturbs = bool(kinds) and "alone" in (step.kind, *kinds)
-        return len(kinds) < self.jobs and not taken and not disturbs
+        running = [self._kind(decision.step) for decision, *_ in self._running.values()]
+        return self.place.room().fits(self._kind(step), running)
 
     def _threads(self, step: Step) -> int:
         """Return how many threads a training may use; 0 leaves it to the libraries.
 
         Side by side, trainings that each take every core would get in each other's way.
         """
-        if step.kind != "train" or self._on_gpu:
+        if step.kind != "train" or not self.place.cores or "OMP_NUM_THREADS" in os.environ:
             return 0
-        others = [*(decision.step for decision, _ in self._running.values()), *self._ready]
+        others = [*(decision.step for decision, *_ in self._running.values()), *self._ready]
         trainings = 1 + sum(other.kind == "train" for other in others)
-        share = min(self.jobs, trainings)
-        return max(1, self._machine["cores"] // share) if share > 1 else 0
+        share = min(self.place.room().jobs, trainings)
+        return max(1, self.place.cores // share) if share > 1 else 0
 
     def _start(self, step: Step) -> bool:
         """Start ``step`` if it has to run and can; return whether it is running."""
@@ -144,18 +136,26 @@ class Execution:
             needs=step.needs,
             injected=injected_cell(setup.schemas[step.notebook], values, profile),
             threads=self._threads(step),
+            images=images_of(values),
         )
-        expected = duration(self.planner.expected_seconds(step))
-        print(f"{_clock()} {step.id} starts (about {expected})", flush=True)
-        self._running[self.executor.submit(self.run_job, job)] = (decision, notes)
+        room = self.place.room()
+        expected = duration(expected_wall(self.planner, step, room))
+        on = ""
+        if room.gpus and self._kind(step) == "train":
+            count = min(room.gpus, job.images or room.gpus)
+            on = " on 1 GPU" if count == 1 else f" on {count} GPUs"
+        print(f"{_clock()} {step.id} starts{on} (about {expected})", flush=True)
+        self._running[self.place.start(job, self._kind(step))] = (decision, job, notes)
         return True
 
     def _end(self, future: Future[Outcome]) -> str:
         """Record how a job ended; return the id of its step."""
-        decision, notes = self._running.pop(future)
+        decision, job, notes = self._running.pop(future)
         step = decision.step
         try:
-            outcome = future.result()
+            outcome = self.place.outcome(future, job)
+        except WorkerLostError as error:
+            outcome = Outcome(0.0, str(error))
         except Exception as error:
             outcome = Outcome(0.0, f"{type(error).__name__}: {error}")
         if outcome.error is None:
@@ -184,7 +184,7 @@ class Execution:
             setup.parameters[step.id],
             seconds=outcome.seconds,
             sources=self._sources,
-            machine=self._machine,
+            machine=outcome.machine or describe_machine(),
             notes=notes,
         )
         executed = study.step_folder(profile, step.id) / "executed.ipynb"
@@ -200,8 +200,17 @@ class Execution:
             provenance=record,
             digests=self.planner.digests,
         )
+        # As if on one GPU, for plans with another number of them.
+        remember_seconds(study, profile, step.id, outcome.seconds * outcome.processes)
         executed.unlink()
         self.planner.digests.save()
+
+
+def expected_wall(planner: Planner, step: Step, room: Room) -> float:
+    """Return how many seconds a step is expected to take, with its share of the GPUs."""
+    values = planner.setup.parameters[step.id]
+    seconds = planner.expected_seconds(step)
+    return wall_of(kind_of(step, values), seconds, room, images_of(values))
 
 
 def _clock() -> str:

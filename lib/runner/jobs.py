@@ -1,7 +1,7 @@
 """One notebook execution as plain data, and the subprocess that carries it out.
 
-``run_job`` takes and returns plain data and touches nothing but files, so any executor with the
-``concurrent.futures`` interface can run it, here or on another machine that sees the same folders.
+``run_job`` takes and returns plain data and touches nothing but files, so it can run here or on
+another machine that sees the same folders (``lib.runner.here``, ``lib.runner.remote``).
 """
 
 import json
@@ -10,14 +10,22 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from lib.files import read_json, write_json
 from lib.paths import ROOT
 from lib.runner.workspace import NEEDS_VARIABLE, STEP_VARIABLE
 
 KEPT_LINES = 15
+
+PROCESSES_VARIABLE = "BOXES_TO_MASKS_PROCESSES"
+"""Tells a training how many processes to run on, see ``lib.engine.launch``."""
+
+Say = Callable[[str], None]
+"""Takes a line for whoever looks on."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +40,9 @@ class Job:
         needs: ids of the steps whose outputs may be read.
         injected: source of the cell that sets the parameters.
         threads: how many each library may use; 0 leaves that to them.
+        gpus: those that it may use, as CUDA calls them; None leaves that to CUDA.
+        processes: on how many a training runs; it counts if ``gpus`` is not None.
+        images: per iteration of a training, at least one for each process; 0 if not known.
     """
 
     step: str
@@ -41,6 +52,9 @@ class Job:
     needs: tuple[str, ...]
     injected: str
     threads: int = 0
+    gpus: tuple[str, ...] | None = None
+    processes: int = 1
+    images: int = 0
 
     @property
     def executed(self) -> Path:
@@ -63,6 +77,8 @@ class Outcome:
         cell: number of the failing cell as ``In [n]`` shows it; None if no cell failed.
         first_line: the failing cell's first line of code.
         tail: last lines of the traceback, or of what the subprocess printed.
+        machine: ``machine.describe_machine`` of where it was, with the GPUs that it used.
+        processes: on how many GPUs a training ran, 1 for none.
     """
 
     seconds: float
@@ -70,33 +86,49 @@ class Outcome:
     cell: int | None = None
     first_line: str = ""
     tail: tuple[str, ...] = ()
+    machine: dict[str, Any] | None = None
+    processes: int = 1
 
 
 class Children:
-    """The subprocesses now running, so that they can be ended together."""
+    """The subprocesses now running, so that they can be ended together or one by one."""
 
     def __init__(self) -> None:
-        self._running: set[subprocess.Popen[str]] = set()
+        self._running: dict[subprocess.Popen[str], str] = {}
         self._lock = threading.Lock()
         self._ended = False
 
-    def add(self, process: subprocess.Popen[str]) -> None:
-        """Remember a running process; end it at once if the others were ended already."""
+    def add(self, process: subprocess.Popen[str], folder: str = "") -> None:
+        """Remember a running process; end it at once if all were ended already.
+
+        Args:
+            process: a subprocess that ends when its standard input does.
+            folder: of its step.
+        """
         with self._lock:
-            self._running.add(process)
+            self._running[process] = folder
             if self._ended and process.stdin:
                 process.stdin.close()
 
     def remove(self, process: subprocess.Popen[str]) -> None:
         """Forget a process that ended."""
         with self._lock:
-            self._running.discard(process)
+            self._running.pop(process, None)
 
     def end(self, patience: float = 10.0) -> None:
-        """End all of them, with everything that they started, and wait until they are gone."""
+        """End all, now and later, with everything that they started; wait until they are gone."""
         with self._lock:
             self._ended = True
             running = list(self._running)
+        self._end(running, patience)
+
+    def end_one(self, folder: str, patience: float = 10.0) -> None:
+        """End what runs for the step of a folder, if anything does, and wait until it is gone."""
+        with self._lock:
+            running = [process for process, own in self._running.items() if own == folder]
+        self._end(running, patience)
+
+    def _end(self, running: list[subprocess.Popen[str]], patience: float) -> None:
         for process in running:
             if process.stdin:
                 # The subprocess watches this pipe: its end means that the runner has gone.
@@ -111,8 +143,13 @@ class Children:
 CHILDREN = Children()
 
 
-def run_job(job: Job) -> Outcome:
-    """Execute a notebook in a subprocess, printing what it prints, and return how it ended."""
+def say_here(line: str) -> None:
+    """Print a line at once."""
+    print(line, flush=True)
+
+
+def run_job(job: Job, say: Say = say_here) -> Outcome:
+    """Execute a notebook in a subprocess, passing on what it prints; return how it ended."""
     folder = Path(job.folder)
     folder.mkdir(parents=True, exist_ok=True)
     for old in (job.executed, job.failed, folder / "outcome.json"):
@@ -133,11 +170,11 @@ def run_job(job: Job) -> Outcome:
         # Ctrl-C in the terminal reaches the runner alone, which then ends the others.
         start_new_session=True,
     )
-    CHILDREN.add(process)
+    CHILDREN.add(process, job.folder)
     lines: list[str] = []
     try:
         for line in process.stdout or ():
-            print(f"  {job.step} | {line.rstrip()}", flush=True)
+            say(f"  {job.step} | {line.rstrip()}")
             lines = [*lines[1 - KEPT_LINES :], line.rstrip()]
         code = process.wait()
     finally:
@@ -161,7 +198,11 @@ def environment_of(job: Job) -> dict[str, str]:
     )
     environment["PYTHONUNBUFFERED"] = "1"
     if job.threads:
-        environment.setdefault("OMP_NUM_THREADS", str(job.threads))
+        environment["OMP_NUM_THREADS"] = str(job.threads)
+    if job.gpus is not None:
+        environment["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"  # the order in which nvidia-smi counts
+        environment["CUDA_VISIBLE_DEVICES"] = ",".join(job.gpus)
+        environment[PROCESSES_VARIABLE] = str(job.processes)
     environment["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"
     return environment
 
@@ -169,4 +210,6 @@ def environment_of(job: Job) -> dict[str, str]:
 def read_job(path: Path) -> Job:
     """Return the job described by a JSON file."""
     content = json.loads(path.read_text(encoding="utf-8"))
-    return Job(**(content | {"needs": tuple(content["needs"])}))
+    gpus = content["gpus"]
+    tuples = {"needs": tuple(content["needs"]), "gpus": None if gpus is None else tuple(gpus)}
+    return Job(**(content | tuples))

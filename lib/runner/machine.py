@@ -5,19 +5,25 @@ Neither names of hosts and users nor absolute paths are recorded.
 
 import os
 import platform
-import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from lib.runner.gpus import Gpu, described
 
-def describe_machine() -> dict[str, Any]:
-    """Return the system, the Python version, the number of usable cores, and the GPUs."""
+
+def describe_machine(gpus: Sequence[Gpu] = ()) -> dict[str, Any]:
+    """Return the system, the Python version, the number of usable cores, and the GPUs.
+
+    Args:
+        gpus: those that are used.
+    """
     return {
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "cores": usable_cores(),
-        "device": _gpus() or "CPU",
+        "device": described(gpus) or "CPU",
     }
 
 
@@ -33,14 +39,6 @@ def describe_sources(root: Path) -> dict[str, Any]:
     commit = _output(["git", "rev-parse", "HEAD"], root)
     changes = _output(["git", "status", "--porcelain", "--", ".", ":!results"], root)
     return {"commit": commit or None, "dirty": bool(changes) if commit else None}
-
-
-def _gpus() -> str:
-    if os.environ.get("CUDA_VISIBLE_DEVICES") == "" or not shutil.which("nvidia-smi"):
-        return ""
-    names = _output(["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"], Path.cwd())
-    found = names.splitlines()
-    return ", ".join(f"{found.count(name)} x {name}" for name in dict.fromkeys(found))
 
 
 def _output(command: list[str], folder: Path) -> str:

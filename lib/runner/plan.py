@@ -102,7 +102,10 @@ class Planner:
         return Decision(step, "skip", (), now)
 
     def expected_seconds(self, step: Step) -> float:
-        """Return how long ``step`` took last time; before that, what the profile expects."""
+        """Return how long ``step`` took last time; before that, what the profile expects.
+
+        Both are times on one GPU where it trains on GPUs.
+        """
         past = past_seconds(self.setup.study, self.setup.profile.name)
         return past.get(step.id, step.minutes * 60)
 

@@ -1,17 +1,28 @@
 """Profiles: one YAML file each, which only replaces notebooks' defaults."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lib.runner.problems import UsageError, nearest
 from lib.runner.settings import Setting, flatten, parse_yaml
+from lib.runner.steps import Gigabytes
 from lib.runner.study import Study
 
 NOT_PROFILES = {"claims"}
 """Files in ``params/`` that are something else."""
+
+
+class _Gigabytes(BaseModel):
+    """Room that a step takes, as a profile states it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    gpu: float = 0.0
+    memory: float = 0.0
+    disk: float = 0.0
 
 
 class _File(BaseModel):
@@ -25,6 +36,7 @@ class _File(BaseModel):
     leave_out: list[str] = Field(default_factory=list)
     add: list[str] = Field(default_factory=list)
     minutes: dict[str, float] = Field(default_factory=dict)
+    gigabytes: dict[str, _Gigabytes] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -38,6 +50,7 @@ class Profile:
         leave_out: notebooks or steps that it does not run.
         add: steps that it runs although they are extra.
         minutes: expected time of notebooks or steps.
+        gigabytes: expected room of notebooks or steps.
     """
 
     name: str
@@ -46,6 +59,7 @@ class Profile:
     leave_out: tuple[str, ...]
     add: tuple[str, ...]
     minutes: dict[str, float]
+    gigabytes: dict[str, Gigabytes] = field(default_factory=dict)
 
 
 def profile_names(study: Study) -> list[str]:
@@ -78,6 +92,7 @@ def load_profile(study: Study, name: str) -> Profile:
         leave_out=tuple(file.leave_out),
         add=tuple(file.add),
         minutes=file.minutes,
+        gigabytes={name: Gigabytes(**own.model_dump()) for name, own in file.gigabytes.items()},
     )
 
 

@@ -1,8 +1,8 @@
 """From the words on the command line to a checked set-up; every mistake is found here."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from lib.runner.parameters import Parameter
 from lib.runner.problems import UsageError
@@ -18,6 +18,8 @@ from lib.runner.stamps import read_stamp
 from lib.runner.steps import Step, in_scope, matching, with_needs_resolved
 from lib.runner.study import Study
 
+Value = TypeVar("Value")
+
 
 @dataclass(frozen=True)
 class Request:
@@ -30,6 +32,7 @@ class Request:
         force: steps to run even if they are up to date.
         keep: steps whose output is accepted although something changed.
         assignments: ``[STEP:]NAME=VALUE`` texts.
+        planned: whether nothing will run; files that nobody has are then no mistake.
     """
 
     profile: str = "demo"
@@ -38,6 +41,7 @@ class Request:
     force: tuple[str, ...] = ()
     keep: tuple[str, ...] = ()
     assignments: tuple[str, ...] = ()
+    planned: bool = False
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,7 @@ class Setup:
         selected: ids of the steps to look at, needed ones included.
         force: ids of steps to run in any case.
         keep: ids of steps whose output is accepted as it is.
+        absent: sentences on files that a plan lacks.
     """
 
     study: Study
@@ -63,6 +68,7 @@ class Setup:
     selected: frozenset[str]
     force: frozenset[str] = field(default_factory=frozenset)
     keep: frozenset[str] = field(default_factory=frozenset)
+    absent: tuple[str, ...] = ()
 
     @property
     def chosen(self) -> list[Step]:
@@ -124,10 +130,11 @@ def prepare(study: Study, all_steps: Sequence[Step], request: Request) -> Setup:
     problems += wrong
     steps, unnamed = with_named_needs(steps, parameters)
     selected = _selection(steps, chosen["only"], chosen["start"])
+    absent: list[str] = []
     for step in steps:
         if step.id in selected and step.id in parameters:
             values = parameters[step.id]
-            problems += missing_files(study, step.id, schemas[step.notebook], values)
+            absent += missing_files(study, step.id, schemas[step.notebook], values)
             problems += unnamed.get(step.id, [])
             problems += [
                 f"Step {step.id!r} depends on {name}, which does not exist."
@@ -141,17 +148,20 @@ def prepare(study: Study, all_steps: Sequence[Step], request: Request) -> Setup:
         if read_stamp(study, profile.name, name) is None
         and not study.step_folder(profile.name, name).exists()
     ]
+    if not request.planned:
+        problems += absent
     if problems:
         raise UsageError(problems)
     return Setup(
         study=study,
         profile=profile,
-        steps=_with_expected_times(steps, profile),
+        steps=_with_expectations(steps, profile),
         schemas=schemas,
         parameters=parameters,
         selected=frozenset(selected),
         force=frozenset(chosen["force"]),
         keep=frozenset(chosen["keep"]),
+        absent=tuple(absent),
     )
 
 
@@ -198,11 +208,19 @@ def _selection(steps: Sequence[Step], only: set[str], start: set[str]) -> set[st
     return found
 
 
-def _with_expected_times(steps: Iterable[Step], profile: Profile) -> tuple[Step, ...]:
-    """Return ``steps`` with the minutes that the profile expects, the longest name counting."""
-    found = []
-    for step in steps:
-        names = [name for name in profile.minutes if in_scope(step, name)]
-        own = profile.minutes[max(names, key=len)] if names else step.minutes
-        found.append(replace(step, minutes=own))
-    return tuple(found)
+def _with_expectations(steps: Iterable[Step], profile: Profile) -> tuple[Step, ...]:
+    """Return ``steps`` with the minutes and the room that the profile expects."""
+    return tuple(
+        replace(
+            step,
+            minutes=_meant(step, profile.minutes, step.minutes),
+            takes=_meant(step, profile.gigabytes, step.takes),
+        )
+        for step in steps
+    )
+
+
+def _meant(step: Step, stated: Mapping[str, Value], otherwise: Value) -> Value:
+    """Return what is stated for a step; of several names that mean it, the longest counts."""
+    names = [name for name in stated if in_scope(step, name)]
+    return stated[max(names, key=len)] if names else otherwise

@@ -181,12 +181,11 @@ def finish(
         entry["digest"] = digests.content(study.root / name)
     stamp = Stamp(asdict(fingerprint), outputs, provenance)
     write_json(folder / STAMP, asdict(stamp), indent=1)
-    remember_seconds(study, profile, step, provenance.get("seconds", 0.0))
     return stamp
 
 
 def past_seconds(study: Study, profile: str) -> dict[str, float]:
-    """Return the wall time of the last finished run of each step."""
+    """Return the wall time of the last finished run of each step, as if on one GPU."""
     try:
         return dict(read_json(study.cache(profile) / TIMES))
     except (FileNotFoundError, ValueError):
@@ -194,6 +193,6 @@ def past_seconds(study: Study, profile: str) -> dict[str, float]:
 
 
 def remember_seconds(study: Study, profile: str, step: str, seconds: float) -> None:
-    """Remember how long a step took, for later plans; it outlives the step's folder."""
+    """Remember how long a step took, or takes on one GPU; this outlives the step's folder."""
     times = past_seconds(study, profile) | {step: round(seconds, 1)}
     write_json(study.cache(profile) / TIMES, dict(sorted(times.items())), indent=1)

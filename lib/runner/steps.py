@@ -14,6 +14,23 @@ from lib.runner.problems import nearest
 EVERYTHING = "*"
 """In ``needs``: every other step of the profile."""
 
+Kind = Literal["cpu", "train", "alone"]
+
+
+@dataclass(frozen=True)
+class Gigabytes:
+    """Room that a step takes, in GB; 0 where nothing is stated.
+
+    Args:
+        gpu: memory of GPUs, of all that it uses together; only a step that has this needs a GPU.
+        memory: main memory of each of its processes.
+        disk: what it writes below ``cache/``.
+    """
+
+    gpu: float = 0.0
+    memory: float = 0.0
+    disk: float = 0.0
+
 
 @dataclass(frozen=True)
 class Step:
@@ -25,23 +42,26 @@ class Step:
         needs: steps whose outputs it reads; a notebook's name stands for all its variants. Steps
             that ``train_init`` and ``data_from`` name need not be listed.
         parameters: values that make the variant what it is; no profile can change them.
-        kind: ``train`` for steps that use a GPU where there is one: never two of them on it.
+        kind: ``train`` for steps that use GPUs where there are any: never two of them on one.
             ``alone`` for steps that measure time: nothing runs beside them.
-        minutes: expected time in the ``demo`` profile, shown until a real one is known.
+        minutes: expected time in the ``demo`` profile, shown until a real one is known; on one GPU
+            where the profile is meant for GPUs.
         files: further files it depends on, relative to the repository.
         optional: those that need it do without if it fails.
         extra: only profiles that name it in ``add`` have it.
+        takes: the room that the profile expects it to take.
     """
 
     notebook: str
     variant: str = ""
     needs: tuple[str, ...] = ()
     parameters: Mapping[str, Any] = field(default_factory=dict)
-    kind: Literal["cpu", "train", "alone"] = "cpu"
+    kind: Kind = "cpu"
     minutes: float = 0.5
     files: tuple[str, ...] = ()
     optional: bool = False
     extra: bool = False
+    takes: Gigabytes = field(default_factory=Gigabytes)
 
     @property
     def id(self) -> str:

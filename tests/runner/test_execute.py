@@ -15,9 +15,10 @@ import psutil
 import pytest
 
 from lib.paths import ROOT
-from lib.runner import cli, execute
+from lib.runner import cli, places
 from lib.runner.cli import main
-from lib.runner.jobs import Children, Job, Outcome
+from lib.runner.gpus import Gpu
+from lib.runner.jobs import Children, Job, Outcome, Say
 from lib.runner.lock import only_runner
 from lib.runner.machine import describe_machine
 from lib.runner.notebook import Lines
@@ -197,10 +198,10 @@ def test_a_temporary_folder_with_a_long_name_does_not_stop_a_kernel(
 
 
 def test_a_job_that_cannot_be_started_stops_only_what_needs_it(toy: Toy) -> None:
-    def run(job: Job) -> Outcome:
+    def run(job: Job, say: Say) -> Outcome:
         if job.step == "03_other":
             raise OSError("too many processes")
-        return run_as_script(job)
+        return run_as_script(job, say)
 
     assert main(["--profile", "toy"], study=toy.study, steps=toy.steps, run=run) == 1
     printed = toy.capsys.readouterr().out
@@ -209,21 +210,11 @@ def test_a_job_that_cannot_be_started_stops_only_what_needs_it(toy: Toy) -> None
     assert toy.output("02_sum", "sum.json") == "3.0"
 
 
-def test_training_steps_never_share_a_gpu(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
-    machine = describe_machine() | {"device": "1 x GPU", "cores": 8}
-    monkeypatch.setattr(execute, "describe_machine", lambda: machine)
-    alone = "import os, time\nos.mkdir('busy')\ntime.sleep(0.3)\nos.rmdir('busy')\n"
-    toy.edit("01_numbers", "import json\n", alone + "import json\n")
-    toy.edit("03_other", "ws.file", alone + "ws.file")
-    toy.steps = tuple(replace(step, kind="train") for step in STEPS)
-    assert len(toy.ran("--jobs", "4")) == len(STEPS)
-
-
 def test_training_steps_share_the_cores_where_there_is_no_gpu(
     toy: Toy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    machine = describe_machine() | {"device": "CPU", "cores": 8}
-    monkeypatch.setattr(execute, "describe_machine", lambda: machine)
+    machine = describe_machine() | {"cores": 8}
+    monkeypatch.setattr(places, "describe_machine", lambda *_: machine)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     share = "import os\nassert os.environ['OMP_NUM_THREADS'] == '4'\n"
     toy.edit("01_numbers", "import json\n", share + MEET.format("a", "b") + "import json\n")
@@ -254,10 +245,10 @@ def test_a_training_that_has_no_company_may_use_every_core(
 def test_two_steps_run_at_a_time_unless_a_gpu_or_one_core_speaks_against_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for device, cores, expected in (("CPU", 4, 2), ("CPU", 1, 1), ("1 x GPU", 16, 1)):
-        machine = {"device": device, "cores": cores}
-        monkeypatch.setattr(cli, "describe_machine", lambda machine=machine: machine)
-        assert cli.usual_jobs() == expected
+    gpu = Gpu("0", "GPU-a", 80.0, "GPU")
+    for gpus, cores, expected in (((), 4, 2), ((), 1, 1), ((gpu,), 16, 1)):
+        monkeypatch.setattr(cli, "usable_cores", lambda cores=cores: cores)
+        assert cli.usual_jobs(gpus) == expected
 
 
 def test_the_lock_is_free_again_after_use(toy: Toy) -> None:

@@ -18,7 +18,7 @@ import pytest
 
 from lib.paths import ROOT
 from lib.runner import cli
-from lib.runner.jobs import Job, Outcome, environment_of
+from lib.runner.jobs import Job, Outcome, Say, environment_of, say_here
 from lib.runner.steps import Step
 from lib.runner.study import Study
 
@@ -95,6 +95,20 @@ class Toy:
         _, output = self.run(*arguments)
         return [line.split()[1] for line in output.splitlines() if " finished in " in line]
 
+    def planned(self, *arguments: str) -> dict[str, str]:
+        """Return what a dry run says of each step."""
+        found: dict[str, str] = {}
+        name = ""
+        for line in self.run(*arguments, "--dry-run")[1].splitlines():
+            first = line.split(" ")[0]
+            if first in {step.id for step in self.steps}:
+                name, found[first] = first, line
+            elif name and line.startswith("      "):
+                found[name] += " " + line.strip()
+            else:
+                name = ""
+        return found
+
     def command(self, *arguments: str) -> list[str]:
         """Return the command of a runner in a process of its own."""
         code = (
@@ -170,7 +184,7 @@ def write_notebook(path: Path, step: str, parameters: str, *code: str) -> None:
     path.write_text(json.dumps(content))
 
 
-def run_as_script(job: Job) -> Outcome:
+def run_as_script(job: Job, say: Say = say_here) -> Outcome:
     """Execute a notebook's code as one script, which is much faster than a Jupyter kernel."""
     began = time.monotonic()
     cells = json.loads(Path(job.source).read_text())["cells"]
@@ -188,6 +202,8 @@ def run_as_script(job: Job) -> Outcome:
         text=True,
         check=False,
     )
+    for line in done.stdout.splitlines():
+        say(f"  {job.step} | {line}")
     seconds = time.monotonic() - began
     if done.returncode:
         return Outcome(seconds, done.stderr.splitlines()[-1], tail=tuple(done.stderr.splitlines()))

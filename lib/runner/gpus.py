@@ -1,0 +1,144 @@
+"""The GPUs of this machine, and how trainings share them.
+
+GPUs have the numbers that ``nvidia-smi`` shows. Where ``CUDA_VISIBLE_DEVICES`` is set, as by a
+queue, only those that it names are there.
+"""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lib.runner.problems import UsageError
+
+ALL = "all"
+ABSENT = "not on this machine"
+"""In place of the model, of a GPU that is only planned with."""
+
+_FIELDS = "index,uuid,memory.total,name"
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """A GPU.
+
+    Args:
+        number: by which it is called here, as CUDA takes it.
+        uuid: by which it is called everywhere.
+        gigabytes: of its memory; 0 if not known.
+        model: such as ``NVIDIA H200``.
+    """
+
+    number: str
+    uuid: str
+    gigabytes: float
+    model: str
+
+
+def visible_gpus() -> tuple[Gpu, ...]:
+    """Return the GPUs that a process started here could use, in order."""
+    there = _all_gpus()
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if named is None:
+        return there
+    found: list[Gpu] = []
+    for name in (part.strip() for part in named.split(",")):
+        if name.startswith("MIG-"):  # a part of a GPU, which the list does not have
+            found.append(Gpu(name, name, 0.0, "part of a GPU"))
+            continue
+        gpu = next((g for g in there if name == g.number or _is_uuid(name, g)), None)
+        if gpu is None:  # CUDA, too, ignores an unknown one and all that follow
+            break
+        found.append(gpu)
+    return tuple(dict.fromkeys(found))
+
+
+def choose(option: str | None, there: Sequence[Gpu], *, absent: bool = False) -> tuple[Gpu, ...]:
+    """Return the GPUs that ``--gpus`` means.
+
+    Args:
+        option: numbers with commas, or ``all``; None for all that there are, if any.
+        there: the GPUs of this machine.
+        absent: whether numbers may be of GPUs that are not there, as in a plan for another machine.
+
+    Raises:
+        UsageError: if one is not there or named twice, or there is none; the message lists them.
+    """
+    if option is None:
+        return tuple(there)
+    absent = absent and option.strip() != ALL
+    if not there and not absent:
+        raise UsageError(
+            [
+                f"--gpus {option}: nvidia-smi shows no GPU on this machine. Without --gpus, "
+                "training takes the cores of the CPU."
+            ]
+        )
+    if option.strip() == ALL:
+        return tuple(there)
+    names = [name.strip() for name in option.split(",")]
+    by_number = {gpu.number: gpu for gpu in there}
+    if absent:
+        by_number = {n: Gpu(n, "", 0.0, ABSENT) for n in names if n.isdigit()} | by_number
+    unknown = [name for name in names if name not in by_number]
+    listed = ", ".join(f"{g.number} ({g.model}{_size(g)})" for g in there) or "none"
+    if unknown:
+        raise UsageError(
+            [
+                f"--gpus {option}: there is no GPU {' and no GPU '.join(map(repr, unknown))} here. "
+                f"There are: {listed}. Name some of them with commas, or all."
+            ]
+        )
+    if len(set(names)) < len(names):
+        raise UsageError([f"--gpus {option} names a GPU twice. There are: {listed}."])
+    return tuple(by_number[name] for name in names)
+
+
+def shares(gpus: Sequence[Gpu], jobs: int) -> tuple[tuple[Gpu, ...], ...]:
+    """Return disjoint, equally large groups of GPUs for as many trainings at a time.
+
+    Args:
+        gpus: to be shared; those that are left over belong to no group.
+        jobs: greatest number of steps at a time; with more than there are GPUs, each is a group.
+    """
+    if not gpus:
+        return ()
+    count = min(jobs, len(gpus))
+    size = len(gpus) // count
+    return tuple(tuple(gpus[at * size : (at + 1) * size]) for at in range(count))
+
+
+def described(gpus: Sequence[Gpu]) -> str:
+    """Return how many of which model, such as ``2 x NVIDIA H200``; empty for none."""
+    names = [gpu.model for gpu in gpus]
+    return ", ".join(f"{names.count(name)} x {name}" for name in dict.fromkeys(names))
+
+
+def _all_gpus() -> tuple[Gpu, ...]:
+    if not shutil.which("nvidia-smi"):
+        return ()
+    command = ["nvidia-smi", f"--query-gpu={_FIELDS}", "--format=csv,noheader,nounits"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return ()
+    rows = [[part.strip() for part in row.split(",", 3)] for row in done.stdout.splitlines()]
+    return tuple(
+        Gpu(number, uuid, _gigabytes(memory), model)
+        for number, uuid, memory, model in (row for row in rows if len(row) == 4)
+    )
+
+
+def _gigabytes(mebibytes: str) -> float:
+    """Return the memory as a number; some devices do not tell it."""
+    return round(float(mebibytes) * 2**20 / 1e9, 1) if mebibytes.isdigit() else 0.0
+
+
+def _is_uuid(name: str, gpu: Gpu) -> bool:
+    """Return whether ``name`` is the GPU's id or its beginning, which CUDA takes as well."""
+    return name.startswith("GPU-") and gpu.uuid.startswith(name)
+
+
+def _size(gpu: Gpu) -> str:
+    return f", {gpu.gigabytes:.0f} GB" if gpu.gigabytes else ""

@@ -1,0 +1,143 @@
+"""Where steps run: how many fit side by side, and this machine, where each is a subprocess."""
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from lib.runner.gpus import Gpu, shares
+from lib.runner.jobs import CHILDREN, Job, Outcome, Say, say_here
+from lib.runner.machine import describe_machine
+from lib.runner.steps import Kind, Step
+
+Run = Callable[[Job, Say], Outcome]
+"""Executes a notebook, and says meanwhile what it prints."""
+
+
+@dataclass(frozen=True)
+class Room:
+    """How many steps fit side by side.
+
+    Args:
+        jobs: steps of any kind.
+        trainings: how many of them may be trainings.
+        gpus: of each training; 0 where it has none.
+    """
+
+    jobs: int
+    trainings: int
+    gpus: int = 0
+
+    def fits(self, kind: Kind, running: Sequence[Kind]) -> bool:
+        """Return whether a step may start beside those that run."""
+        if running and "alone" in (kind, *running):
+            return False
+        taken = kind == "train" and running.count("train") >= self.trainings
+        return len(running) < self.jobs and not taken
+
+
+def room_here(jobs: int, gpus: Sequence[Gpu]) -> Room:
+    """Return the room on one machine: each training has its share of the GPUs, if there are any."""
+    groups = shares(gpus, jobs)
+    return Room(jobs, len(groups) or jobs, len(groups[0]) if groups else 0)
+
+
+def kind_of(step: Step, parameters: Mapping[str, Any]) -> Kind:
+    """Return the kind of a step; a training that is told to stay on the CPU takes no GPU."""
+    on_cpu = step.kind == "train" and parameters.get("train_device") == "cpu"
+    return "cpu" if on_cpu else step.kind
+
+
+def images_of(parameters: Mapping[str, Any]) -> int:
+    """Return how many images the GPUs of a training share in an iteration; 0 for any number."""
+    return 0 if parameters.get("train_images_per_device") else parameters.get("train_batch_size", 0)
+
+
+class Place(Protocol):
+    """Where steps run."""
+
+    cores: int
+    """To be shared by trainings that run side by side; 0 if that is not asked for."""
+
+    def room(self) -> Room:
+        """Return how many steps fit side by side at present."""
+        ...
+
+    def prepare(self) -> None:
+        """Make sure that no step of the profile runs there."""
+        ...
+
+    def start(self, job: Job, kind: Kind) -> Future[Outcome]:
+        """Start a job for which there is room."""
+        ...
+
+    def outcome(self, future: Future[Outcome], job: Job) -> Outcome:
+        """Return how a job ended, and take back what it was given."""
+        ...
+
+    def stop(self) -> None:
+        """End what runs, and wait until it is gone."""
+        ...
+
+
+class Here:
+    """This machine. A training has a share of the GPUs, a step that measures time the first GPU.
+
+    Args:
+        run: executes a notebook.
+        jobs: greatest number of steps at a time.
+        gpus: those to use.
+    """
+
+    def __init__(self, run: Run, *, jobs: int, gpus: Sequence[Gpu] = ()) -> None:
+        self._run, self._jobs, self._gpus = run, jobs, tuple(gpus)
+        self._free = list(shares(gpus, jobs))
+        self._held: dict[str, tuple[Gpu, ...]] = {}
+        self._executor = ThreadPoolExecutor(jobs)
+        self.cores = 0 if gpus else describe_machine()["cores"]
+
+    def room(self) -> Room:
+        """Return how many steps fit side by side."""
+        return room_here(self._jobs, self._gpus)
+
+    def prepare(self) -> None:
+        """Do nothing: subprocesses end with their runner."""
+
+    def start(self, job: Job, kind: Kind) -> Future[Outcome]:
+        """Start a job for which there is room."""
+        share: tuple[Gpu, ...] = ()
+        if self._free and kind == "train":
+            share = self._held[job.step] = self._free.pop(0)
+        elif kind == "alone":
+            share = self._gpus[:1]
+        return self._executor.submit(
+            run_with, self._run, job, share, hide=bool(self._gpus), say=say_here
+        )
+
+    def outcome(self, future: Future[Outcome], job: Job) -> Outcome:
+        """Return how a job ended, and take back its GPUs."""
+        if job.step in self._held:
+            self._free.insert(0, self._held.pop(job.step))
+        return future.result()
+
+    def stop(self) -> None:
+        """End what runs, and wait until it is gone."""
+        CHILDREN.end()
+        self._executor.shutdown(cancel_futures=True)
+
+
+def run_with(run: Run, job: Job, share: Sequence[Gpu], *, hide: bool, say: Say) -> Outcome:
+    """Execute a notebook with some of the GPUs, and say in the outcome which machine it was on.
+
+    Args:
+        run: executes a notebook.
+        job: what is to be executed.
+        share: the GPUs that it may use; a training has a process on each, if it has the images.
+        hide: whether there are GPUs that it must not use.
+        say: takes what it prints.
+    """
+    share = share[: job.images or None]
+    numbers = tuple(gpu.number for gpu in share)
+    processes = max(1, len(share))
+    own = replace(job, gpus=numbers if share or hide else None, processes=processes)
+    return replace(run(own, say), machine=describe_machine(share), processes=processes)

@@ -1,0 +1,140 @@
+"""What a profile trains: each training step with its configuration and the time it is given.
+
+``python -m lib.runner.schedules --profile paper --out schedules.json`` writes it to a file.
+"""
+
+import argparse
+import sys
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from lib.data.sources import SetFiles
+from lib.engine.parameters import training_config
+from lib.files import write_json
+from lib.paths import display, resolve
+from lib.runner.problems import UsageError
+from lib.runner.profiles import Profile, load_profile
+from lib.runner.resolve import read_schemas, resolve_parameters
+from lib.runner.steps import STEPS, Step, in_scope, matching
+from lib.runner.study import Study
+
+TRAINS = "train_method"
+"""A notebook with this parameter trains a model."""
+
+PLACES = ("annotations", "images", "out", "init")
+"""Settings of a training run that say where its files are."""
+
+MEASURED = {
+    "mask_rcnn": "06_train_opmask.class_specific.all",
+    "baseline": "06_train_opmask.baseline.voc",
+    "opmask": "06_train_opmask.opmask.voc",
+    "large": "04_train_hybrid.large",
+    "small": "04_train_hybrid.small",
+}
+"""The models whose speed is measured, each by a step that trains it: Mask R-CNN as torchvision has
+it, paper B's baseline and OPMask, and paper A's large branch (Enhanced-FPN) and small branch (a
+detector, whose masks GrabCut makes at test)."""
+
+
+def training_schedules(profile: str, study: Study | None = None) -> list[dict[str, Any]]:
+    """Return the training steps of a profile, in order.
+
+    Returns:
+        For each ``step``, its id; ``minutes``, the time that the profile expects of it; and
+        ``config``, its :class:`lib.engine.config.TrainConfig` without the places of its files.
+
+    Raises:
+        ValueError: if there is no such profile, or a setting of it is wrong.
+    """
+    study = study or Study()
+    try:
+        found = load_profile(study, profile)
+    except UsageError as error:
+        raise ValueError("\n".join(error.problems)) from error
+    left_out = _ids(found.leave_out)
+    added = _ids(found.add)
+    steps = [s for s in STEPS if s.id not in left_out and (not s.extra or s.id in added)]
+    schemas, _ = read_schemas(study, steps)
+    parameters, _ = resolve_parameters(
+        [s for s in steps if s.notebook in schemas], schemas, found.settings, profile=profile
+    )
+    return [
+        {
+            "step": step.id,
+            "minutes": _minutes(step, found),
+            "config": _config(parameters[step.id]),
+        }
+        for step in steps
+        if TRAINS in parameters.get(step.id, {})
+    ]
+
+
+def measured_models(
+    schedules: Iterable[Mapping[str, Any]], names: Collection[str] = ()
+) -> dict[str, dict[str, Any]]:
+    """Return the settings of the models to measure by name: those of :data:`MEASURED` there are.
+
+    Args:
+        schedules: of `training_schedules`.
+        names: which of them; all if empty.
+
+    Raises:
+        ValueError: if a name is unknown, or there is none of them.
+    """
+    if unknown := sorted(set(names) - set(MEASURED)):
+        raise ValueError(
+            f"Speed can be measured of {', '.join(MEASURED)}, not of {', '.join(unknown)}: change "
+            "speed.models."
+        )
+    configs = {row["step"]: row["config"] for row in schedules}
+    wanted = {name: step for name, step in MEASURED.items() if not names or name in names}
+    found = {name: configs[step] for name, step in wanted.items() if step in configs}
+    if not found:
+        raise ValueError(
+            f"The profile trains none of {', '.join(wanted.values())}, whose speed is measured. "
+            "Name another profile in speed.profile."
+        )
+    return found
+
+
+def _ids(names: Iterable[str]) -> set[str]:
+    return {step for name in names for step in matching(name, STEPS)}
+
+
+def _minutes(step: Step, profile: Profile) -> float:
+    names = [name for name in profile.minutes if in_scope(step, name)]
+    return profile.minutes[max(names, key=len)] if names else step.minutes
+
+
+def _config(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    files = SetFiles(Path("annotations.json"), Path("images"))
+    config = training_config(parameters, files=files, out=Path("out"), init=None)
+    return config.model_dump(mode="json", exclude=set(PLACES))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Write schedules, or the models to measure, to a file."""
+    parser = argparse.ArgumentParser(
+        prog="python -m lib.runner.schedules", description="Write what a profile trains."
+    )
+    parser.add_argument("--profile", default="paper")
+    parser.add_argument("--out", type=Path, required=True, help="the JSON file to write")
+    parser.add_argument(
+        "--measured", action="store_true", help="only the models for lib.engine.model_benchmark"
+    )
+    options = parser.parse_args(arguments)
+    try:
+        schedules = training_schedules(options.profile)
+        write_json(
+            resolve(options.out), measured_models(schedules) if options.measured else schedules
+        )
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(f"wrote {display(resolve(options.out))}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,355 @@
+"""Steps on a dask cluster: the results of this machine, whatever happens to workers and runners.
+
+The clusters are of processes on this machine, which see its folders as machines with a common disk
+would.
+"""
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import psutil
+import pytest
+
+from lib.paths import ROOT
+from lib.runner import execute, remote, worker
+from lib.runner.gpus import Gpu
+from lib.runner.problems import UsageError
+from lib.runner.remote import There, unfit
+from tests.runner.toy import STEPS, Toy, make
+
+distributed = pytest.importorskip("distributed")
+
+
+@pytest.fixture(scope="module")
+def two() -> Iterator[str]:
+    """The address of a cluster of two worker processes, each for one training at a time."""
+    with distributed.LocalCluster(
+        n_workers=2,
+        threads_per_worker=1,
+        processes=True,
+        dashboard_address=":0",
+        resources={worker.GPU: 1},
+    ) as cluster:
+        yield cluster.scheduler_address
+
+
+def _wait_for(condition: Callable[[], object], seconds: float = 30) -> None:
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, "it did not happen in time"
+        time.sleep(0.05)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def written(toy: Toy) -> dict[str, Any]:
+    """Return what steps wrote, and what is recorded of them besides times."""
+    found: dict[str, Any] = {}
+    for path in sorted((toy.root / "cache/toy").glob("0*/*")):
+        if path.name == "stamp.json":
+            stamp = json.loads(path.read_text())
+            outputs = {name: entry["kind"] for name, entry in stamp["outputs"].items()}
+            found[str(path.relative_to(toy.root))] = (stamp["fingerprint"], outputs)
+        elif path.name not in ("job.json", worker.ATTEMPTS):
+            found[str(path.relative_to(toy.root))] = path.read_text()
+    return found
+
+
+def test_a_cluster_makes_what_this_machine_makes(
+    toy: Toy, two: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    here = make(tmp_path / "here", capsys)
+    for made in (toy, here):
+        made.edit("03_other", "ws.file(", "print('seen from afar')\nws.file(")
+        made.steps = tuple(replace(s, kind="train" if s.id < "03" else "cpu") for s in STEPS)
+    code, output = toy.run("--dask", two, "--jobs", "2")
+    assert code == 0, output
+    assert "Traceback" not in output
+    _wait_for(lambda: "  03_other | seen from afar" in output + toy.capsys.readouterr().out)
+    assert here.run()[0] == 0
+    assert written(toy) == written(here)
+    assert toy.output("04_report", "report.txt") == "3.0oneoneone"
+    record = json.loads((toy.root / "results/toy/provenance.json").read_text())["steps"]
+    assert record["02_sum"]["device"] == "CPU"
+    assert toy.run("--dask", two)[1].count("Every step is up to date.") == 1
+
+
+DIE = """
+import os, pathlib, psutil
+deaths = pathlib.Path('deaths')
+deaths.write_text(deaths.read_text() + 'x' if deaths.exists() else 'x')
+if len(deaths.read_text()) <= {deaths}:
+    psutil.Process().parent().kill()
+    os._exit(1)
+"""
+
+
+KILL_WORKER = """
+import os, pathlib, time, psutil
+first = not pathlib.Path('pids').exists()
+with open('pids', 'a') as file:
+    file.write(f'{os.getpid()} ')
+if first:
+    psutil.Process().parents()[1].kill()
+    time.sleep(600)
+"""
+
+
+def test_a_step_whose_worker_is_killed_is_repeated_once(toy: Toy, two: str) -> None:
+    toy.edit("03_other", "ws.file(", KILL_WORKER + "ws.file(")
+    code, output = toy.run("--dask", two, "--only", "03_other", kernels=True)
+    assert code == 0, output
+    first, *others = [int(pid) for pid in (toy.root / "pids").read_text().split()]
+    assert len(others) == 1
+    assert not _is_alive(first), "the notebook outlived its worker"
+    assert toy.output("03_other", "other.txt") == "oneoneone"
+
+
+def test_a_step_that_kills_its_workers_fails_in_a_sentence_and_can_be_continued(
+    toy: Toy, two: str
+) -> None:
+    toy.edit("03_other", "ws.file(", DIE.format(deaths=2) + "ws.file(")
+    code, output = toy.run("--dask", two, "--jobs", "2")
+    assert code == 1
+    assert (toy.root / "deaths").read_text() == "xx", "it was begun more than twice"
+    assert "2 workers died while they executed this step, perhaps for want of memory" in output
+    assert "Step 04_report did not run: it needs 03_other." in output
+    assert "Traceback" not in output
+    assert toy.output("02_sum", "sum.json") == "3.0"
+    assert toy.ran("--dask", two) == ["03_other", "04_report"]
+
+
+WAIT = """
+import os, subprocess, sys, time
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+if not (ws.folder / "checkpoint").exists():
+    (ws.folder / "pids").write_text(f"{os.getpid()} {child.pid}")
+    (ws.folder / "checkpoint").write_text("half")
+    time.sleep(600)
+child.kill()
+"""
+
+
+def test_ctrl_c_ends_what_runs_on_the_cluster_and_a_second_run_continues(
+    toy: Toy, two: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    toy.edit("03_other", "ws.file(", WAIT + "ws.file(")
+    folder = toy.root / "cache/toy/03_other"
+
+    def interrupted(*_: object, **__: object) -> None:
+        _wait_for((folder / "checkpoint").exists)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(execute, "wait", interrupted)
+        code, output = toy.run("--dask", two, "--only", "03_other", kernels=True)
+    assert code == 130
+    assert "the same command continues" in output
+    assert not any(_is_alive(int(pid)) for pid in (folder / "pids").read_text().split())
+    assert toy.ran("--dask", two, "--only", "03_other") == ["03_other"]
+    assert toy.output("03_other", "other.txt") == "oneoneone"
+
+
+def test_a_runner_that_is_killed_leaves_nothing_running_on_the_cluster(toy: Toy, two: str) -> None:
+    toy.edit("03_other", "ws.file(", WAIT + "ws.file(")
+    command = toy.command("--dask", two, "--only", "03_other")
+    runner = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+    folder = toy.root / "cache/toy/03_other"
+    _wait_for((folder / "checkpoint").exists)
+    runner.send_signal(signal.SIGKILL)
+    runner.wait()
+    # The next runner waits until what was left has ended.
+    assert toy.ran("--dask", two, "--only", "03_other") == ["03_other"]
+    assert not any(_is_alive(int(pid)) for pid in (folder / "pids").read_text().split())
+
+
+def test_a_runner_waits_for_steps_that_another_one_has_left(
+    toy: Toy, two: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = toy.study.step_folder("toy", "03_other")
+    elsewhere = toy.study.step_folder("another", "03_other")
+    answers = [{"a": [], "b": [str(folder)]}, {"a": [str(elsewhere)], "b": []}]
+    client = SimpleNamespace(
+        run=lambda *_, **__: answers[0] if len(answers) == 1 else answers.pop(0)
+    )
+    there = object.__new__(There)
+    there._client, there._folder = client, toy.study.cache("toy")
+    there.prepare()
+    assert len(answers) == 1
+
+    monkeypatch.setattr(remote, "END_SECONDS", 0.1)
+    answers[:] = [{"a": [str(folder)]}]
+    with pytest.raises(UsageError, match="still runs 03_other of this profile for another runner"):
+        there.prepare()
+
+    monkeypatch.setattr(There, "_wait_until_idle", lambda _: {"03_other"})
+    code, output = toy.run("--dask", two)
+    assert code == 2
+    assert "End that one, or wait" in output
+    assert not (toy.root / "cache/toy/01_numbers").exists()
+
+
+@pytest.mark.parametrize(
+    ("lost", "text"),
+    [
+        ("worker", "it has had no worker for 0 s."),
+        ("scheduler", "the connection to its scheduler was lost."),
+    ],
+)
+def test_a_cluster_of_which_a_part_is_killed_ends_in_a_sentence(
+    toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lost: str, text: str
+) -> None:
+    if lost == "worker":
+        monkeypatch.setattr("lib.cluster.ALONE_SECONDS", 0.4)
+    wait = "open('begun', 'w')\nimport time\ntime.sleep(3)\n"
+    toy.edit("03_other", "ws.file(", wait + "ws.file(")
+    where = tmp_path / "scheduler.json"
+    parts = {"scheduler": "--port 0 --host 127.0.0.1", "worker": "--nthreads 1 --no-nanny"}
+    common = ["--scheduler-file", str(where), "--no-dashboard"]
+    running = {
+        name: subprocess.Popen(
+            [sys.executable, "-m", f"distributed.cli.dask_{name}", *options.split(), *common],
+            cwd=ROOT,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        for name, options in parts.items()
+    }
+
+    def kill() -> None:
+        _wait_for((toy.root / "begun").exists)
+        running[lost].kill()
+
+    try:
+        _wait_for(where.exists)
+        threading.Thread(target=kill, daemon=True).start()
+        address = json.loads(where.read_text())["address"]
+        code, output = toy.run("--dask", address, "--only", "03_other,01_numbers")
+    finally:
+        for process in running.values():
+            process.kill()
+            process.wait()
+    assert code == 1
+    assert f"The cluster gave up: {text}" in output
+    assert "start the same command again" in output
+    assert "Traceback" not in output
+
+
+def test_only_as_many_trainings_as_gpus_and_one_step_for_each_thread() -> None:
+    def room(*workers: tuple[int, int, int], jobs: int | None = None) -> tuple[int, int, int]:
+        known = [{"threads": t, "units": u, "gpus": ["g"] * n} for t, u, n in workers]
+        there = object.__new__(There)
+        there._workers = lambda: known  # type: ignore[method-assign]
+        there._jobs, there._declared = jobs, any(u for _, u, _ in workers)
+        there._gpus = min((n // max(1, u) for _, u, n in workers), default=0)
+        found = there.room()
+        return found.jobs, found.trainings, found.gpus
+
+    assert room((1, 0, 0), (1, 0, 0)) == (2, 2, 0)
+    assert room((4, 2, 2), (4, 2, 2)) == (8, 4, 1)
+    # Two trainings share eight GPUs; a machine without GPUs runs other steps.
+    assert room((3, 2, 8), (1, 1, 4)) == (4, 3, 4)
+    assert room((4, 2, 2), jobs=1) == (1, 1, 1)
+    # With nobody there a step waits.
+    assert room() == (1, 1, 0)
+
+
+FIT = {
+    "address": "tcp://a:1",
+    "node": "a",
+    "threads": 1,
+    "units": 0,
+    "sees": True,
+    "versions": {"numpy": "2.1"},
+    "gpus": [],
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"sees": False}, "The worker on a does not see /study"),
+        ({"versions": {"numpy": "2.0"}}, "differs from this machine: numpy is 2.1 here and 2.0"),
+        ({"threads": 8}, "has 8 threads and would run as many steps at once"),
+        ({"threads": 2, "units": 2, "gpus": ["g"]}, "declares GPU=2, but sees 1 GPUs"),
+    ],
+)
+def test_a_worker_that_is_not_fit_is_refused_in_a_sentence(
+    change: dict[str, Any], text: str
+) -> None:
+    assert unfit([FIT], {"numpy": "2.1"}, "/study") == []
+    (problem,) = unfit([FIT, FIT | {"address": "tcp://b:1"} | change], {"numpy": "2.1"}, "/study")
+    assert text in problem
+
+
+def test_workers_that_would_share_a_gpu_unknowingly_are_refused() -> None:
+    own = [FIT | {"address": f"tcp://a:{n}", "gpus": [f"GPU-{n}"]} for n in range(3)]
+    assert unfit(own, FIT["versions"], "/study") == []
+    same = [*own, FIT | {"address": "tcp://a:9", "gpus": ["GPU-1"]}]
+    (problem,) = unfit(same, FIT["versions"], "/study")
+    assert "tcp://a:1 and tcp://a:9 see the same GPU" in problem
+    assert '--resources "GPU=2"' in problem
+
+
+def test_workers_that_see_another_disk_are_found_before_anything_starts(
+    toy: Toy, two: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look = remote._looked_at
+
+    def elsewhere(client: Any, folder: Path) -> Any:
+        return [found | {"sees": False} for found in look(client, folder)]
+
+    monkeypatch.setattr(remote, "_looked_at", elsewhere)
+    code, output = toy.run("--dask", two)
+    assert code == 2
+    assert "All machines of a cluster need the study under the same path" in output
+    assert list((toy.root / "cache/toy").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (("--dask", "nonsense"), "no dask scheduler at 'nonsense'"),
+        (("--dask", "tcp://127.0.0.1:9", "--gpus", "0"), "--gpus"),
+    ],
+)
+def test_a_wrong_address_and_gpus_of_this_machine_are_refused(
+    toy: Toy, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], text: str
+) -> None:
+    monkeypatch.setattr("lib.cluster.CONNECT_SECONDS", 0.3)
+    code, output = toy.run(*arguments)
+    assert code == 2
+    assert text in output
+    assert "Traceback" not in output
+
+
+def test_a_dry_run_counts_the_places_of_a_cluster(toy: Toy, two: str) -> None:
+    output = toy.run("--dask", two, "--jobs", "9", "--dry-run")[1]
+    assert "the cluster: 2 steps at a time, 2 trainings among them" in output
+
+
+def test_shares_of_one_worker_are_disjoint(monkeypatch: pytest.MonkeyPatch) -> None:
+    gpus = tuple(Gpu(str(n), f"GPU-{n}", 80.0, "Toy") for n in range(4))
+    monkeypatch.setattr(worker, "visible_gpus", lambda: gpus)
+    mine = SimpleNamespace(state=SimpleNamespace(total_resources={worker.GPU: 2.0}))
+    with worker._share("a", "train", mine) as (one, hide), worker._share("b", "train", mine) as two:
+        assert hide
+        assert [gpu.number for gpu in (*one, *two[0])] == ["0", "1", "2", "3"]
+        with worker._share("c", "cpu", mine) as (none, _):
+            assert none == ()
+        assert worker.steps_running() == ["a", "b"]
+    assert worker.steps_running() == []
