@@ -37,7 +37,6 @@ from lib.engine.device import pick_device
 from lib.engine.inputs import picture
 from lib.evaluation.bootstrap import Interval, image_weights, percentiles
 from lib.files import write_json
-from lib.models.detector import Detector
 from lib.paths import display, resolve
 from lib.seeds import derive
 
@@ -63,13 +62,13 @@ def draw_images(coco: CocoSet, count: int) -> list[ImageRecord]:
     return sorted(coco.images, key=lambda x: derive(0, "benchmark", x.id))[:count]
 
 
-def detect(model: Detector, image: Tensor) -> dict[str, Tensor]:
+def detect(model: nn.Module, image: Tensor) -> dict[str, Tensor]:
     """Return what a model finds on one image: the call that is measured."""
     (found,) = model([image])
     return found
 
 
-def timed(model: Detector, image: Tensor, device: torch.device) -> tuple[float, dict[str, Tensor]]:
+def timed(model: nn.Module, image: Tensor, device: torch.device) -> tuple[float, dict[str, Tensor]]:
     """Return how long an inference takes, with all that it leaves a CUDA device to do; and it."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
@@ -101,7 +100,7 @@ def peak_mib(call: Callable[[], object], device: torch.device) -> float:
 
 
 def compare(
-    models: Mapping[str, Detector],
+    models: Mapping[str, nn.Module],
     images: Mapping[int, Tensor],
     *,
     rounds: int,
@@ -110,7 +109,8 @@ def compare(
     """Measure models on single images, side by side.
 
     Args:
-        models: by name, in evaluation mode, on the device.
+        models: by name, in evaluation mode, on the device; each takes a list of images and returns
+            a result for each, whose ``boxes`` are counted.
         images: float ``[3, H, W]`` RGB in 0..1 by image id, on the device.
         rounds: how often each model sees each image.
         device: where they are.
