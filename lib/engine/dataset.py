@@ -6,7 +6,7 @@ that share the batches.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -14,15 +14,17 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
-from torchvision.transforms.v2.functional import horizontal_flip
 
 from lib.data.coco import CocoSet
 from lib.engine.config import TrainConfig
 from lib.engine.distributed import World
-from lib.engine.inputs import picture
+from lib.engine.inputs import pixels
 from lib.engine.launch import obey
+from lib.engine.order import batches
+from lib.engine.packing import pack
 from lib.engine.uses import Uses
-from lib.masks.rle import decode
+from lib.masks.crops import edges_of
+from lib.masks.crops import pack as pack_masks
 from lib.models.rpn import IGNORED
 from lib.seeds import derive
 
@@ -32,17 +34,19 @@ Target = dict[str, Any]
 class TrainingSet(Dataset[tuple[Tensor, Target]]):
     """The samples of a COCO-format set, addressed by (index, position in the run).
 
-    A sample is an image, float32 ``[3, H, W]`` RGB in 0..1, and a target:
+    A sample is an image, uint8 ``[3, H, W]`` RGB, and a target:
 
     - ``boxes``: ``[N, 4]`` float32 xyxy pixels
     - ``labels``: ``[N]`` int64 in 1..K, or -1: to be ignored
-    - ``masks``: ``[M, H, W]`` uint8, of the instances that have a mask that may be used
-    - ``mask_index``: ``[N]`` int64, each instance's row in ``masks``, or -1
+    - ``mask_edges`` and ``mask_frames``: of the instances that have a mask that may be used, as
+      :class:`lib.masks.crops.Runs` has them
+    - ``mask_index``: ``[N]`` int64, the number of each instance's mask, or -1
+    - ``ignores``: bool, whether any label is -1
     - ``image_id``: int
     - ``seed``: int, what is random about the sample in the model (see :mod:`lib.models.sampling`)
 
     Crowd regions are left out, and so is what is to be dropped. Masks that must not be used are
-    never decoded, so nothing that trains can depend on them (paper B, Sec. 4.1).
+    never read, so nothing that trains can depend on them (paper B, Sec. 4.1).
 
     Args:
         coco: the set.
@@ -64,21 +68,21 @@ class TrainingSet(Dataset[tuple[Tensor, Target]]):
         """Return the sample at ``(index, position)``."""
         index, position = key
         record = self.coco.images[index]
-        image = picture(record)
+        image = pixels(record)
         instances = [i for i in self.coco.instances(record.id) if self.uses.of(i) != "drop"]
         labels = [IGNORED if self.uses.of(i) == "ignore" else i.label for i in instances]
         boxes = torch.tensor([i.box for i in instances], dtype=torch.float32).reshape(-1, 4)
-        masks: list[np.ndarray] = []
+        edges: list[np.ndarray] = []
         mask_index = []
         for instance in instances:
             reads = self.uses.reads_mask(instance)
-            mask_index.append(len(masks) if reads else -1)
+            mask_index.append(len(edges) if reads else -1)
             if reads:
-                masks.append(decode(instance.segmentation, record.height, record.width))
-        stacked = np.stack(masks) if masks else np.zeros((0, record.height, record.width), bool)
-        mask_tensor = torch.from_numpy(stacked).to(torch.uint8)
-        if self.flip and derive(self.seed, "flip", position) % 2:
-            image, mask_tensor = horizontal_flip(image), horizontal_flip(mask_tensor)
+                edges.append(edges_of(instance.segmentation or [], record.height, record.width))
+        mirrored = self.flip and derive(self.seed, "flip", position) % 2 == 1
+        masks = pack_masks(edges, height=record.height, width=record.width, mirrored=mirrored)
+        if mirrored:
+            image = image.flip(-1)
             boxes = torch.stack(
                 [record.width - boxes[:, 2], boxes[:, 1], record.width - boxes[:, 0], boxes[:, 3]],
                 1,
@@ -86,8 +90,10 @@ class TrainingSet(Dataset[tuple[Tensor, Target]]):
         return image, {
             "boxes": boxes,
             "labels": torch.tensor(labels, dtype=torch.int64),
-            "masks": mask_tensor,
+            "mask_edges": masks.edges,
+            "mask_frames": masks.frames,
             "mask_index": torch.tensor(mask_index, dtype=torch.int64),
+            "ignores": IGNORED in labels,
             "image_id": record.id,
             "seed": derive(self.seed, "sample", position),
         }
@@ -110,11 +116,12 @@ def share_of(batch_size: int, rank: int, processes: int) -> range:
 class Batches(Sampler[list[tuple[int, int]]]):
     """Which samples each iteration sees: every image once an epoch, in a new order each time.
 
-    Batches run across the ends of epochs, so all have the same size. The order is that of the run,
-    whatever number of processes share its batches.
+    Batches run across the ends of epochs, so all have the same size, and images of similar shape
+    are in one batch (see :mod:`lib.engine.order`). The order is that of the run, whatever number of
+    processes share its batches.
 
     Args:
-        images: size of the set.
+        ratios: width over height of each image.
         batch_size: samples per iteration.
         start: the first iteration, counted from 0.
         stop: the iteration to stop before.
@@ -124,7 +131,7 @@ class Batches(Sampler[list[tuple[int, int]]]):
 
     def __init__(
         self,
-        images: int,
+        ratios: Sequence[float],
         batch_size: int,
         *,
         start: int,
@@ -132,7 +139,7 @@ class Batches(Sampler[list[tuple[int, int]]]):
         seed: int,
         share: range | None = None,
     ) -> None:
-        self.images, self.batch_size = images, batch_size
+        self.ratios, self.batch_size = ratios, batch_size
         self.start, self.stop, self.seed = start, stop, seed
         self.share = share or range(batch_size)
 
@@ -141,23 +148,9 @@ class Batches(Sampler[list[tuple[int, int]]]):
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         """Yield each iteration's list of (index, position)."""
-        epoch, order = -1, np.zeros(0, int)
-        for iteration in range(self.start, self.stop):
-            batch = []
-            first = iteration * self.batch_size
-            for position in range(first, first + self.batch_size):
-                if position // self.images != epoch:
-                    epoch = position // self.images
-                    random = np.random.default_rng(derive(self.seed, "epoch", epoch))
-                    order = random.permutation(self.images)
-                batch.append((int(order[position % self.images]), position))
+        limits = {"start": self.start, "stop": self.stop}
+        for batch in batches(self.ratios, self.batch_size, **limits, seed=self.seed):
             yield [batch[i] for i in self.share]
-
-
-def collate(samples: list[tuple[Tensor, Target]]) -> tuple[list[Tensor], list[Target]]:
-    """Turn samples into a list of images and a list of targets; sizes may differ."""
-    images, targets = zip(*samples, strict=True)
-    return list(images), list(targets)
 
 
 def _begin(parent: int, _: int) -> None:
@@ -167,7 +160,7 @@ def _begin(parent: int, _: int) -> None:
 def loader(
     config: TrainConfig, coco: CocoSet, uses: Uses, start: int, *, world: World
 ) -> Iterator[tuple[list[Tensor], list[Target]]]:
-    """Yield this process's images and targets of each iteration.
+    """Yield this process's images and targets of each iteration, on its device.
 
     Args:
         config: the run.
@@ -177,21 +170,21 @@ def loader(
         world: the processes that share the batches.
     """
     samples = TrainingSet(coco, uses=uses, flip=config.flip, seed=config.seed)
-    batches = Batches(
-        len(samples),
+    order = Batches(
+        [image.width / image.height for image in coco.images],
         config.batch_size,
         start=start,
         stop=config.iterations,
         seed=config.seed,
         share=share_of(config.batch_size, world.rank, world.size),
     )
-    return iter(
-        DataLoader(
-            samples,
-            batch_sampler=batches,
-            collate_fn=collate,
-            num_workers=config.workers,
-            worker_init_fn=partial(_begin, os.getpid()),
-            pin_memory=world.device.type == "cuda",
-        )
+    packed = DataLoader(
+        samples,
+        batch_sampler=order,
+        collate_fn=pack,
+        num_workers=config.workers,
+        worker_init_fn=partial(_begin, os.getpid()),
+        pin_memory=world.device.type == "cuda",
     )
+    for batch in packed:
+        yield batch.to(world.device).unpack()

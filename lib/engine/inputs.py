@@ -13,7 +13,12 @@ from lib.engine.checkpoint import TrainedModel
 
 def picture(record: ImageRecord) -> Tensor:
     """Return an image as models take it: float32 ``[3, H, W]`` RGB in 0..1."""
-    return torch.from_numpy(read_image(record)).permute(2, 0, 1).float() / 255
+    return pixels(record).float() / 255
+
+
+def pixels(record: ImageRecord) -> Tensor:
+    """Return an image as it is stored: uint8 ``[3, H, W]`` RGB."""
+    return torch.from_numpy(read_image(record)).permute(2, 0, 1).contiguous()
 
 
 def objects(coco: CocoSet, image_id: int) -> list[Instance]:

@@ -68,8 +68,8 @@ class Learner:
         """Learn from one batch, of which this process has a share.
 
         Args:
-            images: of the share, ``[3, H, W]`` each.
-            targets: of the share; what is random derives from their seeds alone.
+            images: of the share, ``[3, H, W]`` each, on the device.
+            targets: of the share, likewise; what is random derives from their seeds alone.
             iteration: counted from 0.
             stop: whether this process was asked to stop.
 
@@ -81,10 +81,7 @@ class Learner:
             group["lr"] = learning_rate(self.config, iteration)
         mixed = self.precision is not None
         with torch.autocast(self.device.type, dtype=self.precision, enabled=mixed):
-            losses = self.parallel(
-                [image.to(self.device, non_blocking=True) for image in images],
-                [_to(target, self.device) for target in targets],
-            )
+            losses = self.parallel(images, targets)
         total = torch.stack(list(losses.values())).sum()
         own = torch.stack([total, *losses.values()]).detach()
         told = self.world.mean(torch.cat([own, own.new_full((1,), float(stop))]))
@@ -145,12 +142,3 @@ def _parallel(model: Detector, world: World) -> nn.Module:
         device_ids=[world.device] if world.device.type == "cuda" else None,
         gradient_as_bucket_view=True,
     )
-
-
-def _to(target: dict[str, Any], device: torch.device) -> dict[str, Any]:
-    """Return what of a target the model needs, tensors on their device."""
-    return {
-        name: value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
-        for name, value in target.items()
-        if isinstance(value, Tensor) or name == "seed"
-    }

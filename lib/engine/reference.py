@@ -23,7 +23,6 @@ from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 from torchvision.transforms import functional
 
 from lib.data.coco import CocoSet, Instance
-from lib.engine.dataset import collate
 from lib.engine.schedule import WARMUP_START
 from lib.seeds import derive
 
@@ -152,6 +151,12 @@ class ReferenceBatches(Sampler[list[tuple[int, int]]]):
                     yield list(group)
                     group.clear()
             epoch += 1
+
+
+def collate(samples: list[Any]) -> tuple[list[Any], ...]:
+    """Return the pictures of some samples, and their targets."""
+    images, targets = zip(*samples, strict=True)
+    return list(images), list(targets)
 
 
 def reference_loader(coco: CocoSet, *, batch_size: int, workers: int, seed: int) -> Iterator[Any]:

@@ -36,11 +36,11 @@ def build_optimizer(config: TrainConfig, model: nn.Module) -> torch.optim.Optimi
         {"params": [p for p in learning if id(p) not in norms]},
         {"params": [p for p in learning if id(p) in norms], "weight_decay": 0.0},
     ]
+    rate, decay = config.learning_rate, config.weight_decay
+    fused = all(p.is_cuda for p in learning)  # one kernel for all weights instead of several
     if config.optimizer == "adamw":
-        return torch.optim.AdamW(groups, lr=config.learning_rate, weight_decay=config.weight_decay)
-    return torch.optim.SGD(
-        groups, lr=config.learning_rate, momentum=0.9, weight_decay=config.weight_decay
-    )
+        return torch.optim.AdamW(groups, lr=rate, weight_decay=decay, fused=fused)
+    return torch.optim.SGD(groups, lr=rate, momentum=0.9, weight_decay=decay, fused=fused)
 
 
 def clip_gradients(config: TrainConfig, parameters: Iterable[nn.Parameter]) -> None:

@@ -11,6 +11,7 @@ study needs to know.
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Literal
 
 import torch
@@ -170,7 +171,8 @@ def load_weights(
 
     Args:
         pyramid: from :func:`resnet_fpn`.
-        weights: ``imagenet`` (torchvision's first ImageNet weights, downloaded) or the path of a
+        weights: ``imagenet`` (torchvision's first ImageNet weights, downloaded where no data
+            folder has them) or the path of a
             state dict with torchvision's names.
         style: what the file's network expects.
         depth: 50 or 101, for the download.
@@ -179,11 +181,11 @@ def load_weights(
     Raises:
         FileNotFoundError: if the weights file does not exist.
         ValueError: if the file is not a state dict of this network.
-        ConnectionError: if torchvision's weights cannot be downloaded.
+        ConnectionError: if torchvision's weights are not here and cannot be downloaded.
     """
     where = weights
     if weights == "imagenet":
-        state = _download(depth)
+        state = _published(depth)
     else:
         path = find_data(weights)
         where = str(path)
@@ -219,12 +221,22 @@ def freeze_stages(pyramid: FeaturePyramid, trainable: int) -> None:
             parameter.requires_grad_(False)
 
 
-def _download(depth: int) -> dict[str, Tensor]:
-    weights = get_model_weights(f"resnet{depth}").IMAGENET1K_V1
+def _published(depth: int) -> dict[str, Tensor]:
+    """Return torchvision's weights: from a data folder, its own cache, or where it publishes them.
+
+    Raises:
+        ConnectionError: if they are in neither and cannot be downloaded.
+        ValueError: if the file in the data folder is damaged.
+    """
+    published = get_model_weights(f"resnet{depth}").IMAGENET1K_V1
+    kept = f"weights/{published.url.rsplit('/', 1)[-1]}"
+    with suppress(FileNotFoundError):
+        return read_tensors(find_data(kept))
     try:
-        return weights.get_state_dict(progress=False, check_hash=True)
+        return published.get_state_dict(progress=False, check_hash=True)
     except OSError as error:
         raise ConnectionError(
-            f"The ImageNet weights could not be fetched from {weights.url} ({error}). Download "
-            "that file on a machine with a connection and name its path as model.weights."
+            f"The ImageNet weights could not be fetched from {published.url} ({error}). Fetch them "
+            "where there is a connection, with python -m lib.data.download weights, and put the "
+            f"file in a data folder as {kept}; or name another file as model.weights."
         ) from error

@@ -5,12 +5,11 @@ have a file each: :mod:`lib.models.mask_rcnn`, :mod:`lib.models.opmask`.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
-from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
-from torchvision.models.detection.rpn import RPNHead
 from torchvision.models.detection.transform import resize_boxes
 from torchvision.ops import MultiScaleRoIAlign
 
@@ -20,6 +19,7 @@ from lib.models.heads import POOLED, box_parts
 from lib.models.mask_branch import MaskBranch
 from lib.models.roi_heads import PartiallySupervisedRoIHeads
 from lib.models.rpn import IgnoringRPN
+from lib.models.rpn_head import SingleAnchors, SingleHead
 from lib.models.sampling import SeededTransform
 
 LEVELS = ["0", "1", "2", "3"]
@@ -42,6 +42,20 @@ class Detector(GeneralizedRCNN):
 
     roi_heads: PartiallySupervisedRoIHeads
     transform: SeededTransform
+
+    def forward(self, images: list[Tensor], targets: list[dict[str, Tensor]] | None = None) -> Any:
+        """Return losses (in training) or detections, as torchvision's detectors do.
+
+        In training torchvision looks at every image's boxes before it begins, and a GPU has to be
+        waited for. Here they are taken to have positive sides: sets are checked when opened.
+        """
+        if not self.training or targets is None:
+            return super().forward(images, targets)
+        batch, resized = self.transform(images, targets)
+        features = self.backbone(batch.tensors)
+        proposals, losses = self.rpn(batch, features, resized)
+        _, own = self.roi_heads(features, proposals, batch.image_sizes, resized)
+        return {**own, **losses}
 
     @torch.no_grad()
     def masks_on_boxes(
@@ -126,12 +140,12 @@ def build_detector(
         mask_branch: None gives Faster R-CNN.
     """
     backbone = build_backbone(config)
-    anchors = AnchorGenerator(
+    anchors = SingleAnchors(
         tuple((size,) for size in config.anchor_sizes), (ASPECT_RATIOS,) * len(config.anchor_sizes)
     )
     rpn = IgnoringRPN(
         anchors,
-        RPNHead(config.fpn_channels, anchors.num_anchors_per_location()[0]),
+        SingleHead(config.fpn_channels, anchors.num_anchors_per_location()[0]),
         fg_iou_thresh=0.7,
         bg_iou_thresh=0.3,
         batch_size_per_image=256,

@@ -1,13 +1,15 @@
 """The mask branch and its partially supervised loss (paper B, Eq. 3 and 4)."""
 
 from collections.abc import Sequence
+from itertools import accumulate
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 from torchvision.ops import MultiScaleRoIAlign, roi_align
 
-from lib.models.config import MaskRois
+from lib.masks.crops import Runs, crop, join
 from lib.models.prior import ObjectMaskPrior
 from lib.models.processes import part_of_mean, whole_count
 
@@ -70,35 +72,6 @@ class MaskBranch(nn.Module):
         return logits[torch.arange(len(labels), device=labels.device), labels - 1]
 
 
-def objects_to_segment(
-    which: MaskRois,
-    rois: Sequence[Tensor],
-    matched: Sequence[Tensor],
-    labels: Sequence[Tensor],
-    targets: Sequence[dict[str, Tensor]],
-) -> list[dict[str, Tensor]]:
-    """Return the RoIs that train a mask branch: ``boxes``, ``labels``, ``matched``, per image.
-
-    Args:
-        which: the foreground of the sampled RoIs, or the objects' own boxes.
-        rois: per image ``[N, 4]`` xyxy, the sampled ones.
-        matched: per image ``[N]`` int64, the instance of each.
-        labels: per image ``[N]`` int64 in 0..K.
-        targets: per image the instances' ``boxes`` and ``labels``.
-    """
-    if which == "gt_boxes":
-        known = [torch.where(target["labels"] > 0)[0] for target in targets]
-        return [
-            {"boxes": target["boxes"][rows], "labels": target["labels"][rows], "matched": rows}
-            for target, rows in zip(targets, known, strict=True)
-        ]
-    foreground = [torch.where(label > 0)[0] for label in labels]
-    return [
-        {"boxes": r[rows], "labels": n[rows], "matched": m[rows]}
-        for r, n, m, rows in zip(rois, labels, matched, foreground, strict=True)
-    ]
-
-
 def mask_targets(masks: Tensor, rows: Tensor, boxes: Tensor, size: int) -> Tensor:
     """Return the part of each RoI's instance mask that lies in the RoI, resampled and binary.
 
@@ -120,7 +93,7 @@ def partial_mask_loss(
     logits: Tensor,
     boxes: Sequence[Tensor],
     matched: Sequence[Tensor],
-    targets: Sequence[dict[str, Tensor]],
+    targets: Sequence[dict[str, Any]],
 ) -> Tensor:
     """Return the mean cross-entropy over the RoIs whose instance has a mask to learn from.
 
@@ -135,20 +108,48 @@ def partial_mask_loss(
         logits: ``[R, S, S]`` of all images' foreground RoIs, in order.
         boxes: per image ``[N, 4]`` xyxy, in pixels of the resized image.
         matched: per image ``[N]`` int64, the instance of each RoI.
-        targets: per image, ``masks`` ``[M, H, W]`` uint8 and ``mask_index`` ``[instances]`` int64
-            (row in ``masks``, or -1).
+        targets: per image its masks and ``mask_index`` ``[instances]`` int64, the number of each
+            instance's mask, or -1. In all images alike, masks are ``masks`` ``[M, H, W]`` uint8,
+            resized with the image, or ``mask_edges`` and ``mask_frames``, as
+            :class:`lib.masks.crops.Runs` has them, with ``mask_scale``, the resized image's width
+            and height over the image's.
 
     Returns:
         A scalar; 0, with a gradient of 0, when no RoI has a mask.
     """
-    size = logits.shape[-1]
-    chosen, wanted = [], [logits.new_zeros((0, size, size), dtype=torch.float32)]
-    for rois, instances, target in zip(boxes, matched, targets, strict=True):
-        rows = target["mask_index"][instances]
-        has_mask = rows >= 0
-        chosen.append(has_mask)
-        if bool(has_mask.any()):
-            wanted.append(mask_targets(target["masks"], rows[has_mask], rois[has_mask], size))
-    truth = torch.cat(wanted)
-    total = binary_cross_entropy_with_logits(logits[torch.cat(chosen)], truth, reduction="sum")
-    return part_of_mean(total / size**2, whole_count(len(truth), logits.device))
+    rows = [t["mask_index"][instances] for t, instances in zip(targets, matched, strict=True)]
+    has_mask = torch.cat(rows) >= 0
+    known = [row.clamp(min=0) for row in rows]
+    if all("mask_edges" in target for target in targets):
+        wanted = _from_runs(known, boxes, targets, logits)
+    else:
+        parts = [
+            mask_targets(t["masks"], row, b, logits.shape[-1])
+            if len(t["masks"])
+            else torch.zeros_like(logits[: len(row)], dtype=torch.float32)
+            for t, row, b in zip(targets, known, boxes, strict=True)
+        ]
+        wanted = torch.cat(parts)
+    losses = binary_cross_entropy_with_logits(logits, wanted, reduction="none").mean((1, 2))
+    total = torch.where(has_mask, losses, 0.0).sum()
+    return part_of_mean(total, whole_count(has_mask.sum(), logits.device))
+
+
+def _from_runs(
+    rows: Sequence[Tensor],
+    boxes: Sequence[Tensor],
+    targets: Sequence[dict[str, Any]],
+    logits: Tensor,
+) -> Tensor:
+    """Return the targets of all RoIs from run lengths; of those without a mask, anything."""
+    runs = join([Runs(target["mask_edges"], target["mask_frames"]) for target in targets])
+    if len(runs.frames) == 0:
+        return torch.zeros_like(logits, dtype=torch.float32)
+    first = accumulate((len(target["mask_frames"]) for target in targets), initial=0)
+    numbers = torch.cat([row + n for row, n in zip(rows, first, strict=False)])
+    numbers = numbers.clamp(max=len(runs.frames) - 1)  # a last image without a mask
+    places = [
+        b / b.new_tensor([*t["mask_scale"], *t["mask_scale"]])
+        for b, t in zip(boxes, targets, strict=True)
+    ]
+    return crop(runs, numbers, torch.cat(places), logits.shape[-1])

@@ -14,18 +14,18 @@ from torchvision.ops import MultiScaleRoIAlign, clip_boxes_to_image
 
 from lib.models.config import MaskRois, PriorFrom
 from lib.models.losses import box_losses
-from lib.models.mask_branch import MaskBranch, objects_to_segment, partial_mask_loss
+from lib.models.mask_branch import MaskBranch, partial_mask_loss
 from lib.models.prior import class_activation_maps
 from lib.models.processes import whole_counts
-from lib.models.sampling import sample_images, seeds_of
+from lib.models.sampling import sampled_rows, seeds_of
 from lib.models.selection import select_detections
 
 
 class PartiallySupervisedRoIHeads(RoIHeads):
     """torchvision's RoI heads with a mask branch for instances that may lack masks.
 
-    In training, targets hold ``boxes``, ``labels``, and, for a mask branch, ``masks`` and
-    ``mask_index`` (see :func:`lib.models.mask_branch.partial_mask_loss`). Proposals whose best
+    In training, targets hold ``boxes``, ``labels``, and, for a mask branch, masks (see
+    :func:`lib.models.mask_branch.partial_mask_loss`). Proposals whose best
     match, from an IoU of one half, is an object labelled -1 are not sampled: torchvision's sampler
     takes labels from 0 on (see :mod:`lib.models.rpn` for the anchors). At test, each result
     holds ``boxes`` ``[D, 4]``, ``labels``, ``scores`` and, with a mask branch, ``mask_probs``
@@ -78,6 +78,7 @@ class PartiallySupervisedRoIHeads(RoIHeads):
         self.prior_from: PriorFrom = prior_from
         self.return_cams = False
         self._seeds: list[int] = []
+        self._foreground: list[int] = []
 
     def forward(
         self,
@@ -101,9 +102,9 @@ class PartiallySupervisedRoIHeads(RoIHeads):
         return super().select_training_samples(proposals, targets)
 
     def subsample(self, labels: list[Tensor]) -> list[Tensor]:
-        """Return the rows of the RoIs that are sampled, per image, each from its own seed."""
-        samples = sample_images(labels, like=self.fg_bg_sampler, seeds=self._seeds)
-        return [rows[drawn] for rows, drawn in samples]
+        """Return the rows of the RoIs that are sampled, per image, the foreground first."""
+        rows, self._foreground = sampled_rows(labels, like=self.fg_bg_sampler, seeds=self._seeds)
+        return rows
 
     def _losses(
         self,
@@ -121,7 +122,7 @@ class PartiallySupervisedRoIHeads(RoIHeads):
         rois, matched, labels, regression = self.select_training_samples(proposals, targets)
         objects: list[dict[str, Tensor]] = []
         if self.mask_branch is not None:
-            objects = objects_to_segment(self.mask_rois, rois, matched, labels, targets)
+            objects = self._objects(rois, matched, labels, targets)
         local = [sum(map(len, rois)), sum(len(o["boxes"]) for o in objects)]
         count, with_object = whole_counts(local, features["0"].device)
         if count == 0:  # every proposal matches an object that is to be ignored
@@ -144,10 +145,39 @@ class PartiallySupervisedRoIHeads(RoIHeads):
         if with_object == 0:
             return losses | {"loss_mask": _zero(self.mask_branch)}
         if self._has_prior:
-            maps = maps[sampled:] if self.mask_rois == "gt_boxes" else maps[torch.cat(labels) > 0]
+            maps = (
+                maps[sampled:] if self.mask_rois == "gt_boxes" else self._of_foreground(maps, rois)
+            )
         mask_logits = self._mask_logits(features, objects, maps, image_shapes)
         boxes, instances = [o["boxes"] for o in objects], [o["matched"] for o in objects]
         return losses | {"loss_mask": partial_mask_loss(mask_logits, boxes, instances, targets)}
+
+    def _objects(
+        self,
+        rois: Sequence[Tensor],
+        matched: Sequence[Tensor],
+        labels: Sequence[Tensor],
+        targets: Sequence[dict[str, Tensor]],
+    ) -> list[dict[str, Tensor]]:
+        """Return the RoIs that train the mask branch: ``boxes``, ``labels``, ``matched``.
+
+        They are the foreground of the sampled ones, or the objects' own boxes.
+        """
+        if self.mask_rois == "gt_boxes":
+            known = [torch.where(target["labels"] > 0)[0] for target in targets]
+            return [
+                {"boxes": target["boxes"][rows], "labels": target["labels"][rows], "matched": rows}
+                for target, rows in zip(targets, known, strict=True)
+            ]
+        return [
+            {"boxes": r[:count], "labels": n[:count], "matched": m[:count]}
+            for r, n, m, count in zip(rois, labels, matched, self._foreground, strict=True)
+        ]
+
+    def _of_foreground(self, maps: Tensor, rois: Sequence[Tensor]) -> Tensor:
+        """Return the maps ``[R', ...]`` of the foreground among those of all sampled RoIs."""
+        parts = maps.split([len(r) for r in rois])
+        return torch.cat([x[:count] for x, count in zip(parts, self._foreground, strict=True)])
 
     @property
     def _has_prior(self) -> bool:

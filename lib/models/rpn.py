@@ -6,6 +6,7 @@ what matches them, since their sampler knows labels of -1; its RPN never looks a
 
 from collections.abc import Sequence
 from itertools import accumulate
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,6 +14,7 @@ from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.rpn import RegionProposalNetwork
 
 from lib.models.losses import proposal_losses
+from lib.models.rpn_head import SteadyMatcher
 from lib.models.sampling import sample_images, seeds_of
 
 IGNORED = -1
@@ -25,11 +27,15 @@ class IgnoringRPN(RegionProposalNetwork):
     Each image's anchors are sampled from its own seed, and the losses are those of the whole batch
     (see :mod:`lib.models.sampling` and :mod:`lib.models.processes`).
 
-    It works in single precision whatever surrounds it: in bfloat16, whose steps are 4 above 512,
-    anchors and true boxes would be off by pixels, small objects' most of all.
+    Its boxes are in single precision whatever surrounds it (see :mod:`lib.models.rpn_head`).
     """
 
-    _seeds: Sequence[int] = ()
+    def __init__(self, *parts: Any, **settings: Any) -> None:
+        super().__init__(*parts, **settings)
+        self.proposal_matcher = SteadyMatcher(
+            settings["fg_iou_thresh"], settings["bg_iou_thresh"], allow_low_quality_matches=True
+        )
+        self._seeds: Sequence[int] = ()
 
     def forward(
         self,
@@ -40,9 +46,7 @@ class IgnoringRPN(RegionProposalNetwork):
         """Return each image's proposals, float32 ``[P, 4]`` xyxy, and in training the losses."""
         if self.training and targets is not None:
             self._seeds = seeds_of(targets, "anchors")
-        with torch.autocast(images.tensors.device.type, enabled=False):
-            exact = {name: feature.float() for name, feature in features.items()}
-            return super().forward(images, exact, targets)
+        return super().forward(images, features, targets)
 
     def assign_targets_to_anchors(
         self, anchors: list[Tensor], targets: list[dict[str, Tensor]]
@@ -56,11 +60,14 @@ class IgnoringRPN(RegionProposalNetwork):
 
         Args:
             anchors: per image ``[A, 4]`` xyxy, in pixels of the resized image.
-            targets: per image ``boxes`` ``[N, 4]``, likewise, and ``labels`` ``[N]``.
+            targets: per image ``boxes`` ``[N, 4]``, likewise, ``labels`` ``[N]`` and, if known,
+                ``ignores``, whether any label is -1.
 
         Returns:
             Per image ``[A]`` float labels, and ``[A, 4]`` boxes.
         """
+        if not any(t.get("ignores", True) for t in targets):  # known without asking the device
+            return super().assign_targets_to_anchors(anchors, targets)
         known = [{"boxes": t["boxes"][t["labels"] != IGNORED]} for t in targets]
         labels, boxes = super().assign_targets_to_anchors(anchors, known)
         for row, candidates, target in zip(labels, anchors, targets, strict=True):

@@ -59,6 +59,29 @@ def sample_balanced(
     return torch.cat([positive, negative]), torch.cat([drawn, (best >= 0) & room])
 
 
+def sampled_rows(
+    labels: Sequence[Tensor], *, like: BalancedPositiveNegativeSampler, seeds: Sequence[int]
+) -> tuple[list[Tensor], list[int]]:
+    """Return what is drawn of each image and how much of it is positive, positives first.
+
+    Their numbers must be known, for which a GPU is waited for, once for all images.
+    """
+    samples = sample_images(labels, like=like, seeds=seeds)
+    slots = [min(int(like.batch_size_per_image * like.positive_fraction), len(x)) for x in labels]
+    counts = torch.stack(
+        [
+            torch.stack([drawn[:slot].sum(), drawn[slot:].sum()])
+            for (_, drawn), slot in zip(samples, slots, strict=True)
+        ]
+    ).tolist()
+    # of both kinds those that are drawn come first
+    rows = [
+        torch.cat([row[:positive], row[slot : slot + negative]])
+        for (row, _), slot, (positive, negative) in zip(samples, slots, counts, strict=True)
+    ]
+    return rows, [positive for positive, _ in counts]
+
+
 def sample_images(
     labels: Sequence[Tensor], *, like: BalancedPositiveNegativeSampler, seeds: Sequence[int]
 ) -> list[tuple[Tensor, Tensor]]:
@@ -85,7 +108,16 @@ class SeededTransform(GeneralizedRCNNTransform):
         """Return an image, and in training its target, in the size that is drawn for it."""
         if self.training and target is not None:
             (self._seed,) = seeds_of([target], "size")
-        return super().resize(image, target)
+        before = image.shape[-2:]
+        resized, changed = super().resize(image, target)
+        if changed is not None and "mask_frames" in changed:
+            height, width = resized.shape[-2:]
+            changed["mask_scale"] = (width / before[1], height / before[0])
+        return resized, changed
+
+    def normalize(self, image: Tensor) -> Tensor:
+        """Return an image, uint8 or float in 0..1, as float with the backbone's mean and scale."""
+        return super().normalize(image if image.is_floating_point() else image.float() / 255)
 
     def torch_choice(self, k: Sequence[int]) -> int:
         """Return one of the sizes."""

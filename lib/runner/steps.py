@@ -233,6 +233,13 @@ STEPS: tuple[Step, ...] = (
     Step("08_overlap_regression", needs=("06_train_opmask",), files=("params/claims.yaml",)),
     Step("09_class_ratio", needs=("06_train_opmask",), files=("params/claims.yaml",)),
     Step("10_speed", kind="alone", minutes=0.5, optional=True),
+    Step(
+        "11_model_speed",
+        kind="alone",
+        minutes=2,
+        optional=True,
+        files=("params/paper.yaml",),  # whose training it prices
+    ),
     Step("99_summary", needs=(EVERYTHING,), files=("params/claims.yaml",)),
 )
 

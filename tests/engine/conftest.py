@@ -1,6 +1,7 @@
 """A training set of a few drawn scenes, and a model that trains on it in seconds."""
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -54,6 +55,18 @@ def draw_set(folder: Path, *, count: int = 6, seed: int = 0) -> CocoSet:
         },
     )
     return load(folder / "annotations.json", folder / "images")
+
+
+def dense(target: dict[str, Any], height: int = HEIGHT, width: int = WIDTH) -> np.ndarray:
+    """Return a sample's masks pixel by pixel, bool ``[M, height, width]``."""
+    owners, places = target["mask_edges"].numpy()
+    masks = np.zeros((len(target["mask_frames"]), height, width), bool)
+    for number, (_, _, mirrored) in enumerate(target["mask_frames"].tolist()):
+        changes = np.zeros(height * width, int)
+        changes[places[owners == number]] = 1
+        mask = (np.cumsum(changes) % 2 == 1).reshape(width, height).T
+        masks[number] = mask[:, ::-1] if mirrored else mask
+    return masks
 
 
 @pytest.fixture

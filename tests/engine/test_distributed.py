@@ -50,7 +50,8 @@ def supervised_in_shares(coco: CocoSet, config: TrainConfig) -> list[list[int]]:
     uses = Uses(coco.categories.split(config.supervised))
     masks = [sum(map(uses.reads_mask, coco.instances(image.id))) for image in coco.images]
     size, stop = config.batch_size, config.iterations
-    batches = Batches(len(coco.images), size, start=0, stop=stop, seed=config.seed)
+    shapes = [image.width / image.height for image in coco.images]
+    batches = Batches(shapes, size, start=0, stop=stop, seed=config.seed)
     shares = [share_of(size, rank, 2) for rank in range(2)]
     return [[sum(masks[batch[i][0]] for i in share) for share in shares] for batch in batches]
 
@@ -184,8 +185,8 @@ def stopped_in_process_1(path: Path) -> None:
 
 def broken_image(path: Path) -> None:
     """Train on pictures of which one is not a number."""
-    picture = dataset.picture
-    dataset.picture = lambda record: picture(record) * (float("nan") if record.id == 2 else 1)
+    pixels = dataset.pixels
+    dataset.pixels = lambda record: pixels(record) / (float("nan") if record.id == 2 else 255)
     train(path)
 
 
@@ -194,7 +195,7 @@ def test_loss_that_is_not_finite_in_one_process_ends_all_with_one_sentence(drawn
     codes, said = Several(broken_image, written(config)).end()
     assert codes == [2, 2], said
     (sentence,) = [line for line in said.splitlines() if line.startswith("error:")]
-    batches = list(Batches(6, 2, start=0, stop=9, seed=0))
+    batches = list(Batches([1.0] * 6, 2, start=0, stop=9, seed=0))
     bad = next(i for i, batch in enumerate(batches) if 1 in [index for index, _ in batch])
     rank = [index for index, _ in batches[bad]].index(1)
     assert f"not finite at iteration {bad + 1} (" in sentence
@@ -240,7 +241,8 @@ def test_processes_without_torchrun_are_a_sentence(monkeypatch):
 @pytest.mark.parametrize(("size", "processes"), [(16, 1), (16, 8), (7, 3), (5, 5), (6, 4)])
 def test_shares_cover_every_batch_exactly_once_and_differ_by_one_at_most(size, processes):
     def yielded(share: range | None) -> list[list[tuple[int, int]]]:
-        return list(Batches(11, size, start=2, stop=9, seed=3, share=share))
+        shapes = [1.5] * 7 + [0.7] * 4
+        return list(Batches(shapes, size, start=2, stop=9, seed=3, share=share))
 
     shares = [share_of(size, rank, processes) for rank in range(processes)]
     assert max(map(len, shares)) - min(map(len, shares)) <= 1

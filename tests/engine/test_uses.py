@@ -15,7 +15,7 @@ from lib.files import read_json, write_json
 from lib.masks.rle import encode
 from lib.models.rpn import IGNORED
 from lib.models.weights import read_tensors
-from tests.engine.conftest import HEIGHT, NAMES, WIDTH, tiny_run
+from tests.engine.conftest import HEIGHT, NAMES, WIDTH, dense, tiny_run
 
 EVERY_LABEL = frozenset({1, 2, 3, 4})
 USES = ["learn", "box_only", "ignore", "drop"]
@@ -79,7 +79,7 @@ def test_targets_equal_a_loop_over_instances(drawn, tmp_path, valid, invalid):
                 assert target["mask_index"][row] == -1
             row += 1
         assert len(target["boxes"]) == len(target["labels"]) == row
-        assert len(target["masks"]) == masks
+        assert len(target["mask_frames"]) == masks
 
 
 def test_instances_that_are_no_pseudo_labels_count_as_valid(drawn):
@@ -122,7 +122,7 @@ def test_an_empty_pseudo_mask_can_be_learnt_as_background(drawn, tmp_path):
     index = [r.id for r in coco.images].index(empty["image_id"])
     target = TrainingSet(coco, uses=uses, flip=False, seed=0)[(index, 0)][1]
     row = target["boxes"].tolist().index(list(instances[empty["id"]].box))
-    assert target["masks"][target["mask_index"][row]].sum() == 0
+    assert dense(target)[target["mask_index"][row]].sum() == 0
 
 
 def test_masks_are_counted_as_they_are_used(drawn, tmp_path):

@@ -1,5 +1,7 @@
 """Backbones: shapes, and weights of both conventions."""
 
+from urllib.error import URLError
+
 import pytest
 import torch
 from torch import nn
@@ -72,6 +74,28 @@ def test_shared_weights_file_fills_all_but_the_last_stage():
     after = pyramid.body.state_dict()
     same = {k for k in before if "conv" in k and torch.equal(before[k], after[k])}
     assert same == {k for k in before if "conv" in k and k.startswith("layer4")}
+
+
+def test_published_weights_in_a_data_folder_are_taken_without_a_connection(tmp_path, monkeypatch):
+    monkeypatch.setenv("BOXES_TO_MASKS_DATA", str(tmp_path))
+    published = tmp_path / "weights" / "resnet50-0676ba61.pth"
+    published.parent.mkdir()
+    torch.save(resnet50(weights=None).state_dict(), published)
+    pyramid = resnet_fpn(depth=50)
+    load_weights(pyramid, weights="imagenet", style="torchvision", depth=50)
+    assert torch.equal(pyramid.body.conv1.weight, torch.load(published)["conv1.weight"])
+
+
+def test_published_weights_that_cannot_be_had_are_a_sentence_with_what_to_do(tmp_path, monkeypatch):
+    def unreachable(*_, **__):
+        raise URLError("no route")
+
+    monkeypatch.setenv("BOXES_TO_MASKS_DATA", str(tmp_path))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr("torch.hub.urlopen", unreachable)
+    wanted = r"no route.*lib\.data\.download weights.*weights/resnet101-63fe2227\.pth"
+    with pytest.raises(ConnectionError, match=wanted):
+        load_weights(resnet_fpn(depth=101), weights="imagenet", style="torchvision", depth=101)
 
 
 def test_only_the_norm_layers_of_fresh_stages_learn():

@@ -52,10 +52,11 @@ def test_every_module_that_a_notebook_names_exists(notebook: str) -> None:
     used = used_files(code, STUDY.root)
     assert "lib/runner/workspace.py" in used
     # The runner itself must not count: a change of it would run everything again.
-    runner = {"__init__", "study", "workspace"}
-    assert {name for name in used if name.startswith("lib/runner/")} == {
-        f"lib/runner/{name}.py" for name in runner
-    }
+    runner = {f"lib/runner/{name}.py" for name in ("__init__", "study", "workspace")}
+    if notebook == "11_model_speed":  # it prices what profiles train, so it depends on how they do
+        runner |= set(used_files(["import lib.runner.schedules"], STUDY.root))
+        runner = {name for name in runner if name.startswith("lib/runner/")}
+    assert {name for name in used if name.startswith("lib/runner/")} == runner
 
 
 @pytest.mark.parametrize("name", profile_names(STUDY))
