@@ -109,10 +109,11 @@ def test_device_out_of_memory_names_the_settings_and_the_images(
 def test_dead_loader_process_is_a_sentence_and_the_run_goes_on(drawn, tmp_path, monkeypatch):
     config = tiny_run(tmp_path, method="faster_rcnn", workers=1, checkpoint_every=1)
     step = Learner.step
+    before = set(multiprocessing.active_children())  # of other tests, not collected yet
 
     def kill(self, images, targets, iteration, **options):
         if iteration == 1:
-            (loader,) = multiprocessing.active_children()
+            (loader,) = set(multiprocessing.active_children()) - before
             loader.kill()
             loader.join()
         return step(self, images, targets, iteration, **options)
