@@ -13,10 +13,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from lib.evaluation.bootstrap import Interval, image_weights, percentiles
+from lib.evaluation.bootstrap import Interval, ratio_of_sums
 from lib.files import read_json
 
 REFERENCE, SINGLE = "torchvision", "float32"
@@ -83,11 +82,8 @@ def speed_ratio(
     """
     if ours.keys() != theirs.keys() or not ours:
         raise ValueError("The two were not measured in the same turns, or on the same pictures.")
-    pairs = np.array([[theirs[key], ours[key]] for key in ours])
-    weights = image_weights(len(pairs), resamples=resamples, seed=seed)
-    sums = weights @ pairs
-    ratio = pairs[:, 0].sum() / pairs[:, 1].sum()
-    return percentiles(float(ratio), sums[:, 0] / sums[:, 1], images=len(pairs))
+    above = [theirs[key] for key in ours]
+    return ratio_of_sums(above, list(ours.values()), resamples=resamples, seed=seed)
 
 
 def training_table(content: Mapping[str, Any], *, resamples: int, seed: int) -> pd.DataFrame:

@@ -35,7 +35,7 @@ from lib.data.images import ImageRecord
 from lib.engine.checkpoint import load_model
 from lib.engine.device import pick_device
 from lib.engine.inputs import picture
-from lib.evaluation.bootstrap import Interval, image_weights, percentiles
+from lib.evaluation.bootstrap import Interval, ratio_of_sums
 from lib.files import write_json
 from lib.paths import display, resolve
 from lib.seeds import derive
@@ -189,11 +189,8 @@ def time_ratio(
     times = [image_seconds(rows, name) for name in (first, second)]
     if times[0].keys() != times[1].keys():
         raise ValueError(f"{first!r} and {second!r} were not timed on the same images.")
-    pairs = np.array([[part[image] for part in times] for image in times[0]])
-    weights = image_weights(len(pairs), resamples=resamples, seed=seed)
-    sums = weights @ pairs
-    ratio = pairs[:, 0].sum() / pairs[:, 1].sum()
-    return percentiles(float(ratio), sums[:, 0] / sums[:, 1], images=len(pairs))
+    above, below = ([part[image] for image in times[0]] for part in times)
+    return ratio_of_sums(above, below, resamples=resamples, seed=seed)
 
 
 def read_rows(content: Mapping[str, Any]) -> list[Row]:

@@ -32,9 +32,8 @@ def save(path: Path, content: dict[str, Any]) -> None:
     with atomic(path) as temporary, temporary.open("wb") as file:
         try:
             torch.save(content, file)
-        except (
-            RuntimeError
-        ) as error:  # its writer, closed early, complains of what it did not write
+        except RuntimeError as error:
+            # its writer, closed early, complains of what it did not write
             if isinstance(error.__context__, OSError):
                 raise error.__context__ from None
             raise

@@ -4,6 +4,10 @@ A turn builds a contestant (model, optimiser, loader), takes some steps that nob
 steps fed by the loader, then steps on batches that are in memory already; afterwards nothing of it
 is left on the device. Who begins a round changes from round to round, so that a machine that slows
 down slows all of them. With one contestant at a time on the device, its peak memory is its own.
+
+Batches in memory are as the contestant's loader gives them: the study's on the device, the
+reference's not. Some steps' batches lie ready when the clock starts, twice as many as there are
+loader processes; more steps must be measured than that to see whether the loader keeps up.
 """
 
 import gc

@@ -15,7 +15,7 @@ def pick_device(name: str, *, place: int | None = None) -> torch.device:
         ValueError: if CUDA is asked for and there is none, or none left.
     """
     if name == "cuda" and not torch.cuda.is_available():
-        raise ValueError("train.device is 'cuda', but no CUDA device is visible; use 'auto'.")
+        raise ValueError("The device is to be 'cuda', but no CUDA device is visible; use 'auto'.")
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if place is None or name == "cpu":

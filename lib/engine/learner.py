@@ -1,7 +1,7 @@
 """One step of training: forward and backward in mixed precision, clipping, the optimiser."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -52,9 +52,9 @@ class Learner:
         self.world = world
         self.device = world.device
         self.precision = mixed_precision(config, world.device)
-        self.optimizer = build_optimizer(config, model)
-        enabled = self.precision == torch.float16
-        self.scaler = torch.amp.GradScaler(world.device.type, enabled=enabled)
+        scaled = self.precision == torch.float16
+        self.optimizer = build_optimizer(config, model, scaled=scaled)
+        self.scaler = torch.amp.GradScaler(world.device.type, enabled=scaled)
         self.parallel = model if world.size == 1 else _parallel(model, world)
 
     def step(
@@ -85,9 +85,10 @@ class Learner:
         total = torch.stack(list(losses.values())).sum()
         own = torch.stack([total, *losses.values()]).detach()
         told = self.world.mean(torch.cat([own, own.new_full((1,), float(stop))]))
+        numbers = _sent(told)
         self.optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(total).backward()
-        *values, stops = told.tolist()  # the one place where the device is waited for
+        *values, stops = numbers()
         if not all(map(math.isfinite, values)):
             self._refuse(list(losses), own.tolist()[1:], targets, iteration)
         self.scaler.unscale_(self.optimizer)
@@ -118,7 +119,7 @@ class Learner:
         raise FloatingPointError(message) if self.world.main else ToldElsewhereError(message)
 
     def state(self) -> dict[str, Any]:
-        """Return what :meth:`restore` needs to continue from here, on any number of processes."""
+        """Return what :meth:`restore` needs to continue from here, on any number of devices."""
         return {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -126,10 +127,33 @@ class Learner:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Continue from a state."""
+        """Continue from a state, which may be of another kind of device."""
         self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.scaler.load_state_dict(state["scaler"])
+        groups = [
+            {**saved, "fused": own["fused"]}
+            for saved, own in zip(
+                state["optimizer"]["param_groups"], self.optimizer.param_groups, strict=True
+            )
+        ]
+        self.optimizer.load_state_dict({**state["optimizer"], "param_groups": groups})
+        if state["scaler"]:  # without half precision there was nothing to scale
+            self.scaler.load_state_dict(state["scaler"])
+
+
+def _sent(values: Tensor) -> Callable[[], list[float]]:
+    """Send numbers to the processor, and return what waits for them, but not for later work."""
+    if not values.is_cuda:
+        return values.tolist
+    there = torch.empty(values.shape, dtype=values.dtype, pin_memory=True)
+    there.copy_(values, non_blocking=True)
+    arrived = torch.cuda.Event()
+    arrived.record()
+
+    def numbers() -> list[float]:
+        arrived.synchronize()
+        return there.tolist()
+
+    return numbers
 
 
 def _parallel(model: Detector, world: World) -> nn.Module:

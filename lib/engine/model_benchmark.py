@@ -146,7 +146,7 @@ def options_of(parameters: Mapping[str, Any]) -> list[str]:
 
     Those that the command line does not have, and those that are empty, are left out.
     """
-    known = {action.dest for action in _parser()._actions}
+    known = {action.dest for action in _parser()._actions if action.option_strings}
     options = []
     for parameter, value in parameters.items():
         name = parameter.removeprefix(PREFIX)

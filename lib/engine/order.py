@@ -14,7 +14,8 @@ import numpy as np
 from lib.seeds import derive
 
 WINDOW = 16
-"""Batches that are sorted together: enough to leave next to no padding, few beside an epoch."""
+"""Batches that are sorted together, or an epoch if that is less: enough for next to no padding, and
+sorted twice in a window, a picture would be beside itself."""
 
 
 def batches(
@@ -35,15 +36,16 @@ def batches(
     """
     shapes = np.asarray(ratios, float)
     epochs = _Epochs(len(shapes), seed)
-    for window in range(start // WINDOW, -(-stop // WINDOW)):
-        first = window * WINDOW
-        positions = np.arange(first * batch_size, (first + WINDOW) * batch_size)
+    size = max(1, min(WINDOW, len(shapes) // batch_size))
+    for window in range(start // size, -(-stop // size)):
+        first = window * size
+        positions = np.arange(first * batch_size, (first + size) * batch_size)
         indices = epochs.at(positions)
         by_shape = np.argsort(shapes[indices], kind="stable")
-        order = np.arange(WINDOW)
+        order = np.arange(size)
         if (by_shape[1:] < by_shape[:-1]).any():
-            order = np.random.default_rng(derive(seed, "window", window)).permutation(WINDOW)
-        rows = by_shape.reshape(WINDOW, batch_size)[order]
+            order = np.random.default_rng(derive(seed, "window", window)).permutation(size)
+        rows = by_shape.reshape(size, batch_size)[order]
         for row in rows[max(start - first, 0) : stop - first]:
             yield [(int(indices[i]), int(positions[i])) for i in row]
 
@@ -63,7 +65,7 @@ class _Epochs:
     def at(self, positions: np.ndarray) -> np.ndarray:
         """Return the pictures at ascending positions of the run."""
         needed = range(positions[0] // self.pictures, positions[-1] // self.pictures + 1)
-        orders = {e: self._orders.get(e, None) for e in needed}
+        orders = {e: self._orders.get(e) for e in needed}
         self._orders = {
             epoch: self._order(epoch) if order is None else order for epoch, order in orders.items()
         }

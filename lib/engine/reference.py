@@ -103,7 +103,7 @@ class ReferenceSet(Dataset[tuple[Tensor, dict[str, Tensor]]]):
 
 
 def full_masks(objects: list[Instance], height: int, width: int) -> Tensor:
-    """Return masks of the picture's size, bool ``[N, height, width]``, from polygons or RLE.
+    """Return masks of the picture's size, uint8 ``[N, height, width]``, from polygons or RLE.
 
     The parts of an object are decoded one by one and joined, as the reference does it.
     """

@@ -17,7 +17,7 @@ from lib.engine.contest import Contestant
 from lib.engine.dataset import TrainingSet, loader
 from lib.engine.distributed import World
 from lib.engine.inputs import picture
-from lib.engine.learner import Learner
+from lib.engine.learner import Learner, mixed_precision
 from lib.engine.predictions import encode_masks
 from lib.engine.reference import (
     ReferenceLearner,
@@ -190,8 +190,10 @@ class Rivals:
     def _precision(self, name: str, amp: bool) -> str:
         if not amp:
             return SINGLE
-        native = torch.cuda.is_bf16_supported(including_emulation=False)
-        return "bfloat16" if native and name != REFERENCE else "float16"
+        if name == REFERENCE:
+            return "float16"
+        config = self.configs[name].model_copy(update={"amp": "auto"})
+        return str(mixed_precision(config, self.device)).removeprefix("torch.")
 
     def _reference(self, name: str, amp: bool, turn: int) -> tuple[Trainer, Iterator[Any]]:
         learner = ReferenceLearner(self.model(name).train(), self.device, amp=amp)

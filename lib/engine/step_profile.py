@@ -183,9 +183,10 @@ class _Waits(TorchDispatchMode):
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         name = str(func._schema.name)
-        if _waits(name, args):
+        result = func(*args, **(kwargs or {}))
+        if _waits(name, args) or _fetches(name, args, result):
             self.counts[name.removeprefix("aten::").removeprefix("torchvision::")] += 1
-        return func(*args, **(kwargs or {}))
+        return result
 
 
 ALWAYS = frozenset(
@@ -205,12 +206,18 @@ def _waits(name: str, args: Sequence[Any]) -> bool:
     return by_mask and (name == "aten::index" or args[2].numel() > 1)
 
 
+def _fetches(name: str, args: Sequence[Any], result: Any) -> bool:
+    """Return whether an operation brings numbers from a CUDA device, as ``tolist`` does."""
+    return name == "aten::_to_copy" and args[0].is_cuda and not result.is_cuda
+
+
 def waits(call: Callable[[], object]) -> dict[str, int]:
     """Return how often a call makes the CPU wait for the device, by kind of operation.
 
     Counted on any device: operations whose result has a size or a value that the CPU must know
     (``nonzero``, ``item``, boolean indices, NMS). On CUDA the CPU then stops launching work until
-    the device has caught up. Copies of small tables to the device are not counted.
+    the device has caught up; there, copies from the device count as well (``tolist``). Copies of
+    small tables to the device are not counted.
     """
     with _Waits() as mode:
         call()

@@ -14,7 +14,7 @@ so on few images the intervals lean upwards, and of a difference towards the bet
 there is no difference this cancels: the sign of an interval can be trusted, its far end less.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -188,6 +188,23 @@ def percentiles(estimate: float, values: np.ndarray, *, images: int) -> Interval
     tail = 100 * (1 - CONFIDENCE) / 2
     low, high = np.percentile(finite, [tail, 100 - tail])
     return Interval(estimate, float(low), float(high))
+
+
+def ratio_of_sums(
+    above: Sequence[float], below: Sequence[float], *, resamples: int, seed: int
+) -> Interval:
+    """Return the sum of some numbers over that of others, with its interval over their pairs.
+
+    Args:
+        above: a number for each image, or whatever is drawn again.
+        below: likewise, of the same ones, in the same order.
+        resamples: of the bootstrap.
+        seed: of the bootstrap.
+    """
+    pairs = np.array([above, below], dtype=float).T
+    sums = image_weights(len(pairs), resamples=resamples, seed=seed) @ pairs
+    ratio = pairs[:, 0].sum() / pairs[:, 1].sum()
+    return percentiles(float(ratio), sums[:, 0] / sums[:, 1], images=len(pairs))
 
 
 def mean_over_classes(values: np.ndarray) -> np.ndarray:

@@ -89,8 +89,8 @@ def join(parts: Sequence[Runs]) -> Runs:
     """Return the masks of several pictures, in their order, numbered anew."""
     edges, first = [], 0
     for runs in parts:
-        shift = runs.edges.new_tensor([[first], [0]]) if first else 0
-        edges.append(runs.edges + shift)
+        owners, places = runs.edges
+        edges.append(torch.stack([owners + first, places]))
         first += len(runs.frames)
     return Runs(torch.cat(edges, 1), torch.cat([runs.frames for runs in parts]))
 

@@ -20,7 +20,7 @@ from torchvision.models import get_model, get_model_weights
 from torchvision.models.detection.backbone_utils import BackboneWithFPN
 from torchvision.ops import FrozenBatchNorm2d
 
-from lib.models.batch_norm import SharedBatchNorm
+from lib.models.batch_norm import FixedBatchNorm, SharedBatchNorm
 from lib.models.config import FpnKind
 from lib.models.enhanced_fpn import extra_block
 from lib.models.weights import read_tensors
@@ -130,7 +130,7 @@ def resnet_fpn(
         fpn_channels: channels of every level, the fifth of which is max-pooled.
         fpn: plain, or which Enhanced-FPN.
     """
-    norm: Callable[..., nn.Module] = FrozenBatchNorm2d if frozen_norm else SharedBatchNorm
+    norm: Callable[..., nn.Module] = FixedBatchNorm if frozen_norm else SharedBatchNorm
     body = get_model(f"resnet{depth}", weights=None, norm_layer=norm)
     for name in fresh_stages:
         _learn_norm(getattr(body, name))
@@ -172,8 +172,7 @@ def load_weights(
     Args:
         pyramid: from :func:`resnet_fpn`.
         weights: ``imagenet`` (torchvision's first ImageNet weights, downloaded where no data
-            folder has them) or the path of a
-            state dict with torchvision's names.
+            folder has them) or the path of a state dict with torchvision's names.
         style: what the file's network expects.
         depth: 50 or 101, for the download.
         fresh_stages: stages that the file may lack; they stay random.

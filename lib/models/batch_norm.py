@@ -1,4 +1,4 @@
-"""Batch normalisation over the whole batch, whatever number of processes share it."""
+"""Batch normalisation: over the whole batch, whatever number of processes share it, and fixed."""
 
 from typing import Any
 
@@ -7,8 +7,22 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.autograd import Function
 from torch.nn.modules._functions import SyncBatchNorm
+from torchvision.ops import FrozenBatchNorm2d
 
 from lib.models.processes import processes
+
+
+class FixedBatchNorm(FrozenBatchNorm2d):
+    """torchvision's fixed batch norm, whose result has the type of what it normalises.
+
+    Its own makes half precision single, and all that follows until the next convolution.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``[N, C, H, W]`` to the same shape and type."""
+        scale = self.weight * (self.running_var + self.eps).rsqrt()
+        bias = self.bias - self.running_mean * scale
+        return x * scale.to(x.dtype)[:, None, None] + bias.to(x.dtype)[:, None, None]
 
 
 class SharedBatchNorm(nn.BatchNorm2d):

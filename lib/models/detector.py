@@ -29,10 +29,10 @@ ASPECT_RATIOS = (0.5, 1.0, 2.0)
 class Detector(GeneralizedRCNN):
     """torchvision's two-stage detector, called with images and targets as there.
 
-    Images are float ``[3, H, W]`` RGB in 0..1; boxes are xyxy, in pixels of the images as given.
-    In training a target may have a ``seed``, from which all derives that is random about its image
-    (see :mod:`lib.models.sampling`), and the losses are parts of those of the whole batch where
-    several processes share it (see :mod:`lib.models.processes`).
+    Images are ``[3, H, W]`` RGB, float in 0..1 or uint8; boxes are xyxy, in pixels of the images as
+    given. In training a target may have a ``seed``, from which all derives that is random about its
+    image (see :mod:`lib.models.sampling`), and the losses are parts of those of the whole batch
+    where several processes share it (see :mod:`lib.models.processes`).
 
     Images are padded to the largest of those given together, up to a multiple of 32. Convolutions
     see the padding from as far as their field reaches, and batch norm counts it, so an image's

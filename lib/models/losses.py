@@ -32,7 +32,7 @@ def proposal_losses(
         regression: ``[S, 4]``, wanted; of no meaning where there is no object.
         drawn: ``[S]`` bool: whether a row counts.
     """
-    count = whole_count(drawn.sum(), objectness.device)
+    count = whole_count(drawn.sum())
     positive = (drawn & (labels == 1))[:, None]
     objectness_loss = torch.where(
         drawn, binary_cross_entropy_with_logits(objectness, labels, reduction="none"), 0.0

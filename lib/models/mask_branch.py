@@ -132,7 +132,7 @@ def partial_mask_loss(
         wanted = torch.cat(parts)
     losses = binary_cross_entropy_with_logits(logits, wanted, reduction="none").mean((1, 2))
     total = torch.where(has_mask, losses, 0.0).sum()
-    return part_of_mean(total, whole_count(has_mask.sum(), logits.device))
+    return part_of_mean(total, whole_count(has_mask.sum()))
 
 
 def _from_runs(
@@ -148,8 +148,6 @@ def _from_runs(
     first = accumulate((len(target["mask_frames"]) for target in targets), initial=0)
     numbers = torch.cat([row + n for row, n in zip(rows, first, strict=False)])
     numbers = numbers.clamp(max=len(runs.frames) - 1)  # a last image without a mask
-    places = [
-        b / b.new_tensor([*t["mask_scale"], *t["mask_scale"]])
-        for b, t in zip(boxes, targets, strict=True)
-    ]
+    scales = boxes[0].new_tensor([[*target["mask_scale"]] * 2 for target in targets])
+    places = [b / scale for b, scale in zip(boxes, scales, strict=True)]
     return crop(runs, numbers, torch.cat(places), logits.shape[-1])

@@ -17,14 +17,14 @@ def processes() -> int:
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
-def whole_count(count: Tensor | int, device: torch.device) -> Tensor | int:
+def whole_count(count: Tensor) -> Tensor:
     """Return the sum of a count over all processes, all of which must call this.
 
-    Nothing waits for the result: it is a tensor on the device, or in one process ``count`` itself.
+    Nothing waits for the result: it stays on the device.
     """
     if processes() == 1:
         return count
-    total = count.clone() if isinstance(count, Tensor) else torch.full((), count, device=device)
+    total = count.clone()
     dist.all_reduce(total)
     return total
 

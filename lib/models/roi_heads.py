@@ -25,13 +25,12 @@ class PartiallySupervisedRoIHeads(RoIHeads):
     """torchvision's RoI heads with a mask branch for instances that may lack masks.
 
     In training, targets hold ``boxes``, ``labels``, and, for a mask branch, masks (see
-    :func:`lib.models.mask_branch.partial_mask_loss`). Proposals whose best
-    match, from an IoU of one half, is an object labelled -1 are not sampled: torchvision's sampler
-    takes labels from 0 on (see :mod:`lib.models.rpn` for the anchors). At test, each result
-    holds ``boxes`` ``[D, 4]``, ``labels``, ``scores`` and, with a mask branch, ``mask_probs``
-    ``[D, S, S]``, the mask within the box; with ``return_cams`` also ``cams`` ``[D, h, w]``, the
-    raw class activation map of its class in single precision, from the box head's map that a prior
-    has.
+    :func:`lib.models.mask_branch.partial_mask_loss`). Proposals whose best match, from an IoU of
+    one half, is an object labelled -1 are not sampled: torchvision's sampler takes labels from 0 on
+    (see :mod:`lib.models.rpn` for the anchors). At test, each result holds ``boxes`` ``[D, 4]``,
+    ``labels``, ``scores`` and, with a mask branch, ``mask_probs`` ``[D, S, S]``, the mask within
+    the box; with ``return_cams`` also ``cams`` ``[D, h, w]``, the raw class activation map of its
+    class in single precision, from the box head's map that a prior has.
 
     Args:
         box_roi_pool: RoIAlign of the box head.

@@ -69,6 +69,7 @@ OURS = frozenset(
             "checkpoint_every",
             "log_every",
             "snapshots",
+            "images_per_device",
         ),
     )
 )

@@ -1,11 +1,13 @@
 """The command line of ``run_all.py``: read it, print the plan, carry it out, report.
 
 Exit codes: 0 if every step is up to date at the end, 1 if a step failed or a page is too large,
-2 if what is asked for cannot be done (nothing has been started), 130 after Ctrl-C.
+2 if what is asked for cannot be done (nothing has been started), 130 after Ctrl-C or SIGTERM.
 """
 
 import argparse
+import signal
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -81,6 +83,8 @@ def main(
         run: executes a notebook.
     """
     options = parser().parse_args(arguments)
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # a queue's end is like Ctrl-C
     study = study or Study()
     request = Request(
         profile=options.profile,

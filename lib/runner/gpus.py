@@ -24,8 +24,8 @@ class Gpu:
     """A GPU.
 
     Args:
-        number: by which it is called here, as CUDA takes it.
-        uuid: by which it is called everywhere.
+        number: by which people call it here: ``nvidia-smi``'s; CUDA may count otherwise.
+        uuid: by which CUDA knows it, everywhere; empty for one that is not here.
         gigabytes: of its memory; 0 if not known.
         model: such as ``NVIDIA H200``.
     """

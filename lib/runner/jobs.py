@@ -1,7 +1,7 @@
 """One notebook execution as plain data, and the subprocess that carries it out.
 
 ``run_job`` takes and returns plain data and touches nothing but files, so it can run here or on
-another machine that sees the same folders (``lib.runner.here``, ``lib.runner.remote``).
+another machine that sees the same folders (``lib.runner.places``, ``lib.runner.remote``).
 """
 
 import json
@@ -11,18 +11,17 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from lib.engine.launch import PROCESSES_VARIABLE
 from lib.files import read_json, write_json
 from lib.paths import ROOT
 from lib.runner.workspace import NEEDS_VARIABLE, STEP_VARIABLE
 
 KEPT_LINES = 15
-
-PROCESSES_VARIABLE = "BOXES_TO_MASKS_PROCESSES"
-"""Tells a training how many processes to run on, see ``lib.engine.launch``."""
 
 Say = Callable[[str], None]
 """Takes a line for whoever looks on."""
@@ -90,13 +89,21 @@ class Outcome:
     processes: int = 1
 
 
+STOP = "stop\n"
+"""Said to a subprocess: end what the notebook runs, in order."""
+
+PATIENCE = 45.0
+"""Seconds that this may take: a training saves its progress first."""
+
+
 class Children:
     """The subprocesses now running, so that they can be ended together or one by one."""
 
     def __init__(self) -> None:
         self._running: dict[subprocess.Popen[str], str] = {}
         self._lock = threading.Lock()
-        self._ended = False
+        self.ended = False
+        """Whether all are being ended, or were."""
 
     def add(self, process: subprocess.Popen[str], folder: str = "") -> None:
         """Remember a running process; end it at once if all were ended already.
@@ -107,40 +114,57 @@ class Children:
         """
         with self._lock:
             self._running[process] = folder
-            if self._ended and process.stdin:
-                process.stdin.close()
+            if self.ended:
+                _close(process)
 
     def remove(self, process: subprocess.Popen[str]) -> None:
         """Forget a process that ended."""
         with self._lock:
             self._running.pop(process, None)
 
-    def end(self, patience: float = 10.0) -> None:
+    def end(self) -> None:
         """End all, now and later, with everything that they started; wait until they are gone."""
         with self._lock:
-            self._ended = True
+            self.ended = True
             running = list(self._running)
-        self._end(running, patience)
+        self._end(running)
 
-    def end_one(self, folder: str, patience: float = 10.0) -> None:
+    def end_one(self, folder: str) -> None:
         """End what runs for the step of a folder, if anything does, and wait until it is gone."""
         with self._lock:
             running = [process for process, own in self._running.items() if own == folder]
-        self._end(running, patience)
+        self._end(running)
 
-    def _end(self, running: list[subprocess.Popen[str]], patience: float) -> None:
+    def _end(self, running: list[subprocess.Popen[str]]) -> None:
         for process in running:
-            if process.stdin:
-                # The subprocess watches this pipe: its end means that the runner has gone.
-                process.stdin.close()
+            with suppress(OSError, ValueError):
+                assert process.stdin
+                process.stdin.write(STOP)
+                process.stdin.flush()
+        _wait(running, PATIENCE)
         for process in running:
-            try:
-                process.wait(patience)
-            except subprocess.TimeoutExpired:
-                process.kill()
+            _close(process)
+        for process in _wait(running, 10.0):
+            process.kill()
 
 
 CHILDREN = Children()
+
+
+def _close(process: subprocess.Popen[str]) -> None:
+    """End what a subprocess reads, which means that the runner has gone."""
+    with suppress(OSError):
+        if process.stdin:
+            process.stdin.close()
+
+
+def _wait(processes: list[subprocess.Popen[str]], seconds: float) -> list[subprocess.Popen[str]]:
+    """Return those that still run after so many seconds; sooner if none does."""
+    until = time.monotonic() + seconds
+    for process in processes:
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(max(0.0, until - time.monotonic()))
+    return [process for process in processes if process.poll() is None]
 
 
 def say_here(line: str) -> None:
@@ -174,7 +198,8 @@ def run_job(job: Job, say: Say = say_here) -> Outcome:
     lines: list[str] = []
     try:
         for line in process.stdout or ():
-            say(f"  {job.step} | {line.rstrip()}")
+            if not CHILDREN.ended:  # what is interrupted complains, which is no news
+                say(f"  {job.step} | {line.rstrip()}")
             lines = [*lines[1 - KEPT_LINES :], line.rstrip()]
         code = process.wait()
     finally:
@@ -200,7 +225,6 @@ def environment_of(job: Job) -> dict[str, str]:
     if job.threads:
         environment["OMP_NUM_THREADS"] = str(job.threads)
     if job.gpus is not None:
-        environment["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"  # the order in which nvidia-smi counts
         environment["CUDA_VISIBLE_DEVICES"] = ",".join(job.gpus)
         environment[PROCESSES_VARIABLE] = str(job.processes)
     environment["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"

@@ -1,8 +1,9 @@
 """Execute one notebook: ``python -m lib.runner.notebook JOB.json``, started by the runner.
 
-One subprocess per notebook, because papermill changes the working directory of its process. The
-process ends itself, its kernel and everything that the kernel started as soon as its standard
-input ends, which also happens when the runner is killed.
+One subprocess per notebook, because papermill changes the working directory of its process. A line
+on its standard input interrupts the kernel, so that a training saves its progress. The process ends
+itself, its kernel and everything that the kernel started as soon as its standard input ends, which
+also happens when the runner is killed.
 """
 
 import json
@@ -10,6 +11,7 @@ import logging
 import os
 import re
 import shutil
+import signal
 import sys
 import tempfile
 import threading
@@ -18,6 +20,8 @@ from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+
+import psutil  # type: ignore[import-untyped]
 
 from lib.files import write_json
 from lib.runner.jobs import KEPT_LINES, Job, Outcome, read_job
@@ -73,10 +77,12 @@ def main(arguments: list[str]) -> int:
     """Execute the job in the file ``arguments[0]``; return 0 if every cell succeeded."""
     job = read_job(Path(arguments[0]))
     with tempfile.TemporaryDirectory(prefix="b2m-") as scratch:
-        threading.Thread(target=_end_with_runner, args=[scratch], daemon=True).start()
+        begun: list[psutil.Process] = []
+        threading.Thread(target=_obey_runner, args=[scratch, begun], daemon=True).start()
         _use_own_kernel(Path(scratch))
         began = time.monotonic()
         outcome = _execute(job, began)
+        _kill(begun)
     write_json(Path(job.folder) / "outcome.json", asdict(outcome))
     return 0 if outcome.error is None else 1
 
@@ -208,18 +214,29 @@ def _use_own_kernel(scratch: Path) -> None:
     os.environ["IPYTHONDIR"] = str(scratch / "ipython")
 
 
-def _end_with_runner(scratch: str) -> None:
-    """Wait for the end of standard input, then end this process and all it started."""
-    import psutil  # type: ignore[import-untyped]
+def _obey_runner(scratch: str, begun: list[psutil.Process]) -> None:
+    """Interrupt the kernel when the runner says so, and end all when its pipe ends.
 
+    Args:
+        scratch: the folder to remove at the end.
+        begun: gets what ran when the kernel was interrupted: it may leave some of it behind.
+    """
+    me = psutil.Process()
     with suppress(OSError, ValueError):
         while os.read(sys.stdin.fileno(), 1024):
-            pass
-    for child in psutil.Process().children(recursive=True):
-        with suppress(psutil.Error):
-            child.kill()
+            begun += me.children(recursive=True)
+            for kernel in me.children():
+                with suppress(psutil.Error):
+                    kernel.send_signal(signal.SIGINT)
+    _kill(me.children(recursive=True))
     shutil.rmtree(scratch, ignore_errors=True)
     os._exit(130)
+
+
+def _kill(processes: list[psutil.Process]) -> None:
+    for process in processes:
+        with suppress(psutil.Error):
+            process.kill()
 
 
 if __name__ == "__main__":

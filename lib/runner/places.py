@@ -137,7 +137,7 @@ def run_with(run: Run, job: Job, share: Sequence[Gpu], *, hide: bool, say: Say) 
         say: takes what it prints.
     """
     share = share[: job.images or None]
-    numbers = tuple(gpu.number for gpu in share)
+    names = tuple(gpu.uuid for gpu in share)
     processes = max(1, len(share))
-    own = replace(job, gpus=numbers if share or hide else None, processes=processes)
+    own = replace(job, gpus=names if share or hide else None, processes=processes)
     return replace(run(own, say), machine=describe_machine(share), processes=processes)

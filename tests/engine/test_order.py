@@ -21,7 +21,8 @@ def padding(found: list[list[tuple[int, int]]], ratios: list[float]) -> float:
 
 @pytest.mark.parametrize("batch_size", [1, 4, 16])
 def test_every_picture_is_seen_once_an_epoch(batch_size: int):
-    count = len(MIXED) * WINDOW  # as many epochs as fill whole windows
+    window = min(WINDOW, len(MIXED) // batch_size)
+    count = len(MIXED) * window  # as many epochs as fill whole windows
     found = list(batches(MIXED, batch_size, start=0, stop=count, seed=3))
     assert len(found) == count and all(len(batch) == batch_size for batch in found)
     samples = [sample for batch in found for sample in batch]
@@ -29,15 +30,27 @@ def test_every_picture_is_seen_once_an_epoch(batch_size: int):
     epochs: dict[int, list[int]] = {}
     for index, position in samples:
         epochs.setdefault(position // len(MIXED), []).append(index)
-    assert len(epochs) == batch_size * WINDOW
+    assert len(epochs) == batch_size * window
     assert all(sorted(seen) == list(range(len(MIXED))) for seen in epochs.values())
 
 
 def test_batches_need_little_padding():
-    found = list(batches(MIXED, 8, start=0, stop=40 * WINDOW, seed=0))
+    ratios = MIXED * 10
+    found = list(batches(ratios, 8, start=0, stop=40 * WINDOW, seed=0))
     random = np.random.default_rng(0)
-    alike = [[(int(i), 0) for i in random.permutation(len(MIXED))[:8]] for _ in range(600)]
-    assert padding(found, MIXED) < 1.03 and padding(alike, MIXED) > 1.35
+    alike = [[(int(i), 0) for i in random.permutation(len(ratios))[:8]] for _ in range(600)]
+    assert padding(found, ratios) < 1.03 and padding(alike, ratios) > 1.35
+
+
+@pytest.mark.parametrize("batch_size", [3, 8, 20])
+def test_a_small_set_has_no_picture_twice_in_a_batch_within_an_epoch(batch_size: int):
+    found = list(batches(MIXED, batch_size, start=0, stop=200, seed=4))
+    for batch in found:
+        within: dict[int, list[int]] = {}
+        for index, position in batch:
+            within.setdefault(position // len(MIXED), []).append(index)
+        assert len(within) <= 2  # so that only the ends of two epochs can meet
+        assert all(len(set(seen)) == len(seen) for seen in within.values())
 
 
 def test_the_shapes_come_in_random_order():

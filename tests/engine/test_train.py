@@ -14,9 +14,11 @@ from lib.data.coco import load
 from lib.engine import checkpoint
 from lib.engine.config import parse_config
 from lib.engine.dataset import Batches, TrainingSet, Uses
+from lib.engine.distributed import World
+from lib.engine.learner import Learner
 from lib.engine.log import read_metrics
 from lib.engine.schedule import learning_rate
-from lib.engine.train import main, train
+from lib.engine.train import main, prepare, train
 from lib.files import read_json, write_json
 from lib.models.weights import read_tensors
 from tests.engine.conftest import dense, tiny_run
@@ -152,6 +154,18 @@ def test_rate_warms_up_linearly_and_falls_at_the_steps(tmp_path):
     assert learning_rate(config, 1000) == learning_rate(config, 4999) == pytest.approx(0.02)
     assert learning_rate(config, 5000) == pytest.approx(0.002)
     assert learning_rate(config, 6000) == pytest.approx(0.0002)
+
+
+def test_state_of_another_kind_of_device_is_taken_up(drawn, tmp_path):
+    config = tiny_run(tmp_path)
+    learner = Learner(config, prepare(config, drawn), World(torch.device("cpu")))
+    state = learner.state()
+    assert state["scaler"] == {}  # as after single precision
+    for group in state["optimizer"]["param_groups"]:
+        group["fused"] = True
+    learner.scaler = torch.amp.GradScaler("cpu", enabled=True)
+    learner.restore(state)
+    assert [group["fused"] for group in learner.optimizer.param_groups] == [False, False]
 
 
 def test_batches_cover_every_image_once_an_epoch_and_resume_where_they_were():

@@ -3,9 +3,10 @@
 import pytest
 import torch
 from torch import nn
+from torchvision.ops import FrozenBatchNorm2d
 
 from lib.engine.distributed import World
-from lib.models.batch_norm import SharedBatchNorm
+from lib.models.batch_norm import FixedBatchNorm, SharedBatchNorm
 from tests.engine.several import check_together
 
 CHANNELS = 5
@@ -58,3 +59,15 @@ def test_it_is_batch_norm_in_one_process():
     assert plain.state_dict().keys() == shared.state_dict().keys()
     assert torch.equal(plain(rows()), shared(rows()))
     assert torch.equal(plain.running_var, shared.running_var)
+
+
+def test_fixed_norm_is_torchvisions_in_the_type_of_its_input():
+    generator = torch.Generator().manual_seed(1)
+    theirs, ours = FrozenBatchNorm2d(CHANNELS), FixedBatchNorm(CHANNELS)
+    statistics = {n: torch.rand(CHANNELS, generator=generator) + 0.5 for n in theirs.state_dict()}
+    for layer in (theirs, ours):
+        layer.load_state_dict(statistics)
+    assert torch.equal(ours(rows()), theirs(rows()))
+    half = ours(rows().bfloat16())
+    assert half.dtype == torch.bfloat16
+    torch.testing.assert_close(half.float(), theirs(rows()), atol=0.1, rtol=0.02)

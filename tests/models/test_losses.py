@@ -75,8 +75,8 @@ def test_losses_of_nothing_are_zero_and_have_a_gradient():
 
 
 def test_counts_of_one_process_are_its_own():
-    cpu = torch.device("cpu")
-    assert whole_count(5, cpu) == 5 and whole_counts([5, 6], cpu) == [5, 6]
+    assert whole_count(torch.tensor(5)) == 5
+    assert whole_counts([5, 6], torch.device("cpu")) == [5, 6]
     assert part_of_mean(torch.tensor(6.0), 4) == 1.5
     assert part_of_mean(torch.tensor(0.0), torch.tensor(0)) == 0
 

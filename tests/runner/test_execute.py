@@ -107,12 +107,16 @@ child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
 (ws.folder / "pids").write_text(f"{__import__('os').getpid()} {child.pid}")
 if not (ws.folder / "checkpoint").exists():
     (ws.folder / "checkpoint").write_text("half")
-    time.sleep(600)
+    try:
+        time.sleep(600)
+    except KeyboardInterrupt:
+        (ws.folder / "saved").touch()
+        raise
 child.kill()
 """
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_a_runner_that_is_stopped_leaves_no_process_and_no_lock_and_continues(
     toy: Toy, how: signal.Signals
 ) -> None:
@@ -142,7 +146,8 @@ def _stop_and_continue(toy: Toy, how: signal.Signals, command: list[str], tempor
 
     runner.send_signal(how)
     printed = runner.communicate(timeout=30)[0].decode()
-    if how == signal.SIGINT:
+    assert (folder / "saved").exists() == (how != signal.SIGKILL)
+    if how != signal.SIGKILL:
         assert runner.returncode == 130
         assert "the same command continues" in printed
         assert "Traceback" not in printed

@@ -6,8 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from lib.engine import launch
-from lib.runner import jobs
 from lib.runner.gpus import choose, described, shares, visible_gpus
 from lib.runner.problems import UsageError
 from tests.runner.fake_gpus import show_gpus
@@ -34,11 +32,12 @@ def seen(toy: Toy) -> Toy:
 
 
 def marks(toy: Toy) -> dict[str, tuple[float, float, list[str] | None, str | None]]:
-    """Return for each step when it began and ended, its GPUs and its number of processes."""
+    """Return for each step when it began and ended, its GPUs' numbers, and its processes."""
     found: dict[str, tuple[float, float, list[str] | None, str | None]] = {}
     for line in (toy.root / "marks").read_text().splitlines():
         step, what, at, gpus, processes = json.loads(line)
-        listed = None if gpus is None else [name for name in gpus.split(",") if name]
+        ids = None if gpus is None else [name for name in gpus.split(",") if name]
+        listed = ids and [str(int(name.removeprefix("GPU-")[:4], 16)) for name in ids]
         begin = at if what == "begins" else found[step][0]
         found[step] = (begin, at, listed, processes)
     return found
@@ -174,14 +173,3 @@ def test_shares_are_disjoint_equal_and_as_large_as_can_be(count: int, jobs_at_a_
     assert len({len(group) for group in groups}) == 1
     assert len(groups) == min(count, jobs_at_a_time)
     assert count - len(members) < len(groups)
-
-
-def test_gpus_are_numbered_for_cuda_as_nvidia_smi_numbers_them() -> None:
-    job = jobs.Job("s", "s.ipynb", "f", "r", (), "", gpus=("2", "3"), processes=2)
-    there = jobs.environment_of(job)
-    assert there["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
-    assert there["CUDA_VISIBLE_DEVICES"] == "2,3"
-
-
-def test_training_reads_the_variable_that_the_runner_sets() -> None:
-    assert jobs.PROCESSES_VARIABLE == launch.PROCESSES_VARIABLE
