@@ -79,10 +79,13 @@ def merge(parts: Sequence[Predictions]) -> Predictions:
 
 def of_image(found: Found, categories: Categories) -> Predictions:
     """Return one image's predictions."""
-    maps = found.result.get("cams")
+    record, result, maps = found.record, found.result, found.result.get("cams")
     ids = [] if found.cams is None else [x.id for x in found.instances]
+    codes = None
+    if "mask_probs" in result:
+        codes = encode_masks(result["mask_probs"], result["boxes"], record.height, record.width)
     return Predictions(
-        _detections(found.record, found.result, categories),
+        detection_rows(record, result, categories, codes),
         _masks_on_boxes(found.record, found.instances, found.masks),
         stack([] if maps is None else [maps]),
         stack([] if found.cams is None else [found.cams]),
@@ -130,10 +133,21 @@ def in_order(
             yield future.result()
 
 
-def _detections(
-    record: ImageRecord, result: dict[str, Tensor], categories: Categories
+def detection_rows(
+    record: ImageRecord,
+    result: dict[str, Tensor],
+    categories: Categories,
+    codes: Sequence[Result] | None = None,
 ) -> list[Result]:
-    rows = [
+    """Return one image's detections as rows of a COCO results file.
+
+    Args:
+        record: the image.
+        result: ``boxes`` ``[D, 4]`` xyxy, ``labels`` ``[D]`` and ``scores`` ``[D]``.
+        categories: of the set.
+        codes: the run-length code of each detection's mask; None without masks.
+    """
+    rows: list[Result] = [
         {
             "image_id": record.id,
             "category_id": categories.id_of(label),
@@ -147,10 +161,8 @@ def _detections(
             strict=True,
         )
     ]
-    if "mask_probs" in result:
-        codes = encode_masks(result["mask_probs"], result["boxes"], record.height, record.width)
-        for row, code in zip(rows, codes, strict=True):
-            row["segmentation"] = code
+    for row, code in zip(rows, codes or [], strict=codes is not None):
+        row["segmentation"] = code
     return rows
 
 

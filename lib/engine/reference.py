@@ -37,7 +37,11 @@ SHAPE_STEPS = 3
 
 
 def build_reference(
-    *, min_size: int, max_size: int, rois_per_image: int = 512, detections: int = 100
+    *,
+    min_size: int | tuple[int, ...],
+    max_size: int,
+    rois_per_image: int = 512,
+    detections: int = 100,
 ) -> MaskRCNN:
     """Return ``maskrcnn_resnet50_fpn`` as it is with ImageNet weights, without loading any.
 
@@ -45,7 +49,7 @@ def build_reference(
     torchvision's own constructor builds another network when it is given none.
 
     Args:
-        min_size: shorter side after resizing, pixels.
+        min_size: shorter side after resizing, pixels; of several, one is drawn in training.
         max_size: limit of the longer side.
         rois_per_image: RoIs sampled per training image.
         detections: at most this many are kept at test.
@@ -178,18 +182,28 @@ class ReferenceLearner:
         model: from `build_reference`, in training mode, on its device.
         device: that device.
         amp: float16 where PyTorch deems it safe, with loss scaling (``--amp``).
+        learning_rate: after warm-up.
+        warmup: steps of linear warm-up.
     """
 
-    def __init__(self, model: nn.Module, device: torch.device, *, amp: bool) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        device: torch.device,
+        *,
+        amp: bool,
+        learning_rate: float = LEARNING_RATE,
+        warmup: int = WARMUP,
+    ) -> None:
         self.model = model
         self.device = device
         self.precision = torch.float16 if amp else None
         learning = [p for p in model.parameters() if p.requires_grad]
         self.optimizer: torch.optim.Optimizer = torch.optim.SGD(
-            learning, lr=LEARNING_RATE, momentum=MOMENTUM, weight_decay=WEIGHT_DECAY
+            learning, lr=learning_rate, momentum=MOMENTUM, weight_decay=WEIGHT_DECAY
         )
         self.warmup = torch.optim.lr_scheduler.LinearLR(
-            self.optimizer, start_factor=WARMUP_START, total_iters=WARMUP
+            self.optimizer, start_factor=WARMUP_START, total_iters=warmup
         )
         self.scaler = torch.amp.GradScaler(device.type, enabled=amp)
 

@@ -1,8 +1,8 @@
 """How much memory a method of GrabCut takes: each in a fresh process, the peak read in stages.
 
 The peak of a process only grows, so what a stage adds to it is what the stage needed beyond all
-before: first the imports and the decoded pictures, which every method needs, then the warm-up
-(compiled code), then the masks.
+before: first the imports and the decoded pictures, which every method needs, then the warm-up (the
+compiler's import and compiled code), then the masks.
 """
 
 import multiprocessing

@@ -9,7 +9,6 @@ import cv2
 import numpy as np
 
 from lib.files import digest
-from lib.masks.fast_grabcut import FastGrabCut
 from lib.masks.grabcut import METHOD, GrabCutSettings, grabcut
 from lib.paths import ROOT
 
@@ -54,6 +53,8 @@ def prepare(image: np.ndarray, settings: GrabCutSettings) -> Segmenter:
     """
     if settings.method == "exact":
         return _Exact(image, settings.iterations)
+    from lib.masks.fast_grabcut import FastGrabCut  # a compiler, which the other does not need
+
     return FastGrabCut(image, iterations=settings.iterations)
 
 

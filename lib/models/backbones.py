@@ -133,7 +133,7 @@ def resnet_fpn(
     norm: Callable[..., nn.Module] = FixedBatchNorm if frozen_norm else SharedBatchNorm
     body = get_model(f"resnet{depth}", weights=None, norm_layer=norm)
     for name in fresh_stages:
-        _learn_norm(getattr(body, name))
+        learn_norm(getattr(body, name))
     if style == "caffe":
         for stage in (body.layer2, body.layer3, body.layer4):
             stage[0].conv1.stride, stage[0].conv2.stride = (2, 2), (1, 1)
@@ -150,13 +150,13 @@ def resnet_fpn(
     return pyramid
 
 
-def _learn_norm(module: nn.Module) -> None:
+def learn_norm(module: nn.Module) -> None:
     """Replace every fixed batch norm within ``module`` by one that learns."""
     for name, child in module.named_children():
         if isinstance(child, FrozenBatchNorm2d):
             setattr(module, name, SharedBatchNorm(len(child.weight)))
         else:
-            _learn_norm(child)
+            learn_norm(child)
 
 
 def load_weights(
