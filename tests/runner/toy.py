@@ -112,7 +112,9 @@ class Toy:
     def command(self, *arguments: str) -> list[str]:
         """Return the command of a runner in a process of its own."""
         code = (
-            "import sys; from pathlib import Path; from lib.runner.cli import main;"
+            "import signal, sys; from pathlib import Path; from lib.runner.cli import main;"
+            # one that a shell starts in the background ignores Ctrl-C
+            "signal.signal(signal.SIGINT, signal.default_int_handler);"
             "from lib.runner.study import Study; from tests.runner.toy import STEPS;"
             f"sys.exit(main({['--profile', 'toy', '--jobs', '1', *arguments]!r},"
             f" study=Study(Path({str(self.root)!r})), steps=STEPS))"
