@@ -69,7 +69,7 @@ def memory_table(content: Mapping[str, Any]) -> pd.DataFrame:
     """Return the peak memory of each method in a process of its own, MiB.
 
     Returns:
-        Columns ``method``, ``imports_and_pictures``, ``compiled_code`` and ``masks`` (what each
+        Columns ``method``, ``imports_and_pictures``, ``first_mask`` and ``masks`` (what each
         stage added to the peak), ``beyond_pictures`` (the last two) and ``peak`` (all).
     """
     rows = []
@@ -79,7 +79,7 @@ def memory_table(content: Mapping[str, Any]) -> pd.DataFrame:
             {
                 "method": method,
                 "imports_and_pictures": found["decoded"],
-                "compiled_code": found["warm"] - found["decoded"],
+                "first_mask": found["warm"] - found["decoded"],
                 "masks": found["peak"] - found["warm"],
                 "beyond_pictures": found["peak"] - found["decoded"],
                 "peak": found["peak"],
@@ -165,7 +165,7 @@ def limits_table(
 
     (total,) = speed[speed["size"] == ALL].to_dict("records")
     add("time, exact / fast", "ratio", (FASTER, math.inf), *_values(total, "ratio"))
-    for what, column in (("masks", "masks"), ("masks and compiled code", "beyond_pictures")):
+    for what, column in (("masks", "masks"), ("all beyond pictures", "beyond_pictures")):
         peak = memory.set_index("method")[column]
         if peak[EXACT] > 0:  # a few tiny pictures need no more than their decoding did
             add(f"memory of {what}, fast / exact", "ratio", (0, 1), peak[FAST] / peak[EXACT])

@@ -1,24 +1,34 @@
 """COCO's matching: which detections are right, image by image.
 
 pycocotools' compiled code measures the overlap of masks and boxes; its rules of matching, loops in
-Python there, are compiled here (:func:`verdicts`). Shapes are needed for one image at a time: what
+Python there, are in C here (:func:`verdicts`). Shapes are needed for one image at a time: what
 is kept of a detection is its score and, per area range and IoU threshold, a verdict of one byte.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from pycocotools import mask as mask_api
 
+from lib.compiled import INT, CFile, read, written
 from lib.evaluation.coco_input import IouType
 
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
 
 WRONG, RIGHT, NEITHER = 0, 1, 2
 """Verdicts on a detection. Neither right nor wrong: crowds, left out, outside the area range."""
+
+_C = CFile(Path(__file__).with_name("coco_match.c"))
+_verdicts = _C.function(
+    "verdicts",
+    [
+        *(read(np.float64), INT, INT, read(np.bool_), INT, read(np.bool_)),
+        *(read(np.float64), INT, written(np.bool_), written(np.uint8)),
+    ],
+)
 
 
 @dataclass(frozen=True)
@@ -245,7 +255,6 @@ def _overlaps(classes: np.ndarray, shapes: list[Any], instances: _Instances) -> 
     return overlap
 
 
-@njit(cache=True)
 def verdicts(
     overlap: np.ndarray, ignored: np.ndarray, crowd: np.ndarray, thresholds: np.ndarray
 ) -> np.ndarray:
@@ -266,22 +275,9 @@ def verdicts(
         uint8 [A, T, D]: RIGHT where it takes an instance that counts, NEITHER where one that does
         not, else WRONG.
     """
-    found = np.zeros((len(ignored), len(thresholds), len(overlap)), dtype=np.uint8)
-    for a in range(len(ignored)):
-        for t in range(len(thresholds)):
-            taken = np.zeros(len(crowd), dtype=np.bool_)
-            for d in range(len(overlap)):
-                best, match = min(thresholds[t], 1 - 1e-10), -1
-                for uncounted in (False, True):
-                    if match >= 0:
-                        break
-                    for g in range(len(crowd)):
-                        if ignored[a, g] != uncounted or (taken[g] and not crowd[g]):
-                            continue
-                        if overlap[d, g] < best:
-                            continue
-                        best, match = overlap[d, g], g
-                if match >= 0:
-                    taken[match] = True
-                    found[a, t, d] = NEITHER if ignored[a, match] else RIGHT
+    found = np.empty((len(ignored), len(thresholds), len(overlap)), dtype=np.uint8)
+    _verdicts(
+        *(overlap, *overlap.shape, ignored, len(ignored), crowd, thresholds, len(thresholds)),
+        *(np.empty(len(crowd), dtype=np.bool_), found),
+    )
     return found

@@ -32,7 +32,8 @@ from lib.masks.grabcut import GrabCutSettings
 from lib.masks.memory import peaks
 from lib.masks.progress import printer
 from lib.masks.pseudo import SHARD_SIZE, boxes_of, generate
-from lib.masks.trials import Run, sample, trial, warm_up
+from lib.masks.segmenter import warm_up
+from lib.masks.trials import Run, sample, trial
 from lib.paths import display
 from lib.workers import worker_count
 
@@ -161,7 +162,7 @@ def machine() -> dict[str, Any]:
         "processor": platform.processor() or platform.machine(),
         "cores": worker_count(0),
         "opencv": cv2.__version__,
-        "numba": importlib.metadata.version("numba"),
+        "ziglang": importlib.metadata.version("ziglang"),
     }
 
 

@@ -8,9 +8,11 @@ image's less the box's own: the models are those learnt from pixels, for a fract
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
-from numba import njit
+
+from lib.compiled import FLOAT, INT, CFile, read, written
 
 COMPONENTS = 5
 """Gaussians in a model, as in OpenCV."""
@@ -19,6 +21,22 @@ _KMEANS_ROUNDS = 10  # as in OpenCV
 _KMEANS_STARTS = 3
 _KMEANS_TRIALS = 3  # candidates for each further centre, as in OpenCV
 _SINGULAR_BELOW, _SINGULAR_ADD = 1e-6, 0.01  # as in OpenCV: on determinant and variances
+
+_C = CFile(Path(__file__).with_name("colour_models.c"))
+_FLOATS, _INTO_FLOATS = read(np.float64), written(np.float64)
+_log_densities = _C.function("log_densities", [_FLOATS, INT, _FLOATS, _FLOATS, INT, _INTO_FLOATS])
+_sums_of_densest = _C.function(
+    "sums_of_densest", [_FLOATS, INT, _FLOATS, _FLOATS, _FLOATS, INT, _INTO_FLOATS]
+)
+_come_closer = _C.function(
+    "come_closer", [_FLOATS, _FLOATS, INT, _FLOATS, _INTO_FLOATS], returns=FLOAT
+)
+_move_centres = _C.function(
+    "move_centres",
+    [_FLOATS, _FLOATS, INT, _INTO_FLOATS, INT, INT, written(np.int32)],
+    returns=FLOAT,
+)
+_add = _C.function("add", [_FLOATS, INT, INT, read(np.int32), _INTO_FLOATS, INT])
 
 
 @dataclass(frozen=True)
@@ -48,7 +66,8 @@ class ColourModel:
         """
         used = np.flatnonzero(self.weights > 0)
         parts = np.empty((len(used), colours.shape[1]))
-        _log_densities(colours, self.means[used], self.precisions[used], parts)
+        means, precisions = self.means[used], self.precisions[used]
+        _log_densities(colours, colours.shape[1], means, precisions, len(used), parts)
         parts += (self.log_scales[used] + np.log(self.weights[used]))[:, None]
         largest = parts.max(axis=0)
         parts -= largest
@@ -93,7 +112,8 @@ def moments_of(points: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """Return the moments of colours [3, N] that occur ``counts`` [N] times each, [10, N]."""
     x, y, z = points
     powers = np.stack([np.ones_like(x), x, y, z, x * x, x * y, x * z, y * y, y * z, z * z])
-    return powers * counts
+    powers *= counts
+    return powers
 
 
 def summed(moments: np.ndarray, group: np.ndarray, groups: int) -> np.ndarray:
@@ -105,7 +125,7 @@ def summed(moments: np.ndarray, group: np.ndarray, groups: int) -> np.ndarray:
         groups: how many there are.
     """
     out = np.zeros((len(moments), groups))
-    _add(moments, group, out)
+    _add(moments, *moments.shape, group.astype(np.int32, copy=False), out, groups)
     return out
 
 
@@ -129,10 +149,11 @@ def relearn(model: ColourModel, moments: np.ndarray) -> ColourModel:
         moments: see `Colours`; colours without a pixel are passed over.
     """
     used = np.flatnonzero(model.weights > 0)
+    found = np.zeros((len(used), len(moments)))
+    means, precisions, scales = model.means[used], model.precisions[used], model.log_scales[used]
+    _sums_of_densest(moments, moments.shape[1], means, precisions, scales, len(used), found)
     sums = np.zeros((COMPONENTS, len(moments)))
-    sums[used] = _sums_of_densest(
-        moments, model.means[used], model.precisions[used], model.log_scales[used]
-    )
+    sums[used] = found
     return _model(sums)
 
 
@@ -160,29 +181,24 @@ def _one_kmeans(colours: Colours, random: np.random.Generator) -> tuple[float, n
     probability proportional to the squared distance from the centres so far.
     """
     points, counts = colours.points, colours.moments[0]
-    centres = np.empty((min(COMPONENTS, points.shape[1]), 3))
+    count = points.shape[1]
+    centres = np.empty((min(COMPONENTS, count), 3))
     centres[0] = points[:, _draw(counts, random, 1)[0]]
-    distances = np.full(points.shape[1], np.inf)
-    _come_closer(points, counts, centres[0], distances)
+    distances = np.full(count, np.inf)
+    _come_closer(points, counts, count, centres[0], distances)
     for place in range(1, len(centres)):
         weights = counts * distances
         best = np.inf
         for at in _draw(weights, random, _KMEANS_TRIALS):
-            tried = distances.copy()
-            total = _come_closer(points, counts, points[:, at], tried)
+            tried, candidate = distances.copy(), points[:, at].copy()
+            total = _come_closer(points, counts, count, candidate, tried)
             if total < best:
                 best, nearest = total, tried
-                centres[place] = points[:, at]
+                centres[place] = candidate
         distances = nearest
-    labels = np.full(points.shape[1], -1)
-    changed, total, sums = _nearest(points, colours.moments, centres, labels)
-    for _ in range(_KMEANS_ROUNDS):
-        filled = sums[:, 0] > 0  # an empty cluster keeps its centre
-        centres[filled] = sums[filled, 1:] / sums[filled, :1]
-        changed, total, sums = _nearest(points, colours.moments, centres, labels)
-        if not changed:
-            break
-    return total, labels
+    labels = np.empty(count, dtype=np.int32)
+    moved = centres, len(centres), _KMEANS_ROUNDS, labels
+    return _move_centres(points, colours.moments, count, *moved), labels
 
 
 def _draw(weights: np.ndarray, random: np.random.Generator, times: int) -> np.ndarray:
@@ -208,96 +224,3 @@ def _model(moments: np.ndarray) -> ColourModel:
         precisions=inverse.reshape(-1, 9)[:, [0, 1, 2, 4, 5, 8]],
         log_scales=-0.5 * np.log(np.linalg.det(covariances)),
     )
-
-
-@njit(cache=True)
-def _exponent(x: float, y: float, z: float, precision: np.ndarray) -> float:
-    """Return the exponent of a Gaussian at a distance from its mean."""
-    a, b, c, d, e, f = precision
-    return -0.5 * (a * x * x + d * y * y + f * z * z + 2 * (b * x * y + c * x * z + e * y * z))
-
-
-@njit(cache=True)
-def _log_densities(
-    colours: np.ndarray, means: np.ndarray, precisions: np.ndarray, out: np.ndarray
-) -> None:
-    """Write the exponent of each Gaussian at each colour, [K, N]."""
-    for k in range(means.shape[0]):
-        for i in range(colours.shape[1]):
-            x = colours[0, i] - means[k, 0]
-            y = colours[1, i] - means[k, 1]
-            z = colours[2, i] - means[k, 2]
-            out[k, i] = _exponent(x, y, z, precisions[k])
-
-
-@njit(cache=True)
-def _sums_of_densest(
-    moments: np.ndarray, means: np.ndarray, precisions: np.ndarray, log_scales: np.ndarray
-) -> np.ndarray:
-    """Return the sums of the moments of the colours at which each Gaussian is densest, [K, 10]."""
-    sums = np.zeros((means.shape[0], moments.shape[0]))
-    for i in range(moments.shape[1]):
-        count = moments[0, i]
-        if count == 0:
-            continue
-        red, green, blue = moments[1, i] / count, moments[2, i] / count, moments[3, i] / count
-        largest, densest = -np.inf, 0
-        for k in range(means.shape[0]):
-            x, y, z = red - means[k, 0], green - means[k, 1], blue - means[k, 2]
-            density = _exponent(x, y, z, precisions[k]) + log_scales[k]
-            if density > largest:
-                largest, densest = density, k
-        for m in range(moments.shape[0]):
-            sums[densest, m] += moments[m, i]
-    return sums
-
-
-@njit(cache=True)
-def _come_closer(
-    points: np.ndarray, counts: np.ndarray, centre: np.ndarray, distances: np.ndarray
-) -> float:
-    """Lower squared distances to those from one more centre; return their sum over pixels."""
-    total = 0.0
-    for i in range(points.shape[1]):
-        x = points[0, i] - centre[0]
-        y = points[1, i] - centre[1]
-        z = points[2, i] - centre[2]
-        distances[i] = min(distances[i], x * x + y * y + z * z)
-        total += counts[i] * distances[i]
-    return total
-
-
-@njit(cache=True)
-def _nearest(
-    points: np.ndarray, moments: np.ndarray, centres: np.ndarray, labels: np.ndarray
-) -> tuple[bool, float, np.ndarray]:
-    """Write the nearest centre of each colour, the first of several.
-
-    Returns:
-        Whether any label changed, the sum over pixels of the squared distance, and the sums of
-        counts and channels per centre, [K, 4].
-    """
-    changed, total = False, 0.0
-    sums = np.zeros((centres.shape[0], 4))
-    for i in range(points.shape[1]):
-        lowest, row = np.inf, 0
-        for k in range(centres.shape[0]):
-            x = points[0, i] - centres[k, 0]
-            y = points[1, i] - centres[k, 1]
-            z = points[2, i] - centres[k, 2]
-            distance = x * x + y * y + z * z
-            if distance < lowest:
-                lowest, row = distance, k
-        changed |= labels[i] != row
-        labels[i] = row
-        total += moments[0, i] * lowest
-        for m in range(4):
-            sums[row, m] += moments[m, i]
-    return changed, total, sums
-
-
-@njit(cache=True)
-def _add(moments: np.ndarray, group: np.ndarray, out: np.ndarray) -> None:
-    for i in range(moments.shape[1]):
-        for row in range(moments.shape[0]):
-            out[row, group[i]] += moments[row, i]

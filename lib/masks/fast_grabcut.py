@@ -11,21 +11,17 @@ In flat drawings a few boxes differ by more than chance, probably because OpenCV
 0 far from all components, where here their logarithms are still compared.
 """
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
-import pandas as pd
-from numba import njit
 
-from lib.masks.colour_models import Colours, kmeans, learn, moments_of, relearn, summed
+from lib.masks.colour_models import ColourModel, Colours, kmeans, learn, moments_of, relearn, summed
 from lib.masks.grabcut import leaves_nothing, rectangle
-from lib.masks.mincut import DIRECTIONS, SCALE, GridCut
+from lib.masks.links import GAMMA, fill, link_weights
+from lib.masks.mincut import GridCut
+from lib.masks.palette import number
 
-_GAMMA = 50.0  # as in OpenCV: the most that a link can weigh
-_STEPS = np.array(DIRECTIONS, dtype=np.int64)
-_LIMIT = 2 * 4 * _GAMMA  # above the sum of all links of a pixel: more decides no more
-_LARGEST_DIFFERENCE = 3 * 255**2
+_LIMIT = 2 * 4 * GAMMA  # above the sum of all links of a pixel: more decides no more
 _FEW_COLOURS = 1 << 14  # of an image: each is its own group
 _DROPPED_BITS = 2  # of each channel: colours that agree in the others are a group
 
@@ -45,8 +41,8 @@ class FastGrabCut:
         packed = np.zeros(image.shape[:2], dtype=np.int32)
         for channel in range(3):
             packed = (packed << 8) | self._image[:, :, channel]
-        codes, colours = pd.factorize(packed.ravel())
-        self._code = codes.astype(np.int32).reshape(packed.shape)
+        codes, colours = number(packed.ravel())
+        self._code = codes.reshape(packed.shape)
         self._colours = np.stack([colours >> 16, (colours >> 8) & 255, colours & 255]).astype(float)
         self._group = _groups(colours)
         moments = moments_of(self._colours, np.bincount(codes, minlength=len(colours)))
@@ -75,25 +71,22 @@ class FastGrabCut:
     def _inside(self, place: tuple[int, int, int, int], seed: int) -> np.ndarray:
         y, x, h, w = place
         grid = GridCut(h, w)
-        outward = np.zeros((h, w))
-        _fill_links(self._image, y, x, self._links, _STEPS, grid.links, outward)
-        outward /= SCALE  # not in compiled code, which is kept when SCALE changes in its module
+        outward = fill(grid, self._image, y, x, self._links)
         code = self._code[y : y + h, x : x + w]
         counts = np.bincount(code.ravel(), minlength=self._colours.shape[1])
         used = np.flatnonzero(counts)
-        code = (np.cumsum(counts > 0) - 1)[code]
-        colours = np.ascontiguousarray(self._colours[:, used])
-        once, group = moments_of(colours, np.ones(len(used))), self._group[used]
-        inside = Colours.counted(colours, counts[used])
-        outside = Colours.grouped(self._without(inside.moments, group))
-        foreground = learn(inside, kmeans(inside, seed=seed))
-        background = learn(outside, kmeans(outside, seed=seed))
+        code = (np.cumsum(counts > 0, dtype=np.int32) - 1)[code]
+        colours, group = np.ascontiguousarray(self._colours[:, used]), self._group[used]
+        once = moments_of(colours, np.ones(len(used)))
+        moments = once * counts[used]
+        foreground = _start(Colours(colours, moments), seed)
+        background = _start(Colours.grouped(self._without(moments, group)), seed)
         found = np.ones((h, w), dtype=bool)
         for _ in range(self._iterations):
             counts = np.bincount(code[found], minlength=len(used))
             if not counts.any():  # nothing to learn from any more, in OpenCV neither
                 break
-            moments = once * counts
+            np.multiply(once, counts, out=moments)
             foreground = relearn(foreground, moments)
             background = relearn(background, self._without(moments, group))
             gain = foreground.log_density(colours) - background.log_density(colours)
@@ -106,39 +99,8 @@ class FastGrabCut:
         return left
 
 
-def link_weights(image: np.ndarray) -> np.ndarray:
-    """Return what links weigh by the squared difference of the colours that they join.
-
-    OpenCV: gamma / length * exp(-beta * difference), with beta such that the mean squared
-    difference of all neighbours in the image gives exp(-1 / 2), and 0 for an image of one colour.
-
-    Args:
-        image: uint8 [H, W, 3].
-
-    Returns:
-        int32 [2, N], whole units of 1 / SCALE, for straight and diagonal links. Larger differences
-        weigh what the last one does.
-    """
-    beta = smoothness(image)
-    nothing = math.log(2 * _GAMMA * SCALE) / beta if beta > 0 else 0  # from there on less than 1/2
-    straight = _GAMMA * np.exp(-beta * np.arange(min(math.ceil(nothing), _LARGEST_DIFFERENCE) + 1))
-    weights = np.stack([straight, straight / np.sqrt(2)]) * SCALE
-    return np.rint(weights).astype(np.int32)
-
-
-def smoothness(image: np.ndarray) -> float:
-    """Return OpenCV's beta: half the inverse of the mean squared difference of neighbours.
-
-    Args:
-        image: uint8 [H, W, 3].
-
-    Returns:
-        beta, 0 for an image without differences.
-    """
-    height, width = image.shape[:2]
-    pairs = 4 * width * height - 3 * width - 3 * height + 2
-    total = _sum_of_differences(image, _STEPS)
-    return pairs / (2 * total) if total > 0 else 0.0
+def _start(colours: Colours, seed: int) -> ColourModel:
+    return learn(colours, kmeans(colours, seed=seed))
 
 
 def _groups(packed: np.ndarray) -> np.ndarray:
@@ -148,57 +110,6 @@ def _groups(packed: np.ndarray) -> np.ndarray:
     component; what is learnt from their pixels is exact.
     """
     if len(packed) <= _FEW_COLOURS:
-        return np.arange(len(packed))
+        return np.arange(len(packed), dtype=np.int32)
     keep = 256 - (1 << _DROPPED_BITS)
-    return np.asarray(pd.factorize(packed & (keep << 16 | keep << 8 | keep))[0])
-
-
-@njit(cache=True)
-def _difference(image: np.ndarray, y: int, x: int, other_y: int, other_x: int) -> int:
-    total = 0
-    for channel in range(3):
-        step = int(image[y, x, channel]) - int(image[other_y, other_x, channel])
-        total += step * step
-    return total
-
-
-@njit(cache=True)
-def _sum_of_differences(image: np.ndarray, steps: np.ndarray) -> int:
-    """Return the sum of squared differences over all pairs of neighbours, each once."""
-    height, width = image.shape[:2]
-    total = 0
-    for y in range(height):
-        for x in range(width):
-            for d in range(4):
-                other_y, other_x = y + steps[d, 0], x + steps[d, 1]
-                if other_y < height and 0 <= other_x < width:
-                    total += _difference(image, y, x, other_y, other_x)
-    return total
-
-
-@njit(cache=True)
-def _fill_links(
-    image: np.ndarray,
-    top: int,
-    left: int,
-    weights: np.ndarray,
-    steps: np.ndarray,
-    links: np.ndarray,
-    outward: np.ndarray,
-) -> None:
-    """Write the links inside a rectangle, and the sum of those from each pixel to outside it."""
-    height, width = image.shape[:2]
-    for y in range(links.shape[0]):
-        for x in range(links.shape[1]):
-            for d in range(8):
-                other_y, other_x = top + y + steps[d, 0], left + x + steps[d, 1]
-                if not (0 <= other_y < height and 0 <= other_x < width):
-                    continue
-                diagonal = 1 if steps[d, 0] != 0 and steps[d, 1] != 0 else 0
-                difference = _difference(image, top + y, left + x, other_y, other_x)
-                weight = weights[diagonal, min(difference, weights.shape[1] - 1)]
-                inside_y = 0 <= y + steps[d, 0] < links.shape[0]
-                if inside_y and 0 <= x + steps[d, 1] < links.shape[1]:
-                    links[y, x, d] = weight
-                else:
-                    outward[y, x] += weight
+    return number(packed & np.int32(keep << 16 | keep << 8 | keep))[0]

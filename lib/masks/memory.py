@@ -1,14 +1,14 @@
 """How much memory a method of GrabCut takes: each in a fresh process, the peak read in stages.
 
 The peak of a process only grows, so what a stage adds to it is what the stage needed beyond all
-before: first the imports and the decoded pictures, which every method needs, then the warm-up (the
-compiler's import and compiled code), then the masks.
+before: first the imports and the decoded pictures, which every method needs, then the first mask of
+a small drawn picture (what is loaded or set up only when called), then the masks.
 """
 
-import multiprocessing
+import pickle
+import subprocess
 import sys
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ProcessPoolExecutor
 from itertools import groupby
 from pathlib import Path
 
@@ -16,8 +16,8 @@ from lib.data.coco import CocoSet, Instance
 from lib.data.images import read_image
 from lib.masks.grabcut import GrabCutSettings, one_thread
 from lib.masks.pseudo import Work, seed_of
-from lib.masks.segmenter import prepare
-from lib.masks.trials import warm_up
+from lib.masks.segmenter import prepare, warm_up
+from lib.paths import ROOT
 
 MIB = 2**20
 
@@ -46,10 +46,15 @@ def peaks(
     ]
     found = {}
     for name, own in settings.items():
-        # A forked process would begin with the memory of this one.
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(max_workers=1, mp_context=context) as pool:
-            found[name] = pool.submit(stages, work, own, seed).result()
+        # Neither forked nor spawned: it would begin with what this one holds, or has imported.
+        done = subprocess.run(
+            [sys.executable, "-m", "lib.masks.memory"],
+            input=pickle.dumps((work, own, seed)),
+            stdout=subprocess.PIPE,
+            check=True,
+            cwd=ROOT,
+        )
+        found[name] = pickle.loads(done.stdout)
     return found
 
 
@@ -88,3 +93,7 @@ def peak_mib() -> float:
 
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / MIB
+
+
+if __name__ == "__main__":
+    sys.stdout.buffer.write(pickle.dumps(stages(*pickle.load(sys.stdin.buffer))))

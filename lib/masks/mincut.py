@@ -17,10 +17,11 @@ pushed (`lib.masks.flow_pushes`). In later rounds little is left, which is found
 """
 
 import math
+from pathlib import Path
 
 import numpy as np
-from numba import njit
 
+from lib.compiled import INT, CFile, read, written
 from lib.masks.flow_pushes import push
 from lib.masks.flow_trees import augment
 
@@ -32,6 +33,18 @@ DIRECTIONS = ((0, 1), (1, 0), (1, 1), (1, -1), (0, -1), (-1, 0), (-1, -1), (-1, 
 
 _STEPS = np.array(DIRECTIONS, dtype=np.int64)
 _COARSEST = 64  # pixels below which a grid is not halved any more
+
+_C = CFile(Path(__file__).with_name("mincut.c"))
+_EXCESS, _CAPACITY, _OFFSETS = written(np.int64), written(np.int32), read(np.int64)
+_halve = _C.function(
+    "halve",
+    [read(np.int64), read(np.int32), INT, INT, _EXCESS, _CAPACITY, _OFFSETS],
+)
+_spread = _C.function(
+    "spread",
+    [_EXCESS, _CAPACITY, INT, INT, read(np.int32), read(np.int32), _OFFSETS],
+)
+_push_to_neighbours = _C.function("push_to_neighbours", [_EXCESS, _CAPACITY, _OFFSETS, INT])
 
 
 class GridCut:
@@ -50,7 +63,7 @@ class GridCut:
             height: rows, at least 1.
             width: columns, at least 1.
         """
-        self._shape = height, width
+        self.shape = height, width
         count = (height + 2) * (width + 2)
         self.capacity = np.zeros((count, len(DIRECTIONS)), dtype=np.int32)
         self._excess = np.zeros(count, dtype=np.int64)
@@ -61,7 +74,7 @@ class GridCut:
     @property
     def links(self) -> np.ndarray:
         """View of ``capacity`` on the pixels alone, [H, W, 8]; write whole units of 1 / SCALE."""
-        height, width = self._shape
+        height, width = self.shape
         return self.capacity.reshape(height + 2, width + 2, -1)[1:-1, 1:-1]
 
     def foreground(self, gain: np.ndarray) -> np.ndarray:
@@ -80,104 +93,26 @@ class GridCut:
             self._find_flow()
         else:
             self._inside(self._excess)[...] += given - self._given
-            _push_to_neighbours(self._excess, self.capacity, self._offsets)
+            self._push_to_neighbours()
             augment(self._excess, self.capacity, self._offsets, self._reached)
         self._given = given
         return self._inside(self._reached).copy()
 
     def _inside(self, values: np.ndarray) -> np.ndarray:
-        height, width = self._shape
+        height, width = self.shape
         return values.reshape(height + 2, width + 2)[1:-1, 1:-1]
 
     def _find_flow(self) -> None:
         """Find a largest flow, from that of the grid of half the size."""
-        height, width = self._shape
+        height, width = self.shape
         if height * width > _COARSEST:
             half = GridCut(math.ceil(height / 2), math.ceil(width / 2))
             _halve(self._excess, self.capacity, height, width, half._excess, half.capacity, _STEPS)
-            before = half.capacity.copy()
+            total = half.capacity.copy()
             half._find_flow()
-            flow = before - half.capacity
-            _spread(self._excess, self.capacity, height, width, before, flow, _STEPS)
-        _push_to_neighbours(self._excess, self.capacity, self._offsets)
+            _spread(self._excess, self.capacity, height, width, total, half.capacity, _STEPS)
+        self._push_to_neighbours()
         push(self._excess, self.capacity, self._offsets, self._reached)
 
-
-@njit(cache=True)
-def _block_direction(y: int, x: int, dy: int, dx: int) -> int:
-    """Return the direction between the blocks of a pixel and its neighbour, -1 within one."""
-    rows, columns = ((y + dy) >> 1) - (y >> 1), ((x + dx) >> 1) - (x >> 1)
-    if rows == 0:
-        return -1 if columns == 0 else (0 if columns == 1 else 4)
-    if rows == 1:
-        return 1 if columns == 0 else (2 if columns == 1 else 3)
-    return 5 if columns == 0 else (6 if columns == -1 else 7)
-
-
-@njit(cache=True)
-def _halve(
-    excess: np.ndarray,
-    capacity: np.ndarray,
-    height: int,
-    width: int,
-    coarse_excess: np.ndarray,
-    coarse_capacity: np.ndarray,
-    steps: np.ndarray,
-) -> None:
-    """Add up pixels and links to those of the grid of half the size."""
-    across, coarse_across = width + 2, (width + 1) // 2 + 2
-    for y in range(height):
-        for x in range(width):
-            pixel = (y + 1) * across + x + 1
-            block = ((y >> 1) + 1) * coarse_across + (x >> 1) + 1
-            coarse_excess[block] += excess[pixel]
-            for d in range(8):
-                if capacity[pixel, d] > 0:
-                    to = _block_direction(y, x, steps[d, 0], steps[d, 1])
-                    if to >= 0:
-                        coarse_capacity[block, to] += capacity[pixel, d]
-
-
-@njit(cache=True)
-def _spread(
-    excess: np.ndarray,
-    capacity: np.ndarray,
-    height: int,
-    width: int,
-    total: np.ndarray,
-    flow: np.ndarray,
-    steps: np.ndarray,
-) -> None:
-    """Send the flow between blocks along the fine links, in proportion to their capacities."""
-    across, coarse_across = width + 2, (width + 1) // 2 + 2
-    for y in range(height):
-        for x in range(width):
-            pixel = (y + 1) * across + x + 1
-            block = ((y >> 1) + 1) * coarse_across + (x >> 1) + 1
-            for d in range(8):
-                if capacity[pixel, d] > 0:
-                    to = _block_direction(y, x, steps[d, 0], steps[d, 1])
-                    if to >= 0 and flow[block, to] > 0:
-                        amount = np.int64(flow[block, to]) * capacity[pixel, d] // total[block, to]
-                        other = pixel + steps[d, 0] * across + steps[d, 1]
-                        capacity[pixel, d] -= amount
-                        capacity[other, (d + 4) & 7] += amount
-                        excess[pixel] -= amount
-                        excess[other] += amount
-
-
-@njit(cache=True)
-def _push_to_neighbours(excess: np.ndarray, capacity: np.ndarray, offsets: np.ndarray) -> None:
-    """Send excess over single links to where it lacks: most flow that is left is that short."""
-    for pixel in range(excess.shape[0]):
-        for d in range(8):
-            if excess[pixel] <= 0:
-                break
-            if capacity[pixel, d] > 0:
-                other = pixel + offsets[d]
-                if excess[other] < 0:
-                    amount = min(excess[pixel], -excess[other], np.int64(capacity[pixel, d]))
-                    capacity[pixel, d] -= amount
-                    capacity[other, (d + 4) & 7] += amount
-                    excess[pixel] -= amount
-                    excess[other] += amount
+    def _push_to_neighbours(self) -> None:
+        _push_to_neighbours(self._excess, self.capacity, self._offsets, len(self._excess))

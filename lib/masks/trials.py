@@ -21,7 +21,7 @@ from lib.masks.grabcut import GrabCutSettings, one_thread
 from lib.masks.progress import Progress
 from lib.masks.pseudo import boxes_of, seed_of
 from lib.masks.quality import VALID_FROM, is_valid, mask_box_iou, mask_iou
-from lib.masks.segmenter import Segmenter, prepare
+from lib.masks.segmenter import Segmenter, prepare, warm_up
 from lib.seeds import derive
 
 COLUMNS = [
@@ -129,18 +129,6 @@ def trial(
                     )
                 )
     return pd.DataFrame(rows, columns=COLUMNS)
-
-
-def warm_up(settings: GrabCutSettings) -> float:
-    """Make the mask of a drawn picture, so that nothing is compiled later, and return the seconds.
-
-    The first call in a process compiles the fast method, or loads what an earlier one compiled.
-    """
-    start = time.perf_counter()
-    picture = np.random.default_rng(0).integers(0, 90, (48, 64, 3)).astype(np.uint8)
-    picture[12:36, 16:48] += 120
-    prepare(picture, settings).mask((10.0, 8.0, 54.0, 40.0), seed=0)
-    return time.perf_counter() - start
 
 
 def pairs(frame: pd.DataFrame, first: str, second: str) -> pd.DataFrame:

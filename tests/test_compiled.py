@@ -1,0 +1,127 @@
+"""Functions in C: what they are given, when they are compiled, and what goes wrong."""
+
+import ctypes
+import importlib.metadata
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lib import compiled
+from lib.compiled import FLOAT, INT, CFile, read, written
+from lib.paths import ROOT
+
+SOURCE = """
+#include <stdint.h>
+double scale(const double *x, int64_t n, double *out) {
+    double total = 0;
+    for (int64_t i = 0; i < n; i++) total += out[i] = FACTOR * x[i];
+    return total;
+}
+"""
+
+
+def scale_of(folder: Path, factor: str = "3"):
+    source = folder / "scale.c"
+    source.write_text(SOURCE.replace("FACTOR", factor))
+    arguments = [read(np.float64), INT, written(np.float64)]
+    return CFile(source).function("scale", arguments, returns=FLOAT)
+
+
+def libraries(folder: Path) -> list[Path]:
+    return sorted(folder.rglob("*.so"))
+
+
+def test_a_function_reads_writes_and_returns(tmp_path: Path) -> None:
+    x, out = np.random.default_rng(0).random(1000), np.zeros(1000)
+    assert scale_of(tmp_path)(x, len(x), out) == pytest.approx(3 * x.sum())
+    assert np.array_equal(out, 3 * x)
+
+
+def test_a_library_is_kept_until_its_source_changes(tmp_path: Path, monkeypatch) -> None:
+    x, out = np.ones(4), np.zeros(4)
+    assert scale_of(tmp_path)(x, 4, out) == 12
+    (kept,) = libraries(tmp_path)
+
+    def missing(*_, **__):
+        raise AssertionError("it was compiled again")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(subprocess, "run", missing)
+        assert scale_of(tmp_path)(x, 4, out) == 12
+    assert scale_of(tmp_path, "5")(x, 4, out) == 20
+    assert kept in libraries(tmp_path)
+    assert len(libraries(tmp_path)) == 2
+
+
+@pytest.mark.parametrize(
+    ("x", "out"),
+    [
+        (np.ones(4, dtype=np.float32), np.zeros(4)),
+        (np.ones((4, 2))[:, 0], np.zeros(4)),
+        (np.ones(4), np.zeros(8)[::2]),
+        (np.ones(4), np.broadcast_to(np.zeros(1), 4)),
+        ([1.0] * 4, np.zeros(4)),
+    ],
+    ids=["type", "gaps", "gaps to write to", "read-only", "list"],
+)
+def test_arrays_that_do_not_fit_are_refused_before_anything_is_written(tmp_path, x, out) -> None:
+    before = out.copy()
+    with pytest.raises(ctypes.ArgumentError):
+        scale_of(tmp_path)(x, 4, out)
+    assert np.array_equal(out, before)
+
+
+def test_an_error_in_the_source_is_shown_with_its_line_and_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match=r"scale\.c could not be compiled.*scale\.c:5:.*BROKEN") as e:
+        scale_of(tmp_path, "BROKEN")(np.ones(4), 4, np.zeros(4))
+    assert "BROKEN" in str(e.value)
+    assert [path.name for path in tmp_path.rglob("*")] == ["scale.c"]
+
+
+def test_a_missing_compiler_is_a_sentence(tmp_path: Path, monkeypatch) -> None:
+    def version(name: str) -> str:
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    with pytest.raises(FileNotFoundError, match=r"compiler is missing.*pip install ziglang"):
+        scale_of(tmp_path)(np.ones(4), 4, np.zeros(4))
+
+
+def test_where_nothing_can_be_kept_it_still_works(tmp_path: Path) -> None:
+    (tmp_path / "__pycache__").write_text("in the way")
+    assert scale_of(tmp_path)(np.ones(4), 4, np.zeros(4)) == 12
+    assert not libraries(tmp_path)
+
+
+def test_processes_that_compile_at_once_do_not_meet(tmp_path: Path) -> None:
+    scale_of(tmp_path)
+    code = (
+        "import sys; from pathlib import Path; import numpy as np;"
+        "from lib.compiled import CFile, FLOAT, INT, read, written;"
+        "f = CFile(Path(sys.argv[1])).function('scale',"
+        " [read(np.float64), INT, written(np.float64)], returns=FLOAT);"
+        "print(f(np.ones(4), 4, np.zeros(4)))"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "scale.c")]
+    started = [
+        subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(3)
+    ]
+    assert [process.communicate()[0].strip() for process in started] == ["12.0"] * 3
+    assert len(libraries(tmp_path)) == 1
+    assert not [path for path in tmp_path.rglob(".*") if path.is_file()]
+
+
+@pytest.mark.parametrize("source", sorted(ROOT.glob("lib/**/*.c")), ids=lambda path: path.stem)
+def test_sources_compile_without_a_warning_on_every_platform(source: Path, tmp_path: Path) -> None:
+    for target in ("x86_64-linux", "aarch64-linux", "aarch64-macos"):
+        command = [*(sys.executable, "-m", "ziglang", "cc", "-target", target), *compiled._FLAGS]
+        done = subprocess.run(
+            [*command, "-Werror", "-Wconversion", "-o", str(tmp_path / "out"), str(source)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (0, "")
