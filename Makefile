@@ -20,6 +20,7 @@ lab: $(VENV)/installed  ## open JupyterLab on the notebooks
 lint: $(VENV)/installed  ## style and types
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+	git ls-files '*.c' | xargs $(VENV)/bin/clang-format --dry-run -Werror
 	$(VENV)/bin/mypy
 
 smoke: $(VENV)/installed  ## every step with a few iterations

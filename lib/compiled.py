@@ -2,7 +2,10 @@
 
 For the few loops that no library has and that Python is too slow for. The compiler is a package of
 the environment (``ziglang``), hence the same on every machine, and nothing else need be installed.
-What it makes is kept among Python's own compiled files until the source or the compiler changes.
+What it makes is kept among Python's own compiled files, for this source and this compiler; where
+nothing can be written each process compiles for itself, a tenth of a second per file. A source has
+no headers of its own: it would not be compiled anew when they change.
+
 Such a library costs a process a few kilobytes; a compiler within the process costs over 100 MB.
 """
 
@@ -16,11 +19,13 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from lib.files import atomic, digest, digest_of
 
@@ -34,14 +39,14 @@ INT = ctypes.c_int64
 FLOAT = ctypes.c_double
 
 
-def read(dtype: Any) -> Any:
+def read(dtype: DTypeLike, ndim: int) -> Any:
     """Return the type of an argument that is an array, C-contiguous, which is only read."""
-    return np.ctypeslib.ndpointer(dtype, flags="C_CONTIGUOUS")
+    return np.ctypeslib.ndpointer(dtype, ndim, flags="C_CONTIGUOUS")
 
 
-def written(dtype: Any) -> Any:
+def written(dtype: DTypeLike, ndim: int) -> Any:
     """Return the type of an argument that is an array, C-contiguous, which is changed."""
-    return np.ctypeslib.ndpointer(dtype, flags=("C_CONTIGUOUS", "WRITEABLE"))
+    return np.ctypeslib.ndpointer(dtype, ndim, flags=("C_CONTIGUOUS", "WRITEABLE"))
 
 
 class CFile:
@@ -84,33 +89,37 @@ def _load(source: Path) -> ctypes.CDLL:
         compiler = importlib.metadata.version("ziglang")
     except importlib.metadata.PackageNotFoundError:
         raise FileNotFoundError(
-            f"{source.name} has to be compiled, and the compiler is missing: "
+            f"{source.name} needs its compiler, which is missing: "
             f"install it with {sys.executable} -m pip install ziglang."
         ) from None
     made_from = [digest(source), _FLAGS, compiler, sys.platform, platform.machine()]
     name = f"{source.stem}.{digest_of(made_from)[:16]}.so"
     kept = Path(importlib.util.cache_from_source(str(source))).with_name(name)
     if kept.exists():
-        return ctypes.CDLL(str(kept))
+        with suppress(OSError):  # damaged: it is made anew
+            return ctypes.CDLL(str(kept))
     with tempfile.TemporaryDirectory() as folder:
         made = _compile(source, Path(folder))
         try:
             with atomic(kept) as target:
                 shutil.copyfile(made, target)
+            return ctypes.CDLL(str(kept))
         except OSError:  # a folder of somebody else, a full disk: for this process alone
             return ctypes.CDLL(str(made))
-    return ctypes.CDLL(str(kept))
 
 
 def _compile(source: Path, folder: Path) -> Path:
     made = folder / "library.so"
+    # Nothing but the source decides: no headers that the shell's settings name.
+    environment = {k: v for k, v in os.environ.items() if k not in {"CPATH", "C_INCLUDE_PATH"}}
+    environment |= {"ZIG_GLOBAL_CACHE_DIR": str(folder), "ZIG_LOCAL_CACHE_DIR": str(folder)}
     done = subprocess.run(
         [sys.executable, "-m", "ziglang", "cc", *_FLAGS, "-o", str(made), str(source)],
         check=False,
         capture_output=True,
         text=True,
         errors="replace",
-        env={**os.environ, "ZIG_GLOBAL_CACHE_DIR": str(folder), "ZIG_LOCAL_CACHE_DIR": str(folder)},
+        env=environment,
     )
     if done.returncode != 0:
         said = done.stderr.strip() or f"nothing; it ended with {done.returncode}"

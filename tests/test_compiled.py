@@ -26,8 +26,20 @@ double scale(const double *x, int64_t n, double *out) {
 def scale_of(folder: Path, factor: str = "3"):
     source = folder / "scale.c"
     source.write_text(SOURCE.replace("FACTOR", factor))
-    arguments = [read(np.float64), INT, written(np.float64)]
+    arguments = [read(np.float64, 1), INT, written(np.float64, 1)]
     return CFile(source).function("scale", arguments, returns=FLOAT)
+
+
+def in_another_process(folder: Path) -> subprocess.Popen[str]:
+    code = (
+        "import sys; from pathlib import Path; import numpy as np;"
+        "from lib.compiled import CFile, FLOAT, INT, read, written;"
+        "f = CFile(Path(sys.argv[1])).function('scale',"
+        " [read(np.float64, 1), INT, written(np.float64, 1)], returns=FLOAT);"
+        "print(f(np.ones(4), 4, np.zeros(4)))"
+    )
+    command = [sys.executable, "-c", code, str(folder / "scale.c")]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
 
 
 def libraries(folder: Path) -> list[Path]:
@@ -63,9 +75,10 @@ def test_a_library_is_kept_until_its_source_changes(tmp_path: Path, monkeypatch)
         (np.ones((4, 2))[:, 0], np.zeros(4)),
         (np.ones(4), np.zeros(8)[::2]),
         (np.ones(4), np.broadcast_to(np.zeros(1), 4)),
+        (np.ones((2, 2)), np.zeros(4)),
         ([1.0] * 4, np.zeros(4)),
     ],
-    ids=["type", "gaps", "gaps to write to", "read-only", "list"],
+    ids=["type", "gaps", "gaps to write to", "read-only", "two-dimensional", "list"],
 )
 def test_arrays_that_do_not_fit_are_refused_before_anything_is_written(tmp_path, x, out) -> None:
     before = out.copy()
@@ -86,8 +99,25 @@ def test_a_missing_compiler_is_a_sentence(tmp_path: Path, monkeypatch) -> None:
         raise importlib.metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(importlib.metadata, "version", version)
-    with pytest.raises(FileNotFoundError, match=r"compiler is missing.*pip install ziglang"):
+    with pytest.raises(FileNotFoundError, match=r"compiler, which is missing.*pip install ziglang"):
         scale_of(tmp_path)(np.ones(4), 4, np.zeros(4))
+
+
+def test_a_damaged_library_is_made_anew(tmp_path: Path) -> None:
+    scale = scale_of(tmp_path)
+    in_another_process(tmp_path).communicate()  # one that is loaded here would be used again
+    (kept,) = libraries(tmp_path)
+    kept.write_bytes(kept.read_bytes()[:100])
+    assert scale(np.ones(4), 4, np.zeros(4)) == 12
+    assert libraries(tmp_path) == [kept]
+    assert len(kept.read_bytes()) > 100
+
+
+def test_headers_that_the_shell_names_are_not_used(tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "stdint.h").write_text("typedef char int64_t;")
+    monkeypatch.setenv("CPATH", str(tmp_path))
+    monkeypatch.setenv("C_INCLUDE_PATH", str(tmp_path))
+    assert scale_of(tmp_path)(np.ones(400), 400, np.zeros(400)) == 1200
 
 
 def test_where_nothing_can_be_kept_it_still_works(tmp_path: Path) -> None:
@@ -98,17 +128,7 @@ def test_where_nothing_can_be_kept_it_still_works(tmp_path: Path) -> None:
 
 def test_processes_that_compile_at_once_do_not_meet(tmp_path: Path) -> None:
     scale_of(tmp_path)
-    code = (
-        "import sys; from pathlib import Path; import numpy as np;"
-        "from lib.compiled import CFile, FLOAT, INT, read, written;"
-        "f = CFile(Path(sys.argv[1])).function('scale',"
-        " [read(np.float64), INT, written(np.float64)], returns=FLOAT);"
-        "print(f(np.ones(4), 4, np.zeros(4)))"
-    )
-    command = [sys.executable, "-c", code, str(tmp_path / "scale.c")]
-    started = [
-        subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(3)
-    ]
+    started = [in_another_process(tmp_path) for _ in range(3)]
     assert [process.communicate()[0].strip() for process in started] == ["12.0"] * 3
     assert len(libraries(tmp_path)) == 1
     assert not [path for path in tmp_path.rglob(".*") if path.is_file()]
@@ -116,7 +136,7 @@ def test_processes_that_compile_at_once_do_not_meet(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("source", sorted(ROOT.glob("lib/**/*.c")), ids=lambda path: path.stem)
 def test_sources_compile_without_a_warning_on_every_platform(source: Path, tmp_path: Path) -> None:
-    for target in ("x86_64-linux", "aarch64-linux", "aarch64-macos"):
+    for target in ("x86_64-linux", "aarch64-linux", "x86_64-macos", "aarch64-macos"):
         command = [*(sys.executable, "-m", "ziglang", "cc", "-target", target), *compiled._FLAGS]
         done = subprocess.run(
             [*command, "-Werror", "-Wconversion", "-o", str(tmp_path / "out"), str(source)],
@@ -125,3 +145,4 @@ def test_sources_compile_without_a_warning_on_every_platform(source: Path, tmp_p
             check=False,
         )
         assert (done.returncode, done.stderr) == (0, "")
+    assert '#include "' not in source.read_text()  # nothing would notice a change there

@@ -7,7 +7,7 @@ differ in whether they respect the tag, and the size in the JSON tells which one
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,10 @@ class ImageRecord:
                 "without an image folder; give the folder when opening it."
             )
         return self.root / self.file_name
+
+    def absolute(self) -> "ImageRecord":
+        """Return the record for another process, which may have another current folder."""
+        return replace(self, root=self.root and self.root.absolute())
 
 
 def read_image(record: ImageRecord) -> np.ndarray:

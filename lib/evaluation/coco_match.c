@@ -7,9 +7,9 @@ enum { WRONG, RIGHT, NEITHER };
 
 // Write verdicts [A, T, D] on `detections`, best score first, by their overlap [D, G] with
 // `instances`; `taken` [G] is scratch.
-void verdicts(const double *overlap, int64_t detections, int64_t instances,
-              const bool *ignored, int64_t ranges, const bool *crowd, const double *thresholds,
-              int64_t levels, bool *restrict taken, uint8_t *restrict found) {
+void verdicts(const double *overlap, int64_t detections, int64_t instances, const bool *ignored,
+              int64_t ranges, const bool *crowd, const double *thresholds, int64_t levels,
+              bool *restrict taken, uint8_t *restrict found) {
     for (int64_t a = 0; a < ranges; a++) {
         const bool *uncounted = ignored + a * instances;
         for (int64_t t = 0; t < levels; t++) {

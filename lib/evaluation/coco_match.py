@@ -25,8 +25,8 @@ _C = CFile(Path(__file__).with_name("coco_match.c"))
 _verdicts = _C.function(
     "verdicts",
     [
-        *(read(np.float64), INT, INT, read(np.bool_), INT, read(np.bool_)),
-        *(read(np.float64), INT, written(np.bool_), written(np.uint8)),
+        *(read(np.float64, 2), INT, INT, read(np.bool_, 2), INT, read(np.bool_, 1)),
+        *(read(np.float64, 1), INT, written(np.bool_, 1), written(np.uint8, 3)),
     ],
 )
 
@@ -269,7 +269,7 @@ def verdicts(
             detection that lies in it; -1 where detection and instance are of different classes.
         ignored: bool [A, G], instances that do not count in an area range.
         crowd: bool [G]; crowd regions are ignored in every range.
-        thresholds: [T], the overlap that is enough.
+        thresholds: float [T], the overlap that is enough.
 
     Returns:
         uint8 [A, T, D]: RIGHT where it takes an instance that counts, NEITHER where one that does

@@ -35,7 +35,7 @@ from lib.masks.pseudo import SHARD_SIZE, boxes_of, generate
 from lib.masks.segmenter import warm_up
 from lib.masks.trials import Run, sample, trial
 from lib.paths import display
-from lib.workers import worker_count
+from lib.workers import WorkerLostError, worker_count
 
 EXACT: Final = "exact"
 OTHER_SEED: Final = "other_seed"
@@ -179,6 +179,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             seed=options.seed,
         )
         write_json(options.out, content)
+    except WorkerLostError as error:
+        print(f"Stopped: {error}", file=sys.stderr)
+        return 1
     except (ValueError, OSError) as error:
         print(f"Error: {error}", file=sys.stderr)
         return 2

@@ -4,7 +4,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { CHANNELS = 3, MOMENTS = 10, PRECISIONS = 6, COMPONENTS = 5 };
+enum { CHANNELS = 3, PRECISIONS = 6 };
 
 // The exponent of a Gaussian at a distance from its mean; p: inverse covariance, upper triangle.
 static inline double exponent(double x, double y, double z, const double *p) {
@@ -24,10 +24,11 @@ void log_densities(const double *restrict colours, int64_t count, const double *
     }
 }
 
-// Add up the moments [10, N] of the colours at which each Gaussian is densest, sums [K, 10].
-void sums_of_densest(const double *restrict moments, int64_t count, const double *means,
-                     const double *precisions, const double *log_scales, int64_t components,
-                     double *restrict sums) {
+// Add up the moments [rows, N] of the colours at which each Gaussian is densest, sums [K, rows].
+// The first rows are the count and the sums of the channels.
+void sums_of_densest(const double *restrict moments, int64_t rows, int64_t count,
+                     const double *means, const double *precisions, const double *log_scales,
+                     int64_t components, double *restrict sums) {
     for (int64_t i = 0; i < count; i++) {
         const double pixels = moments[i];
         if (pixels == 0) continue;
@@ -38,13 +39,14 @@ void sums_of_densest(const double *restrict moments, int64_t count, const double
         for (int64_t k = 0; k < components; k++) {
             const double *mean = means + k * CHANNELS;
             const double density = exponent(red - mean[0], green - mean[1], blue - mean[2],
-                                            precisions + k * PRECISIONS) + log_scales[k];
+                                            precisions + k * PRECISIONS) +
+                                   log_scales[k];
             if (density > largest) {
                 largest = density;
                 densest = k;
             }
         }
-        for (int64_t m = 0; m < MOMENTS; m++) sums[densest * MOMENTS + m] += moments[m * count + i];
+        for (int64_t m = 0; m < rows; m++) sums[densest * rows + m] += moments[m * count + i];
     }
 }
 
@@ -67,7 +69,7 @@ double come_closer(const double *restrict points, const double *restrict counts,
 // whether any label changed.
 static bool assign(const double *restrict points, const double *restrict moments, int64_t count,
                    const double *restrict centres, int64_t clusters, int32_t *restrict labels,
-                   double sums[COMPONENTS][1 + CHANNELS], double *total) {
+                   double (*restrict sums)[1 + CHANNELS], double *total) {
     bool changed = false;
     double sum = 0;
     for (int64_t k = 0; k < clusters; k++)
@@ -94,12 +96,13 @@ static bool assign(const double *restrict points, const double *restrict moments
     return changed;
 }
 
-// Move at most COMPONENTS centres [clusters, 3] to the means of what is nearest to each, until
-// nothing changes or for `rounds`; an empty cluster keeps its centre. Write the labels [N], and
-// return the squared distance from the centres, summed over pixels.
+// Move centres [clusters, 3] to the means of what is nearest to each, until nothing changes or for
+// `rounds`; an empty cluster keeps its centre. Write the labels [N], and return the squared
+// distance from the centres, summed over pixels. `sums` [clusters, 4] is scratch.
 double move_centres(const double *points, const double *moments, int64_t count, double *centres,
-                    int64_t clusters, int64_t rounds, int32_t *labels) {
-    double sums[COMPONENTS][1 + CHANNELS], total;
+                    int64_t clusters, int64_t rounds, int32_t *labels,
+                    double (*sums)[1 + CHANNELS]) {
+    double total;
     for (int64_t i = 0; i < count; i++) labels[i] = -1;
     bool changed = assign(points, moments, count, centres, clusters, labels, sums, &total);
     for (int64_t round = 0; changed && round < rounds; round++) {

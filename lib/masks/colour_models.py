@@ -23,20 +23,21 @@ _KMEANS_TRIALS = 3  # candidates for each further centre, as in OpenCV
 _SINGULAR_BELOW, _SINGULAR_ADD = 1e-6, 0.01  # as in OpenCV: on determinant and variances
 
 _C = CFile(Path(__file__).with_name("colour_models.c"))
-_FLOATS, _INTO_FLOATS = read(np.float64), written(np.float64)
-_log_densities = _C.function("log_densities", [_FLOATS, INT, _FLOATS, _FLOATS, INT, _INTO_FLOATS])
+_POINTS, _GAUSSIANS, _VALUES = read(np.float64, 2), read(np.float64, 2), read(np.float64, 1)
+_TABLE = written(np.float64, 2)
+_log_densities = _C.function("log_densities", [_POINTS, INT, _GAUSSIANS, _GAUSSIANS, INT, _TABLE])
 _sums_of_densest = _C.function(
-    "sums_of_densest", [_FLOATS, INT, _FLOATS, _FLOATS, _FLOATS, INT, _INTO_FLOATS]
+    "sums_of_densest", [_POINTS, INT, INT, _GAUSSIANS, _GAUSSIANS, _VALUES, INT, _TABLE]
 )
 _come_closer = _C.function(
-    "come_closer", [_FLOATS, _FLOATS, INT, _FLOATS, _INTO_FLOATS], returns=FLOAT
+    "come_closer", [_POINTS, _VALUES, INT, _VALUES, written(np.float64, 1)], returns=FLOAT
 )
 _move_centres = _C.function(
     "move_centres",
-    [_FLOATS, _FLOATS, INT, _INTO_FLOATS, INT, INT, written(np.int32)],
+    [_POINTS, _POINTS, INT, _TABLE, INT, INT, written(np.int32, 1), _TABLE],
     returns=FLOAT,
 )
-_add = _C.function("add", [_FLOATS, INT, INT, read(np.int32), _INTO_FLOATS, INT])
+_add = _C.function("add", [_POINTS, INT, INT, read(np.int32, 1), _TABLE, INT])
 
 
 @dataclass(frozen=True)
@@ -151,7 +152,7 @@ def relearn(model: ColourModel, moments: np.ndarray) -> ColourModel:
     used = np.flatnonzero(model.weights > 0)
     found = np.zeros((len(used), len(moments)))
     means, precisions, scales = model.means[used], model.precisions[used], model.log_scales[used]
-    _sums_of_densest(moments, moments.shape[1], means, precisions, scales, len(used), found)
+    _sums_of_densest(moments, *moments.shape, means, precisions, scales, len(used), found)
     sums = np.zeros((COMPONENTS, len(moments)))
     sums[used] = found
     return _model(sums)
@@ -197,7 +198,7 @@ def _one_kmeans(colours: Colours, random: np.random.Generator) -> tuple[float, n
                 centres[place] = candidate
         distances = nearest
     labels = np.empty(count, dtype=np.int32)
-    moved = centres, len(centres), _KMEANS_ROUNDS, labels
+    moved = centres, len(centres), _KMEANS_ROUNDS, labels, np.empty((len(centres), 4))
     return _move_centres(points, colours.moments, count, *moved), labels
 
 

@@ -15,7 +15,7 @@ and after any interruption. What it cost is therefore in a file of its own, see 
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -303,12 +303,7 @@ def _units(
     by_image: dict[int, list[tuple[int, Box]]] = {}
     for position, (result, box) in enumerate(zip(detections, boxes, strict=True)):
         by_image.setdefault(result["image_id"], []).append((position, box))
-    items = [
-        # workers elsewhere have another current folder
-        Work(replace(x, root=x.root and x.root.absolute()), tuple(by_image[x.id]))
-        for x in coco_set.images
-        if x.id in by_image
-    ]
+    items = [Work(x.absolute(), tuple(by_image[x.id])) for x in coco_set.images if x.id in by_image]
     size = shards.unit_size(len(items), IMAGES_IN_SHARD)
     return [tuple(items[at : at + size]) for at in range(0, len(items), size)]
 

@@ -10,9 +10,9 @@ static const int32_t FAR_AWAY = 1 << 29; // label of what reaches no pixel that 
 
 // Set labels to distances; queue the pixels whose excess has a way, the nearest first. Return how
 // many these are.
-static int64_t measure(const int64_t *excess, const int32_t *capacity, const int64_t *restrict offsets,
-                       int64_t count, int32_t *restrict label, int32_t *restrict found,
-                       int32_t *restrict queue) {
+static int64_t measure(const int64_t *excess, const int32_t *capacity,
+                       const int64_t *restrict offsets, int64_t count, int32_t *restrict label,
+                       int32_t *restrict found, int32_t *restrict queue) {
     int64_t head = 0, tail = 0, waiting = 0;
     for (int64_t start = 0; start < count; start++) {
         label[start] = FAR_AWAY;
@@ -104,8 +104,8 @@ void push(int64_t *restrict excess, int32_t *restrict capacity, const int64_t *r
 }
 
 // Write where excess can still come.
-void reach(const int64_t *excess, const int32_t *capacity, const int64_t *restrict offsets, int64_t count,
-           bool *restrict reached, int32_t *restrict found) {
+void reach(const int64_t *excess, const int32_t *capacity, const int64_t *restrict offsets,
+           int64_t count, bool *restrict reached, int32_t *restrict found) {
     int64_t head = 0, tail = 0;
     for (int64_t start = 0; start < count; start++) {
         reached[start] = excess[start] > 0;

@@ -15,17 +15,20 @@ import numpy as np
 from lib.compiled import INT, CFile, read, written
 
 _C = CFile(Path(__file__).with_name("flow_pushes.c"))
-_PIXELS = written(np.int32)
+_PIXELS = written(np.int32, 1)
 _push = _C.function(
     "push",
     [
-        *(written(np.int64), written(np.int32), read(np.int64), INT),
-        *(_PIXELS, written(np.uint8), _PIXELS, _PIXELS, written(np.bool_)),
+        *(written(np.int64, 1), written(np.int32, 2), read(np.int64, 1), INT),
+        *(_PIXELS, written(np.uint8, 1), _PIXELS, _PIXELS, written(np.bool_, 1)),
     ],
 )
 _reach = _C.function(
     "reach",
-    [read(np.int64), read(np.int32), read(np.int64), INT, written(np.bool_), _PIXELS],
+    [
+        *(read(np.int64, 1), read(np.int32, 2), read(np.int64, 1), INT),
+        *(written(np.bool_, 1), _PIXELS),
+    ],
 )
 
 

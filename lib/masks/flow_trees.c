@@ -7,17 +7,17 @@
 enum { DIRECTIONS = 8, BACK = 4, ROOT = 8, NOBODY = 9 }; // d ^ BACK is the way back; no directions
 
 typedef struct {
-    int64_t *restrict excess;
-    int32_t *restrict capacity;
-    const int64_t *restrict offsets;
+    int64_t *excess;
+    int32_t *capacity;
+    const int64_t *offsets;
     int64_t count;
-    bool *restrict reached;    // belongs to a tree
-    uint8_t *restrict parent;  // direction of the next pixel towards the root, ROOT or NOBODY
-    int32_t *restrict depth;   // distance from the root, as it was at the time `stamp`
-    int32_t *restrict stamp;
-    int32_t *restrict queue;   // ring of the pixels at which trees may grow
-    bool *restrict queued;
-    int32_t *restrict orphans; // pixels that lost the link from their parent
+    bool *reached;   // belongs to a tree
+    uint8_t *parent; // direction of the next pixel towards the root, ROOT or NOBODY
+    int32_t *depth;  // distance from the root, as it was at the time `stamp`
+    int32_t *stamp;
+    int32_t *queue; // ring of the pixels at which trees may grow
+    bool *queued;
+    int32_t *orphans; // pixels that lost the link from their parent
     int64_t head, tail, waiting, lost;
     int32_t now;
 } Search;
@@ -73,8 +73,8 @@ static void send(Search *s, int64_t end, int d) {
     if (s->excess[pixel] == 0) orphan(s, pixel);
 }
 
-// Return the distance of a pixel from its root, -1 if the way there ends at an orphan. The distances
-// of all pixels on the way are then known for the rest of this round.
+// Return the distance of a pixel from its root, -1 if the way there ends at an orphan. The
+// distances of all pixels on the way are then known for the rest of this round.
 static int32_t distance(Search *s, int64_t start) {
     int32_t length = 0;
     for (int64_t pixel = start;; pixel = towards_root(s, pixel)) {
@@ -134,13 +134,20 @@ static void adopt(Search *s) {
 // Find a largest flow; in the end `reached` says where excess can still come. Trees grow from all
 // pixels with excess; where they touch a pixel that lacks, flow is sent along the branch. `depth`,
 // `stamp` and `queued` are all zeros.
-void augment(int64_t *restrict excess, int32_t *restrict capacity, const int64_t *restrict offsets,
-             int64_t count, bool *restrict reached, uint8_t *restrict parent,
-             int32_t *restrict depth, int32_t *restrict stamp, int32_t *restrict queue,
-             bool *restrict queued, int32_t *restrict orphans) {
-    Search s = {.excess = excess, .capacity = capacity, .offsets = offsets, .count = count,
-                .reached = reached, .parent = parent, .depth = depth, .stamp = stamp,
-                .queue = queue, .queued = queued, .orphans = orphans};
+void augment(int64_t *excess, int32_t *capacity, const int64_t *offsets, int64_t count,
+             bool *reached, uint8_t *parent, int32_t *depth, int32_t *stamp, int32_t *queue,
+             bool *queued, int32_t *orphans) {
+    Search s = {.excess = excess,
+                .capacity = capacity,
+                .offsets = offsets,
+                .count = count,
+                .reached = reached,
+                .parent = parent,
+                .depth = depth,
+                .stamp = stamp,
+                .queue = queue,
+                .queued = queued,
+                .orphans = orphans};
     for (int64_t root = 0; root < count; root++) {
         reached[root] = excess[root] > 0;
         parent[root] = reached[root] ? ROOT : NOBODY;

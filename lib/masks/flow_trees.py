@@ -12,12 +12,12 @@ import numpy as np
 from lib.compiled import INT, CFile, read, written
 
 _C = CFile(Path(__file__).with_name("flow_trees.c"))
-_PIXELS = written(np.int32)
+_PIXELS, _FLAGS = written(np.int32, 1), written(np.bool_, 1)
 _augment = _C.function(
     "augment",
     [
-        *(written(np.int64), written(np.int32), read(np.int64), INT, written(np.bool_)),
-        *(written(np.uint8), _PIXELS, _PIXELS, _PIXELS, written(np.bool_), _PIXELS),
+        *(written(np.int64, 1), written(np.int32, 2), read(np.int64, 1), INT, _FLAGS),
+        *(written(np.uint8, 1), _PIXELS, _PIXELS, _PIXELS, _FLAGS, _PIXELS),
     ],
 )
 

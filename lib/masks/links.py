@@ -15,11 +15,14 @@ _STEPS = np.array(DIRECTIONS, dtype=np.int64)
 _LARGEST_DIFFERENCE = 3 * 255**2
 
 _C = CFile(Path(__file__).with_name("links.c"))
-_IMAGE, _TABLE = [read(np.uint8), INT, INT], [read(np.int32), INT, read(np.int64)]
-_sum_of_differences = _C.function("sum_of_differences", [*_IMAGE, read(np.int64)], returns=INT)
+_IMAGE, _WAYS = [read(np.uint8, 3), INT, INT], read(np.int64, 2)
+_sum_of_differences = _C.function("sum_of_differences", [*_IMAGE, _WAYS], returns=INT)
 _fill_links = _C.function(
     "fill_links",
-    [*_IMAGE, INT, INT, INT, INT, *_TABLE, written(np.int32), written(np.float64)],
+    [
+        *(*_IMAGE, INT, INT, INT, INT, read(np.int32, 2), INT, _WAYS),
+        *(written(np.int32, 2), written(np.float64, 2)),
+    ],
 )
 
 
@@ -30,7 +33,7 @@ def link_weights(image: np.ndarray) -> np.ndarray:
     difference of all neighbours in the image gives exp(-1 / 2), and 0 for an image of one colour.
 
     Args:
-        image: uint8 [H, W, 3].
+        image: uint8 [H, W, 3], C-contiguous.
 
     Returns:
         int32 [2, N], whole units of 1 / SCALE, for straight and diagonal links. Larger differences
@@ -47,7 +50,7 @@ def smoothness(image: np.ndarray) -> float:
     """Return OpenCV's beta: half the inverse of the mean squared difference of neighbours.
 
     Args:
-        image: uint8 [H, W, 3].
+        image: uint8 [H, W, 3], C-contiguous.
 
     Returns:
         beta, 0 for an image without differences.
@@ -63,7 +66,7 @@ def fill(grid: GridCut, image: np.ndarray, top: int, left: int, weights: np.ndar
 
     Args:
         grid: without links yet.
-        image: uint8 [H, W, 3].
+        image: uint8 [H, W, 3], C-contiguous.
         top: first row of the rectangle.
         left: first column.
         weights: see `link_weights`.

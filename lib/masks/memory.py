@@ -18,6 +18,7 @@ from lib.masks.grabcut import GrabCutSettings, one_thread
 from lib.masks.pseudo import Work, seed_of
 from lib.masks.segmenter import prepare, warm_up
 from lib.paths import ROOT
+from lib.workers import WorkerLostError
 
 MIB = 2**20
 
@@ -39,9 +40,12 @@ def peaks(
 
     Returns:
         By name, what `stages` returns.
+
+    Raises:
+        WorkerLostError: if such a process ends without an answer.
     """
     work = [
-        Work(coco_set.image(image_id), tuple((x.id, x.box) for x in group))
+        Work(coco_set.image(image_id).absolute(), tuple((x.id, x.box) for x in group))
         for image_id, group in groupby(instances, key=lambda instance: instance.image_id)
     ]
     found = {}
@@ -51,9 +55,15 @@ def peaks(
             [sys.executable, "-m", "lib.masks.memory"],
             input=pickle.dumps((work, own, seed)),
             stdout=subprocess.PIPE,
-            check=True,
+            check=False,
             cwd=ROOT,
         )
+        if done.returncode != 0:
+            raise WorkerLostError(
+                f"The process that was to show how much memory {name!r} takes ended with "
+                f"{done.returncode}{' (killed: memory ran out?)' * (done.returncode < 0)}; what it "
+                "said is above."
+            )
         found[name] = pickle.loads(done.stdout)
     return found
 
@@ -63,7 +73,7 @@ def stages(work: list[Work], settings: GrabCutSettings, seed: int) -> dict[str, 
 
     Returns:
         ``decoded`` (imports, and every picture decoded once), ``warm`` (after a mask of a drawn
-        picture, which compiles what has to be) and ``peak`` (after all masks).
+        picture, which loads what is loaded when it is called) and ``peak`` (after all masks).
     """
     with one_thread():
         for item in work:

@@ -35,22 +35,25 @@ _STEPS = np.array(DIRECTIONS, dtype=np.int64)
 _COARSEST = 64  # pixels below which a grid is not halved any more
 
 _C = CFile(Path(__file__).with_name("mincut.c"))
-_EXCESS, _CAPACITY, _OFFSETS = written(np.int64), written(np.int32), read(np.int64)
+_EXCESS, _CAPACITY, _WAYS = written(np.int64, 1), written(np.int32, 2), read(np.int64, 2)
 _halve = _C.function(
     "halve",
-    [read(np.int64), read(np.int32), INT, INT, _EXCESS, _CAPACITY, _OFFSETS],
+    [read(np.int64, 1), read(np.int32, 2), INT, INT, _EXCESS, _CAPACITY, _WAYS],
 )
 _spread = _C.function(
     "spread",
-    [_EXCESS, _CAPACITY, INT, INT, read(np.int32), read(np.int32), _OFFSETS],
+    [_EXCESS, _CAPACITY, INT, INT, read(np.int32, 2), read(np.int32, 2), _WAYS],
 )
-_push_to_neighbours = _C.function("push_to_neighbours", [_EXCESS, _CAPACITY, _OFFSETS, INT])
+_push_to_neighbours = _C.function(
+    "push_to_neighbours", [_EXCESS, _CAPACITY, read(np.int64, 1), INT]
+)
 
 
 class GridCut:
     """A grid of pixels with links between neighbours, cut as often as wanted.
 
     Attributes:
+        shape: (H, W).
         capacity: int32 [(H + 2) * (W + 2), 8], what can still flow from a pixel in each direction.
             The grid has a frame of one pixel without links. Fill it, through `links`, before the
             first cut.

@@ -11,7 +11,7 @@ _VALUES = 1 << 24  # that there can be
 _C = CFile(Path(__file__).with_name("palette.c"))
 _number = _C.function(
     "number",
-    [read(np.int32), INT, INT, written(np.int32), written(np.int32), written(np.int32)],
+    [read(np.int32, 1), INT, INT, *[written(np.int32, 1)] * 3],
     returns=INT,
 )
 

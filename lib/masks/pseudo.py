@@ -10,7 +10,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -151,9 +151,8 @@ def _units(coco_set: CocoSet, shard_size: int | None) -> list[tuple[Work, ...]]:
     items = []
     for image in coco_set.images:
         boxes = tuple((i.id, i.box) for i in boxes_of(coco_set.instances(image.id)))
-        if boxes:  # workers elsewhere have another current folder
-            whole = replace(image, root=image.root and image.root.absolute())
-            items.append(Work(whole, boxes))
+        if boxes:
+            items.append(Work(image.absolute(), boxes))
     size = shard_size or shards.unit_size(len(items), SHARD_SIZE)
     return [tuple(items[at : at + size]) for at in range(0, len(items), size)]
 

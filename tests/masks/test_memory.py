@@ -1,14 +1,18 @@
 """Peak memory in processes of their own."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from lib.data.coco import load
 from lib.masks import memory
 from lib.masks.grabcut import GrabCutSettings
 from lib.masks.trials import sample
+from lib.workers import WorkerLostError
 
 ALLOCATE = """
 import numpy as np
@@ -39,3 +43,19 @@ def test_each_method_has_a_process_and_its_stages_only_grow(make_set) -> None:
     assert list(found) == ["exact", "fast"]
     for stages in found.values():
         assert 20 < stages["decoded"] <= stages["warm"] <= stages["peak"]
+
+
+def test_a_process_that_is_lost_is_a_sentence(make_set, monkeypatch) -> None:
+    made = make_set(images=1)
+    fast = {"fast": GrabCutSettings(iterations=1, method="fast")}
+    monkeypatch.setattr(memory.sys, "executable", "/bin/false")
+    with pytest.raises(WorkerLostError, match="how much memory 'fast' takes ended with 1;"):
+        memory.peaks(made, sample(made, 0, seed=0), fast, seed=0)
+
+
+def test_memory_of_pictures_in_a_relative_folder(make_set, tmp_path, monkeypatch) -> None:
+    made = make_set(images=1)
+    monkeypatch.chdir(tmp_path)
+    relative = load(made.annotations_path, Path(os.path.relpath(made.image_root)))
+    exact = {"exact": GrabCutSettings(iterations=1, method="exact")}
+    assert memory.peaks(relative, sample(relative, 0, seed=0), exact, seed=0)["exact"]["peak"] > 0
