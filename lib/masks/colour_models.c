@@ -50,18 +50,69 @@ void sums_of_densest(const double *restrict moments, int64_t rows, int64_t count
     }
 }
 
-// Lower squared distances to those from one more centre; return their sum over pixels.
-double come_closer(const double *restrict points, const double *restrict counts, int64_t count,
-                   const double *centre, double *restrict distances) {
+// Write squared distances from the nearest centre, given those before there was one more; return
+// their sum over pixels.
+static double come_closer(const double *points, const double *counts, int64_t count,
+                          const double *centre, const double *before, double *after) {
     double total = 0;
     for (int64_t i = 0; i < count; i++) {
         const double x = points[i] - centre[0], y = points[count + i] - centre[1],
                      z = points[2 * count + i] - centre[2];
         const double distance = x * x + y * y + z * z;
-        if (distance < distances[i]) distances[i] = distance;
-        total += counts[i] * distances[i];
+        after[i] = distance < before[i] ? distance : before[i];
+        total += counts[i] * after[i];
     }
     return total;
+}
+
+// Write the colour at which a share of all weights is passed; the last one if they are all 0.
+static void draw(const double *points, const double *running, int64_t count, double share,
+                 double *colour) {
+    const double wanted = share * running[count - 1];
+    int64_t low = 0, high = count - 1;
+    while (low < high) {
+        const int64_t middle = low + (high - low) / 2;
+        if (running[middle] > wanted)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    for (int c = 0; c < CHANNELS; c++) colour[c] = points[c * count + low];
+}
+
+// Write first centres [clusters, 3]: one drawn from the pixels, each further one the best of
+// `trials` drawn with probability proportional to the squared distance from those so far.
+// `uniform` has a random number for each draw.
+static void first_centres(const double *points, const double *counts, int64_t count,
+                          const double *uniform, int64_t trials, double *centres, int64_t clusters,
+                          double *scratch) {
+    double *running = scratch, *distances = scratch + count, *best = scratch + 2 * count,
+           *tried = scratch + 3 * count, sum = 0;
+    for (int64_t i = 0; i < count; i++) {
+        running[i] = sum += counts[i];
+        distances[i] = DBL_MAX;
+    }
+    draw(points, running, count, *uniform++, centres);
+    come_closer(points, counts, count, centres, distances, distances);
+    for (int64_t k = 1; k < clusters; k++) {
+        sum = 0;
+        for (int64_t i = 0; i < count; i++) running[i] = sum += counts[i] * distances[i];
+        double lowest = DBL_MAX;
+        for (int64_t t = 0; t < trials; t++) {
+            double candidate[CHANNELS];
+            draw(points, running, count, *uniform++, candidate);
+            const double total = come_closer(points, counts, count, candidate, distances, tried);
+            if (total >= lowest) continue;
+            lowest = total;
+            for (int c = 0; c < CHANNELS; c++) centres[k * CHANNELS + c] = candidate[c];
+            double *other = best;
+            best = tried;
+            tried = other;
+        }
+        double *other = distances;
+        distances = best;
+        best = other;
+    }
 }
 
 // Write the nearest of `clusters` centres of each colour, the first of several; write the sums of
@@ -96,12 +147,14 @@ static bool assign(const double *restrict points, const double *restrict moments
     return changed;
 }
 
-// Move centres [clusters, 3] to the means of what is nearest to each, until nothing changes or for
-// `rounds`; an empty cluster keeps its centre. Write the labels [N], and return the squared
-// distance from the centres, summed over pixels. `sums` [clusters, 4] is scratch.
-double move_centres(const double *points, const double *moments, int64_t count, double *centres,
-                    int64_t clusters, int64_t rounds, int32_t *labels,
-                    double (*sums)[1 + CHANNELS]) {
+// K-means of colours with moments [rows, N], from centres of k-means++: until nothing changes or
+// for `rounds`; an empty cluster keeps its centre. Write the labels [N], and return the squared
+// distance from the centres, summed over pixels. Scratch: centres [clusters, 3], sums [clusters,
+// 4], scratch [4, N].
+double kmeans(const double *points, const double *moments, int64_t count, const double *uniform,
+              int64_t trials, int64_t clusters, int64_t rounds, int32_t *labels, double *centres,
+              double (*sums)[1 + CHANNELS], double *scratch) {
+    first_centres(points, moments, count, uniform, trials, centres, clusters, scratch);
     double total;
     for (int64_t i = 0; i < count; i++) labels[i] = -1;
     bool changed = assign(points, moments, count, centres, clusters, labels, sums, &total);

@@ -29,12 +29,12 @@ _log_densities = _C.function("log_densities", [_POINTS, INT, _GAUSSIANS, _GAUSSI
 _sums_of_densest = _C.function(
     "sums_of_densest", [_POINTS, INT, INT, _GAUSSIANS, _GAUSSIANS, _VALUES, INT, _TABLE]
 )
-_come_closer = _C.function(
-    "come_closer", [_POINTS, _VALUES, INT, _VALUES, written(np.float64, 1)], returns=FLOAT
-)
-_move_centres = _C.function(
-    "move_centres",
-    [_POINTS, _POINTS, INT, _TABLE, INT, INT, written(np.int32, 1), _TABLE],
+_kmeans = _C.function(
+    "kmeans",
+    [
+        *(_POINTS, _POINTS, INT, _VALUES, INT, INT, INT),
+        *(written(np.int32, 1), _TABLE, _TABLE, _TABLE),
+    ],
     returns=FLOAT,
 )
 _add = _C.function("add", [_POINTS, INT, INT, read(np.int32, 1), _TABLE, INT])
@@ -176,37 +176,17 @@ def kmeans(colours: Colours, *, seed: int) -> np.ndarray:
 
 
 def _one_kmeans(colours: Colours, random: np.random.Generator) -> tuple[float, np.ndarray]:
-    """Return the sum of squared distances from the centres, and the clusters.
-
-    The first centre is drawn from the pixels, each further one is the best of three drawn with
-    probability proportional to the squared distance from the centres so far.
-    """
-    points, counts = colours.points, colours.moments[0]
-    count = points.shape[1]
-    centres = np.empty((min(COMPONENTS, count), 3))
-    centres[0] = points[:, _draw(counts, random, 1)[0]]
-    distances = np.full(count, np.inf)
-    _come_closer(points, counts, count, centres[0], distances)
-    for place in range(1, len(centres)):
-        weights = counts * distances
-        best = np.inf
-        for at in _draw(weights, random, _KMEANS_TRIALS):
-            tried, candidate = distances.copy(), points[:, at].copy()
-            total = _come_closer(points, counts, count, candidate, tried)
-            if total < best:
-                best, nearest = total, tried
-                centres[place] = candidate
-        distances = nearest
+    """Return the sum over pixels of the squared distance from the centres, and the clusters."""
+    count = colours.points.shape[1]
+    clusters = min(COMPONENTS, count)
     labels = np.empty(count, dtype=np.int32)
-    moved = centres, len(centres), _KMEANS_ROUNDS, labels, np.empty((len(centres), 4))
-    return _move_centres(points, colours.moments, count, *moved), labels
-
-
-def _draw(weights: np.ndarray, random: np.random.Generator, times: int) -> np.ndarray:
-    """Return indices drawn in proportion to weights; any if all are 0."""
-    running = np.cumsum(weights)
-    drawn = np.searchsorted(running, random.random(times) * running[-1], side="right")
-    return np.minimum(drawn, len(weights) - 1)
+    total = _kmeans(
+        *(colours.points, colours.moments, count),
+        *(random.random(1 + _KMEANS_TRIALS * (clusters - 1)), _KMEANS_TRIALS),
+        *(clusters, _KMEANS_ROUNDS, labels),
+        *(np.empty((clusters, 3)), np.empty((clusters, 4)), np.empty((4, count))),
+    )
+    return total, labels
 
 
 def _model(moments: np.ndarray) -> ColourModel:
