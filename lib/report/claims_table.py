@@ -24,6 +24,7 @@ from lib.analysis.claims import (
     Observation,
     judged,
 )
+from lib.report.decimals import decimals_of
 from lib.report.tables import MISSING, Table
 
 PAPERS = {"A": "Paper A, HybridNet", "B": "Paper B, OPMask"}
@@ -148,7 +149,10 @@ class ClaimTexts:
 
 
 def number_writer(unit: str, expected: float, *, signed: bool) -> Callable[[float], str]:
-    """Return how to write a claim's numbers: in its unit, as exact as the paper prints its own."""
+    """Return how to write a claim's numbers: in its unit, as exact as the paper prints its own.
+
+    What would look like 0 and is not gets the digits to tell: a verdict may hang on its sign.
+    """
     factor, end = (100, " %") if unit == "fraction" else (1, "")
     printed = f"{factor * expected:.10g}" if not math.isnan(expected) else ""
     decimals = max(1, min(3, len(printed.partition(".")[2])))
@@ -157,7 +161,8 @@ def number_writer(unit: str, expected: float, *, signed: bool) -> Callable[[floa
     def write(value: float) -> str:
         if math.isnan(value):
             return MISSING
-        return f"{factor * value:{sign}z.{decimals}f}{end}".replace("-", "\u2212")
+        places = decimals_of(factor * value, decimals)
+        return f"{factor * value:{sign}z.{places}f}{end}".replace("-", "\u2212")
 
     return write
 

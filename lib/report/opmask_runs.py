@@ -16,6 +16,7 @@ from lib.evaluation.coco_ap import APResult, evaluate
 from lib.files import read_json
 from lib.masks.detections import Result
 from lib.models.config import ModelConfig
+from lib.report.decimals import decimals_of
 from lib.report.runs import one_backbone
 
 if TYPE_CHECKING:
@@ -242,7 +243,8 @@ def span(row: Mapping[Any, Any], low: str = "ci_low", high: str = "ci_high") -> 
     ends = [row[low], row[high]]
     if any(pd.isna(end) for end in ends):
         return None
-    return unbroken(" to ".join(f"{end:z.1f}".replace("-", "\u2212") for end in ends))
+    texts = [f"{end:z.{decimals_of(end, 1)}f}" for end in ends]
+    return unbroken(" to ".join(texts).replace("-", "\u2212"))
 
 
 def readable(method: str) -> str:

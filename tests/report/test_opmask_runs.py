@@ -87,5 +87,5 @@ def test_a_direction_stands_once_in_lines_below_each_other() -> None:
 
 def test_an_interval_is_read_from_end_to_end() -> None:
     row = {"ci_low": -1.26, "ci_high": -0.04, "low": float("nan"), "high": 2.0}
-    assert reading.span(row) == "\u22121.3\u00a0to\u00a00.0"
+    assert reading.span(row) == "\u22121.3\u00a0to\u00a0\u22120.04"
     assert reading.span(row, "low", "high") is None
