@@ -13,9 +13,6 @@ def decimals_of(value: float, least: int) -> int:
         least: decimals of numbers that show a digit with them.
 
     Returns:
-        At most 6: what is then still 0 might as well be.
+        ``least`` or as many more as it takes; of what is 0 to six decimals, ``least``.
     """
-    places = least
-    while value and not round(value, places) and places < _MOST:
-        places += 1
-    return places
+    return next((n for n in range(least, _MOST + 1) if round(value, n)), least)

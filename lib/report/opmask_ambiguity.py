@@ -43,6 +43,9 @@ PLACES = ("full", *reversed(DIRECTIONS.values()), SETTINGS["list"])
 METRICS = ("AP", "AP50")
 """What is given of each group, beside the mask IoU on true boxes; the paper has AP."""
 
+LEAST_BASELINE = 0.01
+"""AP of the baseline below which a relative gain is a ratio to almost nothing, and not given."""
+
 GAIN = "opmask / baseline - 1"
 BETWEEN = "ambiguous - not_ambiguous"
 
@@ -90,7 +93,7 @@ def table1(
         unsupervised classes, for ``full`` of all. The metric ``mask_IoU`` is the mean over the
         true boxes. Of the group ``ambiguous - not_ambiguous`` AP has the paper's numbers alone,
         and relative gains in AP have no interval: they describe, and decide nothing. NaN where
-        there is no instance or no number.
+        there is no instance or no number, and for relative gains over less than a point.
     """
     expected = {claim.id: claim.expected for claim in claims.claims}
     ambiguous = ambiguous_ids(val, iou_from)
@@ -214,7 +217,7 @@ def _lines(judged: Judged, labels: frozenset[int]) -> Iterator[dict[str, Any]]:
             intervals = {m: judged[m][group].interval(metric, labels) for m in METHODS}
             intervals[DIFFERENCE] = ours[group].difference(base[group], metric, labels)
             first, second = intervals["opmask"].estimate, intervals["baseline"].estimate
-            gain = first / second - 1 if second else float("nan")
+            gain = first / second - 1 if second >= LEAST_BASELINE else float("nan")
             intervals[GAIN] = _UNKNOWN._replace(estimate=gain)
             for method, interval in intervals.items():
                 yield {**place, "method": method, **points(interval)}

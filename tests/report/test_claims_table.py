@@ -73,7 +73,7 @@ def test_nothing_is_not_negative() -> None:
 
 def test_a_number_that_is_not_zero_does_not_look_like_it() -> None:
     write = number_writer("points", 13.0, signed=True)
-    assert [write(value) for value in (-0.042, 0.0064, -1e-30)] == ["−0.04", "+0.01", "+0.000000"]
+    assert [write(value) for value in (-0.042, 0.0064, -1e-30)] == ["−0.04", "+0.01", "+0.0"]
     assert number_writer("fraction", 0.3, signed=False)(0.0004) == "0.04 %"
 
 

@@ -60,6 +60,19 @@ def test_gains_are_paired_and_relative_to_the_baseline(table: pd.DataFrame) -> N
     )
 
 
+def test_a_gain_over_almost_nothing_is_not_relative_to_it(
+    opmask_study: Made, table: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ap = {"method": ambiguity.GAIN, "metric": "AP", "direction": "nonvoc_to_voc"}
+    base = one(table, **(ap | {"method": "baseline", "group": "ambiguous"}))["ours"] / 100
+    for least, known in ((base, True), (base * 1.001, False)):
+        monkeypatch.setattr(ambiguity, "LEAST_BASELINE", least)
+        found = ambiguity.table1(
+            opmask_study.val, opmask_study.runs, claims=load_claims(), iou_from=0.5, **DRAWN
+        )
+        assert np.isfinite(one(found, **(ap | {"group": "ambiguous"}))["ours"]) == known
+
+
 def test_masks_on_true_boxes_that_gain_alike_in_both_groups_show_no_difference(
     table: pd.DataFrame,
 ) -> None:
