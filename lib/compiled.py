@@ -54,7 +54,6 @@ class CFile:
 
     def __init__(self, source: Path) -> None:
         """Name the file, which lies beside the Python module that uses it."""
-        self._source = source
         self._library = cache(partial(_load, source))
 
     def function(
@@ -64,7 +63,7 @@ class CFile:
 
         Args:
             name: of the function.
-            arguments: a type for each: `INT`, `read` or `written`.
+            arguments: a type for each: `INT`, or what `read` or `written` return.
             returns: the type of what it returns, if anything: `INT` or `FLOAT`.
 
         Returns:

@@ -88,9 +88,8 @@ def test_arrays_that_do_not_fit_are_refused_before_anything_is_written(tmp_path,
 
 
 def test_an_error_in_the_source_is_shown_with_its_line_and_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match=r"scale\.c could not be compiled.*scale\.c:5:.*BROKEN") as e:
+    with pytest.raises(OSError, match=r"scale\.c could not be compiled.*scale\.c:5:.*BROKEN"):
         scale_of(tmp_path, "BROKEN")(np.ones(4), 4, np.zeros(4))
-    assert "BROKEN" in str(e.value)
     assert [path.name for path in tmp_path.rglob("*")] == ["scale.c"]
 
 

@@ -91,18 +91,6 @@ class Colours:
     moments: np.ndarray
 
     @classmethod
-    def counted(cls, points: np.ndarray, counts: np.ndarray) -> "Colours":
-        """Return those of some colours that occur.
-
-        Args:
-            points: float [3, N].
-            counts: [N].
-        """
-        some = np.flatnonzero(counts)
-        points = np.ascontiguousarray(points[:, some])
-        return cls(points, moments_of(points, counts[some]))
-
-    @classmethod
     def grouped(cls, moments: np.ndarray) -> "Colours":
         """Return groups with known moments, [10, N], without those that have no pixel."""
         moments = np.ascontiguousarray(moments[:, moments[0] > 0])

@@ -55,8 +55,8 @@ class GridCut:
     Attributes:
         shape: (H, W).
         capacity: int32 [(H + 2) * (W + 2), 8], what can still flow from a pixel in each direction.
-            The grid has a frame of one pixel without links. Fill it, through `links`, before the
-            first cut.
+            The grid has a frame of one pixel without links. Fill it before the first cut, with
+            whole units of 1 / SCALE (`lib.masks.links.fill`).
     """
 
     def __init__(self, height: int, width: int) -> None:
@@ -73,12 +73,6 @@ class GridCut:
         self._offsets = _STEPS @ np.array([width + 2, 1])
         self._reached = np.zeros(count, dtype=np.bool_)
         self._given: np.ndarray | None = None
-
-    @property
-    def links(self) -> np.ndarray:
-        """View of ``capacity`` on the pixels alone, [H, W, 8]; write whole units of 1 / SCALE."""
-        height, width = self.shape
-        return self.capacity.reshape(height + 2, width + 2, -1)[1:-1, 1:-1]
 
     def foreground(self, gain: np.ndarray) -> np.ndarray:
         """Return the source side of the minimum cut; of several, the one with fewest pixels.

@@ -2,10 +2,17 @@
 
 import numpy as np
 
+from lib.masks.colour_models import Colours, moments_of
+
 COUNT = 5
 
 Gaussians = tuple[np.ndarray, np.ndarray, np.ndarray]
 """Weights [K], means [K, 3] and covariances [K, 3, 3]."""
+
+
+def colours_of(points: np.ndarray, counts: np.ndarray) -> Colours:
+    """Colours [3, N] that occur so many times each, without those that do not occur."""
+    return Colours.grouped(moments_of(points, counts))
 
 
 def gaussians_of(pixels: np.ndarray, component: np.ndarray) -> Gaussians:

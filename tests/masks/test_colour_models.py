@@ -16,7 +16,7 @@ from lib.masks.colour_models import (
     moments_of,
     relearn,
 )
-from tests.masks.gaussians import Gaussians, from_opencv, gaussians_of, to_opencv
+from tests.masks.gaussians import Gaussians, colours_of, from_opencv, gaussians_of, to_opencv
 
 
 def palette(rng: np.random.Generator, count: int = 60) -> tuple[np.ndarray, np.ndarray]:
@@ -64,7 +64,7 @@ def test_counted_colours_give_the_model_of_the_pixels(seed: int) -> None:
     each = np.repeat(component, counts.astype(int))
     order = rng.permutation(len(each))
     naive = gaussians_of(pixels_of(colours, counts)[order], each[order])
-    assert_same(learn(Colours.counted(colours, counts), component), naive)
+    assert_same(learn(colours_of(colours, counts), component), naive)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -84,7 +84,7 @@ def test_a_group_of_colours_shares_a_component_and_nothing_else_is_lost(seed: in
 
 
 def test_colours_that_do_not_occur_are_left_out() -> None:
-    colours = Colours.counted(np.arange(12.0).reshape(3, 4), np.array([0, 2, 0, 5]))
+    colours = colours_of(np.arange(12.0).reshape(3, 4), np.array([0, 2, 0, 5]))
     assert colours.points.tolist() == [[1, 3], [5, 7], [9, 11]]
     assert colours.moments[0].tolist() == [2, 5]
     assert colours.moments[:, 0].tolist() == [2 * x for x in (1, 1, 5, 9, 1, 5, 9, 25, 45, 81)]
@@ -100,7 +100,7 @@ def test_relearning_assigns_each_pixel_to_its_densest_component(seed: int) -> No
     naive = gaussians_of(pixels, np.repeat(first, counts.astype(int)))
     for _ in range(3):
         naive = gaussians_of(pixels, densest(pixels, naive))
-    counted = Colours.counted(colours, counts)
+    counted = colours_of(colours, counts)
     model = learn(counted, first)
     for _ in range(3):
         model = relearn(model, counted.moments)
@@ -111,7 +111,7 @@ def test_weights_do_not_decide_to_which_component_a_colour_belongs() -> None:
     # 62 is closer to 80 than to 40, and both components are as wide; the closer one is rare
     colours = np.array([[30.0, 50.0, 62.0, 70.0, 90.0]] * 3)
     often = np.array([1000.0, 1000.0, 1.0, 1.0, 1.0])
-    some = Colours.counted(colours[:, [0, 1, 3, 4]], often[[0, 1, 3, 4]])
+    some = colours_of(colours[:, [0, 1, 3, 4]], often[[0, 1, 3, 4]])
     model = learn(some, np.array([0, 0, 1, 1]))
     again = relearn(model, moments_of(colours, often))
     assert again.weights == pytest.approx([2000 / 2003, 3 / 2003, 0, 0, 0])
@@ -122,7 +122,7 @@ def test_relearning_passes_over_colours_without_a_pixel() -> None:
     rng = np.random.default_rng(0)
     colours, counts = palette(rng)
     counts[::3] = 0
-    some = Colours.counted(colours, counts)
+    some = colours_of(colours, counts)
     model = learn(some, rng.integers(0, COMPONENTS, some.points.shape[1]))
     with_empty, without = relearn(model, moments_of(colours, counts)), relearn(model, some.moments)
     for name in ("weights", "means", "precisions", "log_scales"):
@@ -139,7 +139,7 @@ def test_relearning_gives_the_models_that_opencv_relearns(seed: int) -> None:
     models, expected = [], []
     for part in (~inside, inside):
         pixels, counts = np.unique(image[part], axis=0, return_counts=True)
-        colours = Colours.counted(pixels.T.astype(float), counts)
+        colours = colours_of(pixels.T.astype(float), counts)
         start = learn(colours, kmeans(colours, seed=seed))
         models.append(to_opencv((start.weights, start.means, covariances_of(start))))
         expected.append(relearn(start, colours.moments))
@@ -162,7 +162,7 @@ def test_densities_are_those_of_a_mixture_of_gaussians(seed: int) -> None:
         for weight, mean, covariance in zip(weights, means, covariances, strict=True)
     ]
     constant = -1.5 * np.log(2 * np.pi)
-    density = learn(Colours.counted(colours, counts), component).log_density(
+    density = learn(colours_of(colours, counts), component).log_density(
         np.ascontiguousarray(points.T)
     )
     assert np.allclose(density, logsumexp(parts, axis=0) - constant, rtol=1e-7, atol=1e-6)
@@ -170,7 +170,7 @@ def test_densities_are_those_of_a_mixture_of_gaussians(seed: int) -> None:
 
 def test_far_from_all_components_the_density_is_small_and_finite() -> None:
     colours = np.zeros((3, 1))
-    model = learn(Colours.counted(colours, np.array([7])), np.array([2]))
+    model = learn(colours_of(colours, np.array([7])), np.array([2]))
     with np.errstate(all="raise"):
         far, near = model.log_density(np.array([[255.0, 1.0]] * 3))
     assert np.isfinite(far)
@@ -189,7 +189,7 @@ SINGULAR = {
 def test_colours_without_a_volume_get_the_variance_that_opencv_adds(name: str) -> None:
     pixels = np.array(SINGULAR[name], dtype=float)
     colours, counts = np.unique(pixels, axis=0, return_counts=True)
-    model = learn(Colours.counted(colours.T, counts), np.zeros(len(counts), int))
+    model = learn(colours_of(colours.T, counts), np.zeros(len(counts), int))
     covariance = np.cov(pixels.T, bias=True) + 0.01 * np.eye(3)
     assert np.allclose(covariances_of(model)[0], covariance, rtol=1e-6)
     assert model.log_scales[0] == pytest.approx(-0.5 * np.linalg.slogdet(covariance)[1], abs=1e-6)
@@ -212,7 +212,7 @@ def test_every_round_and_every_start_of_k_means_is_as_good_as_the_one_before(
     colours, counts = palette(np.random.default_rng(seed), 300)
 
     def found() -> float:
-        return cost(colours, counts, kmeans(Colours.counted(colours, counts), seed=seed))
+        return cost(colours, counts, kmeans(colours_of(colours, counts), seed=seed))
 
     costs = []
     for starts, rounds in [*((1, rounds) for rounds in range(11)), (2, 10), (3, 10)]:
@@ -232,8 +232,8 @@ def test_counted_colours_are_clustered_as_their_pixels_are(
     monkeypatch.setattr(colour_models, "_KMEANS_STARTS", 1)  # two may be as good but for rounding
     colours, counts = palette(np.random.default_rng(seed))
     pixels = pixels_of(colours, counts).T
-    apart = kmeans(Colours.counted(pixels, np.ones(pixels.shape[1])), seed=seed)
-    counted = kmeans(Colours.counted(colours, counts), seed=seed)
+    apart = kmeans(colours_of(pixels, np.ones(pixels.shape[1])), seed=seed)
+    counted = kmeans(colours_of(colours, counts), seed=seed)
     assert np.array_equal(np.repeat(counted, counts.astype(int)), apart)
 
 
@@ -265,7 +265,7 @@ def test_clusters_are_on_average_as_compact_as_those_of_opencv(
 ) -> None:
     monkeypatch.setattr(colour_models, "_KMEANS_STARTS", starts)
     colours, counts = make(np.random.default_rng(0))
-    counted = Colours.counted(colours, counts)
+    counted = colours_of(colours, counts)
     ours = [cost(colours, counts, kmeans(counted, seed=seed)) for seed in range(300)]
     theirs = [
         compactness_of_opencv(colours, counts, starts=starts, seed=seed) for seed in range(300)
@@ -277,7 +277,7 @@ def test_clusters_are_on_average_as_compact_as_those_of_opencv(
 def test_separate_clusters_are_found() -> None:
     colours, counts = five_clusters(np.random.default_rng(1))
     corner = (colours > 128).T @ np.array([1, 2, 4])
-    labels = kmeans(Colours.counted(colours, counts), seed=0)
+    labels = kmeans(colours_of(colours, counts), seed=0)
     assert len(set(zip(corner, labels, strict=True))) == len(set(labels)) == COMPONENTS
 
 
@@ -285,16 +285,16 @@ def test_separate_clusters_are_found() -> None:
 def test_up_to_five_colours_are_a_cluster_each(count: int) -> None:
     for seed in range(10):
         colours = np.array([[0, 1, 2, 255, 254], [0, 0, 9, 255, 255], [0.0, 0, 0, 255, 255]])
-        labels = kmeans(Colours.counted(colours[:, :count], np.arange(count) * 99 + 1), seed=seed)
+        labels = kmeans(colours_of(colours[:, :count], np.arange(count) * 99 + 1), seed=seed)
         assert sorted(labels) == list(range(count))
 
 
 def test_clusters_depend_on_the_seed_and_on_nothing_else() -> None:
     colours, counts = scattered(np.random.default_rng(2))
-    first = kmeans(Colours.counted(colours, counts), seed=3)
+    first = kmeans(colours_of(colours, counts), seed=3)
     np.random.seed(1)
-    others = [kmeans(Colours.counted(colours, counts), seed=seed) for seed in (4, 5, 6)]
-    assert np.array_equal(kmeans(Colours.counted(colours, counts), seed=3), first)
+    others = [kmeans(colours_of(colours, counts), seed=seed) for seed in (4, 5, 6)]
+    assert np.array_equal(kmeans(colours_of(colours, counts), seed=3), first)
     assert any(not np.array_equal(labels, first) for labels in others)
 
 
@@ -308,10 +308,7 @@ def test_centres_are_drawn_as_k_means_plus_plus_says(
     distance = (values[:, None] - values) ** 2
     drawn = 4000
     orders = np.array(
-        [
-            kmeans(Colours.counted(np.tile(values, (3, 1)), counts), seed=seed)
-            for seed in range(drawn)
-        ]
+        [kmeans(colours_of(np.tile(values, (3, 1)), counts), seed=seed) for seed in range(drawn)]
     )
     for first in range(3):
         start = orders[:, first] == 0

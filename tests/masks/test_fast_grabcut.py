@@ -17,7 +17,8 @@ from lib.masks.links import link_weights, smoothness
 from lib.masks.mincut import DIRECTIONS, SCALE, GridCut
 from lib.masks.quality import is_valid, mask_box_iou, mask_iou
 from lib.paths import find_data
-from tests.masks.gaussians import gaussians_of, to_opencv
+from tests.masks.gaussians import colours_of, gaussians_of, to_opencv
+from tests.masks.grids import links_in
 from tests.masks.scenes import (
     DISC_BOX,
     NOISE,
@@ -127,7 +128,7 @@ def test_a_cut_of_the_whole_grid_is_that_of_opencv_with_the_same_models(noise: f
         models = []
         for part in (~inside, inside):
             colours, counts = np.unique(image[part], axis=0, return_counts=True)
-            counted = Colours.counted(colours.T.astype(float), counts)
+            counted = colours_of(colours.T.astype(float), counts)
             models.append(learn(counted, brightness(counted, seed=0)))
         points = np.ascontiguousarray(image.reshape(-1, 3).T.astype(float))
         background, foreground = (model.log_density(points) for model in models)
@@ -135,8 +136,8 @@ def test_a_cut_of_the_whole_grid_is_that_of_opencv_with_the_same_models(noise: f
         grid, weights = GridCut(*inside.shape), link_weights(image)
         for ((y, x), (v, u)), difference in squared_differences(image).items():
             weight = weights[int(y != v and x != u), min(difference, weights.shape[1] - 1)]
-            grid.links[y, x, DIRECTIONS.index((v - y, u - x))] = weight
-            grid.links[v, u, DIRECTIONS.index((y - v, x - u))] = weight
+            links_in(grid)[y, x, DIRECTIONS.index((v - y, u - x))] = weight
+            links_in(grid)[v, u, DIRECTIONS.index((y - v, x - u))] = weight
         found = grid.foreground(np.where(inside, gain, -500.0))
         expected = of_opencv(image, inside, mode=cv2.GC_EVAL_FREEZE_MODEL)
         assert np.count_nonzero(found != expected) <= 1  # OpenCV does not round

@@ -6,6 +6,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import breadth_first_order, maximum_flow
 
 from lib.masks.mincut import DIRECTIONS, SCALE, GridCut
+from tests.masks.grids import links_in
 
 FORWARD = ((0, 1), (1, 0), (1, 1), (1, -1))
 Shape = tuple[int, int]
@@ -62,11 +63,12 @@ def gain_of(height: int, width: int, kind: str, rng: np.random.Generator) -> np.
 
 def grid_with(links: Links, height: int, width: int) -> GridCut:
     grid = GridCut(height, width)
+    found = links_in(grid)
     for (a, b), weight in links.items():
         (y, x), (other_y, other_x) = divmod(a, width), divmod(b, width)
         way = DIRECTIONS.index((other_y - y, other_x - x))
         back = DIRECTIONS.index((y - other_y, x - other_x))
-        grid.links[y, x, way] = grid.links[other_y, other_x, back] = weight
+        found[y, x, way] = found[other_y, other_x, back] = weight
     return grid
 
 
@@ -215,7 +217,7 @@ def test_the_strongest_links_hold_up_to_what_their_cut_costs() -> None:
         made = GridCut(*shape)
         for way, (dy, dx) in enumerate(DIRECTIONS):
             inside = (rows + dy >= 0) & (rows + dy < height) & (columns + dx >= 0)
-            made.links[..., way][inside & (columns + dx < width)] = STRONGEST
+            links_in(made)[..., way][inside & (columns + dx < width)] = STRONGEST
         return made
 
     left = columns < width // 2
