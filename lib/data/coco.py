@@ -12,13 +12,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, get_args
 
 from lib.data import validation
 from lib.data.categories import Categories
 from lib.data.images import ImageRecord
 from lib.data.segmentation import mask_area
-from lib.data.validation import BadLabels, ImageCheck
+from lib.data.validation import BadLabels, ImageCheck, OnBad
 from lib.files import read_json
 
 log = logging.getLogger(__name__)
@@ -149,7 +149,7 @@ def load(
     annotations: str | Path,
     images: str | Path | None,
     *,
-    on_bad: Literal["error", "drop"] = "error",
+    on_bad: OnBad = "error",
     check_images: ImageCheck = "header",
 ) -> CocoSet:
     """Open a COCO-format set and check it.
@@ -187,7 +187,7 @@ def from_coco(
     path: Path,
     root: Path | None,
     *,
-    on_bad: Literal["error", "drop"] = "error",
+    on_bad: OnBad = "error",
     check_images: ImageCheck = "header",
 ) -> CocoSet:
     """Build a set from the content of a COCO-format file; see ``load``.
@@ -199,8 +199,8 @@ def from_coco(
         on_bad: see ``load``.
         check_images: see ``load``.
     """
-    if on_bad not in ("error", "drop"):
-        raise ValueError(f'on_bad is "error" or "drop", not {on_bad!r}.')
+    if on_bad not in get_args(OnBad):
+        raise ValueError(f'on_bad is "error", "repair" or "drop", not {on_bad!r}.')
     if check_images not in ("none", "header", "decode"):
         raise ValueError(f'check_images is "none", "header" or "decode", not {check_images!r}.')
     validation.check_structure(content, str(path))

@@ -16,7 +16,7 @@ from lib.data.merge import merge
 from lib.data.scenes.generate import generate
 from lib.data.scenes.settings import SceneSettings, Split
 from lib.data.sources import SetFiles, write_sets
-from lib.data.validation import ImageCheck
+from lib.data.validation import ImageCheck, OnBad
 from lib.files import digest_of, write_json
 from lib.paths import ROOT, find_data
 
@@ -161,7 +161,7 @@ def prepare(
     *,
     out: str | Path,
     source: Source = "custom",
-    on_bad: Literal["error", "drop"] = "error",
+    on_bad: OnBad = "error",
     check_images: ImageCheck = "header",
     whole_masks: Collection[str] = (),
 ) -> dict[str, CocoSet]:

@@ -49,6 +49,9 @@ KINDS: Mapping[str, str] = {
 }
 """The kinds of bad labels, in the order in which they are looked for, as messages name them."""
 
+OnBad = Literal["error", "repair", "drop"]
+"""What is done about bad labels; see ``lib.data.coco.load``."""
+
 ImageCheck = Literal["none", "header", "decode"]
 
 THREADS = 16
