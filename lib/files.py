@@ -76,7 +76,8 @@ def read_json(path: str | Path) -> Any:
             f"{path} cannot be read: its lists and objects lie in one another too deeply."
         ) from None
     except ValueError as error:  # no JSON, no UTF, or an integer of more than 4,300 digits
-        raise ValueError(f"{path} is not valid JSON: {str(error)[:200]}.") from error
+        reason = str(error).partition("; use ")[0][:200]
+        raise ValueError(f"{path} is not valid JSON: {reason}.") from error
 
 
 def digest(path: str | Path) -> str:

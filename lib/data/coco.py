@@ -18,7 +18,7 @@ from lib.data import validation
 from lib.data.categories import Categories
 from lib.data.images import ImageRecord
 from lib.data.mask_checks import check_masks
-from lib.data.repair import repair, tidy
+from lib.data.repair import possible_roots, repair, tidy
 from lib.data.repair_boxes import refuse_other_readings
 from lib.data.repairs import Repairs
 from lib.data.segmentation import mask_area
@@ -143,12 +143,16 @@ class CocoSet:
 
         Boxes are ``xywh``, rounded to 1e-6 px. ``load`` of the result gives an equal set.
         """
+        categories, used = self.categories.to_coco(), {x.category_id for x in self.all_instances()}
+        for category in possible_roots(categories):
+            if category["id"] not in used:  # a class all the same: else opening would leave it out
+                category["supercategory"] = category["name"]
         return {
             **self.extra,
             "info": dict(self.info),
             "images": [_image_to_coco(image) for image in self.images],
             "annotations": [instance_to_coco(x) for x in self.all_instances()],
-            "categories": self.categories.to_coco(),
+            "categories": categories,
         }
 
 
@@ -254,7 +258,7 @@ def from_coco(
         raise BadLabels(str(path), problems, option)
     repairs.warn(path.name)
     for kind, number in dropped.items():
-        log.warning("%s: dropped %d %s", path.name, number, validation.KINDS[kind])
+        log.warning("%s: dropped %s", path.name, validation.said({kind: number}))
     if not records:
         raise ValueError(f"No usable image is left in {path}: {validation.said(dropped)}.")
     by_image: dict[int, list[Instance]] = {}

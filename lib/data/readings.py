@@ -76,12 +76,13 @@ def reading_of(boxes: np.ndarray, sizes: np.ndarray, areas: np.ndarray) -> Readi
     usual = Reading("xywh", fractions)
     if share < MANY:
         return usual
-    others: tuple[Form, ...] = ("corners", "centres")
+    # centres are YOLO's, in fractions; in pixels any box that is cut off could be one
+    others: tuple[Form, ...] = ("corners", "centres") if fractions else ("corners",)
     fitting = [Reading(form, fractions) for form in others if not outside(form).any()]
     said = f"{share:.0%} of {len(boxes)} boxes leave their image as {usual}"
     if not fitting:
         many = len(boxes) >= SOME and share > 0.5
-        doubt = f"{said}, and no other reading fits: are they of pictures of another size?"
+        doubt = f"{said}, and no other reading fits, as if the pictures had another size"
         return usual._replace(doubt=doubt if many else "")
     told = areas > 0
     agree = [

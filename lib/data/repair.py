@@ -66,7 +66,8 @@ def repair(content: Mapping[str, Any], name: str, option: str, repairs: Repairs)
     images, image_ids = _identified(
         images, lambda v: is_natural(v, zero_allowed=True), "image", repairs
     )
-    categories, category_ids = _identified(content["categories"], is_integer, "category", repairs)
+    categories = [_named(category, repairs) for category in content["categories"]]
+    categories, category_ids = _identified(categories, is_integer, "category", repairs)
     annotations = [_writable(a, _JUDGED, repairs) for a in content["annotations"]]
     annotations = [_with_read_values(a, repairs) for a in annotations]
     annotations = _numbered(annotations, repairs)
@@ -81,21 +82,21 @@ def repair(content: Mapping[str, Any], name: str, option: str, repairs: Repairs)
     return {**result, "categories": _without_roots(result, repairs)}
 
 
-def _without_roots(content: Mapping[str, Any], repairs: Repairs) -> list[Entry]:
-    categories: list[Entry] = content["categories"]
-    above = {
-        c["supercategory"]
-        for c in categories
-        if isinstance(c.get("supercategory"), str) and len(categories) > 1
-    }
-    roots = [
+def possible_roots(categories: Sequence[Entry]) -> list[Entry]:
+    """Return categories that others name as supercategory and that have none of their own."""
+    above = {name for c in categories if isinstance(name := c.get("supercategory"), str) and name}
+    return [
         c
         for c in categories
         if isinstance(c.get("name"), str)
         and c["name"] in above
         and c.get("supercategory") in (None, "", "none")
-        and is_integer(whole(c.get("id")))
     ]
+
+
+def _without_roots(content: Mapping[str, Any], repairs: Repairs) -> list[Entry]:
+    categories: list[Entry] = content["categories"]
+    roots = [c for c in possible_roots(categories) if is_integer(whole(c.get("id")))]
     if not roots:
         return categories
     used = {whole(a.get("category_id")) for a in content["annotations"]}
@@ -127,6 +128,15 @@ def _keep(key: str, value: Any, repairs: Repairs) -> bool:
     fine = key in ("images", "annotations", "categories") or all_finite(value)
     repairs.add("field_unwritable", *([] if fine else [key]))
     return fine
+
+
+def _named(category: Entry, repairs: Repairs) -> Entry:
+    """Return a category whose name is text."""
+    name = category.get("name")
+    if type(name) not in (int, float):
+        return category
+    repairs.add("name_no_text", name)
+    return {**category, "name": str(name)}
 
 
 def _writable(entry: Entry, judged: frozenset[str], repairs: Repairs) -> Entry:

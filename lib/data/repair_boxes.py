@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from lib.data.mask_checks import measure
+from lib.data.mask_forms import mended
 from lib.data.numbers import as_array, is_natural, number
 from lib.data.readings import Reading, reading_of
 from lib.data.repairs import Repairs
@@ -78,6 +79,8 @@ def repair_boxes(
         result[i] = {**annotations[i], "bbox": [x1, y1, x2 - x1, y2 - y1]}
         if i in changed:  # areas are often made of the same numbers
             result[i].pop("area", None)
+        if i in changed and how.fractions:
+            result[i]["segmentation"] = _scaled(annotations[i].get("segmentation"), limits[i])
     bare = [i for i in np.flatnonzero(~usable).tolist() if _is_placeholder(result[i])]
     repairs.add("placeholder", *_ids(annotations, bare))
     left_out = set(bare)
@@ -133,6 +136,14 @@ def _from_masks(
     }
     found = measure(masks, limits, mend=True).boxes
     return {i: box for i, box in found.items() if np.isfinite(box).all()}
+
+
+def _scaled(mask: Any, size: np.ndarray) -> Any:
+    """Return polygons in fractions of the image as pixels, and any other mask as it is."""
+    polygons = mended(mask)
+    if not isinstance(polygons, list) or not all(0 <= v <= 1 for part in polygons for v in part):
+        return mask
+    return [(np.reshape(part, (-1, 2)) * size).ravel().tolist() for part in polygons]
 
 
 def _is_placeholder(annotation: Entry) -> bool:

@@ -105,7 +105,8 @@ class BadLabels(ValueError):
 
 def said(dropped: Mapping[str, int]) -> str:
     """Return numbers by kind as a text."""
-    return "; ".join(f"{number} {KINDS[kind]}" for kind, number in dropped.items())
+    kept = {kind: ", their boxes are kept" for kind in KINDS if kind.startswith("mask_")}
+    return "; ".join(f"{n} {KINDS[kind]}{kept.get(kind, '')}" for kind, n in dropped.items())
 
 
 def count(problems: Collection[Problem]) -> dict[str, int]:
