@@ -200,5 +200,4 @@ def _write_results(setup: Setup, report: Report) -> list[str]:
 
 def _split(values: Sequence[str] | None) -> tuple[str, ...]:
     """Return the names in options that may be repeated and may hold several, with commas."""
-    names = [name.strip() for value in values or () for name in value.split(",")]
-    return tuple(name for name in names if name)
+    return tuple(name.strip() for value in values or () for name in value.split(","))

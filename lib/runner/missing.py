@@ -10,7 +10,7 @@ import psutil  # type: ignore[import-untyped]
 from packaging.requirements import Requirement
 
 from lib.data.download.catalogue import CATALOGUE
-from lib.paths import DATA_VARIABLE, ROOT
+from lib.paths import DATA_VARIABLE, ROOT, expanded
 from lib.runner.data_needs import Data
 from lib.runner.gpus import Gpu
 from lib.runner.places import Room
@@ -90,7 +90,7 @@ def disk_problems(written: float, kept: float, fetched: float, cache: Path) -> I
         fetched: GB that it takes meanwhile, archives included.
         cache: the folder.
     """
-    data = Path(os.environ.get(DATA_VARIABLE, ROOT / "data")).expanduser()
+    data = expanded(os.environ.get(DATA_VARIABLE, ROOT / "data"))
     if _device(data) == _device(cache):
         needs = {"data and cache": (cache, max(fetched, kept + written))}
     else:

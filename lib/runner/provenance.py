@@ -67,7 +67,7 @@ def presentable(value: Any) -> Any:
     """Return ``value`` with absolute paths shortened, for files that others will read."""
     if isinstance(value, list | tuple):
         return [presentable(inner) for inner in value]
-    if isinstance(value, str) and Path(value).expanduser().is_absolute():
+    if isinstance(value, str) and paths.expanded(value).is_absolute():
         return paths.display(value)
     return value
 
