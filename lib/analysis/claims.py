@@ -21,7 +21,8 @@ from typing import Annotated, Any, Literal
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from lib.files import atomic, read_json
+from lib.csv_files import write_csv
+from lib.files import read_json
 from lib.paths import ROOT
 from lib.strict_yaml import cut, read_yaml
 
@@ -220,8 +221,7 @@ def assemble(profile: str, *, root: Path = ROOT, out: Path | None = None) -> pd.
     seen = observations(profile, claims, root=root) | _kept(profile, claims, root=root)
     frame = judged(claims, seen.values(), profile=profile)
     path = out or root / "results" / profile / "claims.csv"
-    with atomic(path) as temporary:
-        frame.to_csv(temporary, index=False, lineterminator="\n", float_format="%.10g")
+    write_csv(frame, path)
     return frame
 
 
