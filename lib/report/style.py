@@ -66,7 +66,7 @@ def plain(name: str, most: int = NAME) -> str:
         most: characters of it that are shown.
     """
     known = _characters()
-    text = "".join(c if ord(c) in known else "□" for c in cut(name, most))
+    text = "".join(c if c.isprintable() and ord(c) in known else "□" for c in cut(name, most))
     return text.replace("$", r"\$")  # two dollars would begin and end a formula
 
 

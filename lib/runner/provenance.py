@@ -99,10 +99,8 @@ def _listed(values: Mapping[str, Any]) -> str:
 
 
 def _code(text: str) -> str:
-    """Return ``text`` as markdown code, for a table's cell."""
-    if re.search(r"[`|\\<>&$\s]", text.replace(" ", "")):
-        return f"<code>{_text(text)}</code>"
-    return f"`{text}`"
+    """Return ``text`` as markdown code for a table's cell; as text where code cannot be safe."""
+    return _text(text) if re.search(r"[`|\\<>&$]|[^\S ]", text) else f"`{text}`"
 
 
 def _text(text: str) -> str:
