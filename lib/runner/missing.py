@@ -49,11 +49,12 @@ def gpu_problems(
     needy = [step for step in steps if step.takes.gpu]
     absent = [gpu.number for gpu in gpus if not gpu.uuid]
     if absent:
-        yield f"GPUs named by --gpus that nvidia-smi does not show here: {', '.join(absent)}."
+        yield f"GPUs named by --gpus that are not here: {', '.join(absent)}."
     elif needy and not room.gpus and here:
         yield (
-            "A GPU: nvidia-smi shows none. The times above are those of one; a CPU takes some "
-            "hundred times as long. To plan for another machine name its GPUs: --gpus 0,1,2,3"
+            "A GPU: neither nvidia-smi nor PyTorch shows one. The times above are those of one; a "
+            "CPU takes some hundred times as long. To plan for another machine name its GPUs: "
+            "--gpus 0,1,2,3"
         )
     elif needy and not room.gpus:
         yield "GPUs: some workers of the cluster see none. The times above are those of one."
