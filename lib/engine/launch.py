@@ -11,6 +11,7 @@ notices at its next line of output.)
 import ctypes
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -128,11 +129,11 @@ def _command(module: str, arguments: tuple[str, ...], processes: int) -> tuple[l
     """Return the command, and as one would type it."""
     if processes == 1:
         command = ["-m", module, *arguments]
-        return [sys.executable, *command], " ".join(["python", *command])
+        return [sys.executable, *command], shlex.join(["python", *command])
     several = ["--standalone", "--nproc-per-node", str(processes), "-m", module, *arguments]
     # a machine's own name need not lead back to it
     torchrun = ["-m", "torch.distributed.run", "--local-addr", "localhost"]
-    return [sys.executable, *torchrun, *several], " ".join(["torchrun", *several])
+    return [sys.executable, *torchrun, *several], shlex.join(["torchrun", *several])
 
 
 def _end(process: subprocess.Popen[str]) -> None:

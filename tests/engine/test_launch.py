@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -23,6 +24,13 @@ def test_lines_of_the_module_are_passed_on(capsys):
 def test_failure_says_what_the_module_said_and_how_to_repeat_it():
     with pytest.raises(RuntimeError, match=r"(?s)error: .*nowhere.*python -m lib.engine.train"):
         run_module("lib.engine.train", "nowhere/config.json")
+
+
+def test_the_command_to_repeat_is_one_that_a_shell_understands():
+    with pytest.raises(RuntimeError) as error:
+        run_module("lib.engine.train", "a folder/it's $x.json")
+    command = str(error.value).rsplit("To repeat it: ")[-1]
+    assert shlex.split(command)[-1] == "a folder/it's $x.json"
 
 
 @pytest.mark.parametrize("processes", [1, 2])
