@@ -14,9 +14,19 @@ DATA_VARIABLE = "BOXES_TO_MASKS_DATA"
 """Environment variable that names a folder of data sets, searched before the default ones."""
 
 
+def expanded(path: str | Path) -> Path:
+    """Return ``path`` with ``~`` as the home folder; as it is where nobody knows that folder."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111 (Path's own raises an error)
+
+
+def exists(path: Path) -> bool:
+    """Return whether there is such a file or folder; no name is too long or too odd to ask."""
+    return os.path.exists(path)  # noqa: PTH110 (Path's own raises errors)
+
+
 def resolve(path: str | Path) -> Path:
     """Return ``path`` as an absolute path; relative ones are relative to the repository."""
-    return (ROOT / Path(path).expanduser()).resolve()
+    return (ROOT / expanded(path)).resolve()
 
 
 def data_folders() -> list[Path]:
@@ -27,7 +37,7 @@ def data_folders() -> list[Path]:
     """
     named = os.environ.get(DATA_VARIABLE)
     defaults = [ROOT / "data", ROOT.parent / "shared" / "data"]
-    return ([Path(named).expanduser()] if named else []) + defaults
+    return ([expanded(named)] if named else []) + defaults
 
 
 def find_data(path: str | Path) -> Path:
@@ -39,11 +49,11 @@ def find_data(path: str | Path) -> Path:
         FileNotFoundError: if no folder has it; the message lists where it was looked for.
     """
     direct = resolve(path)
-    if direct.exists():
+    if exists(direct):
         return direct
     tried = [direct] + [folder / path for folder in data_folders()]
     for candidate in tried[1:]:
-        if candidate.exists():
+        if exists(candidate):
             return candidate.resolve()
     places = "\n  ".join(str(p) for p in tried)
     raise FileNotFoundError(

@@ -19,11 +19,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pandas as pd
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from lib.files import atomic, read_json
+from lib.csv_files import write_csv
+from lib.files import read_json
 from lib.paths import ROOT
+from lib.strict_yaml import cut, read_yaml
 
 Scale = Literal["coco", "voc"]
 
@@ -127,10 +128,7 @@ def load_claims(*, root: Path = ROOT) -> Claims:
         raise FileNotFoundError(
             f"There is no {path}; the list of the papers' claims belongs there."
         )
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path} is not valid YAML: {' '.join(str(error).split())}.") from error
+    content = read_yaml(path, str(path))
     try:
         return Claims.model_validate(content)
     except ValidationError as error:
@@ -223,8 +221,7 @@ def assemble(profile: str, *, root: Path = ROOT, out: Path | None = None) -> pd.
     seen = observations(profile, claims, root=root) | _kept(profile, claims, root=root)
     frame = judged(claims, seen.values(), profile=profile)
     path = out or root / "results" / profile / "claims.csv"
-    with atomic(path) as temporary:
-        frame.to_csv(temporary, index=False, lineterminator="\n", float_format="%.10g")
+    write_csv(frame, path)
     return frame
 
 
@@ -273,12 +270,14 @@ def _number(value: float | None) -> float:
 def _sentence(problem: Any, content: Any) -> str:
     """Return one of pydantic's problems as a sentence that names the claim."""
     place = list(problem["loc"])
-    where = ".".join(map(str, place)) or "the file"
-    field = str(place[-1]) if place else ""
+    where = cut(".".join(map(str, place))) or "the file"
+    field = cut(str(place[-1])) if place else ""
     if len(place) > 1 and place[0] == "claims":
         claim = content["claims"][place[1]]
         name = claim.get("id") if isinstance(claim, dict) else None
-        where = f"claim {name or place[1] + 1}" + (f", {field!r}" if len(place) > 2 else "")
+        where = f"claim {cut(str(name or place[1] + 1))}" + (
+            f", {field!r}" if len(place) > 2 else ""
+        )
     if problem["type"] == "extra_forbidden":
         known = Claim.model_fields if place[0] == "claims" else Claims.model_fields
         return f"{where}: there is no such field{_hint(field, list(known))}"

@@ -26,10 +26,10 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from lib.csv_files import write_csv
 from lib.data.categories import Categories, canonical
 from lib.data.coco import CocoSet, load
 from lib.data.overlap import objects, overlapping_pairs
-from lib.files import atomic
 
 Definition = Literal[
     "nearest", "all_pairs", "other_class_pairs", "overlapping_pairs", "image_mean", "inside"
@@ -246,8 +246,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         coco_set = load(options.annotations, None, on_bad=options.on_bad, check_images="none")
         table = definitions_table(coco_set)
         if options.out:
-            with atomic(options.out) as temporary:
-                table.to_csv(temporary, index=False, lineterminator="\n", float_format="%.10g")
+            write_csv(table, options.out)
     except (ValueError, OSError) as error:
         print(f"Error: {error}", file=sys.stderr)
         return 2

@@ -10,6 +10,8 @@ notices at its next line of output.)
 
 import ctypes
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -28,6 +30,19 @@ LAST_LINES = 12
 SECONDS_TO_STOP = 40
 """A run may save its progress first; torchrun gives its processes 30 s for that."""
 PR_SET_PDEATHSIG = 1
+
+LIKELY = {
+    "SIGKILL": "most often because memory ran out: use fewer workers or --jobs, or a smaller batch",
+    "SIGBUS": "most often because shared memory (/dev/shm) or a disk is full: use fewer workers",
+    "SIGTERM": "which asks it to end, as a queue does at its time limit",
+    "SIGINT": "as Ctrl-C does",
+    "SIGXCPU": "because its time on the processor was limited",
+    "SIGHUP": "because its terminal was closed",
+} | dict.fromkeys(("SIGSEGV", "SIGABRT", "SIGILL", "SIGFPE"), "a crash inside a compiled library")
+"""Why a process is ended by a signal, most often."""
+
+_OF_CHILD = re.compile(r"\bexitcode\s*: (-\d+)\b")
+"""Where ``torchrun`` reports that a process of its own was ended by a signal."""
 
 
 def training_processes() -> int:
@@ -62,6 +77,7 @@ def run_module(module: str, *arguments: str, processes: int = 1) -> None:
 
         environment.setdefault("OMP_NUM_THREADS", str(max(1, worker_count(0) // processes)))
     errors: list[str] = []
+    code_of_child = 0
     last: deque[str] = deque(maxlen=LAST_LINES)
     with subprocess.Popen(
         [sys.executable, "-m", "lib.engine.launch", str(os.getpid()), *command],
@@ -79,6 +95,8 @@ def run_module(module: str, *arguments: str, processes: int = 1) -> None:
                 last.append(line)
                 if line.startswith("error: "):
                     errors.append(line)
+                if processes > 1 and not code_of_child and (found := _OF_CHILD.search(line)):
+                    code_of_child = int(found[1])
                 print(line, end="", flush=True)
         except BaseException:  # an interrupted kernel must not leave a training run behind
             _end(process)
@@ -86,20 +104,36 @@ def run_module(module: str, *arguments: str, processes: int = 1) -> None:
     if process.returncode:
         said = [line for line in errors if line not in last]  # torchrun's own report is long
         raise RuntimeError(
-            f"{module} ended with exit code {process.returncode}. Its last lines:\n"
+            f"{module} {how_it_ended(code_of_child or process.returncode)}. Its last lines:\n"
             f"{''.join([*said, *last])}To repeat it: {shown}"
         )
+
+
+def how_it_ended(code: int) -> str:
+    """Return how a process ended, in words.
+
+    Args:
+        code: its exit code; of one that was ended by a signal, minus the signal's number.
+    """
+    if code >= 0:
+        return f"ended with exit code {code}"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:  # this system has no name for it
+        return f"was ended by signal {-code}"
+    likely = f", {LIKELY[name]}" if name in LIKELY else ""
+    return f"was ended by signal {-code} ({name}){likely}"
 
 
 def _command(module: str, arguments: tuple[str, ...], processes: int) -> tuple[list[str], str]:
     """Return the command, and as one would type it."""
     if processes == 1:
         command = ["-m", module, *arguments]
-        return [sys.executable, *command], " ".join(["python", *command])
+        return [sys.executable, *command], shlex.join(["python", *command])
     several = ["--standalone", "--nproc-per-node", str(processes), "-m", module, *arguments]
     # a machine's own name need not lead back to it
     torchrun = ["-m", "torch.distributed.run", "--local-addr", "localhost"]
-    return [sys.executable, *torchrun, *several], " ".join(["torchrun", *several])
+    return [sys.executable, *torchrun, *several], shlex.join(["torchrun", *several])
 
 
 def _end(process: subprocess.Popen[str]) -> None:

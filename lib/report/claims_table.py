@@ -171,11 +171,11 @@ def _as_html(rows: Sequence[ClaimTexts]) -> str:
     lines = []
     for row in rows:
         claim, verdict = row.claim, shown_verdict(row.claim)
-        span = f'<span class="interval">{row.interval}</span>' if row.interval else ""
+        span = f' <span class="interval">{row.interval}</span>' if row.interval else ""
         look = f"verdict {LOOKS.get(verdict, '')}".strip()
         lines.append(
             f'<tr><td class="where">{html.escape(claim["source"])}</td>'
-            f'<td>{html.escape(claim["statement"])}<span class="id">{claim["id"]}</span></td>'
+            f'<td>{html.escape(claim["statement"])} <span class="id">{claim["id"]}</span></td>'
             f'<td class="number">{row.expected}</td><td class="number">{row.observed}{span}</td>'
             f'<td><span class="{look}">{verdict}</span></td></tr>'
         )

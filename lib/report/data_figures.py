@@ -1,6 +1,5 @@
 """Pictures of the data: classes, sizes, overlap, and sheets of scenes with their labels."""
 
-import textwrap
 from collections.abc import Mapping
 from itertools import pairwise
 
@@ -19,7 +18,7 @@ from lib.data.images import ImageRecord, read_image
 from lib.data.overlap import AMBIGUOUS_FROM
 from lib.masks import rle
 from lib.masks.quality import SMALL_SIDE
-from lib.report.style import BLACK, BLUE, COLOURS, FLAT, GREEN, ORANGE, PINK, RED, SKY, WIDTH
+from lib.report.style import BLACK, BLUE, COLOURS, FLAT, GREEN, ORANGE, PINK, RED, SKY, WIDTH, plain
 from lib.seeds import derive
 
 SPLIT_COLOURS = {"voc": BLUE, "non_voc": PINK}
@@ -60,7 +59,7 @@ def class_figure(tables: Mapping[str, pd.DataFrame]) -> Figure:
         for name in names[1:2]:
             other = tables[name].loc[some, "instances"]
             axes.plot(other, place, "o", color=BLACK, markersize=4, markeredgecolor="white")
-        axes.set_yticks(place, first["name"])
+        axes.set_yticks(place, first["name"].map(plain))
         axes.set_ylim(rows - 0.4, -0.6)
         axes.grid(axis="y", visible=False)
         axes.set_xlabel("instances")
@@ -140,7 +139,9 @@ def overlap_figure(instances: Mapping[str, pd.DataFrame], classes: pd.DataFrame)
     shown = classes[classes["instances"] > 0].nlargest(MOST_CLASSES, "mean_nearest_iou")[::-1]
     place = np.arange(len(shown))
     right.barh(place, shown["mean_nearest_iou"], color=shown["split"].map(SPLIT_COLOURS))
-    right.set_yticks(place, [f"{n} ({c})" for n, c in shown[["name", "instances"]].to_numpy()])
+    right.set_yticks(
+        place, [f"{plain(n)} ({c})" for n, c in shown[["name", "instances"]].to_numpy()]
+    )
     right.grid(axis="y", visible=False)
     right.set_xlabel("mean box IoU with the nearest other")
     right.set_title("Classes with the closest others")
@@ -179,8 +180,8 @@ def guest_figure(guests: pd.DataFrame, classes: pd.DataFrame) -> Figure:
         if share >= 0.5:
             ink = "white" if norm(share) > 0.6 else BLACK
             axes.text(j + 0.5, i + 0.5, f"{share:.0f}", ha="center", va="center", color=ink, size=8)
-    axes.set_xticks(np.arange(len(columns)) + 0.5, columns, rotation=50, ha="right")
-    axes.set_yticks(np.arange(len(hosts)) + 0.5, hosts)
+    axes.set_xticks(np.arange(len(columns)) + 0.5, map(plain, columns), rotation=50, ha="right")
+    axes.set_yticks(np.arange(len(hosts)) + 0.5, map(plain, hosts))
     axes.tick_params(length=0)
     axes.invert_yaxis()
     axes.grid(visible=False)
@@ -241,7 +242,7 @@ def draw_labels(
             frame.set(linewidth=width, alpha=alpha)
             axes.add_patch(frame)
         if k < 5 and (x2 - x1) > 0.12 * image.width:
-            name = textwrap.shorten(names[x.label - 1], 14, placeholder="…")
+            name = plain(names[x.label - 1], 14)
             axes.text(
                 x1, y1, f" {name} ", size=7, color="black", va="top", clip_on=True,
                 bbox={"facecolor": colour_of[x.id], "edgecolor": "none", "pad": 0.6, "alpha": 0.85},

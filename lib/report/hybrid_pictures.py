@@ -18,7 +18,7 @@ from lib.masks.quality import SMALL_SIDE, mask_box_iou
 from lib.report import mask_gallery
 from lib.report.drawing import draw_masks, handle
 from lib.report.hybrid_runs import DRAWN_BY, Methods
-from lib.report.style import BLACK, COLOURS, SEQUENCE, WIDTH
+from lib.report.style import BLACK, COLOURS, SEQUENCE, WIDTH, plain
 from lib.seeds import derive
 
 _OUTLINED = [patheffects.withStroke(linewidth=1.6, foreground="black")]
@@ -176,7 +176,8 @@ def _objects(
                     Rectangle((x1 - 0.5, y1 - 0.5), x2 - x1, y2 - y1, fill=False,
                               edgecolor=colour, linewidth=linewidth)
                 )  # fmt: skip
-        name = coco_set.categories.name_of(coco_set.categories.label_of(found["category_id"]))
+        label = coco_set.categories.label_of(found["category_id"])
+        name = plain(coco_set.categories.name_of(label), 14)
         half = 0.013 * width * len(name)  # of the text, about
         axes.text(
             np.clip((x1 + x2) / 2, half, max(half, width - half)), max(y1 - 2, 0.05 * width), name,

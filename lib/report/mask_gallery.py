@@ -12,7 +12,7 @@ from lib.data.coco import CocoSet, Instance
 from lib.data.images import read_image
 from lib.masks import rle
 from lib.masks.pseudo import boxes_of
-from lib.report.style import COLOURS, WIDTH
+from lib.report.style import COLOURS, WIDTH, plain
 from lib.seeds import derive
 
 COLUMNS = 6
@@ -82,7 +82,7 @@ def draw(axes: Axes, pseudo: CocoSet, instance: Instance) -> None:
     axes.plot([x1, x2, x2, x1, x1], [y1, y1, y2, y2, y1], color=COLOURS["box"], linewidth=1.2)
     axes.set(xlim=(left, left + side), ylim=(top + side, top))
     quality = f"{instance.pseudo['box_iou']:.2f}" if instance.pseudo else "–"
-    name = pseudo.categories.name_of(instance.label)
+    name = plain(pseudo.categories.name_of(instance.label), 14)
     valid = bool(instance.pseudo and instance.pseudo["valid"])
     axes.set_title(
         f"{name}  {quality}",

@@ -20,7 +20,7 @@ from lib.report.ablation_figure import changes
 from lib.report.drawing import handle, hollow, metric_name, share_curve
 from lib.report.opmask_runs import DIFFERENCE, METHODS, NAMES, TITLES
 from lib.report.opmask_tables import ROWS
-from lib.report.style import BLACK, COLOURS, FLAT, GREEN, GREY, SKY, WIDTH
+from lib.report.style import BLACK, COLOURS, FLAT, GREEN, GREY, SKY, WIDTH, plain
 
 CLASSES = ("unsupervised", "supervised")
 METHOD_COLOURS = {
@@ -187,7 +187,7 @@ def _classes(axes: Axes, rows: pd.DataFrame) -> None:
         axes.hlines(y, part["baseline"], part["opmask"], color="#c4c4c4", linewidth=2)
         for method in METHODS:
             axes.scatter(part[method], y, color=COLOURS[method], s=26, zorder=3)
-        labels += list(zip(y, part["name"], strict=True))
+        labels += list(zip(y, part["name"].map(plain), strict=True))
         place += len(part) + 1.4
     axes.set_yticks([y for y, _ in labels], [name for _, name in labels], fontsize=8.5)
     axes.set_ylim(place - 0.6, -0.8)

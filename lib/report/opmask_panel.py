@@ -29,7 +29,7 @@ from lib.masks.quality import box_iou
 from lib.report import rois
 from lib.report.opmask_runs import METHODS, NAMES
 from lib.report.panels import image_picker, interactive, png
-from lib.report.style import COLOURS, WIDTH
+from lib.report.style import COLOURS, WIDTH, plain
 from lib.seeds import derive
 
 if TYPE_CHECKING:
@@ -182,8 +182,8 @@ def panel_figure(models: Models, instance: Instance, label: int) -> Figure:
     axes.axis("off")
     for number, x in _numbered(coco_set, instance.image_id):
         _draw_box(axes, x, number, chosen=x.id == instance.id)
-    name = coco_set.categories.name_of
-    axes.set_title(f"{name(instance.label)}, seen as {name(label)}", fontsize=10)
+    own, other = (plain(coco_set.categories.name_of(n)) for n in (instance.label, label))
+    axes.set_title(f"{own}, seen as {other}", fontsize=10)
     panels = right.subplots(2, 2).ravel()
     for panel, text in zip(panels, (*TITLES, NAMES["baseline"]), strict=True):
         rois.title(panel, text)

@@ -21,7 +21,7 @@ from lib.masks.quality import mask_iou
 from lib.report import rois
 from lib.report.drawing import draw_masks
 from lib.report.opmask_runs import METHODS, NAMES, SETTINGS, TITLES, Run, Runs, pairs, unsupervised
-from lib.report.style import COLOURS, WIDTH
+from lib.report.style import COLOURS, WIDTH, plain
 from lib.seeds import derive
 
 CLASSES = ("unsupervised", "supervised")
@@ -68,7 +68,7 @@ def ambiguous_grid(
     figure, panels = rois.grid(rows, len(shown), count)
     for column, instance in zip(panels.T, shown, strict=True):
         part = rois.roi(coco_set, instance)
-        rois.title(column[0], coco_set.categories.name_of(instance.label))
+        rois.title(column[0], plain(coco_set.categories.name_of(instance.label), 14))
         truth = rois.true_mask(coco_set, instance)
         rois.draw_roi(column[0], part)
         if truth is not None:
@@ -105,7 +105,7 @@ def cam_grid(coco_set: CocoSet, cams_by_model: Mapping[str, Cams], *, count: int
     figure, panels = rois.grid(rows, len(shown), count)
     for column, instance in zip(panels.T, shown, strict=True):
         part = rois.roi(coco_set, instance)
-        rois.title(column[0], coco_set.categories.name_of(instance.label))
+        rois.title(column[0], plain(coco_set.categories.name_of(instance.label), 14))
         rois.draw_roi(column[0], part)
         for axes, of in zip(column[1:], maps.values(), strict=True):
             rois.draw_heat(axes, part, rois.prior_maps(of[instance.id][None])[0])

@@ -16,7 +16,7 @@ from lib.analysis.overlap_regression import FEWEST_CLASSES, band, fit, leave_one
 from lib.data.categories import canonical
 from lib.report.drawing import handle
 from lib.report.opmask_runs import METHODS, NAMES
-from lib.report.style import BLACK, COLOURS, FLAT, GREY, WIDTH
+from lib.report.style import BLACK, COLOURS, FLAT, GREY, WIDTH, plain
 
 _MARKERS = {True: "o", False: "^"}
 _KINDS = {True: "VOC class", False: "other class"}
@@ -96,7 +96,7 @@ def definitions(table: pd.DataFrame) -> Figure | None:
         return None
     several = rows["labels"].nunique() > 1
     names = [
-        row["definition"].replace("_", " ") + (f", {row['labels']}" if several else "")
+        row["definition"].replace("_", " ") + (f", {plain(row['labels'])}" if several else "")
         for row in rows.to_dict("records")
     ]
     places = np.arange(len(rows))[::-1]
@@ -140,7 +140,7 @@ def influence(frame: pd.DataFrame, *, named: int = 5) -> Figure | None:
         whole = fit(used["overlap"], used[method])
         most = leave_one_out(used, method).head(named).to_dict("records")
         lines = [("all classes", whole.slope, whole.low, whole.high)]
-        lines += [(f"without {r['name']}", r["slope"], r["low"], r["high"]) for r in most]
+        lines += [(f"without {plain(r['name'])}", r["slope"], r["low"], r["high"]) for r in most]
         for place, (_, slope, low, high) in enumerate(lines):
             alpha = 1.0 if place == 0 else 0.75
             axes.hlines(place, low, high, linewidth=2.2, color=COLOURS[method], alpha=alpha)
@@ -188,7 +188,7 @@ def _name_points(axes: Axes, used: pd.DataFrame, method: str, names: set[str]) -
         texts = []
         for ha, va, x, y in _SPOTS:
             text = axes.annotate(
-                row["name"], (row["overlap"], row[method]), xytext=(x, y), fontsize=8.5,
+                plain(row["name"]), (row["overlap"], row[method]), xytext=(x, y), fontsize=8.5,
                 textcoords="offset points", ha=ha, va=va, zorder=5,
                 path_effects=[withStroke(linewidth=2.4, foreground="white")],
             )  # fmt: skip

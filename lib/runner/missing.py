@@ -10,7 +10,7 @@ import psutil  # type: ignore[import-untyped]
 from packaging.requirements import Requirement
 
 from lib.data.download.catalogue import CATALOGUE
-from lib.paths import DATA_VARIABLE, ROOT
+from lib.paths import DATA_VARIABLE, ROOT, expanded
 from lib.runner.data_needs import Data
 from lib.runner.gpus import Gpu
 from lib.runner.places import Room
@@ -49,11 +49,12 @@ def gpu_problems(
     needy = [step for step in steps if step.takes.gpu]
     absent = [gpu.number for gpu in gpus if not gpu.uuid]
     if absent:
-        yield f"GPUs named by --gpus that nvidia-smi does not show here: {', '.join(absent)}."
+        yield f"GPUs named by --gpus that are not here: {', '.join(absent)}."
     elif needy and not room.gpus and here:
         yield (
-            "A GPU: nvidia-smi shows none. The times above are those of one; a CPU takes some "
-            "hundred times as long. To plan for another machine name its GPUs: --gpus 0,1,2,3"
+            "A GPU: neither nvidia-smi nor PyTorch shows one. The times above are those of one; a "
+            "CPU takes some hundred times as long. To plan for another machine name its GPUs: "
+            "--gpus 0,1,2,3"
         )
     elif needy and not room.gpus:
         yield "GPUs: some workers of the cluster see none. The times above are those of one."
@@ -90,7 +91,7 @@ def disk_problems(written: float, kept: float, fetched: float, cache: Path) -> I
         fetched: GB that it takes meanwhile, archives included.
         cache: the folder.
     """
-    data = Path(os.environ.get(DATA_VARIABLE, ROOT / "data")).expanduser()
+    data = expanded(os.environ.get(DATA_VARIABLE, ROOT / "data"))
     if _device(data) == _device(cache):
         needs = {"data and cache": (cache, max(fetched, kept + written))}
     else:

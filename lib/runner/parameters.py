@@ -19,6 +19,8 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from lib.strict_yaml import cut
+
 TAG = "parameters"
 _NAMES: dict[str, Any] = {"int": int, "float": float, "str": str, "bool": bool}
 _WORDS = {"str": "text", "bool": "true/false", "NoneType": "nothing", "dict": "a mapping"}
@@ -56,7 +58,7 @@ class Parameter:
             return strict.validate_python(_tuples(value, self.type))
         except ValidationError:
             found = _WORDS.get(type(value).__name__, type(value).__name__)
-            raise ValueError(f"expects {self.annotation}, not {found} {value!r}") from None
+            raise ValueError(f"expects {self.annotation}, not {found} {cut(repr(value))}") from None
 
 
 def notebook_cells(notebook: Path) -> list[dict[str, Any]]:

@@ -2,40 +2,44 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lib.runner.problems import UsageError, nearest
-from lib.runner.settings import Setting, flatten, parse_yaml
+from lib.runner.settings import Setting, flatten
 from lib.runner.steps import Gigabytes
 from lib.runner.study import Study
+from lib.strict_yaml import cut, read_yaml
 
 NOT_PROFILES = {"claims"}
 """Files in ``params/`` that are something else."""
 
 
+_Amount = Annotated[float, Field(ge=0)]
+
+
 class _Gigabytes(BaseModel):
     """Room that a step takes, as a profile states it."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
-    gpu: float = 0.0
-    memory: float = 0.0
-    disk: float = 0.0
+    gpu: _Amount = 0.0
+    memory: _Amount = 0.0
+    disk: _Amount = 0.0
 
 
 class _File(BaseModel):
     """What a profile's YAML may hold."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     description: str
     parameters: dict[str, Any] = Field(default_factory=dict)
     steps: dict[str, dict[str, Any]] = Field(default_factory=dict)
     leave_out: list[str] = Field(default_factory=list)
     add: list[str] = Field(default_factory=list)
-    minutes: dict[str, float] = Field(default_factory=dict)
+    minutes: dict[str, _Amount] = Field(default_factory=dict)
     gigabytes: dict[str, _Gigabytes] = Field(default_factory=dict)
 
 
@@ -47,6 +51,7 @@ class Profile:
         name: the file's name without suffix.
         description: a sentence or two for people.
         settings: the values it gives to parameters, later ones winning.
+        scopes: notebooks or steps to which it gives values of their own.
         leave_out: notebooks or steps that it does not run.
         add: steps that it runs although they are extra.
         minutes: expected time of notebooks or steps.
@@ -60,6 +65,7 @@ class Profile:
     add: tuple[str, ...]
     minutes: dict[str, float]
     gigabytes: dict[str, Gigabytes] = field(default_factory=dict)
+    scopes: tuple[str, ...] = ()
 
 
 def profile_names(study: Study) -> list[str]:
@@ -75,39 +81,42 @@ def load_profile(study: Study, name: str) -> Profile:
     """
     names = profile_names(study)
     if name not in names:
-        raise UsageError([f"There is no profile {name!r}.{nearest(name, names)}"])
+        raise UsageError([f"There is no profile {cut(name)!r}.{nearest(name, names)}"])
     path = study.params / f"{name}.yaml"
     origin = study.relative(path)
     try:
-        content = parse_yaml(path.read_text(encoding="utf-8"))
-        file = _File.model_validate(content)
+        file = _File.model_validate(read_yaml(path, origin))
+        settings = tuple(_settings(file, origin))
     except ValidationError as error:
         raise UsageError(_sentences(error, origin)) from error
     except ValueError as error:
-        raise UsageError([f"{origin} is not valid YAML: {error}."]) from error
+        raise UsageError([str(error)]) from error
     return Profile(
         name=name,
         description=" ".join(file.description.split()),
-        settings=tuple(_settings(file, origin)),
+        settings=settings,
         leave_out=tuple(file.leave_out),
         add=tuple(file.add),
         minutes=file.minutes,
         gigabytes={name: Gigabytes(**own.model_dump()) for name, own in file.gigabytes.items()},
+        scopes=tuple(file.steps),
     )
 
 
 def _settings(file: _File, origin: str) -> Iterator[Setting]:
-    for key, value in flatten(file.parameters):
-        yield Setting(key, value, None, origin)
     # A notebook's overrides come before those of its variants, whichever is written first.
-    for scope in sorted(file.steps, key=lambda name: name.count(".")):
-        for key, value in flatten(file.steps[scope]):
-            yield Setting(key, value, scope, origin)
+    scopes = sorted(file.steps, key=lambda name: name.count("."))
+    for scope, values in [(None, file.parameters), *((name, file.steps[name]) for name in scopes)]:
+        try:
+            yield from (Setting(k, v, scope, origin) for k, v in flatten(values).items())
+        except ValueError as error:
+            where = f" for step {cut(scope)!r}" if scope else ""
+            raise ValueError(f"{origin}{where}: {error}") from error
 
 
 def _sentences(error: ValidationError, origin: str) -> Iterator[str]:
     for entry in error.errors():
-        where = ".".join(str(part) for part in entry["loc"])
+        where = cut(".".join(str(part) for part in entry["loc"]))
         if entry["type"] == "extra_forbidden":
             known = nearest(where, _File.model_fields)
             yield f"{origin}: {where!r} is not a part of a profile.{known}"

@@ -1,5 +1,6 @@
 """Where each result comes from: written once by the runner, never by a notebook."""
 
+import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -67,7 +68,7 @@ def presentable(value: Any) -> Any:
     """Return ``value`` with absolute paths shortened, for files that others will read."""
     if isinstance(value, list | tuple):
         return [presentable(inner) for inner in value]
-    if isinstance(value, str) and Path(value).expanduser().is_absolute():
+    if isinstance(value, str) and paths.expanded(value).is_absolute():
         return paths.display(value)
     return value
 
@@ -78,21 +79,34 @@ def as_markdown(record: Mapping[str, Any]) -> str:
     changed = " with uncommitted changes" if record["dirty"] else ""
     versions = ", ".join(f"{name} {number}" for name, number in record["packages"].items())
     rows = {
-        "commit": f"`{commit}`{changed}",
+        "commit": f"{_code(commit)}{changed}",
         "finished": f"{record['finished']}, after {record['seconds']:.0f} s",
-        "machine": f"{record['system']}, {record['cores']} cores, {record['device']}",
+        "machine": _text(f"{record['system']}, {record['cores']} cores, {record['device']}"),
         "versions": f"Python {record['python']}, {versions}",
         "seeds": _listed(record["seeds"]) or "none",
         "parameters that differ from the defaults": _listed(record["not_default"]) or "none",
-        "inputs (SHA-256)": "<br>".join(f"{k} `{v}`" for k, v in record["inputs"].items()),
-        "remarks": " ".join(record["notes"]),
+        "inputs (SHA-256)": "<br>".join(
+            f"{_text(k)} {_code(v)}" for k, v in record["inputs"].items()
+        ),
+        "remarks": _text(" ".join(record["notes"])),
     }
     table = "\n".join(f"| {name} | {text} |" for name, text in rows.items() if text)
     return f"## Provenance\n\nAdded by the runner.\n\n| | |\n|---|---|\n{table}\n"
 
 
 def _listed(values: Mapping[str, Any]) -> str:
-    return ", ".join(f"`{dotted(name)} = {value!r}`" for name, value in values.items())
+    return ", ".join(_code(f"{dotted(name)} = {value!r}") for name, value in values.items())
+
+
+def _code(text: str) -> str:
+    """Return ``text`` as markdown code for a table's cell; as text where code cannot be safe."""
+    return _text(text) if re.search(r"[`|\\<>&$]|[^\S ]", text) else f"`{text}`"
+
+
+def _text(text: str) -> str:
+    """Return ``text`` as markdown that shows it as it is, in a table's cell too."""
+    signs = re.compile(r"[\\`*\[\]<>|$~&\"'!#]|(?<!\w)_|_(?!\w)")
+    return signs.sub(lambda sign: f"&#{ord(sign[0])};", " ".join(text.split()))
 
 
 def write(study: Study, profile: str, steps: Iterable[Step], kept: Mapping[str, list[str]]) -> None:

@@ -11,6 +11,7 @@ from lib.runner.problems import nearest
 from lib.runner.settings import Setting, dotted
 from lib.runner.steps import Step, in_scope, matching
 from lib.runner.study import Study
+from lib.strict_yaml import cut
 
 PROFILE = "profile"
 """The parameter that every notebook has, and that the runner sets."""
@@ -94,7 +95,7 @@ def resolve_parameters(
             try:
                 values[setting.name] = schema[setting.name].check(setting.value)
             except ValueError as error:
-                problems.append(f"{dotted(setting.name)} ({setting.origin}) {error}.")
+                problems.append(f"{cut(dotted(setting.name))} ({setting.origin}) {error}.")
         resolved[step.id] = values
     return resolved, problems
 
@@ -115,7 +116,8 @@ def _misnamed(setting: Setting, steps: Sequence[Step], schemas: Schemas) -> str 
     if setting.name not in names:
         offers = {dotted(name) for name in names - {PROFILE}}
         known = nearest(dotted(setting.name), offers)
-        return f"{dotted(setting.name)} ({setting.origin}) is not a parameter of {where}.{known}"
+        name = cut(dotted(setting.name))
+        return f"{name} ({setting.origin}) is not a parameter of {where}.{known}"
     declaring = [step for step in meant if setting.name in schemas[step.notebook]]
     if all(setting.name in step.parameters for step in declaring):
         return (
@@ -147,7 +149,7 @@ def with_named_needs(
             if name and (name not in ids or name == step.id):
                 others = [other for other in ids if other != step.id]
                 problems.setdefault(step.id, []).append(
-                    f"{dotted(parameter)} of step {step.id} names {name!r}, which is no other "
+                    f"{dotted(parameter)} of step {step.id} names {cut(name)!r}, which is no other "
                     f"step of this profile.{nearest(str(name), others)}"
                 )
             elif name and name not in needs:
@@ -173,7 +175,7 @@ def missing_files(
 ) -> list[str]:
     """Return a sentence for each file or folder that a parameter names and nobody has."""
     return [
-        f"{dotted(name)} of step {step} names {value!r}, which does not exist"
+        f"{dotted(name)} of step {step} names {cut(value)!r}, which does not exist"
         f" in {_places(study)}.{_nearest_path(study, value)}"
         for name, value in _texts(parameters)
         if _is_path(schema[name], value) and _find(study, value) is None
@@ -206,19 +208,19 @@ def _places(study: Study) -> str:
 
 
 def _find(study: Study, value: str) -> Path | None:
-    candidates = [root / Path(value).expanduser() for root in _roots(study)]
-    return next((path for path in candidates if path.exists()), None)
+    candidates = [root / paths.expanded(value) for root in _roots(study)]
+    return next((path for path in candidates if paths.exists(path)), None)
 
 
 def _nearest_path(study: Study, value: str) -> str:
     """Return an offer of the name most like the first part of ``value`` that does not exist."""
     for root in _roots(study):
-        place = Path(value).expanduser()
+        place = paths.expanded(value)
         absent: list[str] = []
-        while not (root / place).exists() and place.name:
+        while not paths.exists(root / place) and place.name:
             absent.insert(0, place.name)
             place = place.parent
-        if absent and place.name:
+        if absent and place.name and (root / place).is_dir():
             offer = nearest(absent[0], [p.name for p in (root / place).iterdir()])
             if "Did you mean" in offer:
                 return f"{offer[:-1]} (in {place})?"

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from graphlib import CycleError, TopologicalSorter
 from typing import Any, TypeVar
 
 from lib.runner.parameters import Parameter
@@ -17,6 +18,7 @@ from lib.runner.settings import Setting, parse_assignment
 from lib.runner.stamps import read_stamp
 from lib.runner.steps import Step, in_scope, matching, with_needs_resolved
 from lib.runner.study import Study
+from lib.strict_yaml import read_yaml
 
 Value = TypeVar("Value")
 
@@ -96,14 +98,21 @@ def prepare(study: Study, all_steps: Sequence[Step], request: Request) -> Setup:
         except ValueError as error:
             problems.append(str(error))
 
-    left_out, wrong = _named(profile.leave_out, all_steps, f"leave_out of {profile.name}")
-    problems += wrong
-    added, wrong = _named(profile.add, all_steps, f"add of {profile.name}")
-    problems += wrong
+    named = {
+        "leave_out": profile.leave_out,
+        "add": profile.add,
+        "minutes": profile.minutes,
+        "gigabytes": profile.gigabytes,
+        "steps": set(profile.scopes) - {setting.scope for setting in settings},
+    }
+    meant: dict[str, set[str]] = {}
+    for part, those in named.items():
+        meant[part], wrong = _named(those, all_steps, f"{part} of params/{profile.name}.yaml")
+        problems += wrong
     steps = tuple(
         step
         for step in all_steps
-        if step.id not in left_out and (not step.extra or step.id in added)
+        if step.id not in meant["leave_out"] and (not step.extra or step.id in meant["add"])
     )
     try:
         steps = tuple(with_needs_resolved(steps))
@@ -130,6 +139,7 @@ def prepare(study: Study, all_steps: Sequence[Step], request: Request) -> Setup:
     problems += wrong
     steps, unnamed = with_named_needs(steps, parameters)
     selected = _selection(steps, chosen["only"], chosen["start"])
+    problems += _cycle(step for step in steps if step.id in selected)
     absent: list[str] = []
     for step in steps:
         if step.id in selected and step.id in parameters:
@@ -137,9 +147,7 @@ def prepare(study: Study, all_steps: Sequence[Step], request: Request) -> Setup:
             absent += missing_files(study, step.id, schemas[step.notebook], values)
             problems += unnamed.get(step.id, [])
             problems += [
-                f"Step {step.id!r} depends on {name}, which does not exist."
-                for name in step.files
-                if not (study.root / name).exists()
+                problem for name in step.files if (problem := _unusable(study, step.id, name))
             ]
     problems += [
         f"--keep {name}: the step has nothing to keep in profile {profile.name!r}; "
@@ -165,6 +173,36 @@ def prepare(study: Study, all_steps: Sequence[Step], request: Request) -> Setup:
     )
 
 
+def _cycle(steps: Iterable[Step]) -> list[str]:
+    """Return a sentence if some of ``steps`` would wait for each other."""
+    try:
+        TopologicalSorter({step.id: step.needs for step in steps}).prepare()
+    except CycleError as error:
+        *_, found = error.args
+        return [
+            f"These steps would wait for each other: {', which is needed by '.join(found)}. Change "
+            "train.init or data.from, which name a step that theirs needs."
+        ]
+    return []
+
+
+def _unusable(study: Study, step: str, name: str) -> str | None:
+    """Return what is wrong with a further file that a step depends on, if anything."""
+    path = study.root / name
+    if not path.exists():
+        return f"Step {step!r} depends on {name}, which does not exist."
+    try:
+        if path == study.params / "claims.yaml":
+            from lib.analysis.claims import load_claims  # a slow import
+
+            load_claims(root=study.root)
+        elif path.suffix == ".yaml":
+            read_yaml(path, name)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
 def _named(
     names: Iterable[str],
     steps: Sequence[Step],
@@ -176,6 +214,9 @@ def _named(
     found: set[str] = set()
     problems = []
     for name in names:
+        if not name:
+            problems.append(f"{origin} has an empty name. Give ids of steps, with commas.")
+            continue
         try:
             found |= set(matching(name, steps))
         except ValueError as error:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from lib.runner.problems import nearest
+from lib.strict_yaml import cut
 
 EVERYTHING = "*"
 """In ``needs``: every other step of the profile."""
@@ -263,7 +264,7 @@ def matching(name: str, steps: Iterable[Step]) -> list[str]:
         # The exact id comes first; a group of variants is named by its notebook.
         names = {step.id for step in steps} | {step.id.rsplit(".", 1)[0] for step in steps}
         names |= {step.notebook for step in steps}
-        raise ValueError(f"There is no step {name!r}.{nearest(name, names)}")
+        raise ValueError(f"There is no step {cut(name)!r}.{nearest(name, names)}")
     return found
 
 

@@ -140,10 +140,11 @@ class Workspace:
         return path
 
     def table(self, frame: "pd.DataFrame", name: str) -> None:
-        """Write ``frame`` without its index to ``tables/<name>.csv``; NaN is an empty field."""
+        """Write ``frame`` without its index to ``tables/<name>.csv``, see `write_csv`."""
+        from lib.csv_files import write_csv
+
         path = self.results / "tables" / f"{name}.csv"
-        with atomic(path) as temporary:
-            frame.to_csv(temporary, index=False, lineterminator="\n", float_format="%.10g")
+        write_csv(frame, path)
         self._record(path, kind="table")
 
     def figure(self, figure: "Figure", name: str, *, caption: str = "") -> "SavedFigure":

@@ -206,7 +206,7 @@ def test_rows_of_a_step_without_a_page_go(tmp_path: Path) -> None:
     ("claims", "message"),
     [
         ([{**VALUE, "tolerence": 1}], r"claim A\.fig1\.rate, 'tolerence'.*mean 'tolerance'"),
-        ([VALUE, VALUE], r"more than once: A\.fig1\.rate"),
+        ([VALUE, dict(VALUE)], r"more than once: A\.fig1\.rate"),
         ([{**VALUE, "kind": "number"}], r"claim A\.fig1\.rate, 'kind': Input should be 'value'"),
         ([{**VALUE, "tolerance": None}], "needs 'expected' and 'tolerance'"),
         ([{**DIRECTION, "tolerance": 0.1}], "A direction has no 'tolerance'"),

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -23,6 +24,33 @@ def test_lines_of_the_module_are_passed_on(capsys):
 def test_failure_says_what_the_module_said_and_how_to_repeat_it():
     with pytest.raises(RuntimeError, match=r"(?s)error: .*nowhere.*python -m lib.engine.train"):
         run_module("lib.engine.train", "nowhere/config.json")
+
+
+def test_the_command_to_repeat_is_one_that_a_shell_understands():
+    with pytest.raises(RuntimeError) as error:
+        run_module("lib.engine.train", "a folder/it's $x.json")
+    command = str(error.value).rsplit("To repeat it: ")[-1]
+    assert shlex.split(command)[-1] == "a folder/it's $x.json"
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize(
+    ("number", "words"), [(signal.SIGKILL, "memory"), (signal.SIGSEGV, "crash"), (64, "")]
+)
+def test_a_module_that_a_signal_ended_says_which_and_the_likely_reason(
+    tmp_path, processes, number, words
+):
+    if processes > 1 and number != signal.SIGKILL:
+        pytest.skip("torchrun reports all alike")
+    program = f"import os; os.kill(os.getpid(), {int(number)})"
+    (tmp_path / "ended_by_a_signal.py").write_text(program)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{ROOT}")
+        with pytest.raises(RuntimeError) as error:
+            run_module("ended_by_a_signal", processes=processes)
+    first = str(error.value).splitlines()[0]
+    assert f"signal {int(number)}" in first
+    assert words in first
 
 
 @pytest.mark.parametrize("text", ["0", "many", "-1", ""])

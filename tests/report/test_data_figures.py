@@ -1,3 +1,4 @@
+import io
 from pathlib import Path
 
 import matplotlib as mpl
@@ -23,24 +24,26 @@ from lib.report.tables import show
 mpl.use("Agg")
 
 
+CONTENT = {
+    "images": [
+        {"id": k, "file_name": f"{name}.png", "width": 80, "height": 60}
+        for k, name in enumerate("ab", start=1)
+    ],
+    "annotations": [
+        {"id": 1, "image_id": 1, "category_id": 1, "bbox": [5, 5, 70, 50],
+         "segmentation": [[5, 5, 75, 5, 75, 55]]},
+        {"id": 2, "image_id": 1, "category_id": 2, "bbox": [10, 10, 20, 20]},
+    ],
+    "categories": [{"id": 1, "name": "dog"}, {"id": 2, "name": "zebra"}],
+}  # fmt: skip
+
+
 @pytest.fixture
 def made(tmp_path: Path) -> CocoSet:
     """Two pictures: one with a masked and a boxed object, one empty."""
     for name in ("a", "b"):
         Image.fromarray(np.full((60, 80, 3), 128, np.uint8)).save(tmp_path / f"{name}.png")
-    content = {
-        "images": [
-            {"id": k, "file_name": f"{name}.png", "width": 80, "height": 60}
-            for k, name in enumerate("ab", start=1)
-        ],
-        "annotations": [
-            {"id": 1, "image_id": 1, "category_id": 1, "bbox": [5, 5, 70, 50],
-             "segmentation": [[5, 5, 75, 5, 75, 55]]},
-            {"id": 2, "image_id": 1, "category_id": 2, "bbox": [10, 10, 20, 20]},
-        ],
-        "categories": [{"id": 1, "name": "dog"}, {"id": 2, "name": "zebra"}],
-    }  # fmt: skip
-    return from_coco(content, tmp_path / "made.json", tmp_path)
+    return from_coco(CONTENT, tmp_path / "made.json", tmp_path)
 
 
 @pytest.fixture(autouse=True)
@@ -108,6 +111,34 @@ def test_every_legal_set_goes_through_the_whole_notebook(
     ):
         assert figure is not None
         figure.canvas.draw()
+
+
+EVIL = ["$\\frac{$ \\input{x}", "$x$ $y", "\U0001f9a5 cat", "a\nb\\", "y" * 3000]
+
+
+@pytest.mark.filterwarnings("error::UserWarning")
+@pytest.mark.parametrize("first", EVIL)
+@pytest.mark.parametrize("second", ["100 % $a", "$b^_"])
+def test_any_class_name_can_be_drawn_within_the_page(
+    made: CocoSet, first: str, second: str
+) -> None:
+    categories = [{"id": 1, "name": first}, {"id": 2, "name": second}]
+    odd = from_coco(
+        CONTENT | {"categories": categories}, made.annotations_path, made.annotations_path.parent
+    )
+    instances = instance_table(odd)
+    classes = class_table(instances, odd.categories)
+    sheet = figures.scene_sheet(odd)
+    assert sheet
+    for figure in (
+        figures.class_figure({"train": classes}),
+        figures.overlap_figure({"train": instances}, classes),
+        figures.guest_figure(guest_table(odd), classes),
+        sheet,
+    ):
+        buffer = io.BytesIO()
+        figure.savefig(buffer, bbox_inches="tight")
+        assert plt.imread(io.BytesIO(buffer.getvalue())).shape[1] < 1000
 
 
 def test_a_sheet_shows_labelled_pictures_only(made: CocoSet) -> None:

@@ -1,8 +1,14 @@
+import ast
+import re
+import sys
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
 
+from lib.paths import ROOT
 from lib.runner.code import code_digest, used_files
+from lib.runner.fingerprint import PACKAGES
 
 SOURCE = '''
 """What it is."""
@@ -123,3 +129,27 @@ def test_sources_in_c_count_as_code_of_their_modules() -> None:
     used = used_files(["import lib.masks.segmenter, lib.evaluation.coco_ap"], ROOT)
     sources = {path.relative_to(ROOT).as_posix() for path in ROOT.glob("lib/**/*.c")}
     assert sources and sources <= {*used}
+
+
+WITHOUT_EFFECT = {
+    # how work is shared, described, checked and shown, not what comes of it
+    "distributed", "filelock", "ipython", "ipywidgets", "jinja2", "joblib", "latex2mathml",
+    "nbconvert", "nbformat", "packaging", "papermill", "psutil", "pydantic", "pygments", "pyyaml",
+    "requests", "traitlets", "defusedxml",
+}  # fmt: skip
+
+
+def test_every_package_that_lib_imports_counts_or_is_known_to_change_no_result() -> None:
+    imported = set()
+    for path in (ROOT / "lib").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                imported.add(node.module.split(".")[0])
+    foreign = imported - set(sys.stdlib_module_names) - {"lib"}
+    providers = packages_distributions()
+    for name in sorted(foreign & providers.keys()):
+        found = {re.sub(r"[-_.]+", "-", provider).lower() for provider in providers[name]}
+        counted = {package.replace("_", "-") for package in PACKAGES}
+        assert found & (counted | WITHOUT_EFFECT), f"{name} decides results unnoticed"

@@ -93,7 +93,7 @@ def test_everything_that_a_bare_machine_lacks_is_named(
     assert "- COCO 2017, 118,287 + 5,000 images: not found. It takes 21 GB, and 41 GB" in lacking
     assert "- PASCAL VOC 2012 with SBD, 10,582 + 1,449 images: not found. It takes 2.2" in lacking
     assert "python -m lib.data.download coco voc sbd weights -" in lacking
-    assert "- A GPU: nvidia-smi shows none." in lacking
+    assert "- A GPU: neither nvidia-smi nor PyTorch shows one." in lacking
     assert "GB for what runs side by side; there are 16 GB." in lacking
     assert "GB for data and cache; 20 GB are free." in lacking
     lines = {line.split()[0]: line for line in text.splitlines() if line.strip()}
@@ -109,7 +109,7 @@ def test_several_gpus_that_are_not_here_can_be_planned_with(
     text, lacking = plan("0,1,2,3", jobs=2)
     assert "2 GPUs x 36 GB" in text
     assert "4 GPUs; 2 steps at a time, 2 GPUs for each training" in text
-    assert "GPUs named by --gpus that nvidia-smi does not show here: 0, 1, 2, 3." in lacking
+    assert "GPUs named by --gpus that are not here: 0, 1, 2, 3." in lacking
     assert "A GPU:" not in lacking
     wider = plan("0,1,2", jobs=2)[0]
     assert "one GPU for each training; 1 GPU left over" in wider

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from lib.runner import gpus
 from lib.runner.gpus import choose, described, shares, visible_gpus
 from lib.runner.problems import UsageError
 from tests.runner.fake_gpus import show_gpus
@@ -120,10 +121,52 @@ def test_without_gpus_nothing_is_said_to_cuda_and_gpus_are_refused(
     seen.steps = (replace(STEPS[0], kind="train"),)
     code, output = seen.run("--gpus", "0")
     assert code == 2
-    assert "--gpus 0: nvidia-smi shows no GPU on this machine" in output
+    assert "--gpus 0: neither nvidia-smi nor PyTorch shows a GPU" in output
     assert not (seen.root / "marks").exists()
     assert seen.run()[0] == 0
     assert marks(seen)["01_numbers"][2:] == (None, None)
+
+
+TORCH = """
+import os
+from types import SimpleNamespace as Of
+assert "CUDA_VISIBLE_DEVICES" not in os.environ and os.environ["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
+gpus = [Of(uuid=f"{n:04x}-b", total_memory=81_559 * 2**20, name=f"Toy {n}") for n in range(4)]
+cuda = Of(device_count=lambda: len(gpus), get_device_properties=gpus.__getitem__)
+"""
+
+
+@pytest.fixture
+def torch_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine with a driver and a PyTorch that sees four GPUs; ``nvidia-smi`` fails."""
+    show_gpus(monkeypatch, tmp_path, [])
+    (tmp_path / "torch.py").write_text(TORCH)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(gpus, "_has_driver", lambda: True)
+
+
+@pytest.mark.usefixtures("torch_alone")
+def test_without_nvidia_smi_the_gpus_are_those_of_pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = visible_gpus()
+    assert [gpu.number for gpu in found] == ["0", "1", "2", "3"]
+    assert found[2] == gpus.Gpu("2", "GPU-0002-b", 85.5, "Toy 2")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-0003,1")
+    assert [gpu.number for gpu in visible_gpus()] == ["3", "1"]
+
+
+@pytest.mark.usefixtures("torch_alone")
+def test_without_nvidia_smi_no_two_trainings_are_on_one_gpu(seen: Toy) -> None:
+    seen.steps = tuple(replace(s, kind="train") for s in (STEPS[0], STEPS[2]))
+    assert len(seen.ran("--jobs", "2")) == 2
+    one, two = (entry[2] or [] for entry in marks(seen).values())
+    assert sorted([*one, *two]) == ["0", "1", "2", "3"]
+
+
+def test_pytorch_is_not_asked_where_there_is_no_driver(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, torch_alone: None
+) -> None:
+    monkeypatch.setattr(gpus, "_has_driver", lambda: False)
+    assert visible_gpus() == ()
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Mistakes on the command line and in profiles: sentences and exit code 2, before any kernel."""
 
+from dataclasses import replace
+
 import pytest
 
 from lib.runner.steps import Step
@@ -25,6 +27,13 @@ from tests.runner.toy import STEPS, Toy
         (["--profile", "tov"], "There is no profile 'tov'. Did you mean 'toy'?"),
         (["--jobs", "0"], "at least one step"),
         (["--set", "other.word=data/nothing.json"], "'data/nothing.json', which does not exist"),
+        (["--set", f"other.word={'x' * 5000}.json"], "which does not exist"),
+        (["--set", "other.word=~nobody_here/x.json"], "'~nobody_here/x.json', which does not"),
+        (["--set", "other.word=params/toy.yaml/x.json"], "which does not exist"),
+        *((["--only", names], "empty name") for names in ("", ",", " ", "02_sum,", "02_sum,,")),
+        (["--from", ","], "--from has an empty name"),
+        (["--force", ","], "--force has an empty name"),
+        (["--keep", ""], "--keep has an empty name"),
     ],
 )
 def test_a_mistake_is_told_in_a_sentence(toy: Toy, arguments: list[str], sentence: str) -> None:
@@ -47,6 +56,29 @@ def test_all_mistakes_are_told_at_once(toy: Toy) -> None:
     assert "sum.scale (params/toy.yaml) expects float" in output
 
 
+@pytest.mark.parametrize("given", ["train_init", "data_from"])
+def test_steps_that_would_wait_for_each_other_are_named(toy: Toy, given: str) -> None:
+    cell = "sum_offset: int = 0  # added to the sum"
+    toy.edit("02_sum", cell, f"{cell}\n{given}: str = ''  # a step")
+    code, output = toy.run("--set", f"{given}=04_report")
+    assert code == 2
+    assert "Traceback" not in output
+    named = [name for name in ("01_numbers", "02_sum", "04_report") if name in output]
+    assert named == ["02_sum", "04_report"]
+    # Steps outside the circle can be run.
+    assert toy.run("--set", f"{given}=04_report", "--only", "03_other")[0] == 0
+
+
+def test_a_list_of_claims_that_is_none_is_told_before_any_work(toy: Toy) -> None:
+    (toy.study.params / "claims.yaml").write_text("scales: {}\nclaims: &a [*a]\n")
+    toy.steps = (replace(STEPS[0], files=("params/claims.yaml",)),)
+    code, output = toy.run()
+    assert code == 2
+    assert "claims.yaml" in output
+    assert "line 2" in output
+    assert not (toy.root / "cache").exists()
+
+
 def test_a_file_name_that_almost_exists_is_offered(toy: Toy) -> None:
     (toy.root / "boxes").mkdir()
     (toy.root / "boxes" / "train.json").write_text("{}")
@@ -67,6 +99,17 @@ def test_a_file_name_that_almost_exists_is_offered(toy: Toy) -> None:
         ("description: a\nleave_out: [05_none]\n", "There is no step '05_none'"),
         ("description: a\nleave_out: [02_sum]\n", "Leave out '04_report' too"),
         ("description: a\nsteps: {02_smu: {sum: {offset: 1}}}\n", "Did you mean '02_sum'?"),
+        ("description: a\nsteps: {02_smu: {}}\n", "Did you mean '02_sum'?"),
+        ("description: a\nminutes: {02_smu: 1}\n", "Did you mean '02_sum'?"),
+        ("description: a\ngigabytes: {02_smu: {gpu: 1}}\n", "Did you mean '02_sum'?"),
+        ("description: a\nadd: [02_smu]\n", "Did you mean '02_sum'?"),
+        ("description: a\nminutes: {02_sum: .nan}\n", "line 2"),
+        ("description: a\nminutes: {02_sum: -1}\n", "'minutes.02_sum' is wrong"),
+        ("description: a\nminutes: {02_sum: true}\n", "'minutes.02_sum' is wrong"),
+        ("description: a\ngigabytes: {02_sum: {disk: .inf}}\n", "line 2"),
+        ("description: a\nparameters: {sum: {scale: 1}, sum.scale: 2}\n", "'sum.scale' is given"),
+        ("description: a\nsteps: {02_sum: {sum.scale: 1, sum_scale: 2}}\n", "'sum.scale' is given"),
+        ("description: a\nparameters: {numbsr: {}}\n", "numbsr"),
         ("description: a\nparameters: {numbers: {cuont: 1}}\n", "Did you mean 'numbers.count'?"),
     ],
 )
@@ -75,7 +118,8 @@ def test_a_mistake_in_a_profile_is_told(toy: Toy, text: str, sentence: str) -> N
     code, output = toy.run()
     assert code == 2
     assert sentence in output
-    assert "params/toy.yaml" in output or "leave_out" in text
+    assert "params/toy.yaml" in output or "leave_out: [02_sum]" in text
+    assert "Traceback" not in output
 
 
 def test_a_step_that_is_left_out_cannot_be_asked_for(toy: Toy) -> None:

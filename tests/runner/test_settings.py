@@ -2,12 +2,13 @@ from typing import Any
 
 import pytest
 
-from lib.runner.settings import flatten, parse_assignment, parse_yaml
+from lib.runner.settings import flatten, parse_assignment
+from lib.strict_yaml import parse_yaml
 
 
 def test_nesting_and_dots_are_underscores() -> None:
     nested = {"grabcut": {"iterations": 3}, "data.train": {"images": "x"}, "show_pictures": False}
-    assert dict(flatten(nested)) == {
+    assert flatten(nested) == {
         "grabcut_iterations": 3,
         "data_train_images": "x",
         "show_pictures": False,
