@@ -130,7 +130,7 @@ def ranks(table: pd.DataFrame) -> pd.DataFrame:
     columns = [
         "definition", "crowds", "name", "instances", "overlap", "rank", "classes", "above"
     ]  # fmt: skip
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns=columns).astype({"crowds": bool})  # also without a row
 
 
 def fitting(places: pd.DataFrame) -> pd.DataFrame:
@@ -158,7 +158,10 @@ def fitting_line(places: pd.DataFrame) -> str:
     """
     of_objects = fitting(places[~places["crowds"]])
     if of_objects.empty:
-        return f"These labels do not have both {' and '.join(NAMED)}: nothing tells which fits."
+        there = {canonical(name) for name in places["name"]}
+        absent = [name for name in NAMED if name not in there]
+        lack = f"no {absent[0]}" if len(absent) == 1 else f"neither {' nor '.join(absent)}"
+        return f"These labels have {lack} to measure: nothing tells which fits."
     good = of_objects[of_objects["fits"]]
     numbers = places[~places["crowds"]].drop_duplicates("name")
     counts = ", ".join(
@@ -257,8 +260,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for number, (definition, meaning) in enumerate(MEANINGS.items(), start=1):
         print(f"  {number}. {definition}: {meaning}")
     places = ranks(table)
-    print("\nThe classes that paper B says have high values:")
-    print(places.to_string(index=False, float_format="{:.3f}".format))
+    if not places.empty:
+        print("\nThe classes that paper B says have high values:")
+        print(places.to_string(index=False, float_format="{:.3f}".format))
     print(f"\n{fitting_line(places)}")
     return 0
 
