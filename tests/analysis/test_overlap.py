@@ -230,7 +230,7 @@ def test_on_coco_labels_only_the_mean_over_images_puts_both_named_classes_high(
 def test_labels_without_the_named_classes_get_all_the_rest_and_a_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], there: list[str]
 ) -> None:
-    boxes = [(1, i, [i, 5.0, 20.0, 20.0], 0) for i in NAMES]
+    boxes = [(1, i, [i / 2, 5.0, 20.0, 20.0], 0) for i in NAMES]
     labels = made(boxes)
     for category in labels["categories"]:
         if category["name"] in overlap.NAMED and category["name"] not in there:
