@@ -27,7 +27,8 @@ import numpy as np
 import pandas as pd
 
 from lib.data.categories import Categories, canonical
-from lib.data.coco import CocoSet, load
+from lib.data.coco import CocoSet
+from lib.data.label_options import add_on_bad, open_labels
 from lib.data.overlap import objects, overlapping_pairs
 from lib.files import atomic
 
@@ -246,7 +247,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program and return its exit code."""
     options = _parser().parse_args(arguments)
     try:
-        coco_set = load(options.annotations, None, on_bad=options.on_bad, check_images="none")
+        coco_set = open_labels(options, options.annotations)
         table = definitions_table(coco_set)
         if options.out:
             with atomic(options.out) as temporary:
@@ -282,12 +283,7 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--annotations", type=Path, required=True, help="COCO-format JSON with boxes")
     add("--out", type=Path, help="a CSV file to write, with and without crowd regions")
-    add(
-        "--on-bad",
-        choices=("error", "drop"),
-        default="error",
-        help="bad labels: stop with a list of them, or leave them out (default: error)",
-    )
+    add_on_bad(parser)
     return parser
 
 

@@ -86,7 +86,7 @@ def ground_truth(
             segmentation = source.get("segmentation")
             if not segmentation:
                 annotation["iscrowd"] = 1
-            rle = compressed(segmentation or _rectangle(source["bbox"]), height, width)
+            rle = compressed(segmentation or rectangle(source["bbox"]), height, width)
             annotation["segmentation"] = rle
             area = mask_api.area(rle) if area is None else area
         elif area is None:
@@ -244,7 +244,8 @@ def _is_finite(value: Any) -> bool:
     return isinstance(value, Real) and math.isfinite(value)
 
 
-def _rectangle(box: Sequence[float]) -> list[list[float]]:
+def rectangle(box: Sequence[float]) -> list[list[float]]:
+    """Return a box (xywh, pixels) as COCO polygons."""
     x, y, width, height = box
     return [[x, y, x + width, y, x + width, y + height, x, y + height]]
 
