@@ -122,12 +122,11 @@ def completed(coco_set: CocoSet, iou_type: IouType) -> Labels:
             "masks cannot be judged. Judge boxes: --iou-type bbox."
         )
     truth = ground_truth(labels, iou_type=iou_type)["annotations"]
-    return labels | {
-        "annotations": [
-            judged | {"segmentation": given["segmentation"] or judged.get("segmentation", [])}
-            for given, judged in zip(labels["annotations"], truth, strict=True)
-        ]
-    }
+    annotations = []
+    for given, judged in zip(labels["annotations"], truth, strict=True):
+        replaced = given["iscrowd"] != judged["iscrowd"]  # no mask: a region of its box
+        annotations.append(judged if replaced else judged | {"segmentation": given["segmentation"]})
+    return labels | {"annotations": annotations}
 
 
 def main(arguments: list[str] | None = None) -> int:
