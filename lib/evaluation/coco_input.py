@@ -51,8 +51,8 @@ def ground_truth(
 
     Annotations are renumbered from 1. Where masks are judged, an instance without one, or with one
     that has no pixel, becomes a crowd region of its box: what is found mostly inside it is neither
-    right nor wrong, since nobody can say which. Areas are the ``area`` field, as COCO does for masks and
-    boxes alike; only where it is absent it is computed, from what is judged.
+    right nor wrong, since nobody can say which. Areas are the ``area`` field, as COCO does for
+    masks and boxes alike; only where it is absent it is computed, from what is judged.
 
     Args:
         labels: A COCO dictionary; boxes are xywh in pixels.
