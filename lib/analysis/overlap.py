@@ -28,7 +28,8 @@ import pandas as pd
 
 from lib.csv_files import write_csv
 from lib.data.categories import Categories, canonical
-from lib.data.coco import CocoSet, load
+from lib.data.coco import CocoSet
+from lib.data.label_options import add_on_bad, open_labels
 from lib.data.overlap import objects, overlapping_pairs
 
 Definition = Literal[
@@ -130,7 +131,7 @@ def ranks(table: pd.DataFrame) -> pd.DataFrame:
     columns = [
         "definition", "crowds", "name", "instances", "overlap", "rank", "classes", "above"
     ]  # fmt: skip
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns=columns).astype({"crowds": bool})  # also without a row
 
 
 def fitting(places: pd.DataFrame) -> pd.DataFrame:
@@ -158,7 +159,10 @@ def fitting_line(places: pd.DataFrame) -> str:
     """
     of_objects = fitting(places[~places["crowds"]])
     if of_objects.empty:
-        return f"These labels do not have both {' and '.join(NAMED)}: nothing tells which fits."
+        there = {canonical(name) for name in places["name"]}
+        absent = [name for name in NAMED if name not in there]
+        lack = f"no {absent[0]}" if len(absent) == 1 else f"neither {' nor '.join(absent)}"
+        return f"These labels have {lack} to measure: nothing tells which fits."
     good = of_objects[of_objects["fits"]]
     numbers = places[~places["crowds"]].drop_duplicates("name")
     counts = ", ".join(
@@ -243,7 +247,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program and return its exit code."""
     options = _parser().parse_args(arguments)
     try:
-        coco_set = load(options.annotations, None, on_bad=options.on_bad, check_images="none")
+        coco_set = open_labels(options, options.annotations)
         table = definitions_table(coco_set)
         if options.out:
             write_csv(table, options.out)
@@ -256,8 +260,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for number, (definition, meaning) in enumerate(MEANINGS.items(), start=1):
         print(f"  {number}. {definition}: {meaning}")
     places = ranks(table)
-    print("\nThe classes that paper B says have high values:")
-    print(places.to_string(index=False, float_format="{:.3f}".format))
+    if not places.empty:
+        print("\nThe classes that paper B says have high values:")
+        print(places.to_string(index=False, float_format="{:.3f}".format))
     print(f"\n{fitting_line(places)}")
     return 0
 
@@ -277,12 +282,7 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--annotations", type=Path, required=True, help="COCO-format JSON with boxes")
     add("--out", type=Path, help="a CSV file to write, with and without crowd regions")
-    add(
-        "--on-bad",
-        choices=("error", "drop"),
-        default="error",
-        help="bad labels: stop with a list of them, or leave them out (default: error)",
-    )
+    add_on_bad(parser)
     return parser
 
 

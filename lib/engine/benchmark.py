@@ -30,8 +30,8 @@ from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
 from lib.data.coco import CocoSet
-from lib.data.coco import load as load_coco
 from lib.data.images import ImageRecord
+from lib.data.label_options import add_on_bad, open_labels
 from lib.engine.checkpoint import load_model
 from lib.engine.device import pick_device
 from lib.engine.inputs import picture
@@ -251,12 +251,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=5, help="times that each model sees each")
     parser.add_argument("--out", type=Path, required=True, help="the JSON file to write")
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
+    add_on_bad(parser)
     options = parser.parse_args(arguments)
     os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # or the profiler tells of each start and stop
     try:
         content = benchmark(
             dict(options.model),
-            load_coco(resolve(options.annotations), resolve(options.images), check_images="none"),
+            open_labels(options, resolve(options.annotations), resolve(options.images)),
             count=options.count,
             rounds=options.rounds,
             device=pick_device(options.device),

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from lib.data.coco import CocoSet, Instance
-from lib.data.coco import load as load_coco
+from lib.data.label_options import add_on_bad, open_labels
 from lib.engine.checkpoint import TrainedModel, load_model
 from lib.engine.device import pick_device
 from lib.engine.inputs import boxes_and_labels, objects, picture, require_classes, require_maps
@@ -169,11 +169,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--iterations", type=int, help="of the run, for the file model.pt")
     parser.add_argument("--out", type=Path, required=True, help="the npz file to write")
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
+    add_on_bad(parser)
     options = parser.parse_args(arguments)
     try:
         found = over_training(
             [resolve(path) for path in options.models],
-            load_coco(resolve(options.annotations), resolve(options.images), check_images="none"),
+            open_labels(options, resolve(options.annotations), resolve(options.images)),
             count=options.count,
             iterations=options.iterations,
             device=pick_device(options.device),

@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 
-from lib.data.coco import load as load_coco
+from lib.data.label_options import add_on_bad, open_labels
 from lib.engine.benchmark import compare, draw_images, machine
 from lib.engine.config import TrainConfig, parse_config
 from lib.engine.contest import Amounts, compete
@@ -99,7 +99,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
             seed=0,
         )
         options.annotations, options.images = files.annotations, files.images
-    coco = load_coco(resolve(options.annotations), resolve(options.images), check_images="none")
+    coco = open_labels(options, resolve(options.annotations), resolve(options.images))
     coco = coco.subset([x.id for x in draw_images(coco, options.count)])
     given = vars(options)
     shared = Shared(**{name: given[name] for name in Shared.__annotations__})
@@ -186,6 +186,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--profiled", type=int, default=5, help="steps that are cut into parts")
     add("--inference", type=int, default=16, help="pictures for inference")
     add("--device", default="auto", choices=["auto", "cpu", "cuda"])
+    add_on_bad(parser)
     return parser
 
 

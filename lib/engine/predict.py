@@ -22,8 +22,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from lib.data.coco import CocoSet, Instance
-from lib.data.coco import load as load_coco
 from lib.data.images import ImageRecord
+from lib.data.label_options import add_on_bad, open_labels
 from lib.engine.cams import write_arrays
 from lib.engine.checkpoint import TrainedModel, load_model
 from lib.engine.device import pick_device
@@ -196,10 +196,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--no-boxes", action="store_true", help="nothing on true boxes")
     parser.add_argument("--cams", action="store_true", help="class activation maps too")
     parser.add_argument("--prior-from", choices=get_args(PriorFrom), help="the maps' boxes")
+    add_on_bad(parser)
     options = parser.parse_args(arguments)
     try:
         trained = load_model(resolve(options.model))
-        coco = load_coco(resolve(options.annotations), resolve(options.images), check_images="none")
+        coco = open_labels(options, resolve(options.annotations), resolve(options.images))
         predictions = predict(
             trained,
             coco,

@@ -28,10 +28,12 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from lib.data.coco import CocoSet
+from lib.data.label_options import add_on_bad, open_labels
 from lib.evaluation.coco_ap import evaluate
-from lib.evaluation.coco_input import IouType
+from lib.evaluation.coco_input import IouType, ground_truth
 from lib.evaluation.drawn import Labels, Result, draw_detections, draw_labels
-from lib.files import read_json, write_json
+from lib.files import write_json
 from lib.masks.memory import peak_mib
 from lib.paths import display, resolve
 
@@ -101,13 +103,39 @@ def compare(
     return found
 
 
+def completed(coco_set: CocoSet, iou_type: IouType) -> Labels:
+    """Return labels as both judges are given them: numbered from 1, nothing missing.
+
+    Masks stay polygons or run lengths, as their file has them. See
+    :func:`lib.evaluation.coco_input.ground_truth` for areas, and instances without a mask.
+
+    Raises:
+        ValueError: if there is nothing to judge by.
+    """
+    labels = coco_set.to_coco()
+    some = [x for x in coco_set.all_instances() if not x.iscrowd]
+    if not some:
+        raise ValueError(f"{coco_set.annotations_path} has no instance, so nothing can be judged.")
+    if iou_type == "segm" and not any(x.has_mask for x in some):
+        raise ValueError(
+            f"None of the {len(some):,} instances in {coco_set.annotations_path} has a mask, so "
+            "masks cannot be judged. Judge boxes: --iou-type bbox."
+        )
+    truth = ground_truth(labels, iou_type=iou_type)["annotations"]
+    annotations = []
+    for given, judged in zip(labels["annotations"], truth, strict=True):
+        replaced = given["iscrowd"] != judged["iscrowd"]  # no mask: a region of its box
+        annotations.append(judged if replaced else judged | {"segmentation": given["segmentation"]})
+    return labels | {"annotations": annotations}
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; problems that a user can mend are sentences and exit code 2."""
     parser = argparse.ArgumentParser(
         prog="python -m lib.evaluation.benchmark",
         description="Time our evaluation and pycocotools' own on the same detections.",
     )
-    parser.add_argument("--annotations", help="COCO-format labels with polygons; drawn without")
+    parser.add_argument("--annotations", help="COCO-format labels; drawn without")
     parser.add_argument("--images", type=int, default=5000, help="drawn images")
     parser.add_argument("--detections", type=int, default=100, help="on each image")
     parser.add_argument("--iou-type", choices=get_args(IouType), nargs="+", default=["segm"])
@@ -115,42 +143,59 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--memory", action="store_true", help="measure memory too (not on Windows)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, help="a JSON file for the numbers")
+    add_on_bad(parser)
     options = parser.parse_args(arguments)
     try:
-        if options.annotations:
-            labels = read_json(resolve(options.annotations))
-        else:
-            labels = draw_labels(options.images, seed=options.seed)
-        detections = draw_detections(labels, per_image=options.detections, seed=options.seed)
-    except (ValueError, FileNotFoundError) as error:
+        content = _measure(options)
+        if options.out:
+            write_json(resolve(options.out), content, indent=1)
+    except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    print(
-        f"{len(labels['images'])} images, {len(labels['annotations'])} objects, "
-        f"{len(detections)} detections",
-        flush=True,
-    )
-    found = [
-        compare(labels, detections, kind, rounds=options.rounds, memory=options.memory)
-        for kind in options.iou_type
-    ]
-    for row in found:
+    for row in content["results"]:
         same = "the same twelve numbers" if row["equal"] else "OTHER NUMBERS"
         print(f"{row['iou_type']}: {row['ratio']:.1f} times as fast, {same}")
     if options.out:
-        content = {
-            "labels": options.annotations or f"{options.images} drawn images, seed {options.seed}",
-            "images": len(labels["images"]),
-            "objects": len(labels["annotations"]),
-            "detections": len(detections),
-            "machine": platform.machine(),
-            "python": platform.python_version(),
-            "pycocotools": metadata.version("pycocotools"),
-            "results": found,
-        }
-        write_json(resolve(options.out), content, indent=1)
         print(f"wrote {display(resolve(options.out))}")
-    return 0 if all(row["equal"] for row in found) else 1
+    return 0 if all(row["equal"] for row in content["results"]) else 1
+
+
+def _measure(options: argparse.Namespace) -> dict[str, Any]:
+    """Judge as the command line says and return what the JSON file holds.
+
+    Raises:
+        FileNotFoundError, ValueError: if a file is missing or unfit, or nothing is to be judged.
+    """
+    for name in ("images", "detections", "rounds"):
+        if (number := getattr(options, name)) < 1:
+            raise ValueError(f"--{name} is {number}: expected 1 or more.")
+    kinds: list[IouType] = options.iou_type
+    if options.annotations:
+        coco_set = open_labels(options, resolve(options.annotations))
+        labels = {kind: completed(coco_set, kind) for kind in kinds}
+    else:
+        drawn = draw_labels(options.images, seed=options.seed)
+        labels = dict.fromkeys(kinds, drawn)
+    some = labels[kinds[0]]
+    detections = draw_detections(some, per_image=options.detections, seed=options.seed)
+    print(
+        f"{len(some['images'])} images, {len(some['annotations'])} objects, "
+        f"{len(detections)} detections",
+        flush=True,
+    )
+    return {
+        "labels": options.annotations or f"{options.images} drawn images, seed {options.seed}",
+        "images": len(some["images"]),
+        "objects": len(some["annotations"]),
+        "detections": len(detections),
+        "machine": platform.machine(),
+        "python": platform.python_version(),
+        "pycocotools": metadata.version("pycocotools"),
+        "results": [
+            compare(labels[k], detections, k, rounds=options.rounds, memory=options.memory)
+            for k in kinds
+        ],
+    }
 
 
 def _copies(

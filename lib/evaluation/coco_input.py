@@ -49,10 +49,10 @@ def ground_truth(
 ) -> dict[str, Any]:
     """Return a COCO dictionary for pycocotools; ``labels`` itself is not touched.
 
-    Annotations are renumbered from 1. Where masks are judged, an instance without one becomes a
-    crowd region of its box: what is found mostly inside it is neither right nor wrong, since
-    nobody can say which. Areas are the ``area`` field, as COCO does for masks and boxes alike;
-    only where it is absent it is computed, from what is judged.
+    Annotations are renumbered from 1. Where masks are judged, an instance without one, or with one
+    that has no pixel, becomes a crowd region of its box: what is found mostly inside it is neither
+    right nor wrong, since nobody can say which. Areas are the ``area`` field, as COCO does for
+    masks and boxes alike; only where it is absent it is computed, from what is judged.
 
     Args:
         labels: A COCO dictionary; boxes are xywh in pixels.
@@ -84,9 +84,10 @@ def ground_truth(
         if iou_type == "segm":
             height, width = sizes[source["image_id"]]
             segmentation = source.get("segmentation")
-            if not segmentation:
+            rle = compressed(segmentation, height, width) if segmentation else None
+            if rle is None or not mask_api.area(rle):
                 annotation["iscrowd"] = 1
-            rle = compressed(segmentation or _rectangle(source["bbox"]), height, width)
+                rle = compressed(rectangle(source["bbox"]), height, width)
             annotation["segmentation"] = rle
             area = mask_api.area(rle) if area is None else area
         elif area is None:
@@ -244,7 +245,8 @@ def _is_finite(value: Any) -> bool:
     return isinstance(value, Real) and math.isfinite(value)
 
 
-def _rectangle(box: Sequence[float]) -> list[list[float]]:
+def rectangle(box: Sequence[float]) -> list[list[float]]:
+    """Return a box (xywh, pixels) as COCO polygons."""
     x, y, width, height = box
     return [[x, y, x + width, y, x + width, y + height, x, y + height]]
 

@@ -7,6 +7,7 @@ import numpy as np
 from pycocotools import mask as mask_api
 
 from lib.data.categories import COCO_CLASSES
+from lib.evaluation.coco_input import rectangle
 from lib.seeds import derive
 
 Labels = dict[str, Any]
@@ -53,15 +54,20 @@ def draw_labels(images: int, *, seed: int) -> Labels:
 
 
 def draw_detections(labels: Mapping[str, Any], *, per_image: int, seed: int) -> list[Result]:
-    """Return COCO results with boxes and masks, so many on each image, for labels with polygons.
+    """Return COCO results with boxes and masks, so many on each image: polygons moved a little.
+
+    Without a polygon in the labels, boxes are moved.
 
     Raises:
-        ValueError: if the labels have no polygon to make masks of.
+        ValueError: if the labels have no annotation.
     """
     outlined = [a for a in labels["annotations"] if isinstance(a["segmentation"], list)]
     outlined = [a for a in outlined if a["segmentation"] and len(a["segmentation"][0]) >= 6]
+    outlined = outlined or [
+        a | {"segmentation": rectangle(a["bbox"])} for a in labels["annotations"]
+    ]
     if not outlined:
-        raise ValueError("The labels have no polygons; detections are made by moving some.")
+        raise ValueError("The labels have no object; detections are made by moving some.")
     of_image: dict[int, list[dict[str, Any]]] = {}
     for annotation in outlined:
         of_image.setdefault(annotation["image_id"], []).append(annotation)

@@ -26,7 +26,8 @@ def iou_on_boxes(coco_set: "CocoSet", masks: Iterable[Mapping[str, Any]]) -> pd.
     """Return the mask IoU of every instance that has a true mask.
 
     Args:
-        coco_set: the ground truth. Crowd regions and instances without a mask are left out.
+        coco_set: the ground truth. Crowd regions and instances without a mask, or with one that
+            has no pixel, are left out.
         masks: predictions with ``annotation_id`` and ``segmentation`` (RLE of the image's size),
             one for each of these instances; an empty mask has IoU 0. Those of further instances
             of the set are ignored.
@@ -61,8 +62,10 @@ def iou_on_boxes(coco_set: "CocoSet", masks: Iterable[Mapping[str, Any]]) -> pd.
                 f"(height, width), its image {size}. Paste masks into their whole image."
             )
         truth = compressed(instance.segmentation or [], *size)
-        iou = mask_api.iou([given], [truth], [0])
         area = int(mask_api.area(truth))
+        if not area:
+            continue
+        iou = mask_api.iou([given], [truth], [0])
         name = coco_set.categories.name_of(instance.label)
         rows.append((instance.id, instance.image_id, instance.label, name, area, float(iou[0, 0])))
     return pd.DataFrame(rows, columns=list(COLUMNS))

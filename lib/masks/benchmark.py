@@ -26,7 +26,8 @@ from typing import Any, Final
 import cv2
 import numpy as np
 
-from lib.data.coco import CocoSet, Instance, load
+from lib.data.coco import CocoSet, Instance
+from lib.data.label_options import add_on_bad, open_labels
 from lib.files import write_json
 from lib.masks.grabcut import GrabCutSettings
 from lib.masks.memory import peaks
@@ -170,7 +171,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; problems that a user can mend are sentences and exit code 2."""
     options = _parser().parse_args(arguments)
     try:
-        coco_set = load(options.annotations, options.images, check_images="none")
+        coco_set = open_labels(options, options.annotations, options.images)
         content = measure(
             coco_set,
             boxes=options.boxes,
@@ -208,6 +209,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--worker-boxes", type=int, default=400, help="shared out to workers (default: 400)")
     add("--iterations", type=int, default=5, help="GrabCut iterations (default: 5)")
     add("--seed", type=int, default=0, help="base seed (default: 0)")
+    add_on_bad(parser)
     return parser
 
 

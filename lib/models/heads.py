@@ -109,8 +109,11 @@ def mask_parts(config: ModelConfig, *, outputs: int) -> tuple[nn.Module, MaskRCN
     """Return a mask head: convolutions, and the predictor that doubles the size.
 
     Together they map ``[R, fpn_channels, H, W]`` to logits ``[R, outputs, 2 H, 2 W]``; with a
-    prior that is concatenated, their input has one channel more. The last layer of a
-    class-agnostic head starts near zero (standard deviation 0.001), without which it can diverge.
+    prior that is concatenated, their input has one channel more. All biases start at zero, as in
+    paper B's official code (``mask_head.py``, on detectron2: ``c2_msra_fill`` for convolutions and
+    deconvolution, a constant 0 for the last layer); torchvision leaves its predictor's at random.
+    The last layer of a class-agnostic head starts near zero (standard deviation 0.001), without
+    which it can diverge.
 
     Args:
         config: the settings.
@@ -123,6 +126,9 @@ def mask_parts(config: ModelConfig, *, outputs: int) -> tuple[nn.Module, MaskRCN
         norm_layer=norm_layer(config.norm),
     )
     predictor = MaskRCNNPredictor(config.mask_channels, config.mask_channels, outputs)
+    for name, parameter in predictor.named_parameters():
+        if name.endswith("bias"):
+            nn.init.zeros_(parameter)
     if not config.mask_per_class:
         nn.init.normal_(predictor.mask_fcn_logits.weight, std=0.001)
     return head, predictor

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from lib.runner.workspace import Workspace
 
 SIZES = ("all", "small", "large")
+ON_ALL_MASKS = "ablation.all"
 MASK_PAIRS = (("large_branch", "baseline"), ("pixel_level", "large_branch"))
 
 
@@ -67,6 +68,26 @@ def with_schedule(boxes: pd.DataFrame, workspace: "Workspace") -> pd.DataFrame:
         }
         lines.append(given | row)
     return pd.DataFrame(lines)
+
+
+def single_branch(runs: Runs, learnt: pd.DataFrame) -> tuple[Sequence[Result], str]:
+    """Return the detections of Fig. 5's single branch, and what it is, for the caption.
+
+    In the paper it is the large branch trained on all masks, invalid ones too (Sec. 3.4). Where
+    that was not run, the baseline stands in, whose pyramid is plain.
+
+    Args:
+        runs: from :func:`lib.report.hybrid_runs.read_runs`.
+        learnt: from :func:`with_schedule`.
+    """
+    if ON_ALL_MASKS not in runs:
+        why = "the baseline, since the large branch was not trained on all masks here"
+        return runs["baseline"].detections, why
+    seen = learnt.set_index("variant")["images_seen"]
+    own, usual = int(seen[ON_ALL_MASKS]), int(seen["large"])
+    schedule = f", after {own:,} images, not {usual:,} as the others" * (own != usual)
+    what = f"the large branch trained on all masks{schedule}"
+    return runs[ON_ALL_MASKS].detections, what
 
 
 def masks_learnt(config: TrainConfig, opened: dict[str, CocoSet]) -> int:

@@ -17,7 +17,7 @@ from lib.masks.detections import Result, box_of
 from lib.masks.quality import SMALL_SIDE, mask_box_iou
 from lib.report import mask_gallery
 from lib.report.drawing import draw_masks, handle
-from lib.report.hybrid_runs import DRAWN_BY, Methods
+from lib.report.hybrid_runs import DRAWN_BY
 from lib.report.style import BLACK, COLOURS, SEQUENCE, WIDTH, plain
 from lib.seeds import derive
 
@@ -39,17 +39,22 @@ def scenes_to_show(coco_set: CocoSet, *, count: int) -> list[int]:
 
 
 def pictures(
-    coco_set: CocoSet, methods: Methods, image_ids: Sequence[int], *, score_from: float
+    coco_set: CocoSet,
+    single: Sequence[Result],
+    hybrid: Sequence[Result],
+    image_ids: Sequence[int],
+    *,
+    score_from: float,
 ) -> Figure | None:
     """Draw paper A's Fig. 5, a scene per row: image, single branch, HybridNet; then the truth.
 
-    The single branch is the large-object branch trained on all masks, invalid ones too (paper A,
-    Sec. 3.4): the baseline. Within a scene a class has one colour; boxes are drawn around what
-    comes from the small branch. Without an image there is nothing to draw: None.
+    Within a scene a class has one colour; boxes are drawn around what comes from the small branch.
+    Without an image there is nothing to draw: None.
 
     Args:
         coco_set: the ground truth, opened with its images.
-        methods: of `lib.report.hybrid_runs.rows`.
+        single: detections of `lib.report.hybrid_details.single_branch`.
+        hybrid: detections of HybridNet.
         image_ids: one row each.
         score_from: detections below this score are not drawn.
     """
@@ -69,8 +74,8 @@ def pictures(
             if x.has_mask and not x.iscrowd
         ]
         found = [
-            [d for d in methods[m] if d["image_id"] == record.id and d["score"] >= score_from]
-            for m in ("baseline", "hybrid")
+            [d for d in some if d["image_id"] == record.id and d["score"] >= score_from]
+            for some in (single, hybrid)
         ]
         every = sorted({d["category_id"] for objects in (truth, *found) for d in objects})
         colours = {k: _CLASS_COLOURS[n % len(_CLASS_COLOURS)] for n, k in enumerate(every)}

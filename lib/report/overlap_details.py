@@ -124,8 +124,9 @@ def definitions_frame(
 
 
 def places_shown(table: pd.DataFrame) -> pd.DataFrame:
-    """Return :func:`places` as it is shown: crowd regions out."""
-    return _objects(table).drop(columns="crowds")
+    """Return :func:`places` as it is shown: crowd regions out, and labels without both classes."""
+    shown = _objects(table).drop(columns="crowds")
+    return shown.dropna(subset=[f"{name}_above" for name in NAMED], how="all", ignore_index=True)
 
 
 def slopes_shown(table: pd.DataFrame) -> pd.DataFrame:

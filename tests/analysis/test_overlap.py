@@ -10,6 +10,7 @@ from lib.analysis import overlap
 from lib.data.coco import CocoSet, from_coco
 from lib.files import write_json
 from lib.paths import find_data
+from lib.report import overlap_details as details
 
 NAMES = {1: "person", 17: "cat", 22: "elephant", 47: "cup", 90: "toothbrush"}
 SIDE = 100
@@ -223,3 +224,27 @@ def test_on_coco_labels_only_the_mean_over_images_puts_both_named_classes_high(
         pytest.skip("COCO's labels are not here.")
     assert overlap.main(["--annotations", str(annotations)]) == 0
     assert "The one that fits best is image_mean" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("there", [[], ["person"], ["cat"], ["person", "cat"]])
+def test_labels_without_the_named_classes_get_all_the_rest_and_a_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], there: list[str]
+) -> None:
+    boxes = [(1, i, [i / 2, 5.0, 20.0, 20.0], 0) for i in NAMES]
+    labels = made(boxes)
+    for category in labels["categories"]:
+        if category["name"] in overlap.NAMED and category["name"] not in there:
+            category["name"] = f"cell {category['id']}"
+    write_json(tmp_path / "labels.json", labels)
+    table = overlap.definitions_table(from_coco(labels, Path("labels.json"), None))
+    assert overlap.main(["--annotations", str(tmp_path / "labels.json")]) == 0
+    printed = capsys.readouterr().out
+    assert all(category["name"] in printed for category in labels["categories"])
+    assert "Empty DataFrame" not in printed and "Traceback" not in printed
+    assert ("nothing tells which fits" in printed) == (len(there) < 2)
+    last = printed.splitlines()[-1]
+    assert len(there) == 2 or all(n in last for n in overlap.NAMED if n not in there)
+    places = overlap.ranks(table)
+    assert set(places["name"]) == set(there)
+    shown = details.places_shown(details.places({"train": table}))
+    assert len(shown) == (len(overlap.MEANINGS) if there else 0)

@@ -97,13 +97,14 @@ def naive(
     for a in labels["annotations"]:
         if a["category_id"] != category:
             continue
-        mask = decode(a["segmentation"], H, W) & ~unjudged[a["image_id"]]
+        whole = decode(a["segmentation"], H, W)
+        mask = whole & ~unjudged[a["image_id"]]
         entry = {"image": a["image_id"], "mask": mask, "found": False}
         entry["easy"] = difficult == "count" or not a["difficult"]
-        if not a["segmentation"]:
-            x, y, w, h = a["bbox"]
+        if not whole.any():
+            x, y, w, h = map(int, a["bbox"])
             mask[y : y + h, x : x + w] = True
-        (objects if a["segmentation"] and not a["iscrowd"] else regions).append(entry)
+        (objects if whole.any() and not a["iscrowd"] else regions).append(entry)
     labelled = {a["image_id"] for a in labels["annotations"]}
 
     def above(value: float) -> bool:
@@ -310,8 +311,8 @@ def test_no_detections_no_instances_and_empty_masks(rectangles: Maker) -> None:
     hollow = [{**d, "segmentation": empty} for d in found]
     assert evaluate_voc(labels, hollow).value("mAP25") == 0.0
     labels["annotations"][0]["segmentation"] = empty
-    assert evaluate_voc(labels, hollow).value("mAP25") == 0.0
-    assert evaluate_voc(labels, hollow).per_class["instances"].tolist() == [1, 0]
+    assert math.isnan(evaluate_voc(labels, hollow).value("mAP25"))
+    assert evaluate_voc(labels, hollow).per_class["instances"].tolist() == [0, 0]
 
 
 def test_neither_input_is_changed() -> None:

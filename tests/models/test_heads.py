@@ -6,6 +6,7 @@ from torch import nn
 from torchvision.ops import MultiScaleRoIAlign
 
 from lib.models.config import ModelConfig
+from lib.models.heads import mask_parts
 from lib.models.mask_branch import MaskBranch
 from tests.models.conftest import CLASSES, images_and_targets, tiny_model
 
@@ -91,3 +92,15 @@ def test_masks_of_other_classes_get_no_gradient():
 def test_heads_that_the_prior_cannot_work_with_are_sentences(change):
     with pytest.raises(ValueError, match=next(iter(change))):
         ModelConfig.model_validate({"method": "opmask", **change})
+
+
+@pytest.mark.parametrize("per_class", [True, False])
+def test_mask_predictors_start_without_a_bias(per_class):
+    torch.manual_seed(0)
+    config = ModelConfig.model_validate({"method": "mask_rcnn", "mask_per_class": per_class})
+    _, predictor = mask_parts(config, outputs=CLASSES if per_class else 1)
+    biases = {n: p for n, p in predictor.named_parameters() if n.endswith("bias")}
+    assert len(biases) == 2  # of the deconvolution and of the last layer
+    assert all(not bias.any() for bias in biases.values())
+    logits = predictor(torch.zeros(2, config.mask_channels, 14, 14))
+    assert not logits.any()  # every pixel starts at one half where nothing is seen

@@ -129,7 +129,8 @@ def test_curves_are_shares_of_boxes(made: Study) -> None:
 def test_fig_5_shows_image_single_branch_hybrid_and_truth(made: Study) -> None:
     scenes = pictures.scenes_to_show(made.val, count=2)
     assert len(scenes) == 2 and scenes == pictures.scenes_to_show(made.val, count=2)
-    drawn = pictures.pictures(made.val, made.rows, scenes, score_from=0.0)
+    columns = made.rows["baseline"], made.rows["hybrid"]
+    drawn = pictures.pictures(made.val, *columns, scenes, score_from=0.0)
     assert drawn is not None
     drawn.canvas.draw()
     image, single, hybrid, truth = pixels(drawn)[:4]
@@ -140,10 +141,10 @@ def test_fig_5_shows_image_single_branch_hybrid_and_truth(made: Study) -> None:
     assert covered[0] == LARGE * (LARGE - 30) + small[1]
     boxes = [[p for p in axes.patches if isinstance(p, Rectangle)] for axes in drawn.axes[:4]]
     assert [len(found) for found in boxes] == [0, 0, 2, 0]  # what the small branch gave: two lines
-    nothing = pictures.pictures(made.val, made.rows, scenes, score_from=1.1)
+    nothing = pictures.pictures(made.val, *columns, scenes, score_from=1.1)
     assert nothing is not None
     assert (pixels(nothing)[2] == GREY).all() and (pixels(nothing)[3] != GREY).any()
-    assert pictures.pictures(made.val, made.rows, [], score_from=0.5) is None
+    assert pictures.pictures(made.val, *columns, [], score_from=0.5) is None
 
 
 def test_scenes_without_small_objects_are_not_drawn(tmp_path: Path) -> None:
@@ -176,7 +177,9 @@ def test_every_figure_can_be_drawn_where_something_is_lacking(case: str, tmp_pat
         figures.differences(made.table2),
         figures.ablation(made.switches),
         figures.mask_iou(frame),
-        pictures.pictures(made.val, made.rows, scenes, score_from=0.0),
+        pictures.pictures(
+            made.val, made.rows["baseline"], made.rows["hybrid"], scenes, score_from=0.0
+        ),
     ]
     for figure in shown:
         assert figure is not None

@@ -41,7 +41,14 @@ def main(
     add("--where", action="store_true", help=where)
     add("--workers", type=int, default=0, help="processes that convert labels, 0 for all cores")
     options = parser.parse_args(arguments)
-    to = options.to.expanduser().resolve()
+    given = options.to.expanduser()
+    dangling = [p for p in (given, *given.parents) if p.is_symlink() and not p.exists()]
+    if dangling:
+        print(
+            f"error: {dangling[0]} is a link to nowhere. Name a folder with --to.", file=sys.stderr
+        )
+        return 2
+    to = given.resolve()
     wanted = [catalogue[name] for name in dict.fromkeys(options.names)]
     if options.where:
         print(places(wanted, to))
@@ -50,7 +57,7 @@ def main(
         acquire(wanted, to, keep=options.keep)
         if {"voc", "sbd"} & set(options.names):
             print(convert(to / catalogue["voc"].folder, workers=options.workers, sizes=sizes))
-    except (AcquireError, ValueError, FileNotFoundError) as error:
+    except (AcquireError, ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

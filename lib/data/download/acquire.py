@@ -1,6 +1,7 @@
 """Whole sets from the network: room is checked first, files come in parallel, each is unpacked."""
 
 import shutil
+import tempfile
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -10,8 +11,8 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from lib.data.download.catalogue import Collection, Remote
-from lib.data.download.fetch import FetchError, Meter, described, fetch, part_of, verify
-from lib.data.download.unpack import UnpackError, unpack
+from lib.data.download.fetch import FetchError, Meter, described, fetch, mismatch, part_of
+from lib.data.download.unpack import UnpackError, files_below, unpack
 
 _AT_ONCE = 4  # files; more from one server gain little
 _SPARE = 1 << 28  # bytes that stay free
@@ -32,7 +33,21 @@ class _Job:
 
     @property
     def done(self) -> bool:
-        return all((self.folder / target).exists() for target in self.remote.targets)
+        """Whether all that is wanted of the file is in its place.
+
+        Raises:
+            AcquireError: if something else is there.
+        """
+        if not self.remote.members:
+            there = _is_there(self.archive, folder=False)
+            if there and (problem := mismatch(self.remote, self.archive)):
+                raise AcquireError(_brought(problem, self.archive))
+            return there
+        found = [
+            _is_there(self.folder / m.target, folder=m.source.endswith("/"), files=m.files)
+            for m in self.remote.members
+        ]
+        return all(found)
 
     @property
     def here(self) -> int:
@@ -51,20 +66,22 @@ def acquire(
     Args:
         collections: the sets.
         to: the data folder.
-        keep: leave archives where they are after unpacking.
+        keep: leave archives after unpacking. One that somebody has put there is left anyway.
         pause: seconds before a failed connection is tried again.
 
     Raises:
         AcquireError: if anything is missing in the end; the rest is in its place.
     """
-    jobs = [_Job(r, to / c.folder) for c in collections for r in c.remotes]
-    for job in jobs:
+    jobs = []
+    for job in [_Job(r, to / c.folder) for c in collections for r in c.remotes]:
         if job.done:
             print(f"{job.remote.name}: there already", flush=True)
-    jobs = [job for job in jobs if not job.done]
+        else:
+            jobs.append(job)
     if not jobs:
         return
-    to.mkdir(parents=True, exist_ok=True)
+    for folder in dict.fromkeys([to, *(job.folder for job in jobs)]):
+        _check_writable(folder)
     try:
         with FileLock(to / ".download.lock", timeout=0):
             _check_room(jobs, to)
@@ -82,6 +99,48 @@ def places(collections: Sequence[Collection], to: Path) -> str:
         for collection in collections
         for remote in collection.remotes
     )
+
+
+def _is_there(path: Path, *, folder: bool, files: int = 0) -> bool:
+    """Return whether a part is in its place; a folder without a file is nothing.
+
+    Raises:
+        AcquireError: if something else is there, or not all of it: it may be somebody's.
+    """
+    if folder and path.is_dir():
+        count = files_below(path)
+        if count >= max(files, 1):
+            return True
+        if not count and not path.is_symlink():
+            return False
+        problem = f"has {count:,} files, expected " + (f"{files:,}" if files else "some")
+    elif not folder and path.is_file():
+        if path.stat().st_size:
+            return True
+        problem = "is an empty file"
+    elif path.exists() or path.is_symlink():
+        problem = "is in the way of a " + ("folder" if folder else "file")
+    else:
+        return False
+    raise AcquireError(f"{path} {problem}. Move it away and run again. Nothing was fetched.")
+
+
+def _check_writable(folder: Path) -> None:
+    """Make a folder, and make sure that files can be written there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise AcquireError(
+            f"Nothing can be written in {folder} ({error.strerror}). Set that right, or name "
+            "another folder with --to. Nothing was fetched."
+        ) from error
+
+
+def _brought(problem: str, path: Path) -> str:
+    """Return what to do about a file that somebody has put where the downloads go."""
+    return f"{problem} It was not fetched by this program and stays: move {path} away, run again."
 
 
 def _check_room(jobs: Sequence[_Job], to: Path) -> None:
@@ -110,11 +169,16 @@ def _run(jobs: Sequence[_Job], *, keep: bool, pause: float) -> None:
                 future.cancel()
             raise
     problems = []
-    for future in running:
+    for job, future in zip(jobs, running, strict=True):
         try:
             future.result()
         except (FetchError, UnpackError) as problem:
             problems.append(str(problem))
+        except OSError as error:
+            problems.append(
+                f"{job.remote.name}: {error.strerror}: {error.filename or job.folder}. Set that "
+                "right and run again; it continues."
+            )
     if problems:
         raise AcquireError("\n\n".join(problems))
 
@@ -123,19 +187,24 @@ def _one(job: _Job, meter: Meter, stop: threading.Event, *, keep: bool, pause: f
     """Fetch one file and unpack its parts."""
     remote = job.remote
     meter.found(job.here)
-    if job.archive.exists():  # put there by somebody, or not unpacked any more
-        verify(remote, job.archive)
+    if job.archive.exists():  # put there by somebody, whose it is
+        file = job.archive
+        if problem := mismatch(remote, file):
+            raise FetchError(_brought(problem, file))
     else:
-        fetch(remote, job.archive, on_bytes=meter.add, stop=stop, pause=pause)
+        file = fetch(remote, job.archive, on_bytes=meter.add, stop=stop, pause=pause)
     print(f"{remote.name}: whole and verified", flush=True)
     if remote.members:
         try:
-            unpack(job.archive, remote.members, job.folder, limit=2 * remote.unpacked)
+            unpack(file, remote.members, job.folder, limit=2 * remote.unpacked)
         except OSError as error:
             raise UnpackError(
                 f"{remote.name} could not be unpacked in {job.folder} ({error.strerror}). The "
                 "archive stays; make room there or set it right, and run again."
             ) from error
-        if not keep:
-            job.archive.unlink()
-        print(f"{remote.name}: unpacked", flush=True)
+        kept = " The archive stays: it was not fetched by this program." * (file == job.archive)
+        print(f"{remote.name}: unpacked.{kept}", flush=True)
+    if file != job.archive and (keep or not remote.members):
+        file.replace(job.archive)
+    elif file != job.archive:
+        file.unlink()

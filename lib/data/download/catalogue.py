@@ -46,11 +46,6 @@ class Remote:
     unpacked: int = 0
     exact: bool = True
 
-    @property
-    def targets(self) -> tuple[str, ...]:
-        """What is there, in the set's folder, once the file is fetched and unpacked."""
-        return tuple(member.target for member in self.members) or (self.name,)
-
 
 @dataclass(frozen=True, kw_only=True)
 class Collection:

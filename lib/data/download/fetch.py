@@ -13,7 +13,7 @@ import requests
 from lib.data.download.catalogue import Remote
 
 PART = ".part"
-"""What is appended to a file's name until it is whole and verified."""
+"""What is appended to the name of a file that this program fetches, until it is in its place."""
 
 _CHUNK = 1 << 16  # what a cut connection loses at most
 _TIMEOUT = 30  # seconds without an answer or a byte
@@ -36,16 +36,20 @@ def fetch(
     on_bytes: Callable[[int], None],
     stop: threading.Event,
     pause: float = 1.0,
-) -> None:
-    """Bring a file to ``path``. What an earlier, interrupted run has fetched is continued.
+) -> Path:
+    """Bring a file beside ``path``. What an earlier, interrupted run has fetched is continued.
 
     Args:
         remote: what to fetch.
-        path: where it goes; until it is whole and verified its name ends with ``.part``.
+        path: where it shall be in the end. What is fetched has ``.part`` after its name, which
+            tells it from what somebody has put there.
         on_bytes: told the length of every piece that comes, and, as a negative number, of what
             has to be thrown away.
         stop: once set, the function returns early, by raising.
         pause: seconds before the first further attempt; doubled for each one that follows.
+
+    Returns:
+        The file with ``.part`` after its name, whole and verified.
 
     Raises:
         FetchError: if no address has the file, the connection fails again and again, what came is
@@ -66,8 +70,13 @@ def fetch(
             f"Running again continues after the {_length(part):,} bytes that are there. Without "
             f"a network, put the file ({described(remote)}) in {path.parent} and run again."
         )
-    verify(remote, part, on_bytes=on_bytes)
-    part.replace(path)
+    if wrong := mismatch(remote, part):
+        _discard(part, on_bytes)
+        raise FetchError(
+            f"{wrong} It was removed. Run again; if the same is found again, its publisher has "
+            "changed the file, or something on the way does."
+        )
+    return part
 
 
 def part_of(path: Path) -> Path:
@@ -75,25 +84,17 @@ def part_of(path: Path) -> Path:
     return path.with_name(path.name + PART)
 
 
-def verify(remote: Remote, path: Path, *, on_bytes: Callable[[int], None] | None = None) -> None:
-    """Make sure that a file is what it should be; remove it if it is not.
-
-    Raises:
-        FetchError: if it is not.
-    """
+def mismatch(remote: Remote, path: Path) -> str:
+    """Return in what a file is not what it should be, as a sentence; "" if it is."""
     algorithm, _, expected = remote.digest.partition(":")
     with path.open("rb") as file:
         found = hashlib.file_digest(file, algorithm).hexdigest()
     length = _length(path)
     if found.startswith(expected) and (length == remote.size or not remote.exact):
-        return
-    path.unlink()
-    if on_bytes is not None:
-        on_bytes(-length)
-    raise FetchError(
+        return ""
+    return (
         f"{remote.name} is not the expected file: its {algorithm} is {found} ({length:,} bytes), "
-        f"expected {expected} ({remote.size:,} bytes). It was removed. Run again; if the same is "
-        "found again, its publisher has changed the file, or something on the way does."
+        f"expected {expected} ({remote.size:,} bytes)."
     )
 
 
@@ -114,7 +115,7 @@ def _from_address(
 ) -> None:
     """Complete ``part`` from one address, however often the connection is cut."""
     failures = 0
-    while not (remote.exact and _length(part) == remote.size):
+    while not (remote.exact and part.exists() and _length(part) == remote.size):
         before = _length(part)
         try:
             if _one_connection(remote, url, part, on_bytes=on_bytes, stop=stop):

@@ -1,14 +1,17 @@
 """Parts of an archive, unpacked whole or not at all, and never outside their folder."""
 
+import errno
+import lzma
 import os
 import shutil
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO, NamedTuple
@@ -16,7 +19,14 @@ from typing import IO, NamedTuple
 from lib.data.download.catalogue import Member
 from lib.files import TEMPORARY
 
-_DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError)
+# What decoders say of bytes that make no sense to them; some of it is an OSError.
+_DAMAGED = (
+    tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError,
+    OSError, ValueError,
+)  # fmt: skip
+# What a file system says of a name that it does not take, or that is taken already.
+_NAMES = (errno.ENAMETOOLONG, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.EINVAL, errno.EILSEQ)
+_SHOWN = 100  # characters of a name
 _CHUNK = 1 << 20
 
 
@@ -40,13 +50,14 @@ def unpack(archive: Path, members: Sequence[Member], folder: Path, *, limit: int
 
     Args:
         archive: the file.
-        members: the parts; what is there already is left as it is.
+        members: the parts; what is there already is left as it is, but for folders without a file.
         folder: where targets are.
         limit: bytes that the parts may have, all together.
 
     Raises:
-        UnpackError: if the archive is damaged or incomplete, larger than ``limit``, or holds
-            anything that would be written elsewhere; nothing is then in its place.
+        UnpackError: if the archive is damaged, incomplete, encrypted or larger than ``limit``, or
+            holds anything that would be written elsewhere, or cannot be; nothing is then in its
+            place.
         OSError: if the disk is full or cannot be written.
     """
     staging = folder / f"{TEMPORARY}{archive.name}"
@@ -65,15 +76,18 @@ def unpack(archive: Path, members: Sequence[Member], folder: Path, *, limit: int
             os.sync()  # the contents before the names
         for member in members:
             target = folder / member.target
+            if target.is_dir() and not target.is_symlink() and not files_below(target):
+                shutil.rmtree(target)
             if not target.exists():
                 target.parent.mkdir(parents=True, exist_ok=True)
                 (staging / member.target).replace(target)
-    except _DAMAGED as error:
-        raise UnpackError(
-            f"{archive.name} is damaged or was cut off ({error}). Remove it and run again."
-        ) from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def files_below(folder: Path) -> int:
+    """Return the number of files in a folder and the folders in it."""
+    return sum(len(names) for _, _, names in os.walk(folder))
 
 
 def _extract(
@@ -82,7 +96,7 @@ def _extract(
     """Write the wanted files below ``staging`` and return how many each part has."""
     counts: Counter[Member] = Counter()
     left = limit
-    with _entries(archive) as entries:
+    with closing(_entries(archive)) as entries:
         for entry in entries:
             _check_name(archive, entry.name)
             place = _place(entry.name, members)
@@ -90,21 +104,16 @@ def _extract(
                 continue
             member, target = place
             if not entry.regular:
-                raise UnpackError(
-                    f"{archive.name} holds {entry.name}, which is a link or a device and no file. "
-                    "Nothing was unpacked; get the archive from its publisher."
-                )
-            path = staging / target
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if path.exists():
-                raise UnpackError(
-                    f"{archive.name} holds {entry.name} twice. Nothing was unpacked; get the "
-                    "archive from its publisher."
-                )
-            source = entry.open()
+                raise _refused(archive, entry.name, "which is a link or a device and no file")
+            with _reading(archive):
+                source = entry.open()
             assert source is not None
-            with source, path.open("wb") as file:
-                while chunk := source.read(_CHUNK):
+            with source, _created(archive, entry.name, staging / target) as file:
+                while True:
+                    with _reading(archive):
+                        chunk = source.read(_CHUNK)
+                    if not chunk:
+                        break
                     left -= len(chunk)
                     if left < 0:
                         raise UnpackError(
@@ -131,21 +140,59 @@ def _check_name(archive: Path, name: str) -> None:
     windows = PureWindowsPath(name)
     outside = windows.drive or windows.root or PurePosixPath(name).is_absolute()
     if outside or ".." in windows.parts or "\0" in name:
-        raise UnpackError(
-            f"{archive.name} holds {name!r}, which would be written outside the folder. Nothing "
-            "was unpacked; get the archive from its publisher."
-        )
+        raise _refused(archive, name, "which would be written outside the folder")
+    if any("\ud800" <= letter <= "\udfff" for letter in name):  # bytes that are no UTF-8
+        raise _refused(archive, name, "a name that is no text")
+
+
+def _created(archive: Path, name: str, path: Path) -> IO[bytes]:
+    """Return a new file and make its folders; refuse a name that cannot be, or is taken."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("xb")
+    except FileExistsError as error:
+        raise _refused(archive, name, "twice, or as a file and as a folder") from error
+    except OSError as error:
+        if error.errno not in _NAMES:
+            raise
+        raise _refused(archive, name, f"which cannot be written here ({error.strerror})") from error
+
+
+def _refused(archive: Path, name: str, why: str) -> UnpackError:
+    shown = repr(name if len(name) <= _SHOWN else f"{name[:_SHOWN]}...")
+    return UnpackError(
+        f"{archive.name} holds {shown}, {why}. Nothing was unpacked; get the archive from its "
+        "publisher."
+    )
 
 
 @contextmanager
-def _entries(archive: Path) -> Iterator[Iterator[_Entry]]:
+def _reading(archive: Path) -> Iterator[None]:
+    """Say what is wrong with an archive where it cannot be read."""
+    try:
+        yield
+    except RuntimeError as error:  # of zipfile, which knows no other way to say this
+        lacking = isinstance(error, NotImplementedError)
+        how = "packed in a way that is not supported here" if lacking else "encrypted"
+        raise UnpackError(
+            f"{archive.name} is {how}. Nothing was unpacked; get the archive from its publisher."
+        ) from error
+    except _DAMAGED as error:
+        reason = str(error).partition(":\n")[0]
+        raise UnpackError(
+            f"{archive.name} is damaged or was cut off ({reason}). Remove it and run again."
+        ) from error
+
+
+def _entries(archive: Path) -> Generator[_Entry, None, None]:
     """Yield the files of an archive, folders left out."""
-    if zipfile.is_zipfile(archive):
-        with zipfile.ZipFile(archive) as zipped:
-            yield _zip_entries(zipped)
-    else:
-        with tarfile.open(archive) as tar:
-            yield _tar_entries(tar)
+    with _reading(archive):
+        if zipfile.is_zipfile(archive):
+            with zipfile.ZipFile(archive) as zipped:
+                yield from _zip_entries(zipped)
+        else:
+            with tarfile.open(archive) as tar:
+                yield from _tar_entries(tar)
 
 
 def _zip_entries(archive: zipfile.ZipFile) -> Iterator[_Entry]:
@@ -162,3 +209,5 @@ def _tar_entries(archive: tarfile.TarFile) -> Iterator[_Entry]:
             yield _Entry(
                 info.name.removeprefix("./"), info.isreg(), partial(archive.extractfile, info)
             )
+    while archive.fileobj and archive.fileobj.read(_CHUNK):  # to the checksum at the very end
+        pass

@@ -128,18 +128,79 @@ def test_one_set_that_fails_does_not_keep_others_from_arriving(catalogue, site, 
     assert (tmp_path / "coco2017/val2017").exists()
 
 
-def test_a_file_brought_by_hand_is_verified_and_unpacked(catalogue, site, tmp_path):
-    (tmp_path / "coco2017").mkdir()
-    (tmp_path / "coco2017/val2017.zip").write_bytes(site.files["val2017.zip"])
+def test_a_file_brought_by_hand_is_verified_unpacked_and_left(catalogue, site, tmp_path, capsys):
+    archive = tmp_path / "coco2017/val2017.zip"
+    archive.parent.mkdir()
+    archive.write_bytes(site.files["val2017.zip"])
     assert run(catalogue, "coco", to=tmp_path) == 0
     assert site.asked == [] and (tmp_path / "coco2017/val2017").exists()
+    assert archive.read_bytes() == site.files["val2017.zip"]
+    assert "stays" in capsys.readouterr().out
 
 
-def test_a_wrong_file_brought_by_hand_is_refused(catalogue, tmp_path, capsys):
-    (tmp_path / "coco2017").mkdir()
-    (tmp_path / "coco2017/val2017.zip").write_bytes(b"something else")
+@pytest.mark.parametrize("name", ["coco2017/val2017.zip", "weights/weights.pth"])
+def test_a_wrong_file_brought_by_hand_is_refused_and_left(catalogue, tmp_path, capsys, name):
+    brought = tmp_path / name
+    brought.parent.mkdir()
+    brought.write_bytes(b"something else")
+    assert run(catalogue, "coco", "weights", to=tmp_path) == 2
+    error = capsys.readouterr().err
+    assert "is not the expected file" in error and str(brought) in error
+    assert brought.read_bytes() == b"something else"
+
+
+def test_what_this_program_fetched_is_removed_once_unpacked_also_after_a_fault(
+    catalogue, site, tmp_path, monkeypatch
+):
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(acquire, "unpack", full)
+        assert run(catalogue, "coco", to=tmp_path) == 2
+    asked = len(site.asked)
+    assert run(catalogue, "coco", to=tmp_path) == 0
+    assert len(site.asked) == asked  # nothing is fetched twice
+    assert sorted(p.name for p in (tmp_path / "coco2017").iterdir()) == ["val2017"]
+
+
+def test_a_fetched_archive_is_kept_on_demand(catalogue, site, tmp_path):
+    assert main(["coco", "--keep", "--to", str(tmp_path)], catalogue=catalogue) == 0
+    assert (tmp_path / "coco2017/val2017.zip").read_bytes() == site.files["val2017.zip"]
+
+
+def test_an_empty_folder_is_not_taken_for_the_set(catalogue, tmp_path):
+    (tmp_path / "coco2017/val2017").mkdir(parents=True)
+    assert run(catalogue, "coco", to=tmp_path) == 0
+    assert len(list((tmp_path / "coco2017/val2017").iterdir())) == 2
+
+
+def test_half_a_set_is_named_and_neither_taken_nor_touched(catalogue, site, tmp_path, capsys):
+    own = tmp_path / "coco2017/val2017/000000000001.jpg"
+    own.parent.mkdir(parents=True)
+    own.write_bytes(b"mine")
     assert run(catalogue, "coco", to=tmp_path) == 2
-    assert "is not the expected file" in capsys.readouterr().err
+    assert "has 1 files, expected 2" in capsys.readouterr().err
+    assert own.read_bytes() == b"mine" and site.asked == []
+
+
+@pytest.mark.parametrize("kind", ["file", "link to nowhere", "file in the way", "file for folder"])
+def test_a_place_that_cannot_be_written_is_said_before_the_first_byte(
+    catalogue, site, tmp_path, capsys, kind
+):
+    to = tmp_path / "to"
+    wrong = {"file": to, "file in the way": to / "coco2017"}.get(kind, to / "coco2017/val2017")
+    if kind == "link to nowhere":
+        wrong = to
+        to.symlink_to(tmp_path / "nowhere")
+    else:
+        wrong.parent.mkdir(parents=True, exist_ok=True)
+        wrong.write_bytes(b"mine")
+    assert run(catalogue, "coco", to=to) == 2
+    error = capsys.readouterr().err
+    assert str(wrong) in error and "Traceback" not in error
+    assert site.asked == [] and not (tmp_path / "nowhere").exists()
+    assert kind == "link to nowhere" or wrong.read_bytes() == b"mine"
 
 
 def test_too_little_room_is_said_before_the_first_byte(

@@ -16,7 +16,8 @@ CONTENT = np.random.default_rng(0).bytes(3_000_000)
 def get(what: Remote, path: Path) -> int:
     """Fetch a file and return how many bytes were said to have come."""
     counted: list[int] = []
-    fetch(what, path, on_bytes=counted.append, stop=threading.Event(), pause=0.001)
+    part = fetch(what, path, on_bytes=counted.append, stop=threading.Event(), pause=0.001)
+    part.replace(path)
     return sum(counted)
 
 

@@ -122,3 +122,47 @@ def test_leftovers_of_a_killed_run_do_no_harm(pack, tmp_path):
     unpack(path, PARTS, tmp_path / "out", limit=10_000)
     assert tree(tmp_path / "out")["images/1.jpg"] == b"one"
     assert not (tmp_path / "out" / f".tmp-{path.name}").exists()
+
+
+def _marked(files: dict[str, bytes], offset: tuple[int, int], value: int) -> bytes:
+    """Return a zip with a byte of its first entry changed in both headers (local, central)."""
+    content = bytearray(zipped(files))
+    for signature, place in zip((b"PK\x03\x04", b"PK\x01\x02"), offset, strict=True):
+        content[content.find(signature) + place] = value
+    return bytes(content)
+
+
+def _flipped(content: bytes, place: int) -> bytes:
+    return content[:place] + bytes([content[place] ^ 255]) + content[place + 1 :]
+
+
+ONE = {"set/list.txt": bytes(range(256))}
+UNREADABLE = {
+    "encrypted.zip": (_marked(ONE, (6, 8), 1), "encrypted"),
+    "method.zip": (_marked(ONE, (8, 10), 99), "not supported"),
+    "checksum.zip": (_flipped(zipped(ONE), 80), "damaged"),
+    "cut.tgz": (tarred(ONE)[:-10], "damaged"),
+    "checksum.tgz": (_flipped(tarred(ONE), -6), "damaged"),
+    "checksum.bz2": (_flipped(tarred(ONE, mode="w:bz2"), 60), "damaged"),
+    "checksum.xz": (_flipped(tarred(ONE, mode="w:xz"), -14), "damaged"),
+    "clash.tgz": (tarred({"set/images/a": b"1", "set/images/a/b": b"2"}), "as a folder"),
+    "long.tgz": (tarred({"set/images/" + "a" * 300: b"1"}), "cannot be written"),
+    "bytes.tgz": (tarred({"set/images/\udcff": b"1"}), "no text"),
+}
+
+
+@pytest.mark.parametrize("name", UNREADABLE)
+def test_what_cannot_be_unpacked_is_one_sentence_and_leaves_nothing(tmp_path, name):
+    content, reason = UNREADABLE[name]
+    (tmp_path / name).write_bytes(content)
+    members = (Member("set/images/", "images"), Member("set/list.txt", "list.txt"))
+    with pytest.raises(UnpackError, match=reason) as error:
+        unpack(tmp_path / name, members, tmp_path / "out", limit=10_000)
+    assert name in str(error.value) and len(str(error.value)) < 400
+    assert tree(tmp_path / "out") == {}
+
+
+def test_an_empty_folder_in_the_place_of_a_part_gives_way(pack, tmp_path):
+    (tmp_path / "out/images/deep").mkdir(parents=True)
+    unpack(pack(FILES), PARTS, tmp_path / "out", limit=10_000)
+    assert tree(tmp_path / "out")["images/deep/2.jpg"] == b"two" * 1000
