@@ -17,8 +17,10 @@ from typing import Any, Literal
 from lib.data import validation
 from lib.data.categories import Categories
 from lib.data.images import ImageRecord
+from lib.data.picture_check import ImageCheck, Orientation, PictureChoices, Reading, written_reading
+from lib.data.picture_check import check_images as look_at_images
 from lib.data.segmentation import mask_area
-from lib.data.validation import BadLabels, ImageCheck
+from lib.data.validation import BadLabels
 from lib.files import read_json
 
 log = logging.getLogger(__name__)
@@ -29,7 +31,7 @@ _NOTHING: dict[str, Any] = {}  # shared by all instances without further fields,
 _ANNOTATION_FIELDS = frozenset(
     ("id", "image_id", "category_id", "bbox", "area", "iscrowd", "segmentation", "pseudo")
 )
-_IMAGE_FIELDS = frozenset(("id", "file_name", "width", "height"))
+_IMAGE_FIELDS = frozenset(("id", "file_name", "width", "height", "read_as"))
 _SET_FIELDS = frozenset(("info", "images", "annotations", "categories"))
 
 
@@ -151,6 +153,8 @@ def load(
     *,
     on_bad: Literal["error", "drop"] = "error",
     check_images: ImageCheck = "header",
+    orientation: Orientation = "auto",
+    outside: bool = False,
 ) -> CocoSet:
     """Open a COCO-format set and check it.
 
@@ -161,7 +165,10 @@ def load(
             and logs their number by kind. A dropped image takes its annotations with it.
         check_images: which bad files are found: ``"header"`` missing, truncated and of another
             size (about 0.1 ms each), ``"decode"`` damage inside a file too (about 1 ms each on two
-            cores), ``"none"`` nothing. See ``lib.data.images.header_problem``.
+            cores), ``"none"`` nothing. See ``lib.data.picture_headers.look_at``.
+        orientation: whether pictures are read as their EXIF tag turns them; see
+            ``lib.data.picture_check.PictureChoices``.
+        outside: whether pictures may lie outside the folder (``..``, absolute names, links).
 
     Returns:
         The set. Boxes that stick out of their image by rounding (up to 1 px) are clipped.
@@ -179,7 +186,15 @@ def load(
         raise FileNotFoundError(f"There is no image folder {root}.")
     with _collector_paused():
         content = read_json(path)
-        return from_coco(content, path, root, on_bad=on_bad, check_images=check_images)
+        return from_coco(
+            content,
+            path,
+            root,
+            on_bad=on_bad,
+            check_images=check_images,
+            orientation=orientation,
+            outside=outside,
+        )
 
 
 def from_coco(
@@ -189,6 +204,8 @@ def from_coco(
     *,
     on_bad: Literal["error", "drop"] = "error",
     check_images: ImageCheck = "header",
+    orientation: Orientation = "auto",
+    outside: bool = False,
 ) -> CocoSet:
     """Build a set from the content of a COCO-format file; see ``load``.
 
@@ -198,16 +215,17 @@ def from_coco(
         root: folder of the pictures, or ``None``.
         on_bad: see ``load``.
         check_images: see ``load``.
+        orientation: see ``load``.
+        outside: see ``load``.
     """
     if on_bad not in ("error", "drop"):
         raise ValueError(f'on_bad is "error" or "drop", not {on_bad!r}.')
-    if check_images not in ("none", "header", "decode"):
-        raise ValueError(f'check_images is "none", "header" or "decode", not {check_images!r}.')
+    choices = PictureChoices(check_images, orientation, outside)
     validation.check_structure(content, str(path))
     categories = Categories.from_coco(content["categories"])
-    bad_images = validation.check_images(content["images"], root, check=check_images)
+    bad_images, readings = look_at_images(content["images"], root, choices, name=path.name)
     records = {
-        image["id"]: _record(image, root)
+        image["id"]: _record(image, root, readings.get(i))
         for i, image in enumerate(content["images"])
         if i not in bad_images
     }
@@ -216,6 +234,7 @@ def from_coco(
         sizes={i: (record.width, record.height) for i, record in records.items()},
         dropped_images={p.id for p in bad_images.values() if type(p.id) is int},
         category_ids=set(categories.ids),
+        turned={content["images"][i]["id"] for i, r in readings.items() if r.against_tag},
     )
     problems = [*bad_images.values(), *bad.values()]
     dropped = validation.count(problems)
@@ -282,14 +301,25 @@ def _instance(a: dict[str, Any], box: Box, categories: Categories, image: ImageR
     )
 
 
-def _record(image: dict[str, Any], root: Path | None) -> ImageRecord:
+def _record(image: dict[str, Any], root: Path | None, reading: Reading | None) -> ImageRecord:
     extra = _others(image, _IMAGE_FIELDS)
-    name, width, height = image["file_name"], image["width"], image["height"]
-    return ImageRecord(image["id"], name, width, height, root, extra)
+    reading = reading or written_reading(image)
+    return ImageRecord(
+        image["id"],
+        image["file_name"],
+        *reading.size,
+        root,
+        extra,
+        file=reading.file,
+        upright=reading.upright,
+        outside=reading.outside,
+    )
 
 
 def _image_to_coco(x: ImageRecord) -> dict[str, Any]:
-    return {"id": x.id, "file_name": x.file_name, "width": x.width, "height": x.height, **x.extra}
+    found = {"read_as": x.read_as} if x.read_as else {}
+    fields = {"id": x.id, "file_name": x.file_name, "width": x.width, "height": x.height}
+    return fields | found | dict(x.extra)
 
 
 def _others(fields: dict[str, Any], known: frozenset[str]) -> dict[str, Any]:

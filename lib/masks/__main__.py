@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from lib.data.coco import load
+from lib.data.picture_check import Orientation
 from lib.files import read_json
 from lib.masks.grabcut import GrabCutSettings, Variant
 from lib.masks.progress import duration, printer
@@ -43,7 +44,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             pass  # is it there at all?
         # Decoding every image first costs little beside GrabCut and finds all damage at once.
         coco_set = load(
-            options.annotations, options.images, on_bad=options.on_bad, check_images="decode"
+            options.annotations,
+            options.images,
+            on_bad=options.on_bad,
+            check_images="decode",
+            orientation=options.orientation,
+            outside=options.outside,
         )
         generate(
             coco_set,
@@ -152,6 +158,14 @@ def _parser() -> argparse.ArgumentParser:
         default="error",
         help="bad labels and images: stop with a list of them, or leave them out (default: error)",
     )
+    add(
+        "--orientation",
+        choices=get_args(Orientation),
+        default="auto",
+        help="pictures that an EXIF tag turns: as the sizes in the labels say, all upright, or as "
+        "they are stored (default: auto)",
+    )
+    add("--outside", action="store_true", help="read pictures outside --images too (links, ..)")
     return parser
 
 
