@@ -132,7 +132,7 @@ def read_rgb(
     try:
         if other := irregular(path):
             raise _Refused(f"{path} is {other}, no picture file; leave it out of the set.")
-        with Image.open(path) as image:
+        with path.open("rb") as file, Image.open(file) as image:
             look = header(image)
             if look.kind:
                 raise _Refused(f"{path} is not read: {look.detail}.")

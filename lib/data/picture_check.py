@@ -175,8 +175,7 @@ def _find(
     for i, at in found.items():
         if at.kind in ("image_missing", "image_outside"):
             other = files.otherwise(where[i])
-            again = other if other.kind else files.as_written(other.file)
-            if not again.kind:
+            if not other.kind:
                 found[i] = other
             elif at.kind == "image_missing":
                 found[i] = at._replace(detail=at.detail or other.detail)

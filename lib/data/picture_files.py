@@ -73,7 +73,8 @@ def leads_outside(path: Path, root: Path) -> bool:
         real = os.path.realpath(path)
     else:
         real = f"{parent.rstrip(os.sep)}{os.sep}{path.name}"
-    return not real.startswith(_real(str(root)).rstrip(os.sep) + os.sep)
+    top = _real(str(root))
+    return real != top and not real.startswith(top.rstrip(os.sep) + os.sep)
 
 
 @lru_cache(maxsize=4096)
@@ -135,7 +136,12 @@ class PictureFiles:
             detail = f"a file {place.name} is in {folder}/"
             return Found(name, kind="image_missing", detail=detail)
         whole = entry.parts == wanted and not foreign
-        return Found(entry.file, how=_spelling(name, entry.file) if whole else "its last parts")
+        there = self.as_written(entry.file)
+        return (
+            there
+            if there.kind
+            else Found(entry.file, how=_spelling(name, entry.file) if whole else "its last parts")
+        )
 
     @cached_property
     def _index(self) -> tuple[dict[str, list[_Entry]], bool]:
@@ -169,7 +175,7 @@ class PictureFiles:
 def _not_there(name: str, path: Path, error: OSError | ValueError) -> Found:
     if isinstance(error, PermissionError):
         return Found(name, kind="image_unreadable", detail="it may not be read")
-    broken = isinstance(error, OSError) and path.is_symlink()
+    broken = os.path.islink(path)  # noqa: PTH114 - False, no error, for a name that cannot be
     detail = f"a link to {str(path.readlink())[:80]}, which is not there" if broken else ""
     return Found(name, kind="image_missing", detail=detail)
 

@@ -7,6 +7,7 @@ not read have sentences of their own.
 import os
 import struct
 import threading
+import warnings
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -19,6 +20,8 @@ from lib.data.deep_pixels import is_deep, to_8_bits
 from lib.data.picture_files import irregular
 
 Image.MAX_IMAGE_PIXELS = None  # people's own pictures may be large; see ``pixel_limit``
+
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")  # damaged EXIF tags
 
 _ENDINGS: Mapping[str, bytes] = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}
 """Last bytes of a whole file. One that ends otherwise may still be whole: it is decoded to see."""
@@ -83,7 +86,8 @@ def look_at(path: Path, *, decode: bool = False) -> Look:
     try:
         if other := irregular(path):
             return Look("image_not_regular", f"it is {other}")
-        with Image.open(path) as image:
+        # By a path, Pillow maps uncompressed TIFFs into memory, and turns them wrongly.
+        with path.open("rb") as file, Image.open(file) as image:
             look = header(image)
             if look.kind:
                 return look
