@@ -223,7 +223,7 @@ def _turns(
         )  # fmt: skip
     if open_:
         reason = (
-            f"as the size says of most that it can ({len(telling)})" if telling else "as viewers do"
+            f"as most of the {len(telling)} others" if telling else "as viewers do"
         )
         log.warning(
             "%s: %d pictures have an EXIF turn that their size cannot show (squares, turns by 180 "
