@@ -54,11 +54,15 @@ def write_json(path: str | Path, content: Any, *, indent: int | None = None) -> 
 
     The bytes depend on the content alone.
     """
-    write_text(path, json.dumps(content, indent=indent, ensure_ascii=False, allow_nan=False) + "\n")
+    text = json.dumps(content, indent=indent, ensure_ascii=False, allow_nan=False)
+    try:
+        write_text(path, text + "\n")
+    except UnicodeEncodeError:  # half of a surrogate pair, which JSON may hold as an escape alone
+        write_text(path, json.dumps(content, indent=indent, allow_nan=False) + "\n")
 
 
 def read_json(path: str | Path) -> Any:
-    """Return the content of a JSON file.
+    """Return the content of a JSON file in UTF-8, UTF-16 or UTF-32, with a byte order mark or not.
 
     Raises:
         FileNotFoundError: if it does not exist.
@@ -66,9 +70,14 @@ def read_json(path: str | Path) -> Any:
     """
     path = Path(path)
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not valid JSON: {error}.") from error
+        return json.loads(path.read_bytes())
+    except RecursionError:
+        raise ValueError(
+            f"{path} cannot be read: its lists and objects lie in one another too deeply."
+        ) from None
+    except ValueError as error:  # no JSON, no UTF, or an integer of more than 4,300 digits
+        reason = str(error).partition("; use ")[0][:200]
+        raise ValueError(f"{path} is not valid JSON: {reason}.") from error
 
 
 def digest(path: str | Path) -> str:

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from lib.data.numbers import shown
+
 COCO_CLASSES: tuple[tuple[int, str], ...] = (
     (1, "person"), (2, "bicycle"), (3, "car"), (4, "motorcycle"), (5, "airplane"), (6, "bus"),
     (7, "train"), (8, "truck"), (9, "boat"), (10, "traffic light"), (11, "fire hydrant"),
@@ -82,12 +84,15 @@ class Categories:
 
     Args:
         categories: the classes, in any order.
+        extras: further fields of a category's entry in the file (supercategory, keypoints, ...), by
+            id. They are carried along: sets that differ in them alone have equal categories.
 
     Raises:
         ValueError: if an id or a name occurs twice.
     """
 
     categories: Sequence[Category]
+    extras: Mapping[int, Mapping[str, Any]] = field(default_factory=dict, repr=False)
     _label: dict[int, int] = field(init=False, repr=False)
     _by_name: dict[str, int] = field(init=False, repr=False)
 
@@ -98,7 +103,8 @@ class Categories:
         if len(label) < len(ordered) or len(by_name) < len(ordered):
             repeated = _repeated([c.id for c in ordered]) + _repeated([c.name for c in ordered])
             raise ValueError(
-                f"Every category needs its own id and its own name; repeated: {repeated}. "
+                f"Every category needs its own id and its own name; repeated: "
+                f"{shown(repeated)}. "
                 "Rename or merge them in the annotation file."
             )
         object.__setattr__(self, "categories", ordered)
@@ -107,12 +113,17 @@ class Categories:
 
     @classmethod
     def from_coco(cls, categories: Iterable[Mapping[str, Any]]) -> "Categories":
-        """Build from the ``categories`` list of a COCO-format file (``id`` and ``name`` used)."""
-        return cls([Category(int(c["id"]), str(c["name"])) for c in categories])
+        """Build from the ``categories`` list of a COCO-format file."""
+        listed = list(categories)
+        extras = {
+            int(c["id"]): {key: value for key, value in c.items() if key not in ("id", "name")}
+            for c in listed
+        }
+        return cls([Category(int(c["id"]), str(c["name"])) for c in listed], extras)
 
     def to_coco(self) -> list[dict[str, Any]]:
         """Return the ``categories`` list of a COCO-format file."""
-        return [{"id": c.id, "name": c.name} for c in self.categories]
+        return [{"id": c.id, "name": c.name, **self.extras.get(c.id, {})} for c in self.categories]
 
     @property
     def ids(self) -> tuple[int, ...]:
@@ -151,7 +162,7 @@ class Categories:
             return self._label[category_id]
         except KeyError:
             raise ValueError(
-                f"There is no category with id {category_id!r}; the ids are {list(self.ids)}."
+                f"There is no category with id {category_id!r}, only {shown(list(self.ids))}."
             ) from None
 
     def id_of(self, label: int) -> int:

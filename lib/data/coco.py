@@ -12,15 +12,26 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, get_args
 
 from lib.data import validation
 from lib.data.categories import Categories
 from lib.data.images import ImageRecord
-from lib.data.picture_check import ImageCheck, Orientation, PictureChoices, Reading, written_reading
+from lib.data.mask_checks import check_masks
+from lib.data.picture_check import (
+    ImageCheck,
+    Orientation,
+    Outside,
+    PictureChoices,
+    Reading,
+    written_reading,
+)
 from lib.data.picture_check import check_images as look_at_images
+from lib.data.repair import possible_roots, repair, tidy
+from lib.data.repair_boxes import refuse_other_readings
+from lib.data.repairs import Repairs
 from lib.data.segmentation import mask_area
-from lib.data.validation import BadLabels
+from lib.data.validation import OPTION, BadLabels, OnBad
 from lib.files import read_json
 
 log = logging.getLogger(__name__)
@@ -80,6 +91,8 @@ class CocoSet:
         annotations_path: the file it came from.
         info: the file's ``info``.
         dropped: number of images and annotations left out, by kind (see ``validation.KINDS``).
+        repaired: number of things that were changed or are strange, by kind (see
+            ``repairs.REPAIRS``).
         extra: further top-level fields of the file (licences).
     """
 
@@ -89,6 +102,7 @@ class CocoSet:
     annotations_path: Path
     info: Mapping[str, Any]
     dropped: Mapping[str, int]
+    repaired: Mapping[str, int]
     extra: Mapping[str, Any]
     _instances: Mapping[int, tuple[Instance, ...]] = field(repr=False)
     _records: Mapping[int, ImageRecord] = field(repr=False)
@@ -138,12 +152,16 @@ class CocoSet:
 
         Boxes are ``xywh``, rounded to 1e-6 px. ``load`` of the result gives an equal set.
         """
+        categories, used = self.categories.to_coco(), {x.category_id for x in self.all_instances()}
+        for category in possible_roots(categories):
+            if category["id"] not in used:  # a class all the same: else opening would leave it out
+                category["supercategory"] = category["name"]
         return {
             **self.extra,
             "info": dict(self.info),
             "images": [_image_to_coco(image) for image in self.images],
             "annotations": [instance_to_coco(x) for x in self.all_instances()],
-            "categories": self.categories.to_coco(),
+            "categories": categories,
         }
 
 
@@ -151,24 +169,30 @@ def load(
     annotations: str | Path,
     images: str | Path | None,
     *,
-    on_bad: Literal["error", "drop"] = "error",
+    on_bad: OnBad = "error",
     check_images: ImageCheck = "header",
     orientation: Orientation = "auto",
-    outside: bool = False,
+    outside: Outside = "refuse",
+    option: str = OPTION,
 ) -> CocoSet:
     """Open a COCO-format set and check it.
 
     Args:
         annotations: the JSON file. Instances need a box; masks are optional for each.
         images: folder of the pictures, or ``None`` to work with the labels alone.
-        on_bad: ``"error"`` raises one error that lists all bad labels; ``"drop"`` leaves them out
-            and logs their number by kind. A dropped image takes its annotations with it.
+        on_bad: ``"error"`` raises one error that lists all bad labels; ``"repair"`` mends what is
+            clear in its meaning (see ``lib.data.repairs.REPAIRS``) and leaves out the rest;
+            ``"drop"`` leaves all out. What is mended and left out is logged with its number by
+            kind. A bad mask costs the mask alone; a dropped image takes its annotations with it.
         check_images: which bad files are found: ``"header"`` missing, truncated and of another
             size (about 0.1 ms each), ``"decode"`` damage inside a file too (about 1 ms each on two
             cores), ``"none"`` nothing. See ``lib.data.picture_headers.look_at``.
         orientation: whether pictures are read as their EXIF tag turns them; see
             ``lib.data.picture_check.PictureChoices``.
-        outside: whether pictures may lie outside the folder (``..``, absolute names, links).
+        outside: ``"read"`` pictures outside the folder too (``..``, absolute names, links), or
+            ``"refuse"`` them.
+        option: how messages say that ``on_bad`` is set, with {} for its value, such as
+            ``--on-bad {}``.
 
     Returns:
         The set. Boxes that stick out of their image by rounding (up to 1 px) are clipped.
@@ -176,7 +200,8 @@ def load(
     Raises:
         FileNotFoundError: if the file or the folder does not exist.
         BadLabels: if there are bad labels and ``on_bad`` is ``"error"``.
-        ValueError: if the file is not COCO format, or no image is left.
+        ValueError: if the file is not COCO format, its boxes are written in another way than
+            COCO's or in no clear one, or nothing is left.
     """
     path = Path(annotations)
     root = Path(images) if images is not None else None
@@ -194,6 +219,7 @@ def load(
             check_images=check_images,
             orientation=orientation,
             outside=outside,
+            option=option,
         )
 
 
@@ -202,10 +228,11 @@ def from_coco(
     path: Path,
     root: Path | None,
     *,
-    on_bad: Literal["error", "drop"] = "error",
+    on_bad: OnBad = "error",
     check_images: ImageCheck = "header",
     orientation: Orientation = "auto",
-    outside: bool = False,
+    outside: Outside = "refuse",
+    option: str = OPTION,
 ) -> CocoSet:
     """Build a set from the content of a COCO-format file; see ``load``.
 
@@ -217,46 +244,71 @@ def from_coco(
         check_images: see ``load``.
         orientation: see ``load``.
         outside: see ``load``.
+        option: see ``load``.
     """
-    if on_bad not in ("error", "drop"):
-        raise ValueError(f'on_bad is "error" or "drop", not {on_bad!r}.')
-    choices = PictureChoices(check_images, orientation, outside)
+    if on_bad not in get_args(OnBad):
+        raise ValueError(f'on_bad is "error", "repair" or "drop", not {on_bad!r}.')
+    choices = PictureChoices(check_images, orientation, outside, option)
     validation.check_structure(content, str(path))
-    categories = Categories.from_coco(content["categories"])
+    listed = len(content["annotations"])
+    repairs = Repairs()
+    content = tidy(content, repairs, strict=on_bad == "error")
+    if on_bad == "repair":
+        content = repair(content, str(path), option, repairs)
+    else:
+        refuse_other_readings(content["annotations"], content["images"], str(path), option)
+    validation.check_categories(content, str(path))
+    try:
+        categories = Categories.from_coco(content["categories"])
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
     bad_images, readings = look_at_images(content["images"], root, choices, name=path.name)
     records = {
         image["id"]: _record(image, root, readings.get(i))
         for i, image in enumerate(content["images"])
         if i not in bad_images
     }
-    bad, boxes = validation.check_annotations(
+    bad, boxes, sizes = validation.check_annotations(
         content["annotations"],
         sizes={i: (record.width, record.height) for i, record in records.items()},
         dropped_images={p.id for p in bad_images.values() if type(p.id) is int},
         category_ids=set(categories.ids),
-        turned={content["images"][i]["id"] for i, r in readings.items() if r.against_tag},
+        turned={
+            content["images"][i]["id"]: validation.other_option(option, "orientation", "upright")
+            for i, reading in readings.items()
+            if reading.against_tag
+        },
     )
-    problems = [*bad_images.values(), *bad.values()]
+    bad_masks, masks = check_masks(
+        content["annotations"], boxes, sizes, bad, repairs, mend=on_bad != "error"
+    )
+    problems = [*bad_images.values(), *bad.values(), *bad_masks.values()]
     dropped = validation.count(problems)
     if problems and on_bad == "error":
-        raise BadLabels(str(path), problems)
+        raise BadLabels(str(path), problems, option)
+    repairs.warn(path.name)
     for kind, number in dropped.items():
-        log.warning("%s: dropped %d %s", path.name, number, validation.KINDS[kind])
+        log.warning("%s: dropped %s", path.name, validation.said({kind: number}))
     if not records:
-        raise ValueError(f"No usable image is left in {path} ({dropped}).")
+        raise ValueError(f"No usable image is left in {path}: {validation.said(dropped)}.")
     by_image: dict[int, list[Instance]] = {}
     for i, (annotation, box) in enumerate(zip(content["annotations"], boxes.tolist(), strict=True)):
         if i not in bad:
             image = records[annotation["image_id"]]
-            instance = _instance(annotation, tuple(box), categories, image)
+            mask = masks[i] if i in masks else annotation.get("segmentation") or None
+            instance = _instance(annotation, tuple(box), mask, categories, image)
             by_image.setdefault(instance.image_id, []).append(instance)
+    if listed and not by_image:
+        why = "; ".join(filter(None, (validation.said(dropped), repairs.said("placeholder"))))
+        raise ValueError(f"All {listed} annotations of {path} were dropped: {why}.")
     return CocoSet(
         categories=categories,
         images=tuple(records.values()),
         image_root=root,
         annotations_path=path,
-        info=content.get("info") or {},
+        info=content["info"],
         dropped=dropped,
+        repaired=repairs.counts,
         extra={k: v for k, v in content.items() if k not in _SET_FIELDS},
         _instances={i: tuple(instances) for i, instances in by_image.items()},
         _records=records,
@@ -280,8 +332,9 @@ def instance_to_coco(x: Instance) -> dict[str, Any]:
     return {**annotation, **x.extra}
 
 
-def _instance(a: dict[str, Any], box: Box, categories: Categories, image: ImageRecord) -> Instance:
-    segmentation = a.get("segmentation") or None
+def _instance(
+    a: dict[str, Any], box: Box, segmentation: Any, categories: Categories, image: ImageRecord
+) -> Instance:
     area = a.get("area")
     if area is None:  # as many files of boxes have it
         area = (box[2] - box[0]) * (box[3] - box[1])

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from lib.data.deep_pixels import is_deep, to_8_bits
-from lib.data.picture_files import PERMISSION, irregular, leads_outside
+from lib.data.picture_files import irregular, leads_outside
 from lib.data.picture_headers import ERRORS, failed, header, one_at_a_time
 
 _TURNS: Mapping[int, Image.Transpose] = {
@@ -105,7 +105,10 @@ def read_image(record: ImageRecord) -> np.ndarray:
     """
     path = record.path
     if record.root and not record.outside and leads_outside(path, record.root):
-        raise ValueError(f"{path} leads outside {record.root}; {PERMISSION}.")
+        raise ValueError(
+            f"{path} leads outside {record.root}; open the set with outside=read "
+            "(--outside read, --set data.outside=read) to allow it."
+        )
     size = (record.width, record.height)
     pixels = read_rgb(path, size=size, upright=record.upright)
     if pixels.shape[:2] != size[::-1]:

@@ -5,30 +5,38 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lib.data.validation import check_structure
-from lib.files import read_json, write_json
+from lib.data.coco import load
+from lib.data.validation import OPTION, OnBad
+from lib.files import write_json
 
 
-def merge(files: Sequence[Path], out: Path) -> Path:
+def merge(
+    files: Sequence[Path], out: Path, *, on_bad: OnBad = "error", option: str = OPTION
+) -> Path:
     """Write one COCO-format file with the images and annotations of several, in their order.
 
-    Nothing is renumbered: an id means the same in the merged file as in its own.
+    Each is opened as ``lib.data.coco.load`` does, pictures apart. Nothing is renumbered that is
+    sound: an id means the same in the merged file as in its own.
 
     Args:
         files: COCO-format files with the same categories, whose pictures lie in one folder.
         out: the file to write.
+        on_bad: see ``lib.data.coco.load``; to repair also gives annotations an id of their own
+            whose id is in several files.
+        option: see ``lib.data.coco.load``.
 
     Returns:
         ``out``.
 
     Raises:
         FileNotFoundError: if one of the files does not exist.
+        BadLabels: if there are bad labels and ``on_bad`` is ``"error"``.
         ValueError: if one is not COCO format, their categories differ, or an id is in two of them.
     """
-    contents = []
-    for path in files:
-        contents.append(read_json(path))
-        check_structure(contents[-1], str(path))
+    contents = [
+        load(path, None, on_bad=on_bad, check_images="none", option=option).to_coco()
+        for path in files
+    ]
     for path, content in zip(files, contents, strict=True):
         if _classes(content) != _classes(contents[0]):
             raise ValueError(
@@ -36,7 +44,8 @@ def merge(files: Sequence[Path], out: Path) -> Path:
                 "both the same list, with the same ids; a class may have no instance."
             )
     for kind, field in (("images", "id"), ("images", "file_name"), ("annotations", "id")):
-        # Bad entries are not looked for here: opening the merged file lists them all.
+        if kind == "annotations" and on_bad == "repair":
+            continue  # nothing refers to these ids: opening the merged file numbers them anew
         values = [{str(entry.get(field)) for entry in content[kind]} for content in contents]
         repeated = [v for v, n in Counter(v for some in values for v in some).items() if n > 1]
         if repeated:
@@ -48,7 +57,7 @@ def merge(files: Sequence[Path], out: Path) -> Path:
     write_json(
         out,
         {
-            "info": {"merged_from": [content.get("info") or {} for content in contents]},
+            "info": {"merged_from": [content["info"] for content in contents]},
             "images": [entry for content in contents for entry in content["images"]],
             "annotations": [entry for content in contents for entry in content["annotations"]],
             "categories": contents[0]["categories"],

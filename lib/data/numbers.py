@@ -1,20 +1,76 @@
 """Numbers as a JSON file may hold them: which values are numbers, and which are finite.
 
 Python's JSON takes NaN, Infinity, 1e999 and integers of any length; ``true`` and ``"1"`` turn into
-numbers all too willingly. None of these is a number of pixels.
+numbers all too willingly. None of these is a number of pixels. Where labels are repaired, a text
+or a float that is a whole number counts as that number.
 """
 
 import math
+import re
+import reprlib
 from collections.abc import Sequence
 from itertools import chain
 from typing import Any
 
 import numpy as np
 
+DEEPEST = 100
+"""Lists and objects in one another that are carried along; a writer could not follow many more."""
+
+_WHOLE = re.compile(r"[+-]?[0-9]{1,40}(\.0*)?")
+_SHORT = reprlib.Repr()
+_SHORT.maxlevel, _SHORT.maxlist, _SHORT.maxdict = 3, 6, 4
+_SHORT.maxstring = _SHORT.maxlong = _SHORT.maxother = 60
+
+
+def shown(value: Any) -> str:
+    """Return a value as a message shows it: at most a line, however long or deep it is."""
+    text = _SHORT.repr(value)
+    return text if len(text) <= 120 else f"{text[:117]}..."
+
 
 def is_natural(value: Any, *, zero_allowed: bool) -> bool:
-    """Return whether a value is an integer above 0, or 0 where that is allowed; any id is one."""
-    return type(value) is int and (value > 0 or zero_allowed)
+    """Return whether a value is an integer above 0, or 0 where that is allowed, of 64 bits."""
+    return is_integer(value) and (value > 0 or (zero_allowed and value == 0))
+
+
+def is_integer(value: Any) -> bool:
+    """Return whether a value is an integer of 64 bits, as numpy and pycocotools need ids to be."""
+    return type(value) is int and -(2**63) <= value < 2**63
+
+
+def not_integers(values: Sequence[Any]) -> list[int]:
+    """Return the positions of the values that are not ``is_integer``."""
+    if set(map(type, values)) <= {int}:
+        try:
+            np.array(values, np.int64)
+            return []
+        except OverflowError:  # some are too long: one by one, then
+            pass
+    return [i for i, value in enumerate(values) if not is_integer(value)]
+
+
+def whole(value: Any) -> int | None:
+    """Return the integer that a value means (3, 3.0, ``"3"`` and ``"3.0"`` are 3), or None."""
+    if type(value) is int:
+        return value
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else None
+    if isinstance(value, str) and _WHOLE.fullmatch(value.strip()):
+        return int(value.strip().partition(".")[0])
+    return None
+
+
+def number(value: Any) -> float | None:
+    """Return the number that a value or a text means, as int where it is whole, or None."""
+    if (integer := whole(value)) is not None:
+        return integer
+    if not isinstance(value, (float, str)):
+        return None
+    try:
+        return float(value)
+    except ValueError:
+        return None
 
 
 def are_numbers(row: Any, columns: int) -> bool:
@@ -45,14 +101,13 @@ def as_array(rows: Sequence[Any], columns: int) -> np.ndarray:
     return array
 
 
-def all_finite(value: Any) -> bool:
-    """Return whether a JSON value holds neither NaN nor infinity, which no JSON file may hold."""
+def all_finite(value: Any, deepest: int = DEEPEST) -> bool:
+    """Return whether a JSON value can be written: no NaN, no infinity, not nested too deeply."""
     if isinstance(value, float):
         return math.isfinite(value)
-    if isinstance(value, dict):
-        return all(map(all_finite, value.values()))
-    if isinstance(value, list):
-        return all(map(all_finite, value))
+    if isinstance(value, (dict, list)):
+        inner = value.values() if isinstance(value, dict) else value
+        return deepest > 0 and all(all_finite(v, deepest - 1) for v in inner)
     return True
 
 

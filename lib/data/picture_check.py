@@ -17,17 +17,16 @@ from typing import Any, Literal, NamedTuple, get_args
 from lib.data.numbers import all_finite, is_natural
 from lib.data.picture_files import Found, PictureFiles, leads_outside
 from lib.data.picture_headers import Look, look_at
-from lib.data.validation import Problem
+from lib.data.validation import OPTION, Problem, other_option
 
 log = logging.getLogger(__name__)
 
 ImageCheck = Literal["none", "header", "decode"]
 Orientation = Literal["auto", "upright", "stored"]
+Outside = Literal["refuse", "read"]
 
 THREADS = 16
 """Files looked at at the same time; most of the time is waiting for the disk."""
-
-FORCE = "--orientation of python -m lib.masks, or the parameter data_orientation, decides otherwise"
 
 
 @dataclass(frozen=True)
@@ -39,12 +38,14 @@ class PictureChoices:
             ``"decode"`` at every pixel, ``"none"`` at no file.
         orientation: ``"auto"`` reads pictures with an EXIF turn as the size in the labels says,
             ``"upright"`` turns all, ``"stored"`` none; the size is then the picture's.
-        outside: whether files outside the folder are read too.
+        outside: ``"read"`` files outside the folder too, or ``"refuse"`` them.
+        option: how messages say that ``on_bad`` is set; see ``lib.data.coco.load``.
     """
 
     check: ImageCheck = "header"
     orientation: Orientation = "auto"
-    outside: bool = False
+    outside: Outside = "refuse"
+    option: str = OPTION
 
     def __post_init__(self) -> None:
         if self.check not in get_args(ImageCheck):
@@ -53,6 +54,15 @@ class PictureChoices:
             raise ValueError(
                 f'orientation is "auto", "upright" or "stored", not {self.orientation!r}.'
             )
+        if self.outside not in get_args(Outside):
+            raise ValueError(f'outside is "refuse" or "read", not {self.outside!r}.')
+
+    @property
+    def permission(self) -> str:
+        """What would allow files outside the folder; nothing if they are."""
+        if self.outside == "read":
+            return ""
+        return f"{other_option(self.option, 'outside', 'read')} allows it"
 
 
 class Reading(NamedTuple):
@@ -110,7 +120,7 @@ def check_images(
         return problems, {}
     where = {i: str(images[i]["file_name"]) for i in range(len(images)) if i not in problems}
     with ThreadPoolExecutor(THREADS) as pool:
-        found = _find(where, PictureFiles(root, outside=choices.outside), pool)
+        found = _find(where, PictureFiles(root, permission=choices.permission), pool)
         there = [i for i, at in found.items() if not at.kind]
         decode = choices.check == "decode"
         looks = dict(
@@ -132,13 +142,13 @@ def check_images(
             said = f"{where[i]}, JSON: {size[0]} x {size[1]}, file: {_by(looks[i].upright_size)}"
             problems[i] = Problem("image_other_size", images[i]["id"], said)
     looks = {i: look for i, look in looks.items() if i not in problems}
-    turns = _turns(looks, sizes, choices.orientation, name)
+    turns = _turns(looks, sizes, choices, name)
     _report(name, where, found, looks)
     readings = {}
     for i, look in looks.items():
         at, turn = found[i], turns.get(i)
         size = sizes[i] if turn is None else look.upright_size if turn else look.size
-        outside = choices.outside and leads_outside(root / at.file, root)
+        outside = not choices.permission and leads_outside(root / at.file, root)
         stored = look.upright_size != look.size and size == look.size
         readings[i] = Reading(size, at.file if at.how else "", turn, outside, stored)
     return problems, readings
@@ -197,38 +207,37 @@ def _find(
 def _turns(
     looks: Mapping[int, Look],
     sizes: Mapping[int, tuple[int, int]],
-    orientation: Orientation,
+    choices: PictureChoices,
     name: str,
 ) -> dict[int, bool]:
     """Return whether pictures are turned for which the size in the labels is not to decide."""
     tagged = [i for i, look in looks.items() if look.orientation != 1]
-    if orientation != "auto":
-        upright = orientation == "upright"
+    if choices.orientation != "auto":
+        upright = choices.orientation == "upright"
         other = sum(sizes[i] != _size(looks[i], upright) for i in tagged)
         if other:
             log.warning(
                 "%s: the sizes of %d pictures are exchanged, as they are read %s",
-                name, other, orientation,
+                name, other, choices.orientation,
             )  # fmt: skip
         return dict.fromkeys(tagged, upright)
     telling = [i for i in tagged if looks[i].size != looks[i].upright_size]
     open_ = [i for i in tagged if looks[i].size == looks[i].upright_size]
+    force = f"{other_option(choices.option, 'orientation', 'upright')} or stored decides otherwise"
     stored = sum(sizes[i] == looks[i].size for i in telling)
     upright = stored * 2 <= len(telling)
     if stored:
         log.warning(
             "%s: the sizes of %d of %d pictures that their EXIF tag turns are those of the stored "
             "files: these are read as they are stored; %s",
-            name, stored, len(telling), FORCE,
+            name, stored, len(telling), force,
         )  # fmt: skip
     if open_:
-        reason = (
-            f"as most of the {len(telling)} others" if telling else "as viewers do"
-        )
+        reason = f"as most of the {len(telling)} others" if telling else "as viewers do"
         log.warning(
             "%s: %d pictures have an EXIF turn that their size cannot show (squares, turns by 180 "
             "degrees, mirrored): they are read %s, %s; %s",
-            name, len(open_), "upright" if upright else "as they are stored", reason, FORCE,
+            name, len(open_), "upright" if upright else "as they are stored", reason, force,
         )  # fmt: skip
     return dict.fromkeys(open_, upright)
 

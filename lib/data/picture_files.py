@@ -20,8 +20,6 @@ from urllib.parse import parse_qs, unquote, urlsplit
 FILES_MAX = 1_000_000
 """Files below a folder that are looked at; in a larger one no name is guessed."""
 
-PERMISSION = "--outside of python -m lib.masks, or the parameter data_outside, allows it"
-
 _LEVELS: Mapping[str, Callable[[str], str]] = {
     "backslashes": lambda name: name.replace("\\", "/"),
     "percent codes": unquote,
@@ -87,12 +85,13 @@ class PictureFiles:
 
     Args:
         root: the folder. It may itself be a link.
-        outside: take files outside it too (``..``, absolute names, links that lead out).
+        permission: what would allow files outside it (``..``, absolute names, links that lead
+            out), for messages; if empty, these are taken too.
     """
 
-    def __init__(self, root: Path, *, outside: bool = False) -> None:
+    def __init__(self, root: Path, *, permission: str) -> None:
         self.root = root
-        self.outside = outside
+        self.permission = permission
 
     def as_written(self, name: str) -> Found:
         """Find a file by its name as it is written."""
@@ -102,9 +101,9 @@ class PictureFiles:
         except (OSError, ValueError) as error:  # ValueError: a name with a NUL
             return _not_there(name, path, error)
         kind = detail = ""
-        if not self.outside and leads_outside(path, self.root):
+        if self.permission and leads_outside(path, self.root):
             kind = "image_outside"
-            detail = f"it leads to {os.path.realpath(path)[:120]}; {PERMISSION}"
+            detail = f"it leads to {os.path.realpath(path)[:120]}; {self.permission}"
         elif other:
             kind, detail = "image_not_regular", f"it is {other}"
         return Found(name, kind=kind, detail=detail)
@@ -156,7 +155,7 @@ class PictureFiles:
             state = Path(folder).stat()
             twice = (state.st_dev, state.st_ino) in seen
             seen.add((state.st_dev, state.st_ino))
-            out = not self.outside and Path(folder) != self.root
+            out = bool(self.permission) and Path(folder) != self.root
             if twice or (out and leads_outside(Path(folder), self.root)):
                 folders.clear()
                 continue

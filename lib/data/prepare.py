@@ -13,10 +13,11 @@ from typing import Literal
 from lib.data.coco import CocoSet, load
 from lib.data.images import ImageRecord
 from lib.data.merge import merge
-from lib.data.picture_check import ImageCheck, Orientation
+from lib.data.picture_check import ImageCheck, Orientation, Outside
 from lib.data.scenes.generate import generate
 from lib.data.scenes.settings import SceneSettings, Split
 from lib.data.sources import SetFiles, write_sets
+from lib.data.validation import OnBad, said
 from lib.files import digest_of, write_json
 from lib.paths import ROOT, find_data
 
@@ -45,6 +46,9 @@ FETCHED: Mapping[str, str] = {
     "voc": "python -m lib.data.download voc sbd",
 }
 """The command that brings a source."""
+
+OPTION = "--set data.on_bad={}"
+"""How messages say that bad labels are to be handled in another way."""
 
 WHOLE: Mapping[str, Mapping[str, int]] = {
     "coco": {"train": 118_287, "val": 5_000},
@@ -109,6 +113,7 @@ def find(
     val_annotations: str = "",
     val_images: str = "",
     merged: str | Path = "",
+    on_bad: OnBad | Literal["auto"] = "auto",
 ) -> dict[str, SetFiles]:
     """Return where the sets of a source lie.
 
@@ -121,6 +126,7 @@ def find(
         val_annotations: the same for the validation set, which a custom source may lack.
         val_images: the same.
         merged: the file to write if there are several training files.
+        on_bad: what is done about bad labels in files that are merged; see ``prepare``.
 
     Raises:
         FileNotFoundError: if a file or folder is nowhere.
@@ -151,7 +157,8 @@ def find(
             _first((images,) if images else usual[1], source),
         )
     if len(several) > 1:
-        file = merge([find_data(name) for name in several], Path(merged))
+        paths = [find_data(name) for name in several]
+        file = merge(paths, Path(merged), on_bad=_chosen(on_bad, source), option=OPTION)
         sets["train"] = replace(sets["train"], annotations=file)
     return sets
 
@@ -161,21 +168,22 @@ def prepare(
     *,
     out: str | Path,
     source: Source = "custom",
-    on_bad: Literal["error", "drop"] = "error",
+    on_bad: OnBad | Literal["auto"] = "auto",
     check_images: ImageCheck = "header",
     orientation: Orientation = "auto",
-    outside: bool = False,
+    outside: Outside = "refuse",
     whole_masks: Collection[str] = (),
 ) -> dict[str, CocoSet]:
     """Open and check sets, and write ``sets.json`` for the steps that follow.
 
     Args:
         files: where the sets lie, by name.
-        out: path of ``sets.json``. A set from which bad labels were dropped, or whose pictures are
-            not read just as it says (other name, orientation), is written beside it, without them
-            and with how they are read, as ``<name>.json``.
+        out: path of ``sets.json``. A set of which bad labels were repaired or dropped, or whose
+            pictures are not read just as it says (other name, orientation), is written beside it,
+            as it was opened, as ``<name>.json``.
         source: what they are taken for; as ``"coco"`` or ``"voc"`` they must be the whole sets.
-        on_bad: see ``lib.data.coco.load``.
+        on_bad: see ``lib.data.coco.load``; ``"auto"`` repairs people's own sets (``"custom"``) and
+            stops at bad labels of the others.
         check_images: see ``lib.data.coco.load``.
         orientation: see ``lib.data.coco.load``.
         outside: see ``lib.data.coco.load``.
@@ -197,10 +205,11 @@ def prepare(
         opened = load(
             place.annotations,
             place.images,
-            on_bad=on_bad,
+            on_bad=_chosen(on_bad, source),
             check_images=check_images,
             orientation=orientation,
             outside=outside,
+            option=OPTION,
         )
         _check_objects(opened, name)
         if name in whole_masks:
@@ -208,7 +217,7 @@ def prepare(
             _check_any(opened, name)
         _check_whole(opened, source, name)
         resolved = any(image.read_as for image in opened.images)
-        if opened.dropped or resolved or name in whole_masks:
+        if opened.dropped or opened.repaired or resolved or name in whole_masks:
             clean = out.parent / f"{name}.json"
             write_json(clean, opened.to_coco())
             opened = replace(opened, annotations_path=clean)
@@ -231,6 +240,12 @@ def made_here(sets: Mapping[str, CocoSet]) -> list[Path]:
     """Return the annotation files that this step made: scenes, merged sets, parts of sets."""
     made = [s.annotations_path for s in sets.values()]
     return [path for path in made if path.resolve().is_relative_to(ROOT / "cache")]
+
+
+def _chosen(on_bad: OnBad | Literal["auto"], source: Source) -> OnBad:
+    if on_bad == "auto":
+        return "repair" if source == "custom" else "error"
+    return on_bad
 
 
 def _first(names: Sequence[str], source: Source) -> Path:
@@ -265,6 +280,8 @@ def _check_objects(coco_set: CocoSet, name: str) -> None:
     if any(not x.iscrowd for x in coco_set.all_instances()):
         return
     found = f"{coco_set.annotations_path} has no object (crowd regions apart)"
+    if coco_set.dropped:
+        found += f" left after dropping {said(coco_set.dropped)}"
     if name == "train":
         raise ValueError(f"{found}: nothing to learn from. Name another file for {name}.")
     log.warning("%s: nothing can be judged on %s.", found, name)

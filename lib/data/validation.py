@@ -9,15 +9,20 @@ A box may stick out of its image by up to ``ROUNDING`` pixels on each side, as r
 sets do; it is clipped and not reported. More is a bad label: most often the image is another one.
 """
 
-import math
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from lib.data.numbers import all_finite, are_numbers, as_array
-from lib.data.rle_runs import total_lengths
+from lib.data.numbers import (
+    all_finite,
+    are_numbers,
+    as_array,
+    is_integer,
+    not_integers,
+    shown,
+)
 
 ROUNDING = 1.0
 """Pixels by which a box may stick out of its image and is clipped silently."""
@@ -35,7 +40,7 @@ KINDS: Mapping[str, str] = {
     "image_other_size": "images whose file has another size than the JSON says",
     "annotation_malformed": (
         "annotations without integer id, image_id and category_id and a bbox of four numbers, or "
-        "whose area is no number or iscrowd neither 0 nor 1"
+        "whose area is no number, iscrowd neither 0 nor 1, or pseudo no object"
     ),
     "annotation_id_repeated": "annotations whose id another annotation has",
     "annotation_of_unknown_image": "annotations of an image that is not in the list",
@@ -46,9 +51,22 @@ KINDS: Mapping[str, str] = {
     "box_outside": f"boxes that reach more than {ROUNDING:g} px outside their image",
     "mask_malformed": "masks that are neither RLE nor polygons of three points or more",
     "mask_other_size": "RLE masks of another size than their image",
+    "mask_not_filled": "RLE masks whose runs do not fill their image",
     "annotation_of_dropped_image": "annotations of an image that is dropped",
 }
 """The kinds of bad labels, in the order in which they are looked for, as messages name them."""
+
+OnBad = Literal["error", "repair", "drop"]
+"""What is done about bad labels; see ``lib.data.coco.load``."""
+
+OPTION = 'on_bad="{}"'
+"""How ``on_bad`` is set in Python; programs say how it is set there."""
+
+
+def other_option(option: str, name: str, value: str) -> str:
+    """Return how another choice is set where ``on_bad`` is set by ``option``."""
+    return option.replace("on-bad", name).replace("on_bad", name).format(value)
+
 
 _JUDGED = frozenset(("id", "image_id", "category_id", "bbox", "area", "iscrowd", "segmentation"))
 """Fields of an annotation that have checks of their own; the others are kept as they are."""
@@ -68,20 +86,28 @@ class BadLabels(ValueError):
     Args:
         name: the annotation file, for the message.
         problems: all that was found; ``counts`` holds their number by kind.
+        option: how ``on_bad`` is set in the program in use, with {} for its value.
     """
 
-    def __init__(self, name: str, problems: Collection[Problem]) -> None:
+    def __init__(self, name: str, problems: Collection[Problem], option: str = OPTION) -> None:
         self.counts = count(problems)
         lines = []
         for kind, number in self.counts.items():
             first = [p for p in problems if p.kind == kind][:3]
-            cases = "; ".join(f"id {p.id!r}: {p.detail}" for p in first)
+            cases = "; ".join(f"id {shown(p.id)}: {p.detail}" for p in first)
             lines.append(f"  {number} {KINDS[kind]} ({cases}{'; ...' if number > 3 else ''})")
+        labels = "1 bad label" if len(problems) == 1 else f"{len(problems)} bad labels"
         super().__init__(
-            f"{name} has {len(problems)} bad labels:\n" + "\n".join(lines) + "\n"
-            'Mend the file, or open it with on_bad="drop" (the parameter data_on_bad) to leave '
-            "them out."
+            f"{name} has {labels}:\n" + "\n".join(lines) + "\n"
+            f"Mend the file, or use {option.format('repair')} to repair what can be and leave out "
+            f"the rest, or {option.format('drop')} to leave all of them out."
         )
+
+
+def said(dropped: Mapping[str, int]) -> str:
+    """Return numbers by kind as a text."""
+    kept = {kind: ", their boxes are kept" for kind in KINDS if kind.startswith("mask_")}
+    return "; ".join(f"{n} {KINDS[kind]}{kept.get(kind, '')}" for kind, n in dropped.items())
 
 
 def count(problems: Collection[Problem]) -> dict[str, int]:
@@ -104,20 +130,29 @@ def check_structure(content: Any, name: str) -> None:
         raise ValueError(f"{name} holds a JSON {type(content).__name__}, no object. {ask}")
     for key in ("images", "annotations", "categories"):
         if key not in content:
-            raise ValueError(f"{name} has no {key!r} (it has: {', '.join(content) or '-'}). {ask}")
+            has = ", ".join(content)[:200] or "-"
+            raise ValueError(f"{name} has no {key!r} (it has: {has}). {ask}")
         if not isinstance(content[key], list) or any(type(e) is not dict for e in content[key]):
             raise ValueError(f"{key!r} in {name} is not a list of objects. {ask}")
-    for category in content["categories"]:
-        if type(category.get("id")) is not int or not isinstance(category.get("name"), str):
-            raise ValueError(
-                f"A category in {name} lacks an integer id or a name: {category!r}. {ask}"
-            )
     for key in ("images", "categories"):
         if not content[key]:
             raise ValueError(f"The list of {key} in {name} is empty: there is nothing to work on.")
+
+
+def check_categories(content: Mapping[str, Any], name: str) -> None:
+    """Raise ``ValueError`` unless all categories have an id and a name, and the rest is JSON."""
+    for category in content["categories"]:
+        if not is_integer(category.get("id")) or not isinstance(category.get("name"), str):
+            raise ValueError(
+                f"A category in {name} lacks an integer id or a name: {shown(category)}. Expected "
+                'something like {"id": 1, "name": "cell"}.'
+            )
     for key in content.keys() - {"images", "annotations"}:
         if not all_finite(content[key]):
-            raise ValueError(f"{key!r} in {name} holds NaN or infinity, which are not JSON.")
+            raise ValueError(
+                f"{key!r} in {name} holds NaN, infinity or too deep nesting, which no JSON file "
+                "can hold."
+            )
 
 
 def check_annotations(
@@ -126,39 +161,40 @@ def check_annotations(
     sizes: Mapping[int, tuple[int, int]],
     dropped_images: Collection[int],
     category_ids: Collection[int],
-    turned: Collection[int] = (),
-) -> tuple[dict[int, Problem], np.ndarray]:
-    """Find annotations that cannot be used, and turn boxes to ``xyxy``.
+    turned: Mapping[int, str],
+) -> tuple[dict[int, Problem], np.ndarray, np.ndarray]:
+    """Find annotations that cannot be used, masks apart, and turn boxes to ``xyxy``.
 
     Args:
         annotations: the ``annotations`` of a COCO file; boxes are ``xywh`` there.
         sizes: (width, height) of every usable image, by id.
         dropped_images: ids of images that are in the list but cannot be used.
         category_ids: the known categories.
-        turned: ids of images that are read as stored, although their EXIF tag turns them.
+        turned: images that are read as stored, although their EXIF tag turns them, by id, and
+            what would turn them.
 
     Returns:
-        Problems by position in ``annotations``, and boxes float64 [N, 4] ``xyxy`` in pixels,
-        clipped to their images (rows of bad annotations mean nothing).
+        Problems by position in ``annotations``; boxes float64 [N, 4] ``xyxy`` in pixels, clipped
+        to their images; and (width, height) of the images, [N, 2]. Rows of bad annotations mean
+        nothing.
     """
     problems: dict[int, Problem] = {}
     seen: set[int] = set()
     boxes = as_array([a.get("bbox") for a in annotations], 4)
     areas = as_array([(_area(a),) for a in annotations], 1)[:, 0]
     limits = np.full((len(annotations), 2), np.inf)
+    no_ids = {
+        i
+        for field in ("id", "image_id", "category_id")
+        for i in not_integers([a.get(field) for a in annotations])
+    }
     no_numbers = set(np.flatnonzero(np.isnan(boxes).all(axis=1) | np.isnan(areas)).tolist())
     for i, a in enumerate(annotations):
-        key, image, category = a.get("id"), a.get("image_id"), a.get("category_id")
-        if type(key) is not int or type(image) is not int or type(category) is not int:
-            found = f"id {key!r}, image_id {image!r}, category_id {category!r}"
-            problems[i] = Problem("annotation_malformed", key, found)
-        elif i in no_numbers and not are_numbers(a.get("bbox"), 4):
-            problems[i] = Problem("annotation_malformed", key, f"bbox {a.get('bbox')!r}")
-        elif i in no_numbers and not are_numbers((_area(a),), 1):
-            problems[i] = Problem("annotation_malformed", key, f"area {a.get('area')!r}")
-        elif a.get("iscrowd") not in (0, 1, None):
-            problems[i] = Problem("annotation_malformed", key, f"iscrowd {a.get('iscrowd')!r}")
-        elif key in seen:
+        if found := _malformed(a, no_id=i in no_ids, no_number=i in no_numbers):
+            problems[i] = Problem("annotation_malformed", a.get("id"), found)
+            continue
+        key, image, category = a["id"], a["image_id"], a["category_id"]
+        if key in seen:
             problems[i] = Problem("annotation_id_repeated", key, f"image {image}")
         elif image in sizes:
             if category in category_ids:
@@ -169,11 +205,25 @@ def check_annotations(
             problems[i] = Problem("annotation_of_dropped_image", key, f"image {image}")
         else:
             problems[i] = Problem("annotation_of_unknown_image", key, f"image {image}")
-        if type(key) is int:
-            seen.add(key)
+        seen.add(key)
     boxes, bad_boxes = _check_numbers(annotations, boxes, areas, limits, turned)
-    bad_masks = _check_masks(annotations, limits)
-    return {**bad_masks, **bad_boxes, **problems}, boxes
+    return {**bad_boxes, **problems}, boxes, limits
+
+
+def _malformed(a: Mapping[str, Any], *, no_id: bool, no_number: bool) -> str:
+    """Return what is wrong with the types of an annotation's fields, or nothing."""
+    if no_id:
+        key, image, category = (shown(a.get(field)) for field in ("id", "image_id", "category_id"))
+        return f"id {key}, image_id {image}, category_id {category}"
+    if no_number and not are_numbers(a.get("bbox"), 4):
+        return f"bbox {shown(a.get('bbox'))}"
+    if no_number and not are_numbers((_area(a),), 1):
+        return f"area {shown(a.get('area'))}"
+    if a.get("iscrowd") not in (0, 1, None):
+        return f"iscrowd {shown(a.get('iscrowd'))}"
+    if "pseudo" in a and not isinstance(a["pseudo"], dict | None):
+        return f"pseudo {shown(a['pseudo'])}"
+    return ""
 
 
 def _area(annotation: Mapping[str, Any]) -> Any:
@@ -187,10 +237,13 @@ def _check_numbers(
     xywh: np.ndarray,
     areas: np.ndarray,
     limits: np.ndarray,
-    turned: Collection[int],
+    turned: Mapping[int, str],
 ) -> tuple[np.ndarray, dict[int, Problem]]:
     """Return boxes as clipped ``xyxy`` and bad numbers; ``limits`` [N, 2] is (width, height)."""
-    others = [all_finite([a[key] for key in a.keys() - _JUDGED]) for a in annotations]
+    others = [
+        all(all_finite(a[key]) for key in rest) if (rest := a.keys() - _JUDGED) else True
+        for a in annotations
+    ]
     with np.errstate(invalid="ignore"):
         boxes = np.hstack([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]])
         clipped = np.clip(boxes, 0, np.hstack([limits, limits]))
@@ -204,78 +257,24 @@ def _check_numbers(
     problems: dict[int, Problem] = {}
     for kind, bad in tests.items():
         for i in np.flatnonzero(bad).tolist():
-            detail = f"xywh {annotations[i].get('bbox')}"
+            detail = f"xywh {shown(annotations[i].get('bbox'))}"
             if kind == "box_outside":
                 detail += f" in an image of {limits[i, 0]:g} x {limits[i, 1]:g}"
                 if (boxes[i] >= -ROUNDING).all() and (boxes[i, 2:] <= limits[i, ::-1] + 1).all():
-                    detail += _if_turned(limits[i], annotations[i]["image_id"] in turned)
+                    detail += _if_turned(limits[i], turned.get(annotations[i]["image_id"], ""))
             elif kind in ("not_finite", "area_negative"):
-                detail += f", area {annotations[i].get('area', '-')}"
+                detail += f", area {shown(annotations[i].get('area', '-'))}"
                 detail += "" if others[i] else ", in another field"
             problems.setdefault(i, Problem(kind, annotations[i].get("id"), detail))
     return clipped, problems
 
 
-def _if_turned(limits: np.ndarray, by_exif: bool) -> str:
-    """Say that a box outside its image would be inside one of exchanged width and height."""
+def _if_turned(limits: np.ndarray, option: str) -> str:
+    """Say that a box outside its image would be inside one of exchanged width and height.
+
+    ``option`` is how the picture is turned, if its EXIF tag says so; else empty.
+    """
     size = f", inside one of {limits[1]:g} x {limits[0]:g}"
-    if not by_exif:
+    if not option:
         return size
-    return size + (
-        " as the picture's EXIF tag turns it: the size is of the stored file, the box is not; "
-        "--orientation upright of python -m lib.masks, or data_orientation=upright, reads it so"
-    )
-
-
-def _check_masks(
-    annotations: Sequence[Mapping[str, Any]], limits: np.ndarray
-) -> dict[int, Problem]:
-    problems: dict[int, Problem] = {}
-    compressed: list[int] = []
-    for i, a in enumerate(annotations):
-        mask = a.get("segmentation")
-        if not mask:
-            continue
-        kind = None
-        if isinstance(mask, list):
-            kind = None if _are_polygons(mask) else "mask_malformed"
-        elif not isinstance(mask, dict) or not _is_rle(mask):
-            kind = "mask_malformed"
-        elif tuple(mask["size"]) != (limits[i, 1], limits[i, 0]):
-            kind = "mask_other_size"
-        elif isinstance(mask["counts"], str):
-            compressed.append(i)
-        elif sum(mask["counts"]) != math.prod(mask["size"]):
-            kind = "mask_malformed"
-        if kind:
-            problems[i] = Problem(kind, a.get("id"), _describe_mask(mask, limits[i]))
-    lengths = total_lengths([annotations[i]["segmentation"]["counts"] for i in compressed])
-    for i, length in zip(compressed, lengths.tolist(), strict=True):
-        mask = annotations[i]["segmentation"]
-        if length != math.prod(mask["size"]):
-            detail = f"its runs cover {length} pixels" if length >= 0 else "its counts are no RLE"
-            problems[i] = Problem("mask_malformed", annotations[i].get("id"), detail)
-    return problems
-
-
-def _are_polygons(mask: list[Any]) -> bool:
-    try:
-        return all(len(p) >= 6 and len(p) % 2 == 0 and math.isfinite(sum(p)) for p in mask)
-    except (TypeError, OverflowError):
-        return False
-
-
-def _is_rle(mask: dict[str, Any]) -> bool:
-    size, counts = mask.get("size"), mask.get("counts")
-    if not isinstance(size, list) or len(size) != 2 or any(type(s) is not int for s in size):
-        return False
-    if isinstance(counts, list):
-        return all(type(c) is int and c >= 0 for c in counts)
-    return isinstance(counts, str) and bool(counts)
-
-
-def _describe_mask(mask: Any, limits: np.ndarray) -> str:
-    if isinstance(mask, dict) and isinstance(mask.get("size"), list):
-        height, width = limits[1], limits[0]
-        return f"RLE [height, width] {mask['size']}, its image {height:g} x {width:g}"
-    return f"segmentation {str(mask)[:60]}"
+    return f"{size} as its EXIF tag turns it; {option} reads it so, with the turned size"

@@ -10,8 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
 
-from lib.data.coco import load
-from lib.data.picture_check import Orientation
+from lib.data.coco import CocoSet, load
+from lib.data.picture_check import Orientation, Outside
+from lib.data.repairs import REPAIRS
+from lib.data.validation import OnBad, said
 from lib.files import read_json
 from lib.masks.grabcut import GrabCutSettings, Variant
 from lib.masks.progress import duration, printer
@@ -50,6 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             check_images="decode",
             orientation=options.orientation,
             outside=options.outside,
+            option="--on-bad {}",
         )
         generate(
             coco_set,
@@ -72,6 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("\nInterrupted: start the same command again to continue.", file=sys.stderr)
         return 130
     print(summary(read_json(options.out)))
+    print("".join(f"{line}\n" for line in changes(coco_set)), end="")
     print(f"{options.out} written in {duration(time.monotonic() - start)}.")
     return 0
 
@@ -94,6 +98,13 @@ def summary(content: dict[str, Any]) -> str:
     if not masked:
         return f"No box to make a mask for.{notes}"
     return f"{len(masked):,} boxes. Invalid: {_invalid_share(masked)} ({shares}).{notes}"
+
+
+def changes(coco_set: CocoSet) -> list[str]:
+    """Return a line each for what was repaired, or is strange, and what was left out."""
+    repaired = "; ".join(f"{n:,} {REPAIRS[kind]}" for kind, n in coco_set.repaired.items())
+    lines = (("Labels repaired or to be looked at", repaired), ("Dropped", said(coco_set.dropped)))
+    return [f"{name}: {text}." for name, text in lines if text]
 
 
 def _box_area(annotation: dict[str, Any]) -> float:
@@ -154,9 +165,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     add(
         "--on-bad",
-        choices=("error", "drop"),
-        default="error",
-        help="bad labels and images: stop with a list of them, or leave them out (default: error)",
+        choices=get_args(OnBad),
+        default="repair",
+        help="bad labels and images: stop with a list of them, repair what is clear in its meaning "
+        "and leave out the rest, or leave them all out; all of it counted (default: repair)",
     )
     add(
         "--orientation",
@@ -165,7 +177,12 @@ def _parser() -> argparse.ArgumentParser:
         help="pictures that an EXIF tag turns: as the sizes in the labels say, all upright, or as "
         "they are stored (default: auto)",
     )
-    add("--outside", action="store_true", help="read pictures outside --images too (links, ..)")
+    add(
+        "--outside",
+        choices=get_args(Outside),
+        default="refuse",
+        help="pictures outside --images, by links, .. or absolute names (default: refuse)",
+    )
     return parser
 
 

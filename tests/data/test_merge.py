@@ -1,6 +1,7 @@
 """Several COCO files as one set."""
 
 import copy
+import re
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +30,11 @@ def files(content: dict[str, Any], tmp_path: Path) -> list[Path]:
 def test_the_parts_of_a_set_make_it_whole_again(
     files: list[Path], content: dict[str, Any], tmp_path: Path
 ) -> None:
-    whole = read_json(merge(files, tmp_path / "whole.json"))
-    assert whole["images"] == content["images"]
-    key = "id"
-    assert sorted(whole["annotations"], key=lambda x: x[key]) == sorted(
-        content["annotations"], key=lambda x: x[key]
-    )
-    assert whole["categories"] == content["categories"]
+    write_json(tmp_path / "parts.json", content)
+    parts = load(tmp_path / "parts.json", None)
+    whole = load(merge(files, tmp_path / "whole.json"), None)
+    assert whole.images == parts.images and whole.categories == parts.categories
+    assert whole.all_instances() == parts.all_instances()
 
 
 def test_an_id_in_two_files_is_refused(files: list[Path], tmp_path: Path) -> None:
@@ -54,15 +53,30 @@ def test_a_picture_in_two_files_is_refused_whatever_its_ids(
         merge(files, tmp_path / "whole.json")
 
 
-def test_bad_entries_are_left_to_whoever_opens_the_merged_file(
-    files: list[Path], tmp_path: Path
-) -> None:
+def test_bad_entries_are_said_of_the_file_that_has_them(files: list[Path], tmp_path: Path) -> None:
     other = read_json(files[1])
     del other["images"][0]["id"]
     other["annotations"][0]["id"] = [1]
     write_json(files[1], other)
-    with pytest.raises(BadLabels):
-        load(merge(files, tmp_path / "whole.json"), None, check_images="none")
+    with pytest.raises(BadLabels, match=re.escape(str(files[1]))):
+        merge(files, tmp_path / "whole.json")
+    assert not (tmp_path / "whole.json").exists()
+
+
+def test_repairing_opens_each_file_first_and_keeps_annotation_ids_apart(
+    files: list[Path], tmp_path: Path
+) -> None:
+    """Files that people merge number their annotations from 1 each, and some write text."""
+    for path in files:
+        part = read_json(path)
+        for number, annotation in enumerate(part["annotations"]):
+            annotation |= {"id": number, "category_id": str(annotation["category_id"])}
+        write_json(path, part)
+    with pytest.raises(ValueError, match="category_id '"):
+        merge(files, tmp_path / "whole.json")
+    merged = merge(files, tmp_path / "whole.json", on_bad="repair")
+    ids = [x.id for x in load(merged, None, on_bad="repair").all_instances()]
+    assert len(ids) == 3 == len(set(ids))
 
 
 def test_files_of_different_classes_are_refused(files: list[Path], tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ def test_where_size_cannot_decide_the_rest_of_the_set_does(
         expected = stored if said == "stored" else upright(record.path)
         assert (read_image(record) == expected).all(), record.file_name
     told = [r.getMessage() for r in caplog.records if "squares" in r.getMessage()]
-    assert len(told) == 1 and ": 2 pictures" in told[0] and "--orientation" in told[0]
+    assert len(told) == 1 and ": 2 pictures" in told[0] and "orientation=" in told[0]
 
 
 def test_a_forced_orientation_sets_the_size_too(tmp_path: Path) -> None:
@@ -128,9 +128,9 @@ def test_how_pictures_are_read_survives_a_file_and_a_study(
     picture(tmp_path / "away.png", (40, 30))
     (root / "link.png").symlink_to("../away.png")
     names = {"D:\\x\\a.png": (40, 30), "square.png": (30, 30), "link.png": (40, 30)}
-    made = opened(root, names, orientation="stored", outside=True)
+    made = opened(root, names, orientation="stored", outside="read")
     files = {"train": SetFiles(made.annotations_path, root)}
-    prepare(files, out=tmp_path / "sets.json", orientation="stored", outside=True)
+    prepare(files, out=tmp_path / "sets.json", orientation="stored", outside="read")
     again = open_set(tmp_path / "sets.json", "train")
     assert [record.file_name for record in again.images] == list(names)
     for one, other in zip(made.images, again.images, strict=True):

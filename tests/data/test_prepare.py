@@ -137,8 +137,8 @@ def test_dropped_labels_stay_dropped_for_later_steps(
     content["annotations"][1]["bbox"] = [3, 3, 0, 4]
     (folder / "c.png").unlink()
     files = {"train": SetFiles(save(content), folder)}
-    with pytest.raises(BadLabels):
-        prepare(files, out=tmp_path / "out" / "sets.json")
+    with pytest.raises(BadLabels, match=r"--set data\.on_bad=drop"):
+        prepare(files, out=tmp_path / "out" / "sets.json", on_bad="error")
     assert not (tmp_path / "out" / "sets.json").exists()
     sets = prepare(files, out=tmp_path / "out" / "sets.json", on_bad="drop")
     assert sets["train"].dropped == {"image_missing": 1, "box_zero_area": 1}

@@ -1,13 +1,26 @@
+import itertools
+
 import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
 from lib.data import rle_runs
-from lib.data.rle_runs import total_lengths
+from lib.data.rle_runs import extents
+from lib.masks.rle import tight_box
+
+
+def total_lengths(counts: list) -> np.ndarray:
+    return extents(counts, [1] * len(counts))[0]
 
 
 def text_of(mask: np.ndarray) -> str:
     return coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))["counts"].decode()
+
+
+def plain_runs(mask: np.ndarray) -> list[int]:
+    columns = mask.T.ravel().tolist()
+    runs = [len(list(same)) for _, same in itertools.groupby(columns)]
+    return [0, *runs] if columns[0] else runs
 
 
 def masks(rng: np.random.Generator) -> list[np.ndarray]:
@@ -54,3 +67,15 @@ def test_a_cut_between_numbers_is_seen_in_the_sum() -> None:
 
 def test_no_texts_give_no_lengths() -> None:
     assert total_lengths([]).shape == (0,)
+
+
+def test_the_foreground_lies_where_the_decoded_mask_has_it() -> None:
+    some = masks(np.random.default_rng(3))
+    nan = (np.nan,) * 4
+    expected = [tight_box(mask) or nan for mask in some]
+    texts = [text_of(mask) for mask in some]
+    runs = [plain_runs(mask) for mask in some]
+    for counts in (texts, runs):
+        lengths, boxes = extents(counts, [mask.shape[0] for mask in some])
+        assert lengths.tolist() == [mask.size for mask in some]
+        np.testing.assert_array_equal(boxes, expected)

@@ -88,15 +88,16 @@ CASES: dict[str, tuple[Bend, str, str]] = {
         "mask_other_size", "[40, 30], its image 30 x 40",
     ),
     "runs too short": (
-        annotation(2, segmentation={**RLE, "counts": [600, 300]}), "mask_malformed", "",
+        annotation(2, segmentation={**RLE, "counts": [600, 300]}),
+        "mask_not_filled", "cover 900 of 1200 pixels",
     ),
     "broken compressed RLE": (
         annotation(2, segmentation={"size": [30, 40], "counts": "1ab\n"}),
-        "mask_malformed", "no RLE",
+        "mask_not_filled", "no RLE",
     ),
     "compressed RLE of another mask": (
         annotation(2, segmentation={"size": [30, 40], "counts": "d0"}),
-        "mask_malformed", "cover 20 pixels",
+        "mask_not_filled", "cover 20 of 1200 pixels",
     ),
     "polygon of two points": (
         annotation(2, segmentation=[[1, 2, 3, 4]]), "mask_malformed", "[[1, 2, 3, 4]]",
@@ -137,7 +138,11 @@ def test_each_bad_label_is_dropped_and_counted(
     bend(content, folder)
     with caplog.at_level(logging.WARNING):
         opened = load(save(content), folder, on_bad="drop")
-    assert [x.id for x in opened.all_instances()] == [11, 12]
+    if kind.startswith("mask_"):  # a bad mask costs the mask, never the box
+        assert [x.id for x in opened.all_instances()] == [11, 12, 5]
+        assert not opened.instances(3)[0].has_mask and opened.instances(3)[0].box == (0, 0, 40, 30)
+    else:
+        assert [x.id for x in opened.all_instances()] == [11, 12]
     assert opened.dropped[kind] == (2 if case in TWICE else 1)
     assert f"dropped {opened.dropped[kind]} {KINDS[kind]}" in caplog.text
 
@@ -200,8 +205,10 @@ def test_what_is_left_after_dropping_opens_without_an_error(
             extra: dict[str, Any] = {"annotations": content["annotations"][-1:] * 3}
             bend(extra, folder)
     left = load(save(content), folder, on_bad="drop")
+    masks = sum(kind.startswith("mask_") for _, kind, _ in CASES.values())
     again = load(save(left.to_coco()), folder)
-    assert again.all_instances() == left.all_instances() and len(left.all_instances()) == 3
+    assert again.all_instances() == left.all_instances()
+    assert len(left.all_instances()) == 3 + masks
     assert not again.dropped
 
 
@@ -234,7 +241,7 @@ NOT_COCO: dict[str, tuple[Any, str]] = {
         {"images": ["a.jpg"], "annotations": [], "categories": []}, "not a list of objects",
     ),
     "category without id": (
-        {"images": [], "annotations": [], "categories": [{"name": "a"}]}, "lacks an integer id",
+        {"images": [{}], "annotations": [], "categories": [{"name": "a"}]}, "lacks an integer id",
     ),
 }  # fmt: skip
 
@@ -269,7 +276,7 @@ def test_a_set_with_no_image_left_is_an_error(
 ) -> None:
     for file in folder.iterdir():
         file.unlink()
-    with pytest.raises(ValueError, match=r"No usable image is left .*'image_missing': 3"):
+    with pytest.raises(ValueError, match=r"No usable image .*3 images whose file is missing"):
         load(save(content), folder, on_bad="drop")
 
 
