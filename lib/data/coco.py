@@ -18,6 +18,7 @@ from lib.data import validation
 from lib.data.categories import Categories
 from lib.data.images import ImageRecord
 from lib.data.mask_checks import check_masks
+from lib.data.numbers import shown
 from lib.data.picture_check import (
     ImageCheck,
     Orientation,
@@ -31,7 +32,7 @@ from lib.data.repair import possible_roots, repair, tidy
 from lib.data.repair_boxes import refuse_other_readings
 from lib.data.repairs import Repairs
 from lib.data.segmentation import mask_area
-from lib.data.validation import OPTION, BadLabels, OnBad
+from lib.data.validation import OPTION, BadLabels, OnBad, Problem
 from lib.files import read_json
 
 log = logging.getLogger(__name__)
@@ -253,16 +254,27 @@ def from_coco(
     listed = len(content["annotations"])
     repairs = Repairs()
     content = tidy(content, repairs, strict=on_bad == "error")
+    bad_images: dict[int, Problem] = {}
+    readings: dict[int, Reading] = {}
+
+    def look(images: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], set[int]]:
+        nonlocal bad_images, readings
+        bad_images, readings = look_at_images(images, root, choices, name=path.name)
+        sized = list(images)
+        for i, reading in readings.items():
+            sized[i] = {**images[i], "width": reading.size[0], "height": reading.size[1]}
+        return sized, {images[i]["id"] for i, reading in readings.items() if reading.against_tag}
+
     if on_bad == "repair":
-        content = repair(content, str(path), option, repairs)
+        content = repair(content, str(path), option, repairs, look)
     else:
-        refuse_other_readings(content["annotations"], content["images"], str(path), option)
+        sized, _ = look(content["images"])
+        refuse_other_readings(content["annotations"], sized, str(path), option)
     validation.check_categories(content, str(path))
     try:
         categories = Categories.from_coco(content["categories"])
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
-    bad_images, readings = look_at_images(content["images"], root, choices, name=path.name)
     records = {
         image["id"]: _record(image, root, readings.get(i))
         for i, image in enumerate(content["images"])
@@ -288,7 +300,12 @@ def from_coco(
         raise BadLabels(str(path), problems, option)
     repairs.warn(path.name)
     for kind, number in dropped.items():
-        log.warning("%s: dropped %s", path.name, validation.said({kind: number}))
+        first = next(p for p in problems if p.kind == kind)
+        log.warning(
+            "%s: dropped %s (id %s: %s%s)",
+            path.name, validation.said({kind: number}), shown(first.id), first.detail[:300],
+            "; ..." if number > 1 else "",
+        )  # fmt: skip
     if not records:
         raise ValueError(f"No usable image is left in {path}: {validation.said(dropped)}.")
     by_image: dict[int, list[Instance]] = {}

@@ -233,7 +233,7 @@ def _turns(
             name, stored, len(telling), force,
         )  # fmt: skip
     if open_:
-        reason = f"as most of the {len(telling)} others" if telling else "as viewers do"
+        reason = f"as most whose size decides it ({len(telling)})" if telling else "as viewers do"
         log.warning(
             "%s: %d pictures have an EXIF turn that their size cannot show (squares, turns by 180 "
             "degrees, mirrored): they are read %s, %s; %s",

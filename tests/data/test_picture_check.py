@@ -115,8 +115,11 @@ def test_a_box_that_would_be_inside_the_turned_picture_is_named_as_that(tmp_path
     made.annotations_path.write_text(json.dumps(content))
     with pytest.raises(BadLabels, match=r"30 x 40.*EXIF.*orientation"):
         load(made.annotations_path, root)
-    inside = load(made.annotations_path, root, orientation="upright").all_instances()
-    assert inside[0].box == (3, 32, 23, 39)
+    for on_bad in ("error", "repair", "drop"):
+        forced = load(made.annotations_path, root, on_bad=on_bad, orientation="upright")
+        assert forced.all_instances()[0].box == (3, 32, 23, 39)
+    with pytest.raises(ValueError, match="dropped"):  # not clipped: it lies elsewhere
+        load(made.annotations_path, root, on_bad="repair")
 
 
 def test_how_pictures_are_read_survives_a_file_and_a_study(
