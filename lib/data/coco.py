@@ -16,6 +16,7 @@ from typing import Any, get_args
 
 from lib.data import validation
 from lib.data.categories import Categories
+from lib.data.category_tree import possible_roots
 from lib.data.images import ImageRecord
 from lib.data.mask_checks import check_masks
 from lib.data.numbers import shown
@@ -28,7 +29,7 @@ from lib.data.picture_check import (
     written_reading,
 )
 from lib.data.picture_check import check_images as look_at_images
-from lib.data.repair import possible_roots, repair, tidy
+from lib.data.repair import repair, tidy
 from lib.data.repair_boxes import refuse_other_readings
 from lib.data.repairs import Repairs
 from lib.data.segmentation import mask_area

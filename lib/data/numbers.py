@@ -50,6 +50,11 @@ def not_integers(values: Sequence[Any]) -> list[int]:
     return [i for i, value in enumerate(values) if not is_integer(value)]
 
 
+def is_key(value: Any) -> bool:
+    """Return whether a value can be an id or a name in a file: a number or a text."""
+    return isinstance(value, (str, int, float)) and not isinstance(value, bool)
+
+
 def whole(value: Any) -> int | None:
     """Return the integer that a value means (3, 3.0, ``"3"`` and ``"3.0"`` are 3), or None."""
     if type(value) is int:

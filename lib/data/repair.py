@@ -5,15 +5,16 @@ what references mean and gives ids where there are none. Nothing that was parsed
 place. What is still wrong afterwards is for ``lib.data.validation``.
 """
 
-from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import count
 from pathlib import PurePosixPath
 from typing import Any
 
+from lib.data.category_tree import once, without_roots
 from lib.data.numbers import (
     all_finite,
     is_integer,
+    is_key,
     is_natural,
     not_integers,
     number,
@@ -45,8 +46,8 @@ def tidy(content: Mapping[str, Any], repairs: Repairs, *, strict: bool) -> dict[
     if info is not None and not isinstance(info, dict):
         repairs.add("info_no_object", "info")
         info = {"original": info}
-    categories = _without_roots(content, repairs)
-    return {**content, "info": info or {}, "categories": _once(categories, repairs)}
+    categories = without_roots(content, repairs)
+    return {**content, "info": info or {}, "categories": once(categories, repairs)}
 
 
 def repair(
@@ -86,51 +87,9 @@ def repair(
         annotations = _resolved(annotations, kind, known, names, repairs)
     images, turned = look(images)
     annotations = repair_boxes(annotations, images, name, option, repairs, turned=turned)
-    categories = _once(categories, repairs)
+    categories = once(categories, repairs)
     result = {**content, "images": images, "annotations": annotations, "categories": categories}
-    return {**result, "categories": _without_roots(result, repairs)}
-
-
-def possible_roots(categories: Sequence[Entry]) -> list[Entry]:
-    """Return categories that others name as supercategory and that have none of their own."""
-    above = {name for c in categories if isinstance(name := c.get("supercategory"), str) and name}
-    return [
-        c
-        for c in categories
-        if isinstance(c.get("name"), str)
-        and c["name"] in above
-        and c.get("supercategory") in (None, "", "none")
-    ]
-
-
-def _without_roots(content: Mapping[str, Any], repairs: Repairs) -> list[Entry]:
-    categories: list[Entry] = content["categories"]
-    roots = [c for c in possible_roots(categories) if is_integer(whole(c.get("id")))]
-    if not roots:
-        return categories
-    used = {whole(a.get("category_id")) for a in content["annotations"]}
-    same = Counter(c.get("name") for c in categories if isinstance(c.get("name"), str))
-    named = {
-        a["category_id"]
-        for a in content["annotations"]
-        if isinstance(a.get("category_id"), str) and same[a["category_id"]] == 1
-    }
-    roots = [c for c in roots if whole(c["id"]) not in used and c["name"] not in named]
-    repairs.add("category_root", *(c["name"] for c in roots))
-    return [c for c in categories if not any(c is root for root in roots)]
-
-
-def _once(categories: list[Entry], repairs: Repairs) -> list[Entry]:
-    seen: set[tuple[Any, Any]] = set()
-    first: list[Entry] = []
-    for category in categories:
-        key = (category.get("id"), category.get("name"))
-        if not all(map(_is_key, key)) or key not in seen:
-            first.append(category)
-            seen.update([key] if all(map(_is_key, key)) else [])
-        else:
-            repairs.add("category_repeated", category["name"])
-    return first
+    return {**result, "categories": without_roots(result, repairs)}
 
 
 def _keep(key: str, value: Any, repairs: Repairs) -> bool:
@@ -198,15 +157,15 @@ def _identified(
     taken = set(new)
     for raw in raws:
         integer = whole(raw)
-        if _is_key(raw) and raw not in new and usable(integer) and integer not in taken:
+        if is_key(raw) and raw not in new and usable(integer) and integer not in taken:
             new[raw] = integer  # type: ignore[assignment]
             taken.add(integer)
     fresh = _free(taken)
     result = []
     for entry, raw in zip(entries, raws, strict=True):
-        known = _is_key(raw) and raw in new
+        known = is_key(raw) and raw in new
         found = new[raw] if known else next(fresh)
-        if _is_key(raw):
+        if is_key(raw):
             new[raw] = found
         if type(raw) is int and raw == found:
             result.append(entry)
@@ -261,7 +220,7 @@ def _resolved(
         pass
     result = list(annotations)
     for i, raw in enumerate(raws):
-        if not _is_key(raw):
+        if not is_key(raw):
             continue
         integer = whole(raw)
         if raw in names and raw != str(integer):  # "000012" is a file's name before it is 12
@@ -309,7 +268,3 @@ def _free(taken: set[int]) -> Iterator[int]:
 def _origin(raw: Any, read: bool) -> Entry:
     """Return the field that keeps an id which was none, for people to find it again."""
     return {} if read or not isinstance(raw, (str, int)) else {"original_id": raw}
-
-
-def _is_key(raw: Any) -> bool:
-    return isinstance(raw, (str, int, float)) and not isinstance(raw, bool)

@@ -17,8 +17,7 @@ REPAIRS: Mapping[str, str] = {
     "field_unwritable": "fields that no JSON file can hold (NaN, infinity, nested too deeply), "
     "left out",
     "field_unreadable": "values of area or pseudo that mean nothing, left out",
-    "number_as_text": "images, categories and annotations with numbers as text or with decimals, "
-    "read as numbers",
+    "number_as_text": "numbers written as text or with decimals, read as numbers",
     "name_no_text": "category names that are numbers, read as text",
     "image_id_renumbered": "image ids that are missing or no integers, numbered anew",
     "image_by_name": "annotations that name their image by its file, given its id",

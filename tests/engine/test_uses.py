@@ -98,7 +98,7 @@ def test_mask_that_is_empty_is_no_mask(drawn, tmp_path):
     total = len(content["annotations"])
     assert mask_line(coco, uses).startswith(f"{len(with_mask)} of {total} ")
     first = next(i for i in coco.all_instances() if i.id == content["annotations"][0]["id"])
-    assert first.has_mask and not uses.reads_mask(first)
+    assert not first.has_mask and not uses.reads_mask(first)
     index = [r.id for r in coco.images].index(first.image_id)
     target = TrainingSet(coco, uses=uses, flip=False, seed=0)[(index, 0)][1]
     row = target["boxes"].tolist().index(list(first.box))

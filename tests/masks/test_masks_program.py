@@ -1,4 +1,5 @@
 import importlib
+import json
 import os
 import signal
 import subprocess
@@ -145,15 +146,56 @@ def test_the_boxes_are_never_overwritten(make_set, capsys) -> None:
     assert coco_set.annotations_path.read_bytes() == before
 
 
-def test_bad_labels_stop_the_program_or_are_dropped(make_set, tmp_path, capsys) -> None:
+def test_bad_labels_are_repaired_or_dropped_or_stop_the_program(make_set, tmp_path, capsys) -> None:
     coco_set = make_set()
     content = coco_set.to_coco()
     content["annotations"][0]["bbox"] = [500, 500, 10, 10]
+    content["annotations"][1]["id"] = str(content["annotations"][1]["id"])
+    content["annotations"][2]["segmentation"] = [[1, 2, 3, 4]]  # not used, so no reason to stop
     write_json(coco_set.annotations_path, content)
     damaged = coco_set.images[4].path
     damaged.write_bytes(damaged.read_bytes()[:200])
     out = tmp_path / "masks.json"
-    assert main(arguments(coco_set, out)) == 2
+    assert main(arguments(coco_set, out, "--on-bad", "error")) == 2
+    said = capsys.readouterr().err
+    assert "--on-bad repair" in said and "--on-bad drop" in said
     assert not out.exists()
-    assert main(arguments(coco_set, out, "--on-bad", "drop")) == 0
+    assert main(arguments(coco_set, out)) == 0
     assert len(read_json(out)["annotations"]) == 11
+    said = capsys.readouterr().out
+    assert "1 numbers written as text" in said and "1 boxes that reach" in said
+    assert main(arguments(coco_set, out, "--on-bad", "drop")) == 0
+    assert len(read_json(out)["annotations"]) == 10
+
+
+@pytest.mark.parametrize("more", [[], ["--on-bad", "drop"]])
+def test_if_all_boxes_are_dropped_the_program_says_why_and_fails(
+    make_set, tmp_path, capsys, more
+) -> None:
+    coco_set = make_set(images=1)
+    content = coco_set.to_coco()
+    for annotation in content["annotations"]:
+        annotation["bbox"] = [500, 500, 10, 10]
+    write_json(coco_set.annotations_path, content)
+    assert main(arguments(coco_set, tmp_path / "masks.json", *more)) == 2
+    said = capsys.readouterr().err
+    assert "All 3 annotations" in said and "outside" in said
+
+
+def test_what_is_carried_along_is_in_the_output_or_said_before_any_work(
+    make_set, tmp_path, capsys, monkeypatch
+) -> None:
+    coco_set = make_set(images=1)
+    content = coco_set.to_coco() | {"info": "made by hand", "licenses": ["mine"]}
+    content["categories"][0] |= {"supercategory": "bio", "color": [1, 2]}
+    coco_set.annotations_path.write_text(json.dumps(content))
+    out = tmp_path / "masks.json"
+    assert main(arguments(coco_set, out)) == 0
+    written = read_json(out)
+    assert written["categories"] == content["categories"] and written["licenses"] == ["mine"]
+    assert written["info"]["original"] == "made by hand" and "pseudo_masks" in written["info"]
+    content["annotations"][0]["depth"] = float("nan")
+    coco_set.annotations_path.write_text(json.dumps(content))
+    monkeypatch.setattr("lib.masks.pseudo.masks_of", None)  # no work is begun
+    assert main(arguments(coco_set, tmp_path / "no.json", "--on-bad", "error")) == 2
+    assert "NaN" in capsys.readouterr().err
