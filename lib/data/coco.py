@@ -19,11 +19,21 @@ from lib.data.categories import Categories
 from lib.data.category_tree import possible_roots
 from lib.data.images import ImageRecord
 from lib.data.mask_checks import check_masks
+from lib.data.numbers import shown
+from lib.data.picture_check import (
+    ImageCheck,
+    Orientation,
+    Outside,
+    PictureChoices,
+    Reading,
+    written_reading,
+)
+from lib.data.picture_check import check_images as look_at_images
 from lib.data.repair import repair, tidy
 from lib.data.repair_boxes import refuse_other_readings
 from lib.data.repairs import Repairs
 from lib.data.segmentation import mask_area
-from lib.data.validation import OPTION, BadLabels, ImageCheck, OnBad
+from lib.data.validation import OPTION, BadLabels, OnBad, Problem
 from lib.files import read_json
 
 log = logging.getLogger(__name__)
@@ -34,7 +44,7 @@ _NOTHING: dict[str, Any] = {}  # shared by all instances without further fields,
 _ANNOTATION_FIELDS = frozenset(
     ("id", "image_id", "category_id", "bbox", "area", "iscrowd", "segmentation", "pseudo")
 )
-_IMAGE_FIELDS = frozenset(("id", "file_name", "width", "height"))
+_IMAGE_FIELDS = frozenset(("id", "file_name", "width", "height", "read_as"))
 _SET_FIELDS = frozenset(("info", "images", "annotations", "categories"))
 
 
@@ -163,6 +173,8 @@ def load(
     *,
     on_bad: OnBad = "error",
     check_images: ImageCheck = "header",
+    orientation: Orientation = "auto",
+    outside: Outside = "refuse",
     option: str = OPTION,
 ) -> CocoSet:
     """Open a COCO-format set and check it.
@@ -176,7 +188,11 @@ def load(
             kind. A bad mask costs the mask alone; a dropped image takes its annotations with it.
         check_images: which bad files are found: ``"header"`` missing, truncated and of another
             size (about 0.1 ms each), ``"decode"`` damage inside a file too (about 1 ms each on two
-            cores), ``"none"`` nothing. See ``lib.data.images.header_problem``.
+            cores), ``"none"`` nothing. See ``lib.data.picture_headers.look_at``.
+        orientation: whether pictures are read as their EXIF tag turns them; see
+            ``lib.data.picture_check.PictureChoices``.
+        outside: ``"read"`` pictures outside the folder too (``..``, absolute names, links), or
+            ``"refuse"`` them.
         option: how messages say that ``on_bad`` is set, with {} for its value, such as
             ``--on-bad {}``.
 
@@ -198,7 +214,14 @@ def load(
     with _collector_paused():
         content = read_json(path)
         return from_coco(
-            content, path, root, on_bad=on_bad, check_images=check_images, option=option
+            content,
+            path,
+            root,
+            on_bad=on_bad,
+            check_images=check_images,
+            orientation=orientation,
+            outside=outside,
+            option=option,
         )
 
 
@@ -209,6 +232,8 @@ def from_coco(
     *,
     on_bad: OnBad = "error",
     check_images: ImageCheck = "header",
+    orientation: Orientation = "auto",
+    outside: Outside = "refuse",
     option: str = OPTION,
 ) -> CocoSet:
     """Build a set from the content of a COCO-format file; see ``load``.
@@ -219,28 +244,40 @@ def from_coco(
         root: folder of the pictures, or ``None``.
         on_bad: see ``load``.
         check_images: see ``load``.
+        orientation: see ``load``.
+        outside: see ``load``.
         option: see ``load``.
     """
     if on_bad not in get_args(OnBad):
         raise ValueError(f'on_bad is "error", "repair" or "drop", not {on_bad!r}.')
-    if check_images not in ("none", "header", "decode"):
-        raise ValueError(f'check_images is "none", "header" or "decode", not {check_images!r}.')
+    choices = PictureChoices(check_images, orientation, outside, option)
     validation.check_structure(content, str(path))
     listed = len(content["annotations"])
     repairs = Repairs()
     content = tidy(content, repairs, strict=on_bad == "error")
+    bad_images: dict[int, Problem] = {}
+    readings: dict[int, Reading] = {}
+
+    def look(images: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], set[int]]:
+        nonlocal bad_images, readings
+        bad_images, readings = look_at_images(images, root, choices, name=path.name)
+        sized = list(images)
+        for i, reading in readings.items():
+            sized[i] = {**images[i], "width": reading.size[0], "height": reading.size[1]}
+        return sized, {images[i]["id"] for i, reading in readings.items() if reading.against_tag}
+
     if on_bad == "repair":
-        content = repair(content, str(path), option, repairs)
+        content = repair(content, str(path), option, repairs, look)
     else:
-        refuse_other_readings(content["annotations"], content["images"], str(path), option)
+        sized, _ = look(content["images"])
+        refuse_other_readings(content["annotations"], sized, str(path), option)
     validation.check_categories(content, str(path))
     try:
         categories = Categories.from_coco(content["categories"])
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
-    bad_images = validation.check_images(content["images"], root, check=check_images)
     records = {
-        image["id"]: _record(image, root)
+        image["id"]: _record(image, root, readings.get(i))
         for i, image in enumerate(content["images"])
         if i not in bad_images
     }
@@ -249,6 +286,11 @@ def from_coco(
         sizes={i: (record.width, record.height) for i, record in records.items()},
         dropped_images={p.id for p in bad_images.values() if type(p.id) is int},
         category_ids=set(categories.ids),
+        turned={
+            content["images"][i]["id"]: validation.other_option(option, "orientation", "upright")
+            for i, reading in readings.items()
+            if reading.against_tag
+        },
     )
     bad_masks, masks = check_masks(
         content["annotations"], boxes, sizes, bad, repairs, mend=on_bad != "error"
@@ -259,7 +301,12 @@ def from_coco(
         raise BadLabels(str(path), problems, option)
     repairs.warn(path.name)
     for kind, number in dropped.items():
-        log.warning("%s: dropped %s", path.name, validation.said({kind: number}))
+        first = next(p for p in problems if p.kind == kind)
+        log.warning(
+            "%s: dropped %s (id %s: %s%s)",
+            path.name, validation.said({kind: number}), shown(first.id), first.detail[:300],
+            "; ..." if number > 1 else "",
+        )  # fmt: skip
     if not records:
         raise ValueError(f"No usable image is left in {path}: {validation.said(dropped)}.")
     by_image: dict[int, list[Instance]] = {}
@@ -325,14 +372,25 @@ def _instance(
     )
 
 
-def _record(image: dict[str, Any], root: Path | None) -> ImageRecord:
+def _record(image: dict[str, Any], root: Path | None, reading: Reading | None) -> ImageRecord:
     extra = _others(image, _IMAGE_FIELDS)
-    name, width, height = image["file_name"], image["width"], image["height"]
-    return ImageRecord(image["id"], name, width, height, root, extra)
+    reading = reading or written_reading(image)
+    return ImageRecord(
+        image["id"],
+        image["file_name"],
+        *reading.size,
+        root,
+        extra,
+        file=reading.file,
+        upright=reading.upright,
+        outside=reading.outside,
+    )
 
 
 def _image_to_coco(x: ImageRecord) -> dict[str, Any]:
-    return {"id": x.id, "file_name": x.file_name, "width": x.width, "height": x.height, **x.extra}
+    found = {"read_as": x.read_as} if x.read_as else {}
+    fields = {"id": x.id, "file_name": x.file_name, "width": x.width, "height": x.height}
+    return fields | found | dict(x.extra)
 
 
 def _others(fields: dict[str, Any], known: frozenset[str]) -> dict[str, Any]:

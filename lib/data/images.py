@@ -1,34 +1,50 @@
-"""Pictures on disk: the record a set keeps of each, its header, and its pixels as RGB.
+"""Pictures on disk: the record a set keeps of each, what its file is, and its pixels as RGB.
 
-Sizes are (width, height) in pixels, as in COCO files; arrays are [height, width, 3]. A picture
-whose EXIF tag turns it is turned only if that gives the size the labels speak of: labelling tools
-differ in whether they respect the tag, and the size in the JSON tells which one it was.
+Sizes are (width, height) in pixels, as in COCO files; arrays are [height, width, 3]. Labelling
+tools differ in whether they respect the EXIF tag that turns a picture: the size in the labels tells
+which it was, and where it cannot, the record does (see ``lib.data.picture_check``).
 """
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps
+from PIL import Image
 
-_ENDINGS: Mapping[str, bytes] = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}
-"""Last bytes of a whole file. One that ends otherwise may still be whole: it is decoded to see."""
+from lib.data.deep_pixels import is_deep, to_8_bits
+from lib.data.picture_files import irregular, leads_outside
+from lib.data.picture_headers import ERRORS, failed, header, one_at_a_time
 
-_TURNED = {5, 6, 7, 8}
-"""EXIF orientations that exchange width and height."""
+_TURNS: Mapping[int, Image.Transpose] = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What makes a picture upright, by its EXIF orientation."""
 
-_DEEP_MODES = {"I", "I;16", "I;16B", "I;16L", "I;16N"}
 _ALPHA_MODES = {"RGBA", "LA", "PA", "La", "RGBa"}
 
 
 @dataclass(frozen=True, slots=True)
 class ImageRecord:
-    """What a set says of one picture: width and height in pixels, and where the file is.
+    """What a set says of one picture: width and height in pixels, and how its file is read.
 
-    ``extra`` holds the further fields of the COCO image (licence, date, ...); read only.
+    Attributes:
+        id: of the image in the set.
+        file_name: as the set has it.
+        width: pixels.
+        height: pixels.
+        root: folder of the pictures.
+        extra: further fields of the COCO image (licence, date, ...); read only.
+        file: where the file was found below the folder, if not under its name.
+        upright: whether the EXIF tag turns it; ``None``: the size decides, else it does.
+        outside: whether the file may lie outside the folder.
     """
 
     id: int
@@ -37,6 +53,16 @@ class ImageRecord:
     height: int
     root: Path | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
+    file: str = ""
+    upright: bool | None = None
+    outside: bool = False
+
+    @property
+    def read_as(self) -> dict[str, Any]:
+        """How the file is read where its name and size do not say it, as JSON keeps it."""
+        found: dict[str, Any] = {"file": self.file} if self.file else {}
+        found |= {} if self.upright is None else {"upright": self.upright}
+        return found | ({"outside": True} if self.outside else {})
 
     @property
     def path(self) -> Path:
@@ -50,11 +76,15 @@ class ImageRecord:
                 f"Image {self.id} ({self.file_name}) was asked for, but the set was opened "
                 "without an image folder; give the folder when opening it."
             )
-        return self.root / self.file_name
+        return self.root / (self.file or self.file_name)
 
     def absolute(self) -> "ImageRecord":
         """Return the record for another process, which may have another current folder."""
         return replace(self, root=self.root and self.root.absolute())
+
+
+class _Refused(ValueError):
+    """A sound file that is not read on purpose."""
 
 
 def read_image(record: ImageRecord) -> np.ndarray:
@@ -64,93 +94,83 @@ def read_image(record: ImageRecord) -> np.ndarray:
         record: its record; ``record.root`` must be known.
 
     Returns:
-        uint8 array [record.height, record.width, 3]. Grey, palette, CMYK and 16-bit pictures are
-        converted; transparent ones are laid on white.
+        uint8 array [record.height, record.width, 3]. Grey, palette and CMYK pictures are converted,
+        those of more than 8 bits as in ``lib.data.deep_pixels``; transparent ones are laid on
+        white. Of several pages or frames it is the first.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if the file is truncated, no picture, or of another size than the record says.
+        ValueError: if the file is truncated, no picture, too large, outside the folder without
+            permission, or of another size than the record says.
     """
-    pixels = read_rgb(record.path, size=(record.width, record.height))
-    if pixels.shape[:2] != (record.height, record.width):
+    path = record.path
+    if record.root and not record.outside and leads_outside(path, record.root):
+        raise ValueError(
+            f"{path} leads outside {record.root}; open the set with outside=read "
+            "(--outside read, --set data.outside=read) to allow it."
+        )
+    size = (record.width, record.height)
+    pixels = read_rgb(path, size=size, upright=record.upright)
+    if pixels.shape[:2] != size[::-1]:
         height, width = pixels.shape[:2]
         raise ValueError(
-            f"{record.path} is {width} x {height} pixels, but its labels say "
-            f"{record.width} x {record.height}; restore the picture or mend the labels."
+            f"{path} is {width} x {height} pixels, but its labels say {size[0]} x {size[1]}; "
+            "restore the picture or mend the labels."
         )
     return pixels
 
 
-def read_rgb(path: str | Path, *, size: tuple[int, int] | None = None) -> np.ndarray:
+def read_rgb(
+    path: str | Path, *, size: tuple[int, int] | None = None, upright: bool | None = None
+) -> np.ndarray:
     """Return any picture file as a uint8 RGB array [H, W, 3]; see ``read_image``.
 
     Args:
         path: the file.
-        size: the (width, height) its labels speak of, which decides whether it is turned.
+        size: the (width, height) its labels speak of; a picture that has it only as it is stored
+            is not turned.
+        upright: whether the EXIF tag turns it, whatever the size.
     """
+    path = Path(path)
     try:
-        with Image.open(path) as image:
-            turn = size is not None and image.size != size and _upright_size(image) == size
-            return _to_rgb(ImageOps.exif_transpose(image) if turn else image)
+        if other := irregular(path):
+            raise _Refused(f"{path} is {other}, no picture file; leave it out of the set.")
+        with path.open("rb") as file, Image.open(file) as image:
+            look = header(image)
+            if look.kind:
+                raise _Refused(f"{path} is not read: {look.detail}.")
+            if upright is None:
+                upright = size is None or look.size != size or look.upright_size == size
+            return _turned(_to_rgb(image, path), look.orientation, upright, image)
     except FileNotFoundError:
-        raise FileNotFoundError(f"There is no picture {path}.") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise FileNotFoundError(
+            f"There is no picture {path}. If it is there under another spelling or in another "
+            "folder, step 01_data or python -m lib.masks finds it, and says so."
+        ) from None
+    except _Refused:
+        raise
+    except ERRORS as error:
+        look = failed(path, error)
         raise ValueError(
-            f"{path} cannot be read as a picture, it is truncated or damaged ({error}); "
-            "get it again, or leave it out of the set."
+            f"{path} cannot be read as a picture: {look.detail}; get it again, or leave it out of "
+            "the set."
         ) from error
 
 
-def header_problem(path: Path, size: tuple[int, int], *, decode: bool = False) -> str | None:
-    """Say what is wrong with a picture file, from its header and its last bytes.
-
-    This finds missing files, files that are no pictures, other sizes, and truncation: a JPEG or
-    PNG must end with its end marker, and one that does not is decoded to see. It costs one open,
-    a header and one seek (0.1 ms); decoding everything (2 ms for a photograph of 640 x 480) also
-    finds damage inside a file.
-
-    Args:
-        path: the file.
-        size: expected (width, height).
-        decode: decode every picture in full.
-
-    Returns:
-        ``None`` or one of ``"image_missing"``, ``"image_unreadable"``, ``"image_other_size"``.
-    """
-    try:
-        with Image.open(path) as image:
-            if size not in (image.size, _upright_size(image) if image.size != size else size):
-                return "image_other_size"
-            if decode or not _ends_well(path, image.format):
-                image.load()
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
-        return "image_missing"
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        return "image_unreadable"
-    return None
+def _turned(rgb: np.ndarray, orientation: int, upright: bool, image: Image.Image) -> np.ndarray:
+    """Turn decoded pixels as asked; Pillow has turned those of a TIFF already."""
+    if orientation == 1 or upright == (image.format == "TIFF"):
+        return rgb
+    back = {6: 8, 8: 6}.get(orientation, orientation)
+    return np.array(Image.fromarray(rgb).transpose(_TURNS[orientation if upright else back]))
 
 
-def _ends_well(path: Path, format_name: str | None) -> bool:
-    ending = _ENDINGS.get(format_name or "")
-    if ending is None:
-        return False
-    with path.open("rb") as file:
-        file.seek(-len(ending), os.SEEK_END)
-        return file.read() == ending
-
-
-def _upright_size(image: Image.Image) -> tuple[int, int]:
-    turned = image.getexif().get(ExifTags.Base.Orientation) in _TURNED
-    return (image.height, image.width) if turned else image.size
-
-
-def _to_rgb(image: Image.Image) -> np.ndarray:
-    if image.mode in _DEEP_MODES:  # PIL would clip 16 bits at 255 instead of scaling them
-        deep = np.asarray(image).astype(np.int64).clip(0, 65535)
-        grey = ((deep + 128) // 257).astype(np.uint8)
-        return np.repeat(grey[:, :, None], 3, axis=2)
-    if image.mode in _ALPHA_MODES or "transparency" in image.info:
-        picture = image.convert("RGBA")
-        page = Image.new("RGBA", picture.size, "white")
-        return np.array(Image.alpha_composite(page, picture).convert("RGB"))
-    return np.array(image.convert("RGB"))
+def _to_rgb(image: Image.Image, path: Path) -> np.ndarray:
+    with one_at_a_time(image):
+        if is_deep(image):
+            return to_8_bits(image, path)[0]
+        if image.mode in _ALPHA_MODES or "transparency" in image.info:
+            picture = image.convert("RGBA")
+            page = Image.new("RGBA", picture.size, "white")
+            return np.array(Image.alpha_composite(page, picture).convert("RGB"))
+        return np.array(image.convert("RGB"))

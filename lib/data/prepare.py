@@ -13,10 +13,11 @@ from typing import Literal
 from lib.data.coco import CocoSet, load
 from lib.data.images import ImageRecord
 from lib.data.merge import merge
+from lib.data.picture_check import ImageCheck, Orientation, Outside
 from lib.data.scenes.generate import generate
 from lib.data.scenes.settings import SceneSettings, Split
 from lib.data.sources import SetFiles, write_sets
-from lib.data.validation import ImageCheck, OnBad, said
+from lib.data.validation import OnBad, said
 from lib.files import digest_of, write_json
 from lib.paths import ROOT, find_data
 
@@ -169,18 +170,23 @@ def prepare(
     source: Source = "custom",
     on_bad: OnBad | Literal["auto"] = "auto",
     check_images: ImageCheck = "header",
+    orientation: Orientation = "auto",
+    outside: Outside = "refuse",
     whole_masks: Collection[str] = (),
 ) -> dict[str, CocoSet]:
     """Open and check sets, and write ``sets.json`` for the steps that follow.
 
     Args:
         files: where the sets lie, by name.
-        out: path of ``sets.json``. A set of which bad labels were repaired or dropped is written
-            beside it, as it was opened, as ``<name>.json``.
+        out: path of ``sets.json``. A set of which bad labels were repaired or dropped, or whose
+            pictures are not read just as it says (other name, orientation), is written beside it,
+            as it was opened, as ``<name>.json``.
         source: what they are taken for; as ``"coco"`` or ``"voc"`` they must be the whole sets.
         on_bad: see ``lib.data.coco.load``; ``"auto"`` repairs people's own sets (``"custom"``) and
             stops at bad labels of the others.
         check_images: see ``lib.data.coco.load``.
+        orientation: see ``lib.data.coco.load``.
+        outside: see ``lib.data.coco.load``.
         whole_masks: names of sets of which only the images are kept whose every object has a
             mask: on others a found object without one is neither right nor wrong. Images that
             the file marks ``"clean": false`` have further objects and are left out too.
@@ -201,6 +207,8 @@ def prepare(
             place.images,
             on_bad=_chosen(on_bad, source),
             check_images=check_images,
+            orientation=orientation,
+            outside=outside,
             option=OPTION,
         )
         _check_objects(opened, name)
@@ -208,7 +216,8 @@ def prepare(
             opened = opened.subset(i.id for i in opened.images if _all_masked(opened, i))
             _check_any(opened, name)
         _check_whole(opened, source, name)
-        if opened.dropped or opened.repaired or name in whole_masks:
+        resolved = any(image.read_as for image in opened.images)
+        if opened.dropped or opened.repaired or resolved or name in whole_masks:
             clean = out.parent / f"{name}.json"
             write_json(clean, opened.to_coco())
             opened = replace(opened, annotations_path=clean)

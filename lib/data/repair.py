@@ -5,7 +5,7 @@ what references mean and gives ids where there are none. Nothing that was parsed
 place. What is still wrong afterwards is for ``lib.data.validation``.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import count
 from pathlib import PurePosixPath
 from typing import Any
@@ -50,7 +50,13 @@ def tidy(content: Mapping[str, Any], repairs: Repairs, *, strict: bool) -> dict[
     return {**content, "info": info or {}, "categories": once(categories, repairs)}
 
 
-def repair(content: Mapping[str, Any], name: str, option: str, repairs: Repairs) -> dict[str, Any]:
+def repair(
+    content: Mapping[str, Any],
+    name: str,
+    option: str,
+    repairs: Repairs,
+    look: Callable[[list[Entry]], tuple[list[Entry], Collection[int]]],
+) -> dict[str, Any]:
     """Return a COCO set as far as it is clear what it means; see ``lib.data.repairs.REPAIRS``.
 
     Args:
@@ -58,6 +64,8 @@ def repair(content: Mapping[str, Any], name: str, option: str, repairs: Repairs)
         name: the file, for messages.
         option: how ``on_bad`` is set in the program in use, for messages.
         repairs: where changes are counted.
+        look: returns images with the sizes that their pictures are read with, on which boxes are
+            repaired, and the ids of those that are not turned although their EXIF tag says so.
 
     Raises:
         ValueError: if it is not clear how the boxes of the set are meant.
@@ -77,7 +85,8 @@ def repair(content: Mapping[str, Any], name: str, option: str, repairs: Repairs)
         ("category", category_ids, _unique((c.get("name"), c["id"]) for c in categories)),
     ):
         annotations = _resolved(annotations, kind, known, names, repairs)
-    annotations = repair_boxes(annotations, images, name, option, repairs)
+    images, turned = look(images)
+    annotations = repair_boxes(annotations, images, name, option, repairs, turned=turned)
     categories = once(categories, repairs)
     result = {**content, "images": images, "annotations": annotations, "categories": categories}
     return {**result, "categories": without_roots(result, repairs)}

@@ -1,6 +1,6 @@
 """Boxes that are missing, in another form, or partly outside their image, as COCO's xywh."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -29,7 +29,13 @@ def refuse_other_readings(
 
 
 def repair_boxes(
-    annotations: list[Entry], images: list[Entry], name: str, option: str, repairs: Repairs
+    annotations: list[Entry],
+    images: list[Entry],
+    name: str,
+    option: str,
+    repairs: Repairs,
+    *,
+    turned: Collection[int] = (),
 ) -> list[Entry]:
     """Return annotations whose boxes are COCO's, as far as it is clear what they mean.
 
@@ -39,6 +45,8 @@ def repair_boxes(
         name: the file, for messages.
         option: how ``on_bad`` is set, for messages.
         repairs: where changes are counted.
+        turned: ids of images that are not turned although their EXIF tag says so: boxes that
+            would be inside the turned picture are no boxes to clip.
 
     Raises:
         ValueError: if most boxes leave their images and it is not clear how they are meant.
@@ -70,6 +78,10 @@ def repair_boxes(
     with np.errstate(invalid="ignore"):
         outside = (np.abs(clipped - corners) > ROUNDING).any(axis=1)
         outside &= (clipped[:, 2:] > clipped[:, :2]).all(axis=1)
+        if turned:
+            untold = np.array([a.get("image_id") in turned for a in annotations], bool)
+            fits = (corners[:, 2:] <= limits[:, ::-1] + ROUNDING).all(axis=1)
+            outside &= ~(untold & fits & (corners >= -ROUNDING).all(axis=1))
     outside[list(masked)] = False
     partly = np.flatnonzero(outside).tolist()
     repairs.add("box_clipped", *_ids(annotations, partly))

@@ -11,19 +11,15 @@ sets do; it is clipped and not reported. More is a bad label: most often the ima
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from lib.data.images import header_problem
 from lib.data.numbers import (
     all_finite,
     are_numbers,
     as_array,
     is_integer,
-    is_natural,
     not_integers,
     shown,
 )
@@ -36,7 +32,11 @@ KINDS: Mapping[str, str] = {
     "image_not_finite": "images with a NaN or infinite number in a field",
     "image_id_repeated": "images whose id another image has",
     "image_missing": "images whose file is missing",
-    "image_unreadable": "images whose file is truncated or damaged",
+    "image_outside": "images whose file lies outside the picture folder",
+    "image_not_regular": "images whose file is no plain file",
+    "image_too_large": "images of more pixels than this machine's memory allows",
+    "image_unknown": "images whose file is no picture of a form that is read",
+    "image_unreadable": "images whose file is truncated, damaged or may not be read",
     "image_other_size": "images whose file has another size than the JSON says",
     "annotation_malformed": (
         "annotations without integer id, image_id and category_id and a bbox of four numbers, or "
@@ -62,10 +62,11 @@ OnBad = Literal["error", "repair", "drop"]
 OPTION = 'on_bad="{}"'
 """How ``on_bad`` is set in Python; programs say how it is set there."""
 
-ImageCheck = Literal["none", "header", "decode"]
 
-THREADS = 16
-"""Files looked at at the same time; most of the time is waiting for the disk."""
+def other_option(option: str, name: str, value: str) -> str:
+    """Return how another choice is set where ``on_bad`` is set by ``option``."""
+    return option.replace("on-bad", name).replace("on_bad", name).format(value)
+
 
 _JUDGED = frozenset(("id", "image_id", "category_id", "bbox", "area", "iscrowd", "segmentation"))
 """Fields of an annotation that have checks of their own; the others are kept as they are."""
@@ -154,67 +155,13 @@ def check_categories(content: Mapping[str, Any], name: str) -> None:
             )
 
 
-def check_images(
-    images: Sequence[Mapping[str, Any]],
-    root: Path | None,
-    *,
-    check: ImageCheck = "header",
-) -> dict[int, Problem]:
-    """Find images that cannot be used.
-
-    Args:
-        images: the ``images`` of a COCO file.
-        root: their folder; files are not looked at if it is ``None``.
-        check: ``"header"`` looks at headers and endings (see ``lib.data.images.header_problem``),
-            ``"decode"`` at every pixel, ``"none"`` at no file.
-
-    Returns:
-        Problems by position in ``images``. Of records that repeat one id, the first stays if they
-        all name the same file; else none does, as nobody knows which one the labels mean.
-    """
-    problems: dict[int, Problem] = {}
-    first: dict[int, int] = {}
-    for i, image in enumerate(images):
-        missing = [
-            key
-            for key in ("id", "width", "height")
-            if not is_natural(image.get(key), zero_allowed=key == "id")
-        ]
-        if not isinstance(image.get("file_name"), str) or not image.get("file_name"):
-            missing.append("file_name")
-        if missing:
-            problems[i] = Problem("image_malformed", image.get("id"), f"bad {', '.join(missing)}")
-        elif not all_finite(image):
-            problems[i] = Problem("image_not_finite", image["id"], image["file_name"])
-        elif (j := first.setdefault(image["id"], i)) != i:
-            same = image["file_name"] == images[j]["file_name"]
-            for k in (i,) if same else (i, j):
-                detail = f"{images[k]['file_name']}, repeated"
-                problems[k] = Problem("image_id_repeated", image["id"], detail)
-    if root is None or check == "none":
-        return problems
-
-    def look(i: int) -> tuple[int, str | None]:
-        image = images[i]
-        size = (image["width"], image["height"])
-        return i, header_problem(root / image["file_name"], size, decode=check == "decode")
-
-    with ThreadPoolExecutor(THREADS) as pool:
-        for i, kind in pool.map(look, (i for i in range(len(images)) if i not in problems)):
-            if kind:
-                image = images[i]
-                said = f", JSON: {image['width']} x {image['height']}"
-                detail = image["file_name"] + (said if kind == "image_other_size" else "")
-                problems[i] = Problem(kind, image["id"], detail)
-    return problems
-
-
 def check_annotations(
     annotations: Sequence[Mapping[str, Any]],
     *,
     sizes: Mapping[int, tuple[int, int]],
     dropped_images: Collection[int],
     category_ids: Collection[int],
+    turned: Mapping[int, str],
 ) -> tuple[dict[int, Problem], np.ndarray, np.ndarray]:
     """Find annotations that cannot be used, masks apart, and turn boxes to ``xyxy``.
 
@@ -223,6 +170,8 @@ def check_annotations(
         sizes: (width, height) of every usable image, by id.
         dropped_images: ids of images that are in the list but cannot be used.
         category_ids: the known categories.
+        turned: images that are read as stored, although their EXIF tag turns them, by id, and
+            what would turn them.
 
     Returns:
         Problems by position in ``annotations``; boxes float64 [N, 4] ``xyxy`` in pixels, clipped
@@ -257,7 +206,7 @@ def check_annotations(
         else:
             problems[i] = Problem("annotation_of_unknown_image", key, f"image {image}")
         seen.add(key)
-    boxes, bad_boxes = _check_numbers(annotations, boxes, areas, limits)
+    boxes, bad_boxes = _check_numbers(annotations, boxes, areas, limits, turned)
     return {**bad_boxes, **problems}, boxes, limits
 
 
@@ -288,6 +237,7 @@ def _check_numbers(
     xywh: np.ndarray,
     areas: np.ndarray,
     limits: np.ndarray,
+    turned: Mapping[int, str],
 ) -> tuple[np.ndarray, dict[int, Problem]]:
     """Return boxes as clipped ``xyxy`` and bad numbers; ``limits`` [N, 2] is (width, height)."""
     others = [
@@ -310,8 +260,21 @@ def _check_numbers(
             detail = f"xywh {shown(annotations[i].get('bbox'))}"
             if kind == "box_outside":
                 detail += f" in an image of {limits[i, 0]:g} x {limits[i, 1]:g}"
+                if (boxes[i] >= -ROUNDING).all() and (boxes[i, 2:] <= limits[i, ::-1] + 1).all():
+                    detail += _if_turned(limits[i], turned.get(annotations[i]["image_id"], ""))
             elif kind in ("not_finite", "area_negative"):
                 detail += f", area {shown(annotations[i].get('area', '-'))}"
                 detail += "" if others[i] else ", in another field"
             problems.setdefault(i, Problem(kind, annotations[i].get("id"), detail))
     return clipped, problems
+
+
+def _if_turned(limits: np.ndarray, option: str) -> str:
+    """Say that a box outside its image would be inside one of exchanged width and height.
+
+    ``option`` is how the picture is turned, if its EXIF tag says so; else empty.
+    """
+    size = f", inside one of {limits[1]:g} x {limits[0]:g}"
+    if not option:
+        return size
+    return f"{size} as its EXIF tag turns it; {option} reads it so, with the turned size"

@@ -23,6 +23,7 @@ from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 from torchvision.transforms import functional
 
 from lib.data.coco import CocoSet, Instance
+from lib.data.images import read_image
 from lib.engine.schedule import WARMUP_START
 from lib.seeds import derive
 
@@ -87,8 +88,7 @@ class ReferenceSet(Dataset[tuple[Tensor, dict[str, Tensor]]]):
         """Return the sample at ``(index, position)``."""
         index, position = key
         record = self.coco.images[index]
-        with Image.open(record.path) as file:
-            image = file.convert("RGB")
+        image = Image.fromarray(read_image(record))
         objects = [x for x in self.coco.instances(record.id) if not x.iscrowd]
         boxes = torch.as_tensor([x.box for x in objects], dtype=torch.float32).reshape(-1, 4)
         masks = full_masks(objects, record.height, record.width)

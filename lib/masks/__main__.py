@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from lib.data.coco import CocoSet, load
+from lib.data.picture_check import Orientation, Outside
 from lib.data.repairs import REPAIRS
 from lib.data.validation import OnBad, said
 from lib.files import read_json
@@ -49,6 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options.images,
             on_bad=options.on_bad,
             check_images="decode",
+            orientation=options.orientation,
+            outside=options.outside,
             option="--on-bad {}",
         )
         generate(
@@ -166,6 +169,19 @@ def _parser() -> argparse.ArgumentParser:
         default="repair",
         help="bad labels and images: stop with a list of them, repair what is clear in its meaning "
         "and leave out the rest, or leave them all out; all of it counted (default: repair)",
+    )
+    add(
+        "--orientation",
+        choices=get_args(Orientation),
+        default="auto",
+        help="pictures that an EXIF tag turns: as the sizes in the labels say, all upright, or as "
+        "they are stored (default: auto)",
+    )
+    add(
+        "--outside",
+        choices=get_args(Outside),
+        default="refuse",
+        help="pictures outside --images, by links, .. or absolute names (default: refuse)",
     )
     return parser
 

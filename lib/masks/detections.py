@@ -320,7 +320,8 @@ def _key(units: list[tuple[Work, ...]], settings: GrabCutSettings, seed: int) ->
                 f"There is no picture {path} any more. Put it back, or run 01_data again, which "
                 "lists all that are missing."
             ) from None
-        pictures.append([str(path), item.image.id, state.st_size, state.st_mtime_ns, item.boxes])
+        stored = [state.st_size, state.st_mtime_ns, item.image.upright]
+        pictures.append([str(path), item.image.id, *stored, item.boxes])
     return digest_of([_made_by(settings, seed), list(map(len, units)), pictures])[:16]
 
 

@@ -165,7 +165,8 @@ def _key(
     for unit in units:
         for item in unit:
             state = _state(item.image.path)
-            pictures.append([str(item.image.path), state.st_size, state.st_mtime_ns, item.boxes])
+            stored = [state.st_size, state.st_mtime_ns, item.image.upright]
+            pictures.append([str(item.image.path), *stored, item.boxes])
     made = _made_by(settings, seed)
     return digest_of([made, [len(unit) for unit in units], pictures])[:16]
 

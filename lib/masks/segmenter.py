@@ -16,7 +16,9 @@ from lib.paths import ROOT
 
 _CODE = (
     "lib/compiled.py",
+    "lib/data/deep_pixels.py",
     "lib/data/images.py",
+    "lib/data/picture_headers.py",
     "lib/masks/colour_models.c",
     "lib/masks/colour_models.py",
     "lib/masks/fast_grabcut.py",
