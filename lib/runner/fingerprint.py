@@ -109,7 +109,7 @@ def fingerprint(
     return Fingerprint(
         # Cells without code, such as a new comment, must not count.
         notebook=digest_of([d for s in sources if (d := code_digest(s)) != code_digest("")]),
-        parameters=_plain({k: v for k, v in parameters.items() if not k.endswith(WITHOUT_EFFECT)}),
+        parameters=plain({k: v for k, v in parameters.items() if not k.endswith(WITHOUT_EFFECT)}),
         code=used_files(sources, study.root),
         files=dict(files_of_needs) | files,
         needs={name: dict(outputs) for name, outputs in needs.items()},
@@ -164,8 +164,8 @@ def _differences(
             yield name, *pair
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Return ``value`` as JSON would read it back: tuples as lists."""
     if isinstance(value, dict):
-        return {key: _plain(inner) for key, inner in value.items()}
-    return [_plain(inner) for inner in value] if isinstance(value, list | tuple) else value
+        return {key: plain(inner) for key, inner in value.items()}
+    return [plain(inner) for inner in value] if isinstance(value, list | tuple) else value
