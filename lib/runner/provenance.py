@@ -1,6 +1,7 @@
 """Where each result comes from: written once by the runner, never by a notebook."""
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -68,8 +69,9 @@ def presentable(value: Any) -> Any:
     """Return ``value`` with absolute paths shortened, for files that others will read."""
     if isinstance(value, list | tuple):
         return [presentable(inner) for inner in value]
-    if isinstance(value, str) and Path(value).expanduser().is_absolute():
-        return paths.display(value)
+    with suppress(ValueError, RuntimeError):  # no path at all, or the home of nobody
+        if isinstance(value, str) and Path(value).expanduser().is_absolute():
+            return paths.display(value)
     return value
 
 
