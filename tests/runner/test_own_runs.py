@@ -38,7 +38,7 @@ def judged(toy: Toy) -> Toy:
     (toy.study.params / "claims.yaml").write_text(CLAIMS)
     toy.edit("02_sum", "import json\n", OBSERVE.format("A.one", "2.0 + sum_offset"))
     toy.edit("03_other", "ws.file(", OBSERVE.format("A.two", "2.0") + "ws.file(")
-    toy.edit("01_numbers", "numbers_count: int", "data_source: str = 'scenes'\nnumbers_count: int")
+    toy.edit("01_numbers", "numbers_count: int", "data_place: str = 'scenes'\nnumbers_count: int")
     assert toy.run()[0] == 0
     return toy
 
@@ -67,7 +67,7 @@ def contents(toy: Toy, name: str) -> dict[str, str]:
     [
         ("--set", "sum.offset=4"),
         ("--set", "03_other:numbers.count=1", "--only", "03_other"),
-        ("--set", "data.source=custom", "--force", "01_numbers"),
+        ("--set", "data.place=custom", "--force", "01_numbers"),
         ("--set", "sum.offset=4", "--from", "02_sum", "--name", "mine"),
         ("--name", "mine"),
         ("--set", "sum.offset=4", "--dry-run"),
@@ -112,7 +112,7 @@ def test_claims_of_other_settings_are_judged_in_their_own_folder(judged: Toy) ->
 
 
 def test_a_set_of_ones_own_is_shown_and_never_judged(judged: Toy) -> None:
-    judged.run("--set", "data.source=custom")
+    judged.run("--set", "data.place=custom")
     mine = claims_of(judged, own_run(judged))
     assert mine["observed"].tolist() == [2, 2]
     assert set(mine["verdict"]) == {"not run at this scale"}
@@ -121,7 +121,7 @@ def test_a_set_of_ones_own_is_shown_and_never_judged(judged: Toy) -> None:
 
 
 def test_a_profile_with_a_set_of_its_own_keeps_its_verdicts(toy: Toy, judged: Toy) -> None:
-    toy.give("data.source", "custom")
+    toy.give("data.place", "custom")
     toy.run()
     assert set(claims_of(toy, "toy")["verdict"]) == {"reproduced"}
 
