@@ -2,7 +2,8 @@
 
 For the few loops that no library has and that Python is too slow for. The compiler is a package of
 the environment (``ziglang``), hence the same on every machine, and nothing else need be installed.
-What it makes is kept among Python's own compiled files, for this source and this compiler; where
+What it makes is kept among Python's own compiled files, named after this source, this compiler and
+its own contents, so that a damaged one is found and made anew; where
 nothing can be written each process compiles for itself, a tenth of a second per file. A source has
 no headers of its own: it would not be compiled anew when they change.
 
@@ -92,13 +93,16 @@ def _load(source: Path) -> ctypes.CDLL:
             f"install it with {sys.executable} -m pip install ziglang."
         ) from None
     made_from = [digest(source), _FLAGS, compiler, sys.platform, platform.machine()]
-    name = f"{source.stem}.{digest_of(made_from)[:16]}.so"
-    kept = Path(importlib.util.cache_from_source(str(source))).with_name(name)
-    if kept.exists():
-        with suppress(OSError):  # damaged: it is made anew
-            return ctypes.CDLL(str(kept))
-    with tempfile.TemporaryDirectory() as folder:
-        made = _compile(source, Path(folder))
+    folder = Path(importlib.util.cache_from_source(str(source))).parent
+    name = f"{source.stem}.{digest_of(made_from)[:16]}"
+    for kept in folder.glob(f"{name}.*.so"):
+        with suppress(OSError):  # of somebody else, or gone
+            if kept.name == f"{name}.{digest(kept)[:16]}.so":
+                return ctypes.CDLL(str(kept))
+            kept.unlink()  # damaged
+    with tempfile.TemporaryDirectory() as temporary:
+        made = _compile(source, Path(temporary))
+        kept = folder / f"{name}.{digest(made)[:16]}.so"
         try:
             with atomic(kept) as target:
                 shutil.copyfile(made, target)

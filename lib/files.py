@@ -80,6 +80,15 @@ def read_json(path: str | Path) -> Any:
         raise ValueError(f"{path} is not valid JSON: {reason}.") from error
 
 
+def read_object(path: str | Path) -> dict[str, Any]:
+    """Return the object in a JSON file that merely saves work; empty if absent or damaged."""
+    try:
+        content = read_json(path)
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
 def digest(path: str | Path) -> str:
     """Return the SHA-256 of a file's contents, in hexadecimal."""
     with Path(path).open("rb") as file:

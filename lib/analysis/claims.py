@@ -24,6 +24,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from lib.csv_files import write_csv
 from lib.files import read_json
 from lib.paths import ROOT
+from lib.runner.study import STAMP, Study
+from lib.runner.terms import terms_of
 from lib.strict_yaml import cut, read_yaml
 
 Scale = Literal["coco", "voc"]
@@ -39,9 +41,6 @@ COLUMNS = (
     "observed", "ci_low", "ci_high", "verdict", "step",
 )  # fmt: skip
 """Columns of ``claims.csv``."""
-
-STAMP = "stamp.json"
-"""What the runner leaves in the folder of a step that succeeded."""
 
 
 class Claim(BaseModel):
@@ -164,16 +163,19 @@ def verdict(claim: Claim, observation: Observation, *, own_scale: bool) -> str:
 
 
 def observations(profile: str, claims: Claims, *, root: Path = ROOT) -> dict[str, Observation]:
-    """Return what the steps of a profile that succeeded observed, by claim id.
+    """Return what the steps of a run that succeeded observed, by claim id.
+
+    Steps that were made with other parameters than the run's now have are left out.
 
     Raises:
         ValueError: if a ``claims.json`` does not hold observations, or a step observed a claim
             that is not listed or not its own, or one twice.
     """
     step_of = {claim.id: claim.step for claim in claims.claims}
+    left_out = terms_of(Study(root), profile).left_out
     found: dict[str, Observation] = {}
     for path in sorted((root / "cache" / profile).glob("*/claims.json")):
-        if not (path.parent / STAMP).exists():
+        if not (path.parent / STAMP).exists() or path.parent.name in left_out:
             continue
         notebook = path.parent.name.split(".")[0]
         for row in read_json(path):
@@ -207,7 +209,7 @@ def assemble(profile: str, *, root: Path = ROOT, out: Path | None = None) -> pd.
     in, as in a fresh clone: such a step keeps its rows as long as it keeps its page.
 
     Args:
-        profile: name of the profile.
+        profile: name of the profile, or of a run of its own.
         root: folder that holds ``params/``, ``cache/`` and ``results/``.
         out: the file to write; ``results/<profile>/claims.csv`` by default.
 
@@ -219,26 +221,46 @@ def assemble(profile: str, *, root: Path = ROOT, out: Path | None = None) -> pd.
     """
     claims = load_claims(root=root)
     seen = observations(profile, claims, root=root) | _kept(profile, claims, root=root)
-    frame = judged(claims, seen.values(), profile=profile)
+    frame = judged(claims, seen.values(), profile=profile, root=root)
     path = out or root / "results" / profile / "claims.csv"
     write_csv(frame, path)
     return frame
 
 
-def judged(claims: Claims, seen: Iterable[Observation], *, profile: str) -> pd.DataFrame:
-    """Return every claim with what was observed of it and the verdict; columns :data:`COLUMNS`."""
+def at_scale(claims: Claims, scale: Scale, profile: str, *, root: Path = ROOT) -> bool:
+    """Return whether a run is on the very data that claims of a scale speak of.
+
+    Args:
+        claims: the list, with the profiles of each scale.
+        scale: of the claims.
+        profile: name of the profile, or of a run of its own, which is at its profile's scale
+            unless its data are its own.
+        root: folder that holds ``cache/`` and ``results/``.
+    """
+    terms = terms_of(Study(root), profile)
+    return not terms.own_data and terms.profile in claims.scales.get(scale, [])
+
+
+def judged(
+    claims: Claims, seen: Iterable[Observation], *, profile: str, root: Path = ROOT
+) -> pd.DataFrame:
+    """Return every claim with what was observed of it and the verdict; columns :data:`COLUMNS`.
+
+    On data of one's own nothing is judged: the claims speak of other data.
+    """
+    own_data = terms_of(Study(root), profile).own_data
     found = {observation.id: observation for observation in seen}
     rows = []
     for claim in claims.claims:
         observation = found.get(claim.id, Observation(claim.id, None))
-        own = profile in claims.scales.get(claim.scale, [])
+        own = at_scale(claims, claim.scale, profile, root=root)
         rows.append(
             {
                 **claim.model_dump(),
                 "observed": _number(observation.observed),
                 "ci_low": _number(observation.ci_low),
                 "ci_high": _number(observation.ci_high),
-                "verdict": verdict(claim, observation, own_scale=own),
+                "verdict": (NOT_HERE if own_data else verdict(claim, observation, own_scale=own)),
             }
         )
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
@@ -258,7 +280,8 @@ def _kept(profile: str, claims: Claims, *, root: Path) -> dict[str, Observation]
         for step in {claim.step for claim in claims.claims}
         if any((results / "notebooks").glob(f"{step}*.html")) and not any(cache.glob(f"{step}*"))
     }
-    names = {claim.id for claim in claims.claims if claim.step in steps}
+    left_out = {step.split(".")[0] for step in terms_of(Study(root), profile).left_out}
+    names = {claim.id for claim in claims.claims if claim.step in steps - left_out}
     rows = pd.read_csv(path)[["id", "observed", "ci_low", "ci_high"]].itertuples(index=False)
     return {row[0]: Observation(*row) for row in rows if row[0] in names}
 

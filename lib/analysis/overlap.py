@@ -31,6 +31,7 @@ from lib.data.categories import Categories, canonical
 from lib.data.coco import CocoSet
 from lib.data.label_options import add_on_bad, open_labels
 from lib.data.overlap import objects, overlapping_pairs
+from lib.outputs import file_ending_in
 
 Definition = Literal[
     "nearest", "all_pairs", "other_class_pairs", "overlapping_pairs", "image_mean", "inside"
@@ -281,7 +282,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--annotations", type=Path, required=True, help="COCO-format JSON with boxes")
-    add("--out", type=Path, help="a CSV file to write, with and without crowd regions")
+    add(
+        "--out",
+        type=file_ending_in(".csv"),
+        help="a CSV file to write",
+    )
     add_on_bad(parser)
     return parser
 

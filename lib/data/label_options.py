@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import get_args
 
 from lib.data.coco import CocoSet, load
-from lib.data.validation import ImageCheck, OnBad
+from lib.data.picture_check import ImageCheck
+from lib.data.validation import OnBad
 
 OPTION = "--on-bad {}"
 """How messages say that a program's ``on_bad`` is set."""

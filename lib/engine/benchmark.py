@@ -37,6 +37,7 @@ from lib.engine.device import pick_device
 from lib.engine.inputs import picture
 from lib.evaluation.bootstrap import Interval, ratio_of_sums
 from lib.files import write_json
+from lib.outputs import file_ending_in
 from lib.paths import display, resolve
 from lib.seeds import derive
 
@@ -249,7 +250,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--images", required=True, help="the folder of its images")
     parser.add_argument("--count", type=int, default=40, help="images, drawn by a hash of their id")
     parser.add_argument("--rounds", type=int, default=5, help="times that each model sees each")
-    parser.add_argument("--out", type=Path, required=True, help="the JSON file to write")
+    parser.add_argument(
+        "--out", type=file_ending_in(".json"), required=True, help="the JSON to write"
+    )
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
     add_on_bad(parser)
     options = parser.parse_args(arguments)

@@ -26,6 +26,7 @@ from lib.engine.device import pick_device
 from lib.engine.inputs import boxes_and_labels, objects, picture, require_classes, require_maps
 from lib.files import atomic
 from lib.models.heads import POOLED
+from lib.outputs import file_ending_in
 from lib.paths import display, resolve
 from lib.seeds import derive
 
@@ -167,7 +168,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--images", required=True, help="the folder of its images")
     parser.add_argument("--count", type=int, default=24, help="instances")
     parser.add_argument("--iterations", type=int, help="of the run, for the file model.pt")
-    parser.add_argument("--out", type=Path, required=True, help="the npz file to write")
+    parser.add_argument(
+        "--out", type=file_ending_in(".npz"), required=True, help="the file to write"
+    )
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
     add_on_bad(parser)
     options = parser.parse_args(arguments)

@@ -81,7 +81,10 @@ def save_model(
 
 def is_of(path: Path, run: str) -> bool:
     """Return whether ``path`` is a model file that the run with this digest has written."""
-    return path.is_file() and read_tensors(path).get("run") == run
+    try:
+        return path.is_file() and read_tensors(path).get("run") == run
+    except ValueError:  # damaged: it is written again
+        return False
 
 
 def snapshot_path(folder: Path, iteration: int) -> Path:

@@ -42,6 +42,7 @@ from lib.evaluation.bootstrap import paired_difference
 from lib.evaluation.coco_ap import IouType, evaluate
 from lib.files import write_json
 from lib.models.backbones import learn_norm, load_weights
+from lib.outputs import file_ending_in
 from lib.paths import display, resolve
 
 METRICS = ("AP", "AP50")
@@ -213,7 +214,7 @@ def main(arguments: list[str] | None = None) -> int:
     add("--images", type=Path, required=True, help="folder of their pictures")
     add("--val", type=Path, required=True, help="COCO labels to judge on")
     add("--val-images", type=Path, required=True, help="folder of their pictures")
-    add("--out", type=Path, required=True, help="the JSON file to write")
+    add("--out", type=file_ending_in(".json"), required=True, help="the JSON file to write")
     add("--iterations", type=int, default=3000)
     add("--batch-size", type=int, default=8)
     add("--learning-rate", type=float, default=0.01)

@@ -10,6 +10,9 @@ from lib.files import write_text
 
 Record = dict[str, float | int]
 
+METRICS = "metrics.jsonl"
+"""Name of the file in the folder of a run."""
+
 
 class MetricsLog:
     """``metrics.jsonl``: one JSON object per line, each with its ``iteration``.
@@ -21,7 +24,9 @@ class MetricsLog:
 
     def __init__(self, path: Path, *, resume_from: int) -> None:
         self.path = path
-        kept = [r for r in read_metrics(path) if r["iteration"] <= resume_from]
+        kept = (
+            [r for r in read_metrics(path) if r["iteration"] <= resume_from] if resume_from else []
+        )
         write_text(path, "".join(json.dumps(r) + "\n" for r in kept))
 
     def append(self, record: Record) -> None:
@@ -31,12 +36,23 @@ class MetricsLog:
 
 
 def read_metrics(path: Path) -> list[Record]:
-    """Return the records of a metrics file; a last line that was cut off is left out."""
+    """Return the records of a metrics file; a last line that was cut off is left out.
+
+    Raises:
+        ValueError: if another line is no record.
+    """
     records: list[Record] = []
-    if path.exists():
-        for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
-            if line.endswith("\n"):
-                records.append(json.loads(line))
+    if not path.exists():
+        return records
+    lines = path.read_bytes().split(b"\n")[:-1]
+    try:
+        for line in lines:
+            record = json.loads(line)
+            records.append(record | {"iteration": int(record["iteration"])})
+    except (KeyError, TypeError, ValueError):
+        raise ValueError(
+            f"Line {len(records) + 1} of {path} is no record of a training: the file is damaged."
+        ) from None
     return records
 
 

@@ -32,6 +32,7 @@ from lib.engine.roofline import backbone_flops, device_speed
 from lib.engine.speed_set import draw_pictures
 from lib.files import read_json, write_json
 from lib.models.config import ModelConfig
+from lib.outputs import file_ending_in
 from lib.paths import display, resolve
 
 PREFIX = "speed_"
@@ -165,7 +166,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("models", type=Path, help="JSON: names with training configurations")
-    add("--out", type=Path, required=True, help="the JSON file to write")
+    add("--out", type=file_ending_in(".json"), required=True, help="the JSON file to write")
     add("--annotations", type=Path, help="COCO-format labels; without, pictures are drawn")
     add("--images", type=Path, help="the folder of the labels' pictures")
     add("--pictures", type=Path, default=Path("cache/speed_pictures"), help="where to draw them")

@@ -126,7 +126,7 @@ class Run:
     def is_done(self) -> bool:
         """Return whether a run of this configuration has written all its files."""
         return (
-            (self.out / "metrics.jsonl").exists()
+            (self.out / METRICS).exists()
             and checkpoint.is_of(self.finished, self.digest)
             and checkpoint.are_of(self.out, self.config.snapshots, self.digest)
         )
@@ -162,9 +162,15 @@ class Run:
             ValueError: if it is of this run, but scaled for another number of processes.
         """
         path = self.progress.checkpoint
-        state = read_tensors(path) if path.exists() else {}
+        state: dict[str, Any] = {}
+        try:
+            state = read_tensors(path) if path.exists() else {}
+            read_metrics(path.parent / METRICS)
+        except ValueError as error:
+            print(f"{error} Starting anew.", flush=True)
+            state = {}
         earlier = [n for n in self.config.snapshots if n < state.get("iteration", 0)]
-        if state and state["run"] != self.digest:
+        if state and state.get("run") != self.digest:
             if self.asked.images_per_device and state.get("asked") == self.asked_digest:
                 raise ValueError(
                     f"{display(path)} is of this run on {state['processes']} processes, for which "
@@ -191,7 +197,7 @@ class Run:
         if world.main:
             division = scaling.division(self.asked, config, world.size)
             write_json(self.out / "batch.json", division, indent=1)
-            self.log = MetricsLog(self.out / "metrics.jsonl", resume_from=progress.saved)
+            self.log = MetricsLog(self.out / METRICS, resume_from=progress.saved)
         clock = Clock()
         batches = loader(config, self.coco, self.uses, progress.saved, world=world)
         for iteration in range(progress.saved, config.iterations):

@@ -21,7 +21,6 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import metadata
-from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
@@ -35,6 +34,7 @@ from lib.evaluation.coco_input import IouType, ground_truth
 from lib.evaluation.drawn import Labels, Result, draw_detections, draw_labels
 from lib.files import write_json
 from lib.masks.memory import peak_mib
+from lib.outputs import file_ending_in
 from lib.paths import display, resolve
 
 Judge = Callable[[Labels, list[Result], IouType], list[float]]
@@ -142,7 +142,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--memory", action="store_true", help="measure memory too (not on Windows)")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, help="a JSON file for the numbers")
+    parser.add_argument("--out", type=file_ending_in(".json"), help="a JSON file for the numbers")
     add_on_bad(parser)
     options = parser.parse_args(arguments)
     try:

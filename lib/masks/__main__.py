@@ -14,12 +14,14 @@ from lib.data.coco import CocoSet, load
 from lib.data.picture_check import Orientation, Outside
 from lib.data.repairs import REPAIRS
 from lib.data.validation import OnBad, said
-from lib.files import read_json
+from lib.files import read_json, read_object
+from lib.interrupts import announced
 from lib.masks.grabcut import GrabCutSettings, Variant
 from lib.masks.progress import duration, printer
 from lib.masks.pseudo import SHARD_SIZE, generate
 from lib.masks.quality import SMALL_SIDE, VALID_FROM
 from lib.masks.shards import cluster_at
+from lib.outputs import check_output
 from lib.workers import WorkerLostError
 
 DESCRIPTION = """\
@@ -35,10 +37,19 @@ on the number of workers, nor on whether they are processes here or those of a d
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program and return its exit code."""
-    options = _parser().parse_args(arguments)
+    with announced():
+        return _run(_parser().parse_args(arguments))
+
+
+def _run(options: argparse.Namespace) -> int:
     start = time.monotonic()
     try:
-        _check_output(options.out, options.annotations)
+        check_output(
+            options.out,
+            inputs=[options.annotations],
+            images=options.images,
+            is_ours=None if options.force else _is_ours,
+        )
         settings = GrabCutSettings(iterations=options.iterations, method=options.method)
         if options.dask and options.workers is not None:
             print("--workers is not used: with --dask, the cluster decides.", file=sys.stderr)
@@ -116,13 +127,10 @@ def _invalid_share(annotations: list[dict[str, Any]]) -> str:
     return f"{invalid / len(annotations):.1%}"
 
 
-def _check_output(out: Path, annotations: Path) -> None:
-    """Find out before hours of work, not after, that the result cannot be written."""
-    if out.resolve() == annotations.resolve():
-        raise ValueError("--out and --annotations are the same file; choose another --out.")
-    if out.is_dir() or not out.suffix:
-        raise ValueError(f"--out is {str(out)!r}: expected a file name such as masks.json.")
-    out.parent.mkdir(parents=True, exist_ok=True)
+def _is_ours(path: Path) -> bool:
+    """Return whether a file holds pseudo-masks, and no labels that somebody made."""
+    info = read_object(path).get("info")
+    return isinstance(info, dict) and "pseudo_masks" in info
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -149,6 +157,7 @@ def _parser() -> argparse.ArgumentParser:
         help="scheduler of a running dask cluster that does the work, such as tcp://host:8786; its "
         "machines need this code and its packages, and the images under the same path",
     )
+    add("--force", action="store_true", help="replace --out whatever it holds")
     add("--iterations", type=int, default=5, help="GrabCut iterations (default: 5)")
     add("--seed", type=int, default=0, help="base seed (default: 0)")
     add(

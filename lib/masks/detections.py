@@ -12,7 +12,6 @@ from the image and the rectangle: the file is the same, byte for byte, from any 
 and after any interruption. What it cost is therefore in a file of its own, see `seconds_log`.
 """
 
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -127,7 +126,7 @@ def segment(
         cost.sort(key=lambda row: row["image_id"])
         write_json(seconds_log(out), {**spent, "images": cost})
         write_json(out, _content(detections, found, units, settings, seed))
-        shutil.rmtree(parent)
+        shards.clear(folder)
     return out
 
 
@@ -326,7 +325,7 @@ def _key(units: list[tuple[Work, ...]], settings: GrabCutSettings, seed: int) ->
 
 
 def _made_by(settings: GrabCutSettings, seed: int) -> dict[str, Any]:
-    return made_by(settings, seed=seed, code="lib/masks/detections.py")
+    return made_by(settings, seed=seed, module=__name__)
 
 
 def _content(

@@ -7,7 +7,6 @@ is therefore the same, byte for byte, from any number of workers and after any i
 """
 
 import os
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -115,7 +114,7 @@ def generate(
                     )
                 )
         write_json(out, _assemble(coco_set, found, settings, seed, valid_from))
-        shutil.rmtree(parent)
+        shards.clear(folder)
     return out
 
 
@@ -165,14 +164,14 @@ def _key(
     for unit in units:
         for item in unit:
             state = _state(item.image.path)
-            stored = [state.st_size, state.st_mtime_ns, item.image.upright]
+            stored = [state.st_size, state.st_mtime_ns, state.st_ctime_ns, item.image.upright]
             pictures.append([str(item.image.path), *stored, item.boxes])
     made = _made_by(settings, seed)
     return digest_of([made, [len(unit) for unit in units], pictures])[:16]
 
 
 def _made_by(settings: GrabCutSettings, seed: int) -> dict[str, Any]:
-    return made_by(settings, seed=seed, code="lib/masks/pseudo.py")
+    return made_by(settings, seed=seed, module=__name__)
 
 
 def _state(picture: Path) -> os.stat_result:

@@ -9,35 +9,11 @@ from typing import Any, Protocol
 import cv2
 import numpy as np
 
-from lib.files import digest
+from lib.code import used_files
 from lib.masks.fast_grabcut import FastGrabCut
 from lib.masks.grabcut import METHOD, GrabCutSettings, grabcut
 from lib.paths import ROOT
 
-_CODE = (
-    "lib/compiled.py",
-    "lib/data/deep_pixels.py",
-    "lib/data/images.py",
-    "lib/data/picture_headers.py",
-    "lib/masks/colour_models.c",
-    "lib/masks/colour_models.py",
-    "lib/masks/fast_grabcut.py",
-    "lib/masks/flow_pushes.c",
-    "lib/masks/flow_pushes.py",
-    "lib/masks/flow_trees.c",
-    "lib/masks/flow_trees.py",
-    "lib/masks/grabcut.py",
-    "lib/masks/links.c",
-    "lib/masks/links.py",
-    "lib/masks/mincut.c",
-    "lib/masks/mincut.py",
-    "lib/masks/palette.c",
-    "lib/masks/palette.py",
-    "lib/masks/quality.py",
-    "lib/masks/rle.py",
-    "lib/masks/segmenter.py",
-    "lib/seeds.py",
-)
 _PACKAGES = ("numpy", "pillow", "pycocotools", "ziglang")  # OpenCV: see describe
 
 
@@ -88,14 +64,14 @@ def describe(settings: GrabCutSettings, *, seed: int) -> dict[str, Any]:
     return {"method": METHOD, "variant": variant, **own, "seed": seed, "opencv": cv2.__version__}
 
 
-def made_by(settings: GrabCutSettings, *, seed: int, code: str) -> dict[str, Any]:
+def made_by(settings: GrabCutSettings, *, seed: int, module: str) -> dict[str, Any]:
     """Return by name all but the pictures and boxes that could change a mask, for fingerprints.
 
     Args:
         settings: of GrabCut.
         seed: base seed.
-        code: a further file that decides, relative to the repository.
+        module: the module that makes the masks, whose code and that of all it imports counts.
     """
-    files = {name: digest(ROOT / name) for name in (*_CODE, code)}
+    files = used_files([f"import {module}"], ROOT)
     packages = {name: importlib.metadata.version(name) for name in _PACKAGES}
     return files | packages | describe(settings, seed=seed)

@@ -4,7 +4,9 @@ The results of a unit of work depend on the unit alone, so the number of workers
 any interruption between them cannot change what is gathered in the end.
 """
 
+import logging
 import math
+import shutil
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
@@ -16,11 +18,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import joblib
 from filelock import FileLock, Timeout
 
-from lib.files import read_json, write_json
-from lib.workers import WorkerLostError
+from lib.files import digest_of, read_json, read_object, write_json
+from lib.workers import WorkerLostError, worker_options
 
 if TYPE_CHECKING:
     from lib.cluster import Cluster
+
+log = logging.getLogger(__name__)
 
 Unit = TypeVar("Unit")
 
@@ -93,14 +97,14 @@ def run(
     done = finished(folder, len(units))
     missing = [index for index in range(len(units)) if index not in done]
     for index in sorted(done):
-        yield index, read_json(_shard(folder, index))
+        yield index, read_json(_shard(folder, index))["result"]
     if not missing:
         return
     if cluster:
         work = cluster.there(work, made_by)
         options: dict[str, Any] = {"backend": cluster}
     else:
-        options = {"backend": "loky", "inner_max_num_threads": 1}
+        options = worker_options()
     with joblib.parallel_config(**options):
         parallel = joblib.Parallel(
             n_jobs=min(workers, len(missing)),
@@ -114,7 +118,7 @@ def run(
         results = parallel(call(index, units[index]) for index in missing)
         try:
             for index, result in results:
-                write_json(_shard(folder, index), result)
+                write_json(_shard(folder, index), _signed(index, result))
                 yield index, result
         finally:
             with warnings.catch_warnings():  # joblib counts what an interruption leaves undone
@@ -128,8 +132,32 @@ def run(
 
 
 def finished(folder: Path, count: int) -> set[int]:
-    """Return which of ``count`` units have their result in ``folder``."""
-    return {index for index in range(count) if _shard(folder, index).exists()}
+    """Return which of ``count`` units have their result in ``folder``; remove damaged results."""
+    there = [index for index in range(count) if _shard(folder, index).exists()]
+    whole = {index for index in there if _is_whole(_shard(folder, index), index)}
+    damaged = [index for index in there if index not in whole]
+    for index in damaged:
+        _shard(folder, index).unlink()
+    if damaged:
+        log.warning(
+            "%d of %d finished pieces in %s are damaged and made again.",
+            len(damaged), len(there), folder,
+        )  # fmt: skip
+    return whole
+
+
+def clear(folder: Path) -> None:
+    """Remove the shards in ``folder``, and the folder above it if nothing else is left in it."""
+    shutil.rmtree(folder, ignore_errors=True)
+    others = sum(path.is_dir() for path in folder.parent.iterdir())
+    if not others:
+        shutil.rmtree(folder.parent)
+        return
+    log.warning(
+        "%s holds finished pieces of %d interrupted runs with other settings or pictures. Start "
+        "those again to complete them, or remove the folder.",
+        folder.parent, others,
+    )  # fmt: skip
 
 
 @contextmanager
@@ -155,6 +183,18 @@ def sole_user(folder: Path) -> Iterator[None]:
 
 def _numbered(work: Callable[[Unit], Any], index: int, unit: Unit) -> tuple[int, Any]:
     return index, work(unit)
+
+
+def _signed(index: int, result: Any) -> dict[str, Any]:
+    return {"digest": digest_of([index, result]), "result": result}
+
+
+def _is_whole(path: Path, index: int) -> bool:
+    found = read_object(path)
+    try:
+        return found == _signed(index, found.get("result"))
+    except ValueError:  # NaN
+        return False
 
 
 def _shard(folder: Path, index: int) -> Path:

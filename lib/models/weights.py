@@ -1,5 +1,6 @@
 """Reading files of tensors safely."""
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ def read_tensors(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(f"There is no weights file at {path}.")
     try:
+        _check_sums(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # the restricted unpickler raises whatever a damaged file leads to
         reason = (str(error) or type(error).__name__).splitlines()[0][:200]
@@ -28,3 +30,11 @@ def read_tensors(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ValueError(f"{path} holds a {type(content).__name__}, not a dictionary of tensors.")
     return content
+
+
+def _check_sums(path: Path) -> None:
+    """Raise ``ValueError`` if a part is damaged, which ``torch.load`` may not notice."""
+    if zipfile.is_zipfile(path):  # older files of PyTorch are none
+        with zipfile.ZipFile(path) as archive:
+            if damaged := archive.testzip():
+                raise ValueError(f"the checksum of {damaged} is wrong")

@@ -26,6 +26,8 @@ from lib.analysis.claims import (
 )
 from lib.report.decimals import decimals_of
 from lib.report.tables import MISSING, Table
+from lib.runner.study import Study
+from lib.runner.terms import terms_of
 
 PAPERS = {"A": "Paper A, HybridNet", "B": "Paper B, OPMask"}
 NOT_RUN = "not run"
@@ -90,13 +92,20 @@ def claim_checks(seen: Sequence[Observation], claims: Claims, *, profile: str) -
 
 def paragraph(frame: pd.DataFrame, profile: str) -> str:
     """Return what the verdicts come to, as Markdown; every number is counted from ``frame``."""
+    terms = terms_of(Study(), profile)
     shown = frame.apply(shown_verdict, axis=1)
     directions = frame["kind"] == "direction"
     seen = shown != NOT_RUN
     lines = [
-        f"The profile **{profile}** observed **{seen.sum()} of {len(frame)}** claims of the two "
-        f"papers; {(seen & directions).sum()} of these are directions."
+        f"The {'run' if terms.is_own else 'profile'} **{profile}** observed **{seen.sum()} of "
+        f"{len(frame)}** claims of the two papers; {(seen & directions).sum()} of these are "
+        "directions."
     ]
+    if terms.own_data:
+        lines.append("- Its data are one's own, so that no claim of the papers is judged on them.")
+        return "\n".join([lines[0], "", *lines[1:]])
+    if terms.is_own:
+        lines.append(f"- Its parameters are not those of profile **{terms.profile}**.")
     for paper, name in PAPERS.items():
         part = (frame["paper"] == paper) & seen & directions
         if part.any():

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from lib.analysis.claims import Claim, Claims, Observation
+from lib.analysis.claims import Claim, Claims, Observation, at_scale
 from lib.evaluation import abo
 from lib.evaluation.bootstrap import Interval, Replicates, resample
 from lib.evaluation.coco_ap import AREA_RANGES_64, AREA_RANGES_COCO, evaluate
@@ -227,7 +227,7 @@ def observations(
                 seen[f"A.{name}.{row['metric']}.{method}_above_{other}"] = interval
             elif backbone == "resnet50":
                 seen[f"A.{name}.{method}.{row['metric']}"] = interval
-                if profile in claims.scales.get("voc", []):
+                if at_scale(claims, "voc", profile):
                     seen |= _above_printed(f"A.{name}", method, row["metric"], interval, own)
     return [Observation(key, *interval) for key, interval in seen.items() if key in own]
 

@@ -131,8 +131,8 @@ def read_runs(
     if not wanted:
         first = f"{STEP}.{variants[0]}" if variants else STEP
         raise FileNotFoundError(
-            f"No model of {STEP} has been trained for profile {workspace.profile!r} yet. Make it "
-            f"with\n  python run_all.py --profile {workspace.profile} --only {first}"
+            f"No model of {STEP} has been trained for {workspace.profile!r} yet. Make it "
+            f"with\n  {workspace.command} --only {first}"
         )
     return {variant: _read(workspace, categories, variant) for variant in wanted}
 

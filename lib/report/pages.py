@@ -56,6 +56,7 @@ def render_page(
     info: PageInfo,
     *,
     profile: str,
+    banner: str = "",
     before: PageInfo | None,
     after: PageInfo | None,
 ) -> bool:
@@ -65,14 +66,15 @@ def render_page(
         notebook: the executed notebook.
         target: the HTML file.
         info: what it is about.
-        profile: name of the profile.
+        profile: name of the profile, or of a run of its own.
+        banner: how the run differs from its profile; empty if it does not.
         before: the page before it.
         after: the page after it.
 
     Returns:
         Whether it was written anew.
     """
-    key = repr((profile, info, before, after, _look())).encode()
+    key = repr((profile, banner, info, before, after, _look())).encode()
     digest = hashlib.sha256(notebook.read_bytes() + key).hexdigest()[:16]
     if target.exists():
         found = _DIGEST.search(target.read_text(encoding="utf-8")[:2000])
@@ -83,6 +85,7 @@ def render_page(
         "step": info.step,
         "title": info.title,
         "profile": profile,
+        "banner": banner,
         "previous": before,
         "next": after,
         "css": style_sheet(),
@@ -96,8 +99,8 @@ def to_html(notebook: Any, page: dict[str, Any]) -> str:
 
     Args:
         notebook: an nbformat notebook.
-        page: what ``page.html.j2`` says of the page: digest, step, title, profile, previous, next
-            and css.
+        page: what ``page.html.j2`` says of the page: digest, step, title, profile, banner,
+            previous, next and css.
     """
     exporter = _exporter()
     exporter.environment.globals["page"] = page

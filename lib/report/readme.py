@@ -9,12 +9,27 @@ from pathlib import Path
 import pandas as pd
 
 from lib.analysis.claims import NOT_HERE, VERDICTS, load_claims
-from lib.files import write_text
+from lib.files import read_json, write_text
 from lib.paths import ROOT
 from lib.report.claims_table import PAPERS, number_writer
 
 BEGIN = "<!-- claims: made by `make readme` from results/demo/claims.csv -->"
 END = "<!-- end of claims -->"
+
+
+def checked(results: Path) -> Path:
+    """Return the claims of a folder of results, if they are those of the demo and all of it.
+
+    Raises:
+        ValueError: if they are of another profile, or of a run of its own.
+    """
+    found = read_json(results / "provenance.json")
+    if found.get("profile") != "demo" or "run" in found:
+        raise ValueError(
+            f"The README shows the claims of profile demo alone, but {results} holds those of "
+            f"{found.get('run', found.get('profile'))!r}. Make the demo's with `make demo`."
+        )
+    return results / "claims.csv"
 
 
 def claims_block(claims_csv: Path) -> str:
@@ -63,7 +78,7 @@ def with_block(text: str, block: str) -> str:
 def main() -> None:
     """Rewrite the block in the README."""
     readme = ROOT / "README.md"
-    block = claims_block(ROOT / "results" / "demo" / "claims.csv")
+    block = claims_block(checked(ROOT / "results" / "demo"))
     write_text(readme, with_block(readme.read_text(encoding="utf-8"), block))
 
 

@@ -23,6 +23,7 @@ def build_site(
     *,
     profile: str,
     description: str,
+    banner: str = "",
     steps: Sequence[tuple[str, str]],
     sources: Path,
     units: Mapping[str, str] | None = None,
@@ -31,8 +32,9 @@ def build_site(
 
     Args:
         results: the profile's results folder, with ``notebooks/*.ipynb`` and what else steps made.
-        profile: name of the profile.
-        description: what it is, in a sentence or two.
+        profile: name of the profile, or of a run of its own.
+        description: what the profile is, in a sentence or two.
+        banner: how the run differs from its profile; empty if it does not.
         steps: id and notebook of every step of the profile, in order.
         sources: folder of the notebooks' sources, for the titles of steps that did not run.
         units: unit of each claim by id; see `lib.report.claims_table`.
@@ -57,13 +59,14 @@ def build_site(
             page,
             info,
             profile=profile,
+            banner=banner,
             before=done[at - 1] if at > 0 else None,
             after=done[at + 1] if at + 1 < len(done) else None,
         )
     for stale in set(folder.glob("*.html")) - set(pages):
         stale.unlink()
     index = results / "index.html"
-    write_text(index, _index(results, profile, description, known, units or {}))
+    write_text(index, _index(results, profile, description, known, units or {}, banner=banner))
     return [problem for page in [*pages, index] if (problem := too_large(page))]
 
 
@@ -81,6 +84,8 @@ def _index(
     description: str,
     known: Sequence[tuple[PageInfo, bool]],
     units: Mapping[str, str],
+    *,
+    banner: str,
 ) -> str:
     """Return the front page."""
     from jinja2 import Environment
@@ -88,12 +93,15 @@ def _index(
     template = (HERE / "index.html.j2").read_text(encoding="utf-8")
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     provenance = results / "provenance.json"
-    runs = read_json(provenance)["steps"] if provenance.exists() else {}
+    provenance_of = read_json(provenance) if provenance.exists() else {}
+    runs = provenance_of["steps"] if provenance_of else {}
     claims = _claims(results, [info.step for info, done in known if done], units)
     return environment.from_string(template).render(
         css=style_sheet(),
         profile=profile,
         description=description,
+        banner=banner,
+        of_profile=provenance_of["profile"] if provenance_of else profile,
         claims=claims,
         seen=[c for c in claims if c["seen"]],
         unseen=[c for c in claims if not c["seen"]],

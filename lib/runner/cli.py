@@ -7,10 +7,10 @@ Exit codes: 0 if every step is up to date at the end, 1 if a step failed or a pa
 import argparse
 import signal
 import sys
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from lib.interrupts import announced
 from lib.report.site import build_site
 from lib.runner import provenance
 from lib.runner.console import print_failures, print_list, print_plan
@@ -18,8 +18,10 @@ from lib.runner.dry_run import print_dry_run, print_missing
 from lib.runner.execute import Execution, Report, expected_wall
 from lib.runner.gpus import Gpu, choose, visible_gpus
 from lib.runner.jobs import run_job
+from lib.runner.left_out import with_left_out
 from lib.runner.lock import only_runner
 from lib.runner.machine import usable_cores
+from lib.runner.own_runs import own_runs
 from lib.runner.places import Here, Place, Run
 from lib.runner.plan import Planner
 from lib.runner.problems import UsageError
@@ -27,6 +29,7 @@ from lib.runner.profiles import load_profile, profile_names
 from lib.runner.setup import Request, Setup, prepare
 from lib.runner.steps import STEPS, Step
 from lib.runner.study import Study
+from lib.runner.terms import write_terms
 from lib.runner.writable import check_writable
 from lib.workers import WorkerLostError
 
@@ -36,7 +39,8 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
         prog="run_all.py",
         description="Run the study: execute the notebooks whose inputs, code or parameters "
-        "changed, then write tables, figures and pages to results/PROFILE/.",
+        "changed, then write tables, figures and pages to results/PROFILE/. With parameters that "
+        "are not the profile's it is a run of its own, with folders of its own.",
         epilog="STEP is a step's id or a notebook's name, which stands for all its variants; "
         "several are separated by commas.",
     )
@@ -55,6 +59,8 @@ def parser() -> argparse.ArgumentParser:
         "and say so in the provenance")  # fmt: skip
     add("--set", metavar="[STEP:]NAME=VALUE", action="append", dest="assignments",
         help="one parameter, such as grabcut.iterations=3, in all steps or in one")  # fmt: skip
+    add("--name", help="name of a run of its own, whose folders are cache/NAME and results/NAME "
+        "(default: made from what --set changes; without a change, the profile's)")  # fmt: skip
     add("--jobs", type=int, metavar="N",
         help="greatest number of steps at a time (default: 2 on two cores or more without a GPU, "
         "where training steps share the cores; else 1); trainings share the GPUs, so that with as "
@@ -84,9 +90,11 @@ def main(
         run: executes a notebook.
     """
     options = parser().parse_args(arguments)
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, signal.default_int_handler)  # a queue's end is like Ctrl-C
-    study = study or Study()
+    with announced(signal.SIGTERM):  # a queue's end is like Ctrl-C
+        return _carry_out(options, study or Study(), steps, run)
+
+
+def _carry_out(options: argparse.Namespace, study: Study, steps: Sequence[Step], run: Run) -> int:
     request = Request(
         profile=options.profile,
         only=_split(options.only),
@@ -94,6 +102,7 @@ def main(
         force=_split(options.force),
         keep=_split(options.keep),
         assignments=tuple(options.assignments or ()),
+        name=options.name,
         planned=options.dry_run,
     )
     try:
@@ -102,15 +111,16 @@ def main(
         setup = prepare(study, steps, request)
         if options.list:
             names = profile_names(study)
-            print_list(setup, steps, {n: load_profile(study, n).description for n in names})
+            described = {n: load_profile(study, n).description for n in names}
+            print_list(setup, steps, described, own_runs(study))
             return 0
-        check_writable(study, setup.profile.name, [step.id for step in setup.steps])
+        check_writable(study, setup.name, [step.id for step in setup.steps])
         gpus = choose(options.gpus, visible_gpus(), absent=options.dry_run)
         with _place(options, setup, gpus, run) as place:
             if options.dry_run:
                 print_dry_run(Planner(setup), place, gpus)
                 return 0
-            with only_runner(study, setup.profile.name):
+            with only_runner(study, setup.name):
                 return _run(setup, place, gpus)
     except UsageError as error:
         for problem in error.problems:
@@ -153,14 +163,13 @@ def _place(
         )
     from lib.runner.remote import cluster_at  # a slow import
 
-    with cluster_at(
-        options.dask, setup.study, setup.profile.name, run, jobs=options.jobs
-    ) as cluster:
+    with cluster_at(options.dask, setup.study, setup.name, run, jobs=options.jobs) as cluster:
         yield cluster
 
 
 def _run(setup: Setup, place: Place, gpus: Sequence[Gpu]) -> int:
     """Print the plan, carry it out and write the site; return the exit code."""
+    write_terms(setup.study, with_left_out(setup))
     planner, room = Planner(setup), place.room()
     decisions = planner.plan()
     print_plan(setup, decisions, lambda step: expected_wall(planner, step, room))
@@ -175,7 +184,7 @@ def _run(setup: Setup, place: Place, gpus: Sequence[Gpu]) -> int:
         print_failures(setup, report.failures, report.blocked)
     for problem in problems:
         print(f"error: {problem}", file=sys.stderr)
-    results = setup.study.results(setup.profile.name)
+    results = setup.study.results(setup.name)
     print(f"\nThe study's pages: {setup.study.relative(results / 'index.html')}")
     return 1 if report.failures or problems else 0
 
@@ -184,16 +193,23 @@ def _write_results(setup: Setup, report: Report) -> list[str]:
     """Write claims, provenance and pages; return a sentence for each page that is too large."""
     from lib.analysis.claims import assemble, load_claims
 
-    study, profile = setup.study, setup.profile
-    provenance.write(study, profile.name, setup.steps, report.kept)
+    study, profile, terms = setup.study, setup.profile, with_left_out(setup)
+    provenance.write(study, terms, setup.steps, report.kept)
+    write_terms(study, terms)
     units: dict[str, str] = {}
     if (study.params / "claims.yaml").exists():
-        assemble(profile.name, root=study.root)
-        units = {claim.id: claim.unit for claim in load_claims(root=study.root).claims}
+        assemble(terms.name, root=study.root)
+        claims = load_claims(root=study.root).claims
+        units = {claim.id: claim.unit for claim in claims}
+        observing = {claim.step for claim in claims}
+        for step, reason in terms.left_out.items():
+            if step.split(".")[0] in observing:
+                print(f"What {step} observed is left out of claims.csv: {reason}.")
     return build_site(
-        study.results(profile.name),
-        profile=profile.name,
+        study.results(terms.name),
+        profile=terms.name,
         description=profile.description,
+        banner=terms.banner,
         steps=[(step.id, step.notebook) for step in setup.steps],
         sources=study.notebooks,
         units=units,

@@ -24,7 +24,9 @@ def print_plan(
     setup: Setup, decisions: Sequence[Decision], expected: Callable[[Step], float]
 ) -> None:
     """Print one line for each step: whether it runs, why, and for how long."""
-    print(f"Profile {setup.profile.name}: {setup.profile.description}\n")
+    for line in heading(setup):
+        print(line)
+    print()
     width = max((len(d.step.id) for d in decisions), default=0)
     for decision in decisions:
         time = ""
@@ -41,6 +43,20 @@ def print_plan(
         print("\nNothing to run.\n")
     else:
         print("\nEvery step is up to date.\n")
+
+
+def heading(setup: Setup) -> list[str]:
+    """Return what a plan begins with: the profile, and of a run of its own what and where it is."""
+    lines = [f"Profile {setup.profile.name}: {setup.profile.description}"]
+    study, terms = setup.study, setup.terms
+    if terms.is_own:
+        cache, results = (study.relative(f(terms.name)) for f in (study.cache, study.results))
+        lines += [
+            terms.banner,
+            f"It is a run of its own, made from scratch in {cache}/ and {results}/; those of "
+            "profiles are not touched. To be rid of it, remove both folders.",
+        ]
+    return lines
 
 
 def why(decision: Decision) -> str:
@@ -64,7 +80,7 @@ def print_failures(
     setup: Setup, failures: Mapping[str, Outcome], blocked: Mapping[str, str]
 ) -> None:
     """Print for each failed step what failed, where to look and how to go on."""
-    study, profile = setup.study, setup.profile.name
+    study, name = setup.study, setup.name
     for step, outcome in failures.items():
         print(f"\nStep {step} failed after {duration(outcome.seconds)}.")
         if outcome.cell is not None:
@@ -72,7 +88,7 @@ def print_failures(
         print(f"  {outcome.error}")
         for line in outcome.tail:
             print(f"    {line}")
-        partial = study.step_folder(profile, step) / "failed.ipynb"
+        partial = study.step_folder(name, step) / "failed.ipynb"
         if partial.exists():
             print(f"  The notebook up to there: {study.relative(partial)}")
     for step, cause in blocked.items():
@@ -86,8 +102,10 @@ def print_failures(
     )
 
 
-def print_list(setup: Setup, every_step: Sequence[Step], profiles: Mapping[str, str]) -> None:
-    """Print all steps with what they need, and all profiles."""
+def print_list(
+    setup: Setup, every_step: Sequence[Step], profiles: Mapping[str, str], own: Mapping[str, str]
+) -> None:
+    """Print all steps with what they need, all profiles, and the runs that are none of these."""
     print(f"Steps of profile {setup.profile.name}:\n")
     included = {step.id for step in setup.steps}
     width = max(len(step.id) for step in every_step)
@@ -101,3 +119,7 @@ def print_list(setup: Setup, every_step: Sequence[Step], profiles: Mapping[str, 
     print("\nProfiles:\n")
     for name, description in profiles.items():
         print(f"  {name:<12}  {description}")
+    if own:
+        print("\nRuns of their own, in cache/ and results/:\n")
+    for name, banner in own.items():
+        print(f"  {name}: {banner}")

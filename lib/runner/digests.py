@@ -3,7 +3,7 @@
 import hashlib
 from pathlib import Path
 
-from lib.files import digest, read_json, write_json
+from lib.files import digest, read_object, write_json
 from lib.runner.study import Study
 
 FILE = "digests.json"
@@ -22,10 +22,11 @@ class Digests:
     def __init__(self, study: Study, profile: str) -> None:
         self._study = study
         self._file = study.cache(profile) / FILE
-        try:
-            self._known: dict[str, list[str | int]] = read_json(self._file)
-        except (FileNotFoundError, ValueError):
-            self._known = {}
+        self._known: dict[str, list[str | int]] = {
+            path: known
+            for path, known in read_object(self._file).items()
+            if isinstance(known, list) and len(known) == 4
+        }
         self._changed = False
 
     def content(self, path: Path) -> str:

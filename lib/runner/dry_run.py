@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from lib.runner import missing
-from lib.runner.console import why
+from lib.runner.console import heading, why
 from lib.runner.data_needs import Data, distinct, needed_data
 from lib.runner.gpus import Gpu, described
 from lib.runner.machine import usable_cores
@@ -84,7 +84,8 @@ def print_dry_run(planner: Planner, place: Place, gpus: Sequence[Gpu]) -> None:
     """
     setup = planner.setup
     plan = _made(planner, planner.plan(), place, gpus)
-    _print_wrapped(f"Profile {setup.profile.name}: {setup.profile.description}")
+    for line in heading(setup):
+        _print_wrapped(line)
     print()
     for line in _table(plan):
         print(line)
@@ -215,7 +216,7 @@ def _summary(plan: _Plan) -> Iterator[tuple[str, str]]:
         return
     written = sum(step.takes.disk for step in working)
     if written:
-        folder = plan.setup.study.relative(plan.setup.study.cache(plan.setup.profile.name))
+        folder = plan.setup.study.relative(plan.setup.study.cache(plan.setup.name))
         yield "Disk", f"about {shown(written)} are written below {folder}/"
     yield "Devices", _devices(plan)
     perhaps = any(decision.action == "maybe" for decision in plan.decisions)
@@ -278,7 +279,7 @@ def _missing(plan: _Plan) -> Iterator[str]:
         written,
         sum(entry.gigabytes for entry in wanted),
         sum(entry.room for entry in wanted),
-        setup.study.cache(setup.profile.name),
+        setup.study.cache(setup.name),
     )
     yield from missing.package_problems(gpu=needs_gpu)
 

@@ -11,11 +11,13 @@ from lib.runner import provenance
 from lib.runner.console import duration
 from lib.runner.executed import injected_cell, refresh_text, write_executed
 from lib.runner.jobs import Job, Outcome
+from lib.runner.left_out import with_left_out
 from lib.runner.machine import describe_machine, describe_sources
 from lib.runner.places import Place, Room, images_of, kind_of
 from lib.runner.plan import Decision, Planner
 from lib.runner.stamps import begin, finish, read_stamp, remember_seconds
 from lib.runner.steps import Kind, Step
+from lib.runner.terms import write_terms
 from lib.runner.timetable import wall_of
 from lib.workers import WorkerLostError
 
@@ -104,7 +106,7 @@ class Execution:
             self.report.blocked[step.id] = self.report.blocked.get(cause, cause)
             return False
         setup = self.setup
-        study, profile = setup.study, setup.profile.name
+        study, profile = setup.study, setup.name
         decision = self.planner.decide(step)
         if decision.action == "keep":
             if decision.reasons:
@@ -114,6 +116,7 @@ class Execution:
         if decision.action == "skip":
             refresh_text(source, study.page(profile, step.id))
             return False
+        write_terms(study, with_left_out(setup))
         continued = begin(
             study,
             profile,
@@ -135,7 +138,7 @@ class Execution:
             folder=str(study.step_folder(profile, step.id)),
             root=str(study.root),
             needs=step.needs,
-            injected=injected_cell(setup.schemas[step.notebook], values, profile),
+            injected=injected_cell(setup.schemas[step.notebook], values, setup.terms),
             threads=self._threads(step, room),
             images=images_of(values),
         )
@@ -173,7 +176,7 @@ class Execution:
 
     def _record(self, decision: Decision, outcome: Outcome, notes: list[str]) -> None:
         setup, step = self.setup, decision.step
-        study, profile = setup.study, setup.profile.name
+        study, profile = setup.study, setup.name
         for name in step.needs:
             stamp = read_stamp(study, profile, name)
             if name in self.report.kept or (stamp and stamp.provenance.get("notes")):

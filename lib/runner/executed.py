@@ -11,6 +11,7 @@ from lib import paths
 from lib.files import write_text
 from lib.runner.notebook import INJECTED
 from lib.runner.parameters import TAG, Parameter, notebook_cells
+from lib.runner.terms import Terms
 
 PROVENANCE = "provenance"
 """Tag and id of the cell that says where a notebook's outputs come from."""
@@ -22,15 +23,16 @@ of a line break, after a colour and in an address."""
 WIDGETS = "application/vnd.jupyter.widget-view+json"
 
 
-def injected_cell(schema: Mapping[str, Parameter], values: Mapping[str, Any], profile: str) -> str:
+def injected_cell(schema: Mapping[str, Parameter], values: Mapping[str, Any], terms: Terms) -> str:
     """Return the source of the cell that sets all parameters; departures from defaults are marked.
 
     Args:
         schema: the parameters that the notebook declares.
         values: the value of each.
-        profile: name of the profile.
+        terms: what the run is.
     """
-    lines = [f"# Set by run_all.py, profile {profile}"]
+    own = f", run {terms.name}" if terms.is_own else ""
+    lines = [f"# Set by run_all.py, profile {terms.profile}{own}"]
     for name, value in values.items():
         default = schema[name].default
         marked = f"  # default: {default!r}" if value != default else ""

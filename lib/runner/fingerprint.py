@@ -7,8 +7,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from lib.code import code_digest, used_files
 from lib.files import digest_of
-from lib.runner.code import code_digest, used_files
 from lib.runner.digests import Digests
 from lib.runner.parameters import TAG, Parameter, notebook_cells
 from lib.runner.resolve import named_files
@@ -114,7 +114,7 @@ def fingerprint(
     return Fingerprint(
         # Cells without code, such as a new comment, must not count.
         notebook=digest_of([d for s in sources if (d := code_digest(s)) != code_digest("")]),
-        parameters=_plain({k: v for k, v in parameters.items() if not k.endswith(WITHOUT_EFFECT)}),
+        parameters=plain({k: v for k, v in parameters.items() if not k.endswith(WITHOUT_EFFECT)}),
         code=used_files(sources, study.root),
         files=dict(files_of_needs) | files,
         needs={name: dict(outputs) for name, outputs in needs.items()},
@@ -177,8 +177,8 @@ def _differences(
             yield name, *pair
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Return ``value`` as JSON would read it back: tuples as lists."""
     if isinstance(value, dict):
-        return {key: _plain(inner) for key, inner in value.items()}
-    return [_plain(inner) for inner in value] if isinstance(value, list | tuple) else value
+        return {key: plain(inner) for key, inner in value.items()}
+    return [plain(inner) for inner in value] if isinstance(value, list | tuple) else value

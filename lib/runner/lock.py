@@ -32,7 +32,7 @@ def only_runner(study: Study, profile: str) -> Iterator[None]:
         try:
             other = read_json(holder)
             who = f"process {other['pid']}, started {other['started']}"
-        except (FileNotFoundError, ValueError, KeyError):
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
             who = "which has only just started"
         raise UsageError(
             [

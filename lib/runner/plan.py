@@ -39,7 +39,7 @@ class Planner:
 
     def __init__(self, setup: Setup) -> None:
         self.setup = setup
-        self.digests = Digests(setup.study, setup.profile.name)
+        self.digests = Digests(setup.study, setup.name)
 
     def plan(self) -> list[Decision]:
         """Return a decision for each selected step, before anything has run."""
@@ -62,7 +62,7 @@ class Planner:
             pending: ids of the steps that will or may run before it.
         """
         setup = self.setup
-        study, profile = setup.study, setup.profile.name
+        study, profile = setup.study, setup.name
         stamp = read_stamp(study, profile, step.id)
         recorded = stamp.fingerprint if stamp else {}
         waiting_for = [name for name in step.needs if name in pending]
@@ -106,7 +106,8 @@ class Planner:
 
         Both are times on one GPU where it trains on GPUs.
         """
-        past = past_seconds(self.setup.study, self.setup.profile.name)
+        study, setup = self.setup.study, self.setup
+        past = past_seconds(study, setup.profile.name) | past_seconds(study, setup.name)
         return past.get(step.id, step.minutes * 60)
 
 

@@ -14,6 +14,7 @@ from lib.runner.settings import dotted
 from lib.runner.stamps import Stamp, read_stamp
 from lib.runner.steps import Step
 from lib.runner.study import Study
+from lib.runner.terms import Terms
 
 FILE = "provenance.json"
 SHOWN_DIGITS = 12
@@ -109,39 +110,47 @@ def _text(text: str) -> str:
     return signs.sub(lambda sign: f"&#{ord(sign[0])};", " ".join(text.split()))
 
 
-def write(study: Study, profile: str, steps: Iterable[Step], kept: Mapping[str, list[str]]) -> None:
-    """Write ``results/<profile>/provenance.json`` from the stamps of all finished steps.
+def write(study: Study, terms: Terms, steps: Iterable[Step], kept: Mapping[str, list[str]]) -> None:
+    """Write ``results/<name>/provenance.json`` from the stamps of all finished steps.
 
     A step whose page is there without a stamp, as in a fresh clone, keeps the record it has.
 
     Args:
         study: the folders.
-        profile: name of the profile.
+        terms: what the run is.
         steps: the profile's steps, in order.
         kept: for each step whose old output was kept on request, what had changed.
     """
-    path = study.results(profile) / FILE
-    before = _records(path)
-    records = {}
+    name = terms.name
+    path = study.results(name) / FILE
+    before = records(path)
+    found = {}
     for step in steps:
-        stamp = read_stamp(study, profile, step.id)
+        stamp = read_stamp(study, name, step.id)
         if stamp is not None:
-            records[step.id] = stamp.provenance | {"outputs": _results(study, profile, stamp)}
+            found[step.id] = stamp.provenance | {"outputs": _results(study, name, stamp)}
             if step.id in kept:
-                records[step.id]["kept_although"] = kept[step.id]
-        elif step.id in before and study.page(profile, step.id).exists():
-            records[step.id] = before[step.id]
-    content = {"profile": profile, "steps": records}
-    if records != before or not path.exists():
+                found[step.id]["kept_although"] = kept[step.id]
+        elif step.id in before and study.page(name, step.id).exists():
+            found[step.id] = before[step.id]
+    content = terms.as_record() | {"steps": found}
+    if content != _content(path):
         write_json(path, content, indent=1)
 
 
-def _records(path: Path) -> dict[str, Any]:
+def records(path: Path) -> dict[str, Any]:
     """Return the records of an earlier run by step; none if the file is absent or damaged."""
     try:
-        return dict(read_json(path)["steps"])
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return dict(_content(path)["steps"])
+    except (KeyError, TypeError, ValueError):
         return {}
+
+
+def _content(path: Path) -> Any:
+    try:
+        return read_json(path)
+    except (FileNotFoundError, ValueError):
+        return None
 
 
 def _results(study: Study, profile: str, stamp: Stamp) -> dict[str, dict[str, str]]:

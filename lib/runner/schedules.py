@@ -12,6 +12,7 @@ from typing import Any
 from lib.data.sources import SetFiles
 from lib.engine.parameters import training_config
 from lib.files import write_json
+from lib.outputs import file_ending_in
 from lib.paths import display, resolve
 from lib.runner.problems import UsageError
 from lib.runner.profiles import Profile, load_profile
@@ -119,7 +120,9 @@ def main(arguments: list[str] | None = None) -> int:
         prog="python -m lib.runner.schedules", description="Write what a profile trains."
     )
     parser.add_argument("--profile", default="paper")
-    parser.add_argument("--out", type=Path, required=True, help="the JSON file to write")
+    parser.add_argument(
+        "--out", type=file_ending_in(".json"), required=True, help="the JSON to write"
+    )
     parser.add_argument(
         "--measured", action="store_true", help="only the models for lib.engine.model_benchmark"
     )

@@ -5,10 +5,12 @@ from dataclasses import dataclass, field, replace
 from graphlib import CycleError, TopologicalSorter
 from typing import Any, TypeVar
 
+from lib.runner.own_runs import name_problems, taken, terms_for
 from lib.runner.parameters import Parameter
 from lib.runner.problems import UsageError
 from lib.runner.profiles import Profile, load_profile
 from lib.runner.resolve import (
+    PROFILE,
     missing_files,
     read_schemas,
     resolve_parameters,
@@ -18,6 +20,7 @@ from lib.runner.settings import Setting, parse_assignment
 from lib.runner.stamps import read_stamp
 from lib.runner.steps import Step, in_scope, matching, with_needs_resolved
 from lib.runner.study import Study
+from lib.runner.terms import Terms
 from lib.strict_yaml import read_yaml
 
 Value = TypeVar("Value")
@@ -34,6 +37,7 @@ class Request:
         force: steps to run even if they are up to date.
         keep: steps whose output is accepted although something changed.
         assignments: ``[STEP:]NAME=VALUE`` texts.
+        name: of a run of its own; None for the profile's, or one made from what differs.
         planned: whether nothing will run; files that nobody has are then no mistake.
     """
 
@@ -43,6 +47,7 @@ class Request:
     force: tuple[str, ...] = ()
     keep: tuple[str, ...] = ()
     assignments: tuple[str, ...] = ()
+    name: str | None = None
     planned: bool = False
 
 
@@ -53,6 +58,7 @@ class Setup:
     Args:
         study: the folders.
         profile: the profile.
+        terms: under which name the run keeps what it makes, and how it departs from the profile.
         steps: all steps of the profile, with what they need as step ids; in order.
         schemas: the parameters that each notebook declares.
         parameters: the full set of parameters of each step, by step id.
@@ -64,6 +70,7 @@ class Setup:
 
     study: Study
     profile: Profile
+    terms: Terms
     steps: tuple[Step, ...]
     schemas: dict[str, dict[str, Parameter]]
     parameters: dict[str, dict[str, Any]]
@@ -71,6 +78,11 @@ class Setup:
     force: frozenset[str] = field(default_factory=frozenset)
     keep: frozenset[str] = field(default_factory=frozenset)
     absent: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The name of the run's folders: the profile's, unless it is a run of its own."""
+        return self.terms.name
 
     @property
     def chosen(self) -> list[Step]:
@@ -84,19 +96,7 @@ def prepare(study: Study, all_steps: Sequence[Step], request: Request) -> Setup:
     Raises:
         UsageError: with every mistake at once, as sentences.
     """
-    problems: list[str] = []
-    settings: list[Setting] = []
-    profile = Profile(request.profile, "", (), (), (), {})
-    try:
-        profile = load_profile(study, request.profile)
-        settings += profile.settings
-    except UsageError as error:
-        problems += error.problems
-    for text in request.assignments:
-        try:
-            settings.append(parse_assignment(text))
-        except ValueError as error:
-            problems.append(str(error))
+    profile, settings, problems = _settings(study, request)
 
     named = {
         "leave_out": profile.leave_out,
@@ -136,7 +136,9 @@ def prepare(study: Study, all_steps: Sequence[Step], request: Request) -> Setup:
     problems += wrong
     known = [step for step in steps if step.notebook in schemas]
     parameters, wrong = resolve_parameters(known, schemas, settings, profile=profile.name)
-    problems += wrong
+    base, _ = resolve_parameters(known, schemas, profile.settings, profile=profile.name)
+    terms, unnameable = _terms(study, request, None if wrong else base, parameters)
+    problems += [*wrong, *unnameable]
     steps, unnamed = with_named_needs(steps, parameters)
     selected = _selection(steps, chosen["only"], chosen["start"])
     problems += _cycle(step for step in steps if step.id in selected)
@@ -150,19 +152,18 @@ def prepare(study: Study, all_steps: Sequence[Step], request: Request) -> Setup:
                 problem for name in step.files if (problem := _unusable(study, step.id, name))
             ]
     problems += [
-        f"--keep {name}: the step has nothing to keep in profile {profile.name!r}; "
-        "it was never begun."
+        f"--keep {name}: the step has nothing to keep in {_called(terms)}; it was never begun."
         for name in sorted(chosen["keep"])
-        if read_stamp(study, profile.name, name) is None
-        and not study.step_folder(profile.name, name).exists()
+        if read_stamp(study, terms.name, name) is None
+        and not study.step_folder(terms.name, name).exists()
     ]
-    if not request.planned:
-        problems += absent
+    problems += [] if request.planned else absent
     if problems:
         raise UsageError(problems)
     return Setup(
         study=study,
         profile=profile,
+        terms=terms,
         steps=_with_expectations(steps, profile),
         schemas=schemas,
         parameters=parameters,
@@ -171,6 +172,24 @@ def prepare(study: Study, all_steps: Sequence[Step], request: Request) -> Setup:
         keep=frozenset(chosen["keep"]),
         absent=tuple(absent),
     )
+
+
+def _settings(study: Study, request: Request) -> tuple[Profile, list[Setting], list[str]]:
+    """Return the profile, its settings and then those asked for, and what is wrong with them."""
+    problems: list[str] = []
+    settings: list[Setting] = []
+    profile = Profile(request.profile, "", (), (), (), {})
+    try:
+        profile = load_profile(study, request.profile)
+        settings += profile.settings
+    except UsageError as error:
+        problems += error.problems
+    for text in request.assignments:
+        try:
+            settings.append(parse_assignment(text))
+        except ValueError as error:
+            problems.append(str(error))
+    return profile, settings, problems
 
 
 def _cycle(steps: Iterable[Step]) -> list[str]:
@@ -201,6 +220,39 @@ def _unusable(study: Study, step: str, name: str) -> str | None:
     except ValueError as error:
         return str(error)
     return None
+
+
+def _terms(
+    study: Study,
+    request: Request,
+    base: Mapping[str, Mapping[str, Any]] | None,
+    parameters: Mapping[str, dict[str, Any]],
+) -> tuple[Terms, list[str]]:
+    """Return what the run is, and what is wrong with its name; the parameters get the name.
+
+    Args:
+        study: the folders.
+        request: with the profile's name and perhaps the run's.
+        base: the profile's own parameters, by step id; None if there is something wrong with some.
+        parameters: those of the run.
+    """
+    problems = [] if request.name is None else name_problems(study, request.name)
+    if problems or base is None:
+        return Terms(request.profile, request.profile), problems
+    terms = terms_for(
+        request.profile,
+        base=base,
+        values=parameters,
+        name=request.name,
+        assignments=request.assignments,
+    )
+    for values in parameters.values():
+        values[PROFILE] = terms.name  # where the notebooks find their folders
+    return terms, taken(study, terms)
+
+
+def _called(terms: Terms) -> str:
+    return f"{'run' if terms.is_own else 'profile'} {terms.name!r}"
 
 
 def _named(

@@ -12,7 +12,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lib.files import read_json, remove_temporaries, write_json
+from pydantic import TypeAdapter, ValidationError
+
+from lib.files import read_json, read_object, remove_temporaries, write_json
 from lib.runner.digests import Digests
 from lib.runner.fingerprint import Fingerprint
 from lib.runner.study import STAMP, Study
@@ -57,9 +59,10 @@ class Stamp:
 
 def read_stamp(study: Study, profile: str, step: str) -> Stamp | None:
     """Return the stamp of a step; None if it never finished or the stamp is damaged."""
+    content = read_object(study.step_folder(profile, step) / STAMP)
     try:
-        return Stamp(**read_json(study.step_folder(profile, step) / STAMP))
-    except (FileNotFoundError, ValueError, TypeError):
+        return TypeAdapter(Stamp).validate_python(content, strict=True)
+    except ValidationError:
         return None
 
 
@@ -98,9 +101,9 @@ def begin(
     """
     folder = study.step_folder(profile, step)
     try:
-        begun = read_json(folder / STARTED)["fingerprint"]
+        begun = read_object(folder / STARTED)["fingerprint"]
         same = _for_work(begun) == _for_work(asdict(fingerprint))
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
+    except (AttributeError, KeyError, TypeError):  # absent or damaged
         same = False
     for name, entry in _earlier_outputs(study, profile, step).items():
         path = study.root / name
@@ -133,10 +136,8 @@ def _for_work(fingerprint: dict[str, Any]) -> dict[str, Any]:
 
 def _earlier_outputs(study: Study, profile: str, step: str) -> dict[str, dict[str, str]]:
     """Return what the last run of a step made, as far as it came; digests only if it finished."""
-    try:
-        announced = dict(read_json(study.step_folder(profile, step) / MANIFEST))
-    except (FileNotFoundError, ValueError):
-        announced = {}
+    manifest = read_object(study.step_folder(profile, step) / MANIFEST)
+    announced = {name: entry for name, entry in manifest.items() if isinstance(entry, dict)}
     stamp = read_stamp(study, profile, step)
     return announced | (stamp.outputs if stamp else {})
 
@@ -186,10 +187,8 @@ def finish(
 
 def past_seconds(study: Study, profile: str) -> dict[str, float]:
     """Return the wall time of the last finished run of each step, as if on one GPU."""
-    try:
-        return dict(read_json(study.cache(profile) / TIMES))
-    except (FileNotFoundError, ValueError):
-        return {}
+    times = read_object(study.cache(profile) / TIMES)
+    return {step: seconds for step, seconds in times.items() if isinstance(seconds, int | float)}
 
 
 def remember_seconds(study: Study, profile: str, step: str, seconds: float) -> None:

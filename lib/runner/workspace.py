@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from lib.files import atomic, read_json, write_json
 from lib.runner.study import STAMP, Study
+from lib.runner.terms import terms_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,10 +55,10 @@ class SavedFigure:
 
 
 class Workspace:
-    """The inputs and outputs of one step in one profile.
+    """The inputs and outputs of one step in one run.
 
     Args:
-        profile: name of the profile, such as ``demo``.
+        profile: name of the profile, such as ``demo``, or of a run of its own.
         step: id of the step: the notebook's name, then the variant if it has several, such as
             ``02_pseudo_masks`` or ``06_train_opmask.baseline.voc``.
         study: the folders.
@@ -82,6 +83,11 @@ class Workspace:
         """The folder below which tables and figures go."""
         self.folder.mkdir(parents=True, exist_ok=True)
 
+    @property
+    def command(self) -> str:
+        """The command that runs the profile, or the run of its own, without the steps."""
+        return terms_of(self.study, self.profile).command
+
     def input(self, step: str, name: str) -> Path:
         """Return the path of the file ``name`` that an earlier step wrote.
 
@@ -98,8 +104,7 @@ class Workspace:
         if not path.exists():
             raise FileNotFoundError(
                 f"{self.study.relative(path)} does not exist: step {step!r} has not been run for "
-                f"profile {self.profile!r}. Make it with\n"
-                f"  python run_all.py --profile {self.profile} --only {step}"
+                f"{self.profile!r}. Make it with\n  {self.command} --only {step}"
             )
         return path
 

@@ -32,7 +32,8 @@ def test_a_run_with_kernels_makes_notebooks_pages_and_provenance(toy: Toy) -> No
         "ws.file(",
         "import os, sys\nprint('working in', os.getcwd() + '/here', sys.executable)\nws.file(",
     )
-    code, output = toy.run("--only", "02_sum", "--set", "sum.offset=4", kernels=True)
+    toy.give("sum.offset", 4)
+    code, output = toy.run("--only", "02_sum", kernels=True)
     assert code == 0
     # What a notebook prints is seen live, after the step's name; warnings of Jupyter are not.
     assert f"  01_numbers | working in {toy.root}/here {sys.executable}" in output

@@ -63,16 +63,18 @@ def test_a_changed_notebook_runs_with_what_depends_on_its_output(done: Toy) -> N
 
 
 def test_a_parameter_runs_the_steps_that_have_it(done: Toy) -> None:
-    planned = done.planned("--set", "sum.offset=1")
+    done.give("sum.offset", 1)
+    planned = done.planned()
     assert "runs: parameter sum.offset: 0 -> 1" in planned["02_sum"]
     assert "runs if the output of 02_sum changes" in planned["04_report"]
     assert "up to date" in planned["03_other"]
-    assert done.ran("--set", "sum.offset=1") == ["02_sum", "04_report"]
+    assert done.ran() == ["02_sum", "04_report"]
     assert done.output("04_report", "report.txt") == "4.0oneoneone"
 
 
 def test_a_parameter_of_one_step_alone(done: Toy) -> None:
-    assert done.ran("--set", "03_other:numbers.count=1") == ["03_other", "04_report"]
+    done.give("03_other:numbers.count", 1)
+    assert done.ran() == ["03_other", "04_report"]
     assert done.output("01_numbers", "numbers.json") == "[0, 1, 2]"
 
 
@@ -84,9 +86,9 @@ def test_a_profile_sets_parameters_and_the_command_line_wins(toy: Toy) -> None:
     toy.run()
     assert toy.output("01_numbers", "numbers.json") == "[0, 1]"
     assert toy.output("03_other", "other.txt") == "one"
-    toy.run("--set", "numbers.count=4")
-    assert toy.output("01_numbers", "numbers.json") == "[0, 1, 2, 3]"
-    assert toy.output("03_other", "other.txt") == "oneoneoneone"
+    toy.run("--set", "numbers.count=4", "--name", "four")
+    assert toy.output("01_numbers", "numbers.json", run="four") == "[0, 1, 2, 3]"
+    assert toy.output("03_other", "other.txt", run="four") == "oneoneoneone"
 
 
 def test_a_module_runs_the_steps_that_use_it_however_indirectly(done: Toy) -> None:
@@ -104,12 +106,12 @@ def test_a_step_that_makes_the_same_again_runs_nothing_else(done: Toy) -> None:
 def test_an_outside_file_counts_for_all_that_come_after(done: Toy) -> None:
     data = done.root / "boxes.json"
     data.write_text("[]")
-    choice = ("--set", "other.word=boxes.json")
-    assert done.ran(*choice) == ["03_other", "04_report"]
-    assert done.ran(*choice) == []
+    done.give("other.word", "boxes.json")
+    assert done.ran() == ["03_other", "04_report"]
+    assert done.ran() == []
     data.write_text("[1]")
     # The output of 03_other is the same: it names the file. What reads the file must run again.
-    assert done.ran(*choice) == ["03_other", "04_report"]
+    assert done.ran() == ["03_other", "04_report"]
 
 
 def test_a_package_version_runs_everything(done: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -181,7 +183,8 @@ def test_unfinished_work_on_other_inputs_is_thrown_away_unless_kept(toy: Toy, ke
     toy.edit("03_other", "ws.file", FAIL_ONCE + "ws.file")
     toy.run("--only", "03_other")
     option = ["--keep", "03_other"] if keep else []
-    ran = toy.ran("--only", "03_other", "--set", "other.word=two", *option)
+    toy.give("other.word", "two")
+    ran = toy.ran("--only", "03_other", *option)
     assert ran == (["03_other"] if keep else [])
     if keep:
         record = json.loads((toy.root / "results/toy/provenance.json").read_text())
@@ -222,12 +225,13 @@ def test_models_outlive_changes_of_what_only_draws_and_judges_them(
     cut_off = toy.root / "cache/toy/03_other/.tmp-model.pt-ab12cd34.pt"
     cut_off.touch()
 
-    arguments = ["--set", "other.word=two"] if change == "parameter" else []
+    if change == "parameter":
+        toy.give("other.word", "two")
     if change == "notebook":
         toy.edit("03_other", "model.write_text", "unused = 1\nmodel.write_text")
     else:
-        module.write_text("COLOUR = 'blue'\n" if not arguments else "COLOUR = 'red'\n")
-    toy.run("--only", "03_other", *arguments)
+        module.write_text("COLOUR = 'blue'\n" if change != "parameter" else "COLOUR = 'red'\n")
+    toy.run("--only", "03_other")
     assert toy.output("03_other", "found") == str(is_kept)
     assert not cut_off.exists()
 
@@ -295,7 +299,8 @@ def test_results_of_an_unfinished_run_do_not_outlive_it(toy: Toy) -> None:
     toy.edit("03_other", "ws.file", draw + "ws.file")
     assert toy.run("--only", "03_other")[0] == 1
     assert picture.exists()
-    assert toy.ran("--only", "03_other", "--set", "other.word=two") == ["03_other"]
+    toy.give("other.word", "two")
+    assert toy.ran("--only", "03_other") == ["03_other"]
     assert not picture.exists()
 
 

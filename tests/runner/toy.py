@@ -59,6 +59,7 @@ LIB = (
     "files.py",
     "runner/__init__.py",
     "runner/study.py",
+    "runner/terms.py",
     "runner/workspace.py",
 )
 
@@ -132,13 +133,19 @@ class Toy:
         assert changed, f"{before!r} is not in {notebook}"
         path.write_text(json.dumps(content))
 
+    def give(self, name: str, value: object) -> None:
+        """Give a parameter a value in the profile, for all steps or, as STEP:NAME, for one."""
+        scope, _, parameter = name.rpartition(":")
+        head = f"steps:\n  {scope}:\n    " if scope else "parameters:\n  "
+        self.profile(f"description: a toy\n{head}{parameter}: {value}\n")
+
     def profile(self, text: str) -> None:
         """Write the profile."""
         (self.study.params / "toy.yaml").write_text(text)
 
-    def output(self, step: str, name: str) -> str:
+    def output(self, step: str, name: str, *, run: str = "toy") -> str:
         """Return the text of an output."""
-        return (self.study.step_folder("toy", step) / name).read_text()
+        return (self.study.step_folder(run, step) / name).read_text()
 
 
 def make(root: Path, capsys: pytest.CaptureFixture[str]) -> Toy:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from lib.code import code_digest, used_files
 from lib.paths import ROOT
-from lib.runner.code import code_digest, used_files
 from lib.runner.fingerprint import PACKAGES
 
 SOURCE = '''

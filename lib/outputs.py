@@ -1,0 +1,80 @@
+"""Where a program may write: found out before its work, not after."""
+
+import argparse
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from lib.files import read_object
+
+
+def check_output(
+    out: Path,
+    *,
+    inputs: Iterable[Path] = (),
+    images: Path | None = None,
+    suffix: str = ".json",
+    is_ours: Callable[[Path], bool] | None = None,
+) -> None:
+    """Make the folder of ``out``, and refuse to write there what cannot or must not be written.
+
+    Args:
+        out: the file to write.
+        inputs: files that the program reads.
+        images: a folder of pictures, in which nothing is written.
+        suffix: how the name must end.
+        is_ours: tells whether an existing file may be replaced; without it any of this suffix.
+
+    Raises:
+        ValueError: with what is wrong with ``out``, in a sentence.
+    """
+    if out.is_dir() or out.suffix.lower() != suffix:
+        raise ValueError(
+            f"--out is {str(out)!r}: expected a file name that ends in {suffix}, such as "
+            f"results{suffix}."
+        )
+    for path in inputs:
+        if path.exists() and (out.resolve() == path.resolve() or _is_same(out, path)):
+            raise ValueError(f"--out is {path}, which is read; choose another file.")
+    if images is not None and out.resolve().is_relative_to(images.resolve()):
+        raise ValueError(
+            f"--out is {out}, which is below the pictures in {images}; choose another folder."
+        )
+    if out.exists() and not out.is_file():
+        raise ValueError(f"--out is {out}, which is no plain file; choose another.")
+    if out.exists() and is_ours is not None and not is_ours(out):
+        raise ValueError(
+            f"--out is {out}, which exists and was not written by this program; choose another "
+            "file, or remove it first."
+        )
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out.parent):
+            pass
+    except OSError as error:
+        raise ValueError(
+            f"--out is {out}, but nothing can be written in {out.parent} "
+            f"({error.strerror or error}); choose another folder."
+        ) from error
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    """Return whether two names are of one file: links, or another letter case."""
+    return one.exists() and one.samefile(other)
+
+
+def file_ending_in(suffix: str) -> Callable[[str], Path]:
+    """Return the type of a command line's ``--out``, which never replaces labels."""
+
+    def checked(text: str) -> Path:
+        try:
+            check_output(Path(text), suffix=suffix, is_ours=_is_no_labels)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+        return Path(text)
+
+    return checked
+
+
+def _is_no_labels(path: Path) -> bool:
+    return path.suffix.lower() != ".json" or "annotations" not in read_object(path)

@@ -1,0 +1,250 @@
+"""Runs with other parameters than their profile's: folders, names and claims of their own."""
+
+import hashlib
+import json
+import random
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from lib.runner.own_runs import LONGEST_NAME, name_problems, terms_for
+from lib.runner.study import Study
+from lib.runner.terms import Terms
+from lib.runner.workspace import Workspace
+from tests.runner.toy import Toy
+
+CLAIMS = """
+scales: {coco: [toy], voc: [toy]}
+claims:
+  - {id: A.one, step: 02_sum, paper: A, source: T, kind: direction, expected: 1, unit: points,
+     scale: voc, statement: The sum is above zero.}
+  - {id: A.two, step: 03_other, paper: A, source: T, kind: direction, expected: 1, unit: points,
+     scale: voc, statement: The word is long.}
+"""
+OBSERVE = (
+    "import json\nws._record(ws.folder / 'claims.json', kind='claims')\n"
+    "(ws.folder / 'claims.json').write_text(json.dumps([dict(id={!r}, observed={}, "
+    "ci_low=1.0, ci_high=9.0)]))\n"
+)
+
+
+@pytest.fixture
+def judged(toy: Toy) -> Toy:
+    """A finished study two of whose steps observe a claim, with a parameter that names its set."""
+    (toy.study.params / "claims.yaml").write_text(CLAIMS)
+    toy.edit("02_sum", "import json\n", OBSERVE.format("A.one", "2.0 + sum_offset"))
+    toy.edit("03_other", "ws.file(", OBSERVE.format("A.two", "2.0") + "ws.file(")
+    toy.edit("01_numbers", "numbers_count: int", "data_place: str = 'scenes'\nnumbers_count: int")
+    assert toy.run()[0] == 0
+    return toy
+
+
+def claims_of(toy: Toy, run: str) -> pd.DataFrame:
+    return pd.read_csv(toy.study.results(run) / "claims.csv").set_index("id")
+
+
+def own_run(toy: Toy) -> str:
+    (found,) = (p.parent.name for p in toy.root.glob("results/*/index.html")
+                if p.parent.name != "toy")  # fmt: skip
+    return found
+
+
+def contents(toy: Toy, name: str) -> dict[str, str]:
+    return {
+        str(path): hashlib.sha256(path.read_bytes()).hexdigest()
+        for top in ("cache", "results")
+        for path in sorted((toy.root / top / name).rglob("*"))
+        if path.is_file()
+    }
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--set", "sum.offset=4"),
+        ("--set", "03_other:numbers.count=1", "--only", "03_other"),
+        ("--set", "data.place=custom", "--force", "01_numbers"),
+        ("--set", "sum.offset=4", "--from", "02_sum", "--name", "mine"),
+        ("--name", "mine"),
+        ("--set", "sum.offset=4", "--dry-run"),
+    ],
+)
+def test_a_run_with_other_parameters_leaves_the_profile_as_it_is(
+    judged: Toy, arguments: tuple[str, ...]
+) -> None:
+    before = contents(judged, "toy")
+    code, output = judged.run(*arguments)
+    assert code == 0, output
+    assert contents(judged, "toy") == before
+    assert ("--dry-run" in arguments) == (len(list((judged.root / "results").iterdir())) == 1)
+
+
+def test_a_value_that_the_profile_has_already_is_the_profile_itself(judged: Toy) -> None:
+    assert judged.ran("--set", "sum.offset=0", "--set", "02_sum:sum.scale=1.0") == []
+    assert [p.name for p in (judged.root / "results").iterdir()] == ["toy"]
+
+
+def test_what_differs_stands_in_plan_pages_and_provenance(judged: Toy) -> None:
+    _, planned = judged.run("--set", "sum.offset=4", "--dry-run")
+    _, output = judged.run("--set", "sum.offset=4", kernels=True)
+    results = judged.study.results(own_run(judged))
+    record = json.loads((results / "provenance.json").read_text())
+    assert record["profile"] == "toy"
+    assert record["differs"] == ["sum.offset = 4 (0)"]
+    pages = [results / "index.html", *(results / "notebooks").glob("*.html")]
+    assert len(pages) == 5
+    for text in [planned, output, *(page.read_text() for page in pages)]:
+        assert "sum.offset = 4 (0)" in " ".join(text.split())
+    assert 'class="banner"' not in (judged.study.results("toy") / "index.html").read_text()
+    assert own_run(judged) in judged.run("--list")[1]
+
+
+def test_claims_of_other_settings_are_judged_in_their_own_folder(judged: Toy) -> None:
+    judged.run("--set", "sum.offset=4")
+    mine, profile = claims_of(judged, own_run(judged)), claims_of(judged, "toy")
+    assert mine["observed"].tolist() == [6, 2]
+    assert profile["observed"].tolist() == [2, 2]
+    assert set(mine["verdict"]) == set(profile["verdict"]) == {"reproduced"}
+
+
+def test_a_set_of_ones_own_is_shown_and_never_judged(judged: Toy) -> None:
+    judged.run("--set", "data.place=custom")
+    mine = claims_of(judged, own_run(judged))
+    assert mine["observed"].tolist() == [2, 2]
+    assert set(mine["verdict"]) == {"not run at this scale"}
+    front = (judged.study.results(own_run(judged)) / "index.html").read_text()
+    assert "one's own" in front.replace("&#39;", "'")
+
+
+def test_a_profile_with_a_set_of_its_own_keeps_its_verdicts(toy: Toy, judged: Toy) -> None:
+    toy.give("data.place", "custom")
+    toy.run()
+    assert set(claims_of(toy, "toy")["verdict"]) == {"reproduced"}
+
+
+def test_one_table_never_holds_claims_of_two_settings(judged: Toy) -> None:
+    judged.give("numbers.count", 4)  # of 01_numbers, which 02_sum reads, and of 03_other
+    _, output = judged.run("--only", "01_numbers")
+    assert claims_of(judged, "toy")["observed"].isna().all()
+    assert "02_sum" in output.split("pages:")[0] and "numbers.count" in output
+    judged.run("--only", "03_other")
+    assert claims_of(judged, "toy")["observed"].isna().tolist() == [True, False]
+    judged.run()
+    assert claims_of(judged, "toy")["observed"].tolist() == [2, 2]
+
+
+def test_without_the_cache_records_tell_whose_claims_they_are(judged: Toy) -> None:
+    for step in judged.steps:  # as in a fresh clone
+        folder = judged.study.step_folder("toy", step.id)
+        for path in folder.iterdir():
+            path.unlink()
+        folder.rmdir()
+    judged.run("--only", "03_other")
+    for page in ("02_sum", "01_numbers", "04_report"):
+        assert (judged.study.results("toy") / f"notebooks/{page}.html").exists()
+    assert claims_of(judged, "toy")["observed"].tolist() == [2, 2]
+    judged.give("numbers.count", 4)
+    judged.run("--only", "03_other")
+    assert claims_of(judged, "toy")["observed"].isna().tolist() == [True, False]
+
+
+def test_a_name_stays_with_its_parameters(judged: Toy) -> None:
+    assert judged.run("--name", "mine", "--set", "sum.offset=4")[0] == 0
+    assert judged.ran("--name", "mine", "--set", "sum.offset=4") == []
+    before = contents(judged, "mine")
+    for other in ((), ("--set", "sum.offset=5")):
+        code, output = judged.run("--name", "mine", *other)
+        assert code == 2
+        assert "sum.offset = 4" in output
+    assert contents(judged, "mine") == before
+
+
+def test_a_profile_never_takes_over_the_folders_of_another_run(judged: Toy) -> None:
+    judged.run("--name", "later", "--set", "sum.offset=4")
+    (judged.study.params / "later.yaml").write_text("description: the same name\n")
+    code, output = judged.run("--profile", "later")
+    assert code == 2
+    assert "sum.offset = 4" in output
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["toy", "TOY", "claims", "..", ".", "", "a/b", "a\\b", "/tmp/x", "~", "nul", "COM1.txt", "a.",
+     "-x", " a", "a b", "ä", "a:b", "x" * (LONGEST_NAME + 1), "a\n", "$(id)"],
+)  # fmt: skip
+def test_an_unsafe_name_is_refused(toy: Toy, name: str) -> None:
+    code, output = toy.run(f"--name={name}")
+    assert code == 2, output
+    assert "--name" in output
+    assert not (toy.root / "results").exists() and not (toy.root / "cache").exists()
+
+
+@pytest.mark.parametrize("arguments", [("--keep", "03_other"), ("--force", "03_other")])
+def test_a_run_of_its_own_is_continued_by_the_same_command(
+    judged: Toy, arguments: tuple[str, ...]
+) -> None:
+    given_ = ("--set", "other.word='a `b|'")
+    judged.run(*given_)
+    expected = ["03_other"] if "--force" in arguments else []
+    assert judged.ran(*given_, *arguments) == expected
+    assert judged.ran(*given_) == []
+
+
+def test_a_missing_input_names_the_command_of_the_run(
+    judged: Toy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged.run("--name", "mine", "--set", "other.word='a b'", "--only", "01_numbers")
+    monkeypatch.delenv("BOXES_TO_MASKS_STEP", raising=False)
+    workspace = Workspace("mine", "04_report", study=judged.study)
+    with pytest.raises(FileNotFoundError) as caught:
+        workspace.input("03_other", "other.txt")
+    command = str(caught.value).splitlines()[-1]
+    assert "--profile toy" in command and "--name mine" in command
+    assert "other.word=" in command and "--only 03_other" in command
+
+
+def odd_values() -> list[Any]:
+    """Return values of all kinds that a parameter can have, no two of them equal."""
+    drawn = random.Random(0)
+    signs = "aZ09 ./\\:*?\"'`<>|$&(){}[]~#%=+-_,;\n\t\0äÖ界🙂\u202e\u0301"
+    texts = ["".join(drawn.choices(signs, k=drawn.randrange(120))) for _ in range(300)]
+    lists = [drawn.sample(texts, drawn.randrange(60)) for _ in range(100)]
+    known = ["../../etc", "..", ".", "", "con", "NUL", "a" * 5000, "A" * 5000, list(range(5000))]
+    simple = [None, True, 0, 1, -1, 2, 0.5, 1e300, 1e-300, [], [[]], [1], ["1"], "1", "None"]
+    found = {json.dumps(value): value for value in [*texts, *lists, *known, *simple]}
+    return list(found.values())
+
+
+def terms_with(value: Any, name: str = "any_name") -> Terms:
+    return terms_for("toy", base={"s": {name: object}}, values={"s": {name: value}})
+
+
+def test_a_made_name_is_safe_whatever_the_value() -> None:
+    for value in odd_values():
+        name = terms_with(value).name
+        assert re.fullmatch(r"toy\+[A-Za-z0-9._=+-]+", name)
+        assert len(name) <= LONGEST_NAME
+        assert name_problems(Study(Path("/nowhere")), name) == []
+        assert name == terms_with(value).name
+
+
+def test_different_values_never_share_a_folder() -> None:
+    values = odd_values()
+    assert len({terms_with(value).name.lower() for value in values}) == len(values) > 400
+
+
+@pytest.mark.parametrize("change", [str.upper, lambda s: s + " ", lambda s: s * 2, lambda s: s[1:]])
+def test_values_that_look_alike_in_a_name_have_folders_of_their_own(
+    change: Callable[[str], str],
+) -> None:
+    text = "some/long*path " * 20
+    assert terms_with(text).name.lower() != terms_with(change(text)).name.lower()
+
+
+def test_a_made_name_says_what_differs() -> None:
+    name = terms_with(3, "grabcut_iterations").name
+    assert name.startswith("toy+grabcut.iterations=3-")
