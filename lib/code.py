@@ -8,11 +8,14 @@ name stands in the code as a text, as in ``[sys.executable, "-m", "lib.engine.tr
 import ast
 import hashlib
 import re
+import threading
 from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
 PACKAGE = "lib"
+
+_PARSING = threading.Lock()  # Python 3.11 cannot parse in several threads at once
 
 _MAGIC = re.compile(r"^(\s*)([%!].*)$", re.MULTILINE)
 _DATA_FILE = re.compile(r"^[\w.-]+\.(c|json|yaml|csv|txt|css|svg)$")
@@ -25,7 +28,8 @@ def parse(source: str) -> ast.Module | None:
     """
     for text in (source, _MAGIC.sub(lambda m: f"{m[1]}magic({m[2]!r})", source)):
         try:
-            return ast.parse(text)
+            with _PARSING:
+                return ast.parse(text)
         except SyntaxError:
             continue
     return None

@@ -45,7 +45,7 @@ def check_output(
     if out.exists() and is_ours is not None and not is_ours(out):
         raise ValueError(
             f"--out is {out}, which exists and was not written by this program; choose another "
-            "file, or remove it first."
+            "file, or remove it first (or --force, where there is such an option)."
         )
     try:
         out.parent.mkdir(parents=True, exist_ok=True)

@@ -145,3 +145,27 @@ def test_sources_compile_without_a_warning_on_every_platform(source: Path, tmp_p
         )
         assert (done.returncode, done.stderr) == (0, "")
     assert '#include "' not in source.read_text()  # nothing would notice a change there
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda whole: b"",
+        lambda whole: whole[: len(whole) // 2],
+        lambda whole: whole[: len(whole) // 2] + bytes(len(whole) - len(whole) // 2),
+        lambda whole: b"hello" * 50,
+        lambda whole: whole[:400] + bytes([whole[400] ^ 16]) + whole[401:],
+    ],
+)
+def test_a_damaged_library_is_never_loaded_and_made_again(tmp_path: Path, spoil) -> None:
+    x, out = np.ones(4), np.zeros(4)
+    assert scale_of(tmp_path)(x, 4, out) == 12
+    (kept,) = libraries(tmp_path)
+    whole = kept.read_bytes()
+    kept.unlink()  # the one that is loaded keeps its contents
+    kept.write_bytes(spoil(whole))
+    with in_another_process(tmp_path) as process:
+        assert process.stdout
+        assert float(process.stdout.read()) == 12
+    assert process.returncode == 0
+    assert [path.read_bytes() for path in libraries(tmp_path)] == [whole]

@@ -24,9 +24,8 @@ class MetricsLog:
 
     def __init__(self, path: Path, *, resume_from: int) -> None:
         self.path = path
-        kept = (
-            [r for r in read_metrics(path) if r["iteration"] <= resume_from] if resume_from else []
-        )
+        earlier = read_metrics(path) if resume_from else []
+        kept = [r for r in earlier if r["iteration"] <= resume_from]
         write_text(path, "".join(json.dumps(r) + "\n" for r in kept))
 
     def append(self, record: Record) -> None:

@@ -33,7 +33,7 @@ from lib.engine.distributed import PROBLEMS, ToldElsewhereError, World, joined
 from lib.engine.failures import Progress, RunEndedError, explained, stopped_in_order
 from lib.engine.learner import Learner
 from lib.engine.lock import alone_in
-from lib.engine.log import Averages, Clock, MetricsLog, Record, line
+from lib.engine.log import METRICS, Averages, Clock, MetricsLog, Record, line, read_metrics
 from lib.engine.schedule import learning_rate
 from lib.engine.stopping import GRACE, stop_on_sigterm
 from lib.engine.uses import mask_line, uses_of

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -69,8 +70,9 @@ def presentable(value: Any) -> Any:
     """Return ``value`` with absolute paths shortened, for files that others will read."""
     if isinstance(value, list | tuple):
         return [presentable(inner) for inner in value]
-    if isinstance(value, str) and paths.expanded(value).is_absolute():
-        return paths.display(value)
+    with suppress(ValueError):  # no path at all
+        if isinstance(value, str) and paths.expanded(value).is_absolute():
+            return paths.display(value)
     return value
 
 

@@ -61,7 +61,7 @@ def read_stamp(study: Study, profile: str, step: str) -> Stamp | None:
     """Return the stamp of a step; None if it never finished or the stamp is damaged."""
     content = read_object(study.step_folder(profile, step) / STAMP)
     try:
-        return TypeAdapter(Stamp).validate_python(content, strict=True)
+        return TypeAdapter(Stamp).validate_python(content)
     except ValidationError:
         return None
 

@@ -139,6 +139,30 @@ def test_bad_input_is_a_sentence_and_exit_code_2(make_set, tmp_path, capsys, mor
     assert "Traceback" not in said
 
 
+def test_only_masks_that_the_program_wrote_are_replaced_without_force(
+    make_set, tmp_path: Path, capsys
+) -> None:
+    coco_set, out = make_set(images=1), tmp_path / "masks.json"
+    assert main(arguments(coco_set, out)) == 0
+    assert main(arguments(coco_set, out)) == 0
+    write_json(out, coco_set.to_coco())
+    before = out.read_bytes()
+    assert main(arguments(coco_set, out)) == 2
+    assert out.read_bytes() == before
+    assert "--force" in capsys.readouterr().err
+    assert main(arguments(coco_set, out, "--force")) == 0
+    assert out.read_bytes() != before
+
+
+def test_a_picture_is_never_overwritten(make_set, capsys) -> None:
+    coco_set = make_set(images=1)
+    picture = coco_set.images[0].path
+    before = picture.read_bytes()
+    for out in (picture, picture.with_suffix(".json")):
+        assert main(arguments(coco_set, out, "--force")) == 2
+    assert picture.read_bytes() == before
+
+
 def test_the_boxes_are_never_overwritten(make_set, capsys) -> None:
     coco_set = make_set()
     before = coco_set.annotations_path.read_bytes()

@@ -9,7 +9,6 @@ import cv2
 import numpy as np
 import pytest
 
-from lib.masks import segmenter
 from lib.masks.fast_grabcut import FastGrabCut
 from lib.masks.grabcut import GrabCutSettings, grabcut
 from lib.masks.quality import mask_iou
@@ -67,53 +66,33 @@ def test_a_file_says_how_its_masks_were_made() -> None:
     assert json.loads(json.dumps(describe(FAST, seed=4)))["variant"] == "fast"
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "images.py",
-        "compiled.py",
-        "colour_models.c",
-        "colour_models.py",
-        "fast_grabcut.py",
-        "grabcut.py",
-        "flow_pushes.c",
-        "flow_pushes.py",
-        "flow_trees.c",
-        "flow_trees.py",
-        "links.c",
-        "links.py",
-        "mincut.c",
-        "mincut.py",
-        "palette.c",
-        "palette.py",
-        "quality.py",
-        "rle.py",
-        "segmenter.py",
-        "seeds.py",
-        "paste.py",  # the further file below
-        "numpy",
-        "pillow",
-        "pycocotools",
-        "ziglang",
-    ],
-)
-def test_other_code_or_packages_are_told_apart(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    def made() -> dict:
-        return made_by(FAST, seed=1, code="lib/masks/paste.py")
-
-    before = made()
-    assert made() == before
-    version, digest = importlib.metadata.version, segmenter.digest
+@pytest.mark.parametrize("name", ["numpy", "pillow", "pycocotools", "ziglang"])
+def test_other_packages_are_told_apart(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    before, version = made_by(FAST, seed=1, module="lib.masks.pseudo"), importlib.metadata.version
+    assert made_by(FAST, seed=1, module="lib.masks.pseudo") == before
     monkeypatch.setattr(importlib.metadata, "version", lambda x: version(x) + "b" * (x == name))
-    monkeypatch.setattr(segmenter, "digest", lambda x: digest(x) + "b" * (x.name == name))
-    assert made() != before
+    assert made_by(FAST, seed=1, module="lib.masks.pseudo") != before
+
+
+@pytest.mark.parametrize("module", ["lib.masks.pseudo", "lib.masks.detections"])
+def test_all_code_that_a_mask_passes_is_told_apart(module: str) -> None:
+    made = made_by(FAST, seed=1, module=module)
+    passed = {
+        *("lib/compiled.py", "lib/data/deep_pixels.py", "lib/data/images.py"),
+        *("lib/data/segmentation.py", "lib/masks/colour_models.c", "lib/masks/fast_grabcut.py"),
+        *("lib/masks/flow_trees.c", "lib/masks/quality.py", "lib/masks/rle.py", "lib/seeds.py"),
+    }
+    assert passed | imported("lib/masks/segmenter.py", set()) <= made.keys()
+    in_c = {x[:-2] + "c" for x in made if (ROOT / x).with_suffix(".c").exists() and x[-3:] == ".py"}
+    assert in_c
+    assert in_c <= made.keys()
 
 
 def test_other_settings_seeds_and_versions_of_opencv_are_told_apart(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def made(settings: GrabCutSettings = FAST, seed: int = 1) -> str:
-        return json.dumps(made_by(settings, seed=seed, code="lib/masks/pseudo.py"))
+        return json.dumps(made_by(settings, seed=seed, module="lib.masks.pseudo"))
 
     found = [made(), made(EXACT), made(replace(FAST, iterations=3)), made(seed=2)]
     monkeypatch.setattr(cv2, "__version__", "0.1")
@@ -129,13 +108,6 @@ def imported(path: str, done: set[str]) -> set[str]:
             if other not in done:
                 imported(other, done)
     return done
-
-
-def test_every_module_that_makes_a_mask_is_among_the_code_told_apart() -> None:
-    modules = imported("lib/masks/segmenter.py", set())
-    in_c = {x[:-2] + "c" for x in modules if (ROOT / x).with_suffix(".c").exists()}
-    assert in_c
-    assert modules | in_c <= {*segmenter._CODE}
 
 
 @pytest.mark.parametrize("program", ["lib.masks.__main__", "lib.masks.memory"])
