@@ -220,3 +220,15 @@ def test_wrong_requests_are_refused(
     with pytest.raises(ValueError, match=sentence):
         generate(tmp_path / "new", **request)  # type: ignore[arg-type]
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"null", b"[]", b"other"])
+@pytest.mark.parametrize("name", ["annotations.json", "digests.json", "images/000002.jpg"])
+def test_damaged_scenes_are_made_again(tmp_path: Path, name: str, content: bytes) -> None:
+    def made() -> dict[str, bytes]:
+        generate(tmp_path / "s", split="train", count=2, classes=["cat"], seed=1, workers=1)
+        return {p.name: p.read_bytes() for p in (tmp_path / "s").rglob("*.j*")}
+
+    whole = made()
+    (tmp_path / "s" / name).write_bytes(content)
+    assert made() == whole

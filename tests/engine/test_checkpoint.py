@@ -162,3 +162,15 @@ def test_masks_for_all_classes_do_not_start_masks_per_class(drawn, tmp_path):
     path = a_file(tmp_path, drawn.categories, method="mask_rcnn")
     with pytest.raises(ValueError, match="same mask head"):
         initialise(a_model(mask_per_class=True), path, drawn.categories)
+
+
+@pytest.mark.parametrize("place", [0.3, 0.5, 0.7])
+def test_one_changed_byte_of_a_weight_is_noticed(drawn, tmp_path, place):
+    path = a_file(tmp_path, drawn.categories)
+    assert checkpoint.is_of(path, "x")
+    content = bytearray(path.read_bytes())
+    content[int(len(content) * place)] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"model\.pt"):
+        read_tensors(path)
+    assert not checkpoint.is_of(path, "x")

@@ -321,3 +321,18 @@ def test_an_announced_output_that_is_not_written_is_a_failure(toy: Toy) -> None:
     assert code == 1
     assert "forgotten.txt" in output
     assert "did not write it" in output
+
+
+@pytest.mark.parametrize("content", ["", "null", "[]", "[[1,", '{"fingerprint": 1, "outputs": []}'])
+@pytest.mark.parametrize("name", ["stamp.json", "started.json", "outputs.json"])
+def test_damaged_records_of_a_step_cost_at_most_its_run(done: Toy, name: str, content: str) -> None:
+    (done.root / "cache/toy/02_sum" / name).write_text(content)
+    assert done.ran() in ([], ["02_sum"])
+    assert done.ran() == []
+
+
+@pytest.mark.parametrize("content", ["", "null", "[]", '{"02_sum": "x", "cache/toy": [1]}'])
+def test_damaged_records_of_a_profile_cost_nothing(done: Toy, content: str) -> None:
+    for path in (done.root / "cache/toy").glob("*.json"):
+        path.write_text(content)
+    assert done.ran() == []

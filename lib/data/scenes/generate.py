@@ -87,6 +87,7 @@ def generate(
         )  # fmt: skip
         partial.rename(images)
         write_json(annotations, _coco(info, scenes, names))
+        write_json(folder / provenance.DIGESTS, provenance.digests(annotations))
     return annotations
 
 

@@ -10,12 +10,15 @@ from lib import seeds
 from lib.data import categories
 from lib.data.scenes import photos
 from lib.data.scenes.settings import SceneSettings, Split
-from lib.files import digest_of, read_json
+from lib.files import digest, digest_of, read_object
 
 CREDIT = (
     "Graphics: Twemoji (https://github.com/jdecked/twemoji), CC BY 4.0 "
     "(https://creativecommons.org/licenses/by/4.0/), modified: cut out, recoloured, composed."
 )
+
+DIGESTS = "digests.json"
+"""Name of the file that tells a folder's damaged pictures from whole ones."""
 
 _USED = (Path(seeds.__file__), Path(categories.__file__))
 """What decides scenes outside this package: seeds, and the numbers of classes."""
@@ -68,13 +71,13 @@ def _is_text(node: ast.AST) -> bool:
 
 
 def holds(annotations: Path, wanted: dict[str, Any]) -> bool:
-    """Return whether a folder already holds the requested scenes, complete."""
-    if not annotations.exists():
+    """Return whether a folder already holds the requested scenes, complete and undamaged."""
+    if read_object(annotations).get("info") != json.loads(json.dumps(wanted)):
         return False
-    try:
-        found = read_json(annotations)
-    except ValueError:
-        return False
-    if found.get("info") != json.loads(json.dumps(wanted)):
-        return False
-    return all((annotations.parent / "images" / i["file_name"]).exists() for i in found["images"])
+    return read_object(annotations.parent / DIGESTS) == digests(annotations)
+
+
+def digests(annotations: Path) -> dict[str, str]:
+    """Return the digests of a folder's annotations and pictures, by name."""
+    pictures = sorted((annotations.parent / "images").glob("*"))
+    return {path.name: digest(path) for path in (annotations, *pictures)}
