@@ -63,18 +63,27 @@ def _is_same(one: Path, other: Path) -> bool:
     return one.exists() and one.samefile(other)
 
 
-def file_ending_in(suffix: str) -> Callable[[str], Path]:
-    """Return the type of a command line's ``--out``, which never replaces labels."""
+def file_ending_in(
+    suffix: str, is_ours: Callable[[Path], bool], *, place: Callable[[str], Path] = Path
+) -> Callable[[str], Path]:
+    """Return the type of a command line's ``--out``, which replaces earlier outputs alone.
+
+    Args:
+        suffix: how the name must end.
+        is_ours: tells whether an existing file may be replaced.
+        place: returns where a name lies; by default relative names lie in the current folder.
+    """
 
     def checked(text: str) -> Path:
         try:
-            check_output(Path(text), suffix=suffix, is_ours=_is_no_labels)
+            check_output(place(text), suffix=suffix, is_ours=is_ours)
         except ValueError as error:
             raise argparse.ArgumentTypeError(str(error)) from None
-        return Path(text)
+        return place(text)
 
     return checked
 
 
-def _is_no_labels(path: Path) -> bool:
-    return path.suffix.lower() != ".json" or "annotations" not in read_object(path)
+def has_fields(*names: str) -> Callable[[Path], bool]:
+    """Return a function that tells whether a JSON file holds an object with these fields."""
+    return lambda path: set(names) <= read_object(path).keys()

@@ -1,11 +1,13 @@
 import argparse
+import importlib
 import os
 from pathlib import Path
 
 import pytest
 
-from lib.files import write_json
-from lib.outputs import check_output, file_ending_in
+from lib import paths
+from lib.files import read_json, write_json
+from lib.outputs import check_output, file_ending_in, has_fields
 
 LABELS = {"images": [], "annotations": [], "categories": []}
 
@@ -47,10 +49,50 @@ def test_a_place_that_cannot_be_written_is_said_before_the_work(tmp_path: Path) 
             check_output(out)
 
 
-def test_no_numbers_replace_labels(tmp_path: Path) -> None:
-    write_json(tmp_path / "labels.json", LABELS)
-    write_json(tmp_path / "numbers.json", {"seconds": 1})
-    given = file_ending_in(".json")
-    assert given(str(tmp_path / "numbers.json")) == tmp_path / "numbers.json"
-    with pytest.raises(argparse.ArgumentTypeError, match=r"labels\.json"):
-        given(str(tmp_path / "labels.json"))
+def test_numbers_replace_earlier_numbers_alone(tmp_path: Path) -> None:
+    given = file_ending_in(".json", has_fields("rows"), place=lambda name: tmp_path / name)
+    write_json(tmp_path / "numbers.json", {"rows": [], "more": 1})
+    assert given("numbers.json") == tmp_path / "numbers.json"
+    for name, content in {"labels": LABELS, "results": [{"score": 1}], "text": "x"}.items():
+        write_json(tmp_path / f"{name}.json", content)
+        with pytest.raises(argparse.ArgumentTypeError, match=name):
+            given(f"{name}.json")
+
+
+OUTPUTS = {
+    "lib.evaluation.benchmark": "x.json",
+    "lib.engine.benchmark": "x.json",
+    "lib.engine.model_benchmark": "x.json",
+    "lib.engine.common_training": "x.json",
+    "lib.masks.benchmark": "x.json",
+    "lib.runner.schedules": "x.json",
+    "lib.engine.cams": "x.npz",
+    "lib.analysis.overlap": "x.csv",
+}
+
+
+@pytest.mark.parametrize("module", OUTPUTS)
+def test_no_program_replaces_a_file_of_somebody_else(tmp_path: Path, module: str, capsys) -> None:
+    out = tmp_path / OUTPUTS[module]
+    for content in (b'[{"image_id": 1, "score": 0.5}]', b'{"name": "x"}', b"id,name\n1,x\n", b"PK"):
+        out.write_bytes(content)
+        with pytest.raises(SystemExit) as end:
+            importlib.import_module(module).main(["--out", str(out)])
+        assert end.value.code == 2
+        assert "argument --out" in (said := capsys.readouterr().err)
+        assert out.name in said
+        assert out.read_bytes() == content
+
+
+def test_the_place_that_is_checked_is_the_place_that_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    (tmp_path / "repository").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.setattr(paths, "ROOT", tmp_path / "repository")
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    theirs = tmp_path / "repository" / "x.json"
+    write_json(theirs, LABELS)
+    with pytest.raises(SystemExit):
+        importlib.import_module("lib.runner.schedules").main(["--out", "x.json"])
+    assert read_json(theirs) == LABELS

@@ -275,6 +275,12 @@ def as_text(table: pd.DataFrame) -> str:
     return wide.to_string(index=False, float_format="{:.3f}".format, na_rep="-")
 
 
+def _is_ours(path: Path) -> bool:
+    """Return whether a file holds a table of definitions."""
+    with path.open("rb") as file:
+        return {b"definition", b"overlap"} <= set(file.readline().strip().split(b","))
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m lib.analysis.overlap",
@@ -284,7 +290,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--annotations", type=Path, required=True, help="COCO-format JSON with boxes")
     add(
         "--out",
-        type=file_ending_in(".csv"),
+        type=file_ending_in(".csv", _is_ours),
         help="a CSV file to write",
     )
     add_on_bad(parser)

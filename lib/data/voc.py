@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from joblib import Parallel, delayed
+from joblib import Parallel, delayed, parallel_config
 from PIL import Image
 from pycocotools import mask as coco_mask
 from scipy.io import loadmat
@@ -24,7 +24,7 @@ from scipy.optimize import linear_sum_assignment
 
 from lib.data.segmentation import encode
 from lib.files import write_json
-from lib.workers import worker_count
+from lib.workers import worker_count, worker_options
 
 CLASSES = (
     "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
@@ -107,7 +107,8 @@ def coco_set(folder: Path, names: Sequence[str], *, workers: int, name: str) -> 
         name: of the set.
     """
     parts = [names[i : i + _CHUNK] for i in range(0, len(names), _CHUNK)]
-    done = Parallel(n_jobs=worker_count(workers))(delayed(_images)(folder, p) for p in parts)
+    with parallel_config(**worker_options()):
+        done = Parallel(n_jobs=worker_count(workers))(delayed(_images)(folder, p) for p in parts)
     content: dict[str, Any] = {
         "info": {"description": f"PASCAL VOC 2012 with SBD, {name}"},
         "images": [],

@@ -37,7 +37,7 @@ from lib.engine.device import pick_device
 from lib.engine.inputs import picture
 from lib.evaluation.bootstrap import Interval, ratio_of_sums
 from lib.files import write_json
-from lib.outputs import file_ending_in
+from lib.outputs import file_ending_in, has_fields
 from lib.paths import display, resolve
 from lib.seeds import derive
 
@@ -251,7 +251,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--count", type=int, default=40, help="images, drawn by a hash of their id")
     parser.add_argument("--rounds", type=int, default=5, help="times that each model sees each")
     parser.add_argument(
-        "--out", type=file_ending_in(".json"), required=True, help="the JSON to write"
+        "--out",
+        type=file_ending_in(".json", has_fields("models", "rows", "rounds"), place=resolve),
+        required=True,
+        help="the JSON to write",
     )
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
     add_on_bad(parser)
@@ -265,7 +268,8 @@ def main(arguments: list[str] | None = None) -> int:
             rounds=options.rounds,
             device=pick_device(options.device),
         )
-    except (ValueError, FileNotFoundError) as error:
+        write_json(options.out, content)
+    except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     rows, (reference, *others) = read_rows(content), list(content["models"])
@@ -275,8 +279,7 @@ def main(arguments: list[str] | None = None) -> int:
     for name in others:
         ratio, low, high = time_ratio(rows, name, reference)
         print(f"{name} takes {ratio:.3f} [{low:.3f}, {high:.3f}] times as long as {reference}")
-    write_json(resolve(options.out), content)
-    print(f"wrote {display(resolve(options.out))}")
+    print(f"wrote {display(options.out)}")
     return 0
 
 

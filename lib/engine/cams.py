@@ -11,6 +11,7 @@ to its range.
 import argparse
 import re
 import sys
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -169,7 +170,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--count", type=int, default=24, help="instances")
     parser.add_argument("--iterations", type=int, help="of the run, for the file model.pt")
     parser.add_argument(
-        "--out", type=file_ending_in(".npz"), required=True, help="the file to write"
+        "--out",
+        type=file_ending_in(".npz", _is_ours, place=resolve),
+        required=True,
+        help="the file to write",
     )
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
     add_on_bad(parser)
@@ -182,13 +186,24 @@ def main(arguments: list[str] | None = None) -> int:
             iterations=options.iterations,
             device=pick_device(options.device),
         )
-    except (ValueError, FileNotFoundError) as error:
+        write_arrays(options.out, vars(found))
+    except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    out = resolve(options.out)
-    write_arrays(out, vars(found))
-    print(f"wrote {display(out)}: {len(found.annotation_id)} instances, {len(found.maps)} models")
+    print(
+        f"wrote {display(options.out)}: {len(found.annotation_id)} instances, "
+        f"{len(found.maps)} models"
+    )
     return 0
+
+
+def _is_ours(path: Path) -> bool:
+    """Return whether a file holds maps over a training."""
+    names = {f"{name}.npy" for name in OverTraining.__annotations__}
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return names == set(archive.namelist())
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ from lib.evaluation.bootstrap import paired_difference
 from lib.evaluation.coco_ap import IouType, evaluate
 from lib.files import write_json
 from lib.models.backbones import learn_norm, load_weights
-from lib.outputs import file_ending_in
+from lib.outputs import file_ending_in, has_fields
 from lib.paths import display, resolve
 
 METRICS = ("AP", "AP50")
@@ -195,7 +195,7 @@ def configured(options: argparse.Namespace) -> TrainConfig:
         **{name: given[name] for name in train},
         "annotations": str(options.annotations),
         "images": str(options.images),
-        "out": str(options.out),
+        "out": display(options.out),
         "steps": (),
         "clip_value": None,
     }
@@ -214,7 +214,12 @@ def main(arguments: list[str] | None = None) -> int:
     add("--images", type=Path, required=True, help="folder of their pictures")
     add("--val", type=Path, required=True, help="COCO labels to judge on")
     add("--val-images", type=Path, required=True, help="folder of their pictures")
-    add("--out", type=file_ending_in(".json"), required=True, help="the JSON file to write")
+    add(
+        "--out",
+        type=file_ending_in(".json", has_fields("config", "rows"), place=resolve),
+        required=True,
+        help="the JSON file to write",
+    )
     add("--iterations", type=int, default=3000)
     add("--batch-size", type=int, default=8)
     add("--learning-rate", type=float, default=0.01)
@@ -234,12 +239,12 @@ def main(arguments: list[str] | None = None) -> int:
         device = pick_device(config.device)
         val = load_coco(resolve(options.val), resolve(options.val_images), check_images="none")
         rows = compare(config, val, device, options.seeds)
+        content = {"machine": machine(device), "config": config.model_dump(mode="json")}
+        write_json(options.out, content | {"rows": rows})
     except (ValueError, OSError, FloatingPointError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    content = {"machine": machine(device), "config": config.model_dump(mode="json"), "rows": rows}
-    write_json(resolve(options.out), content)
-    print(f"wrote {display(resolve(options.out))}")
+    print(f"wrote {display(options.out)}")
     return 0
 
 

@@ -32,7 +32,7 @@ from lib.engine.roofline import backbone_flops, device_speed
 from lib.engine.speed_set import draw_pictures
 from lib.files import read_json, write_json
 from lib.models.config import ModelConfig
-from lib.outputs import file_ending_in
+from lib.outputs import file_ending_in, has_fields
 from lib.paths import display, resolve
 
 PREFIX = "speed_"
@@ -166,7 +166,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("models", type=Path, help="JSON: names with training configurations")
-    add("--out", type=file_ending_in(".json"), required=True, help="the JSON file to write")
+    add(
+        "--out",
+        type=file_ending_in(".json", has_fields("machine", "rows"), place=resolve),
+        required=True,
+        help="the JSON file to write",
+    )
     add("--annotations", type=Path, help="COCO-format labels; without, pictures are drawn")
     add("--images", type=Path, help="the folder of the labels' pictures")
     add("--pictures", type=Path, default=Path("cache/speed_pictures"), help="where to draw them")
@@ -196,14 +201,14 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # or the profiler tells of each start and stop
     try:
-        write_json(resolve(options.out), measure(options))
-    except (ValueError, FileNotFoundError, FloatingPointError) as error:
+        write_json(options.out, measure(options))
+    except (ValueError, OSError, FloatingPointError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except torch.cuda.OutOfMemoryError:
         print("error: CUDA ran out of memory. Lower --batch or --min-size.", file=sys.stderr)
         return 2
-    print(f"wrote {display(resolve(options.out))}")
+    print(f"wrote {display(options.out)}")
     return 0
 
 

@@ -211,14 +211,20 @@ def main(arguments: list[str] | None = None) -> int:
             cams=options.cams,
             prior_from=options.prior_from,
         )
-    except (ValueError, FileNotFoundError) as error:
+        _write(predictions, options, has_masks=trained.config.has_masks)
+    except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    return 0
+
+
+def _write(predictions: Predictions, options: argparse.Namespace, *, has_masks: bool) -> None:
+    """Write what was predicted, as the command line says."""
     out, name, on_boxes = resolve(options.out), options.name, not options.no_boxes
     path = out / f"detections_{name}.json"
     write_json(path, predictions.detections)
     print(f"wrote {display(path)}: {len(predictions.detections)} detections")
-    if trained.config.has_masks and on_boxes:
+    if has_masks and on_boxes:
         path = out / f"masks_on_boxes_{name}.json"
         write_json(path, predictions.masks_on_boxes)
         print(f"wrote {display(path)}")
@@ -231,7 +237,6 @@ def main(arguments: list[str] | None = None) -> int:
         ids, maps = predictions.annotation_ids, predictions.cams_on_boxes
         write_arrays(path, {"annotation_id": ids, "maps": maps})
         print(f"wrote {display(path)}")
-    return 0
 
 
 if __name__ == "__main__":

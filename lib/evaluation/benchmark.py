@@ -34,7 +34,7 @@ from lib.evaluation.coco_input import IouType, ground_truth
 from lib.evaluation.drawn import Labels, Result, draw_detections, draw_labels
 from lib.files import write_json
 from lib.masks.memory import peak_mib
-from lib.outputs import file_ending_in
+from lib.outputs import file_ending_in, has_fields
 from lib.paths import display, resolve
 
 Judge = Callable[[Labels, list[Result], IouType], list[float]]
@@ -142,13 +142,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--memory", action="store_true", help="measure memory too (not on Windows)")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=file_ending_in(".json"), help="a JSON file for the numbers")
+    parser.add_argument(
+        "--out",
+        type=file_ending_in(".json", has_fields("labels", "results"), place=resolve),
+        help="a JSON file for the numbers",
+    )
     add_on_bad(parser)
     options = parser.parse_args(arguments)
     try:
         content = _measure(options)
         if options.out:
-            write_json(resolve(options.out), content, indent=1)
+            write_json(options.out, content, indent=1)
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -156,7 +160,7 @@ def main(arguments: list[str] | None = None) -> int:
         same = "the same twelve numbers" if row["equal"] else "OTHER NUMBERS"
         print(f"{row['iou_type']}: {row['ratio']:.1f} times as fast, {same}")
     if options.out:
-        print(f"wrote {display(resolve(options.out))}")
+        print(f"wrote {display(options.out)}")
     return 0 if all(row["equal"] for row in content["results"]) else 1
 
 

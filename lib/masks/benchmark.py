@@ -35,7 +35,7 @@ from lib.masks.progress import printer
 from lib.masks.pseudo import SHARD_SIZE, boxes_of, generate
 from lib.masks.segmenter import warm_up
 from lib.masks.trials import Run, sample, trial
-from lib.outputs import file_ending_in
+from lib.outputs import file_ending_in, has_fields
 from lib.paths import display
 from lib.workers import WorkerLostError, worker_count
 
@@ -205,7 +205,12 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--annotations", type=Path, required=True, help="COCO-format JSON with boxes")
     add("--images", type=Path, required=True, help="folder of the images that it names")
-    add("--out", type=file_ending_in(".json"), required=True, help="the JSON file to write")
+    add(
+        "--out",
+        type=file_ending_in(".json", has_fields("machine", "rows")),
+        required=True,
+        help="the JSON file to write",
+    )
     add("--boxes", type=int, default=0, help="tried one by one; 0: all (default)")
     add("--worker-boxes", type=int, default=400, help="shared out to workers (default: 400)")
     add("--iterations", type=int, default=5, help="GrabCut iterations (default: 5)")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
+from joblib import Parallel, delayed, parallel_config
 
 from lib.analysis.claims import Claims, Observation
 from lib.evaluation.bootstrap import Replicates, resample
@@ -23,7 +23,7 @@ from lib.masks.rle import encode
 from lib.masks.shapes import rectangle_mask
 from lib.report.opmask_runs import LESS, Run, Runs, span, unbroken
 from lib.report.tables import points
-from lib.workers import worker_count
+from lib.workers import worker_count, worker_options
 
 if TYPE_CHECKING:
     from lib.data.coco import CocoSet
@@ -85,9 +85,10 @@ def sweep(val: "CocoSet", runs: Runs, thresholds: Sequence[float]) -> dict[str, 
         thresholds: shares of a map's range from which a pixel belongs to the mask.
     """
     names = variants(runs)
-    swept = Parallel(n_jobs=min(worker_count(0), AT_ONCE))(
-        delayed(_swept)(val, runs[name], thresholds) for name in names
-    )
+    with parallel_config(**worker_options()):
+        swept = Parallel(n_jobs=min(worker_count(0), AT_ONCE))(
+            delayed(_swept)(val, runs[name], thresholds) for name in names
+        )
     return dict(zip(names, swept, strict=True))
 
 

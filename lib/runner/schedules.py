@@ -11,7 +11,7 @@ from typing import Any
 
 from lib.data.sources import SetFiles
 from lib.engine.parameters import training_config
-from lib.files import write_json
+from lib.files import read_json, write_json
 from lib.outputs import file_ending_in
 from lib.paths import display, resolve
 from lib.runner.problems import UsageError
@@ -121,7 +121,10 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--profile", default="paper")
     parser.add_argument(
-        "--out", type=file_ending_in(".json"), required=True, help="the JSON to write"
+        "--out",
+        type=file_ending_in(".json", _is_ours, place=resolve),
+        required=True,
+        help="the JSON to write",
     )
     parser.add_argument(
         "--measured", action="store_true", help="only the models for lib.engine.model_benchmark"
@@ -129,14 +132,24 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         schedules = training_schedules(options.profile)
-        write_json(
-            resolve(options.out), measured_models(schedules) if options.measured else schedules
-        )
-    except ValueError as error:
+        write_json(options.out, measured_models(schedules) if options.measured else schedules)
+    except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    print(f"wrote {display(resolve(options.out))}")
+    print(f"wrote {display(options.out)}")
     return 0
+
+
+def _is_ours(path: Path) -> bool:
+    """Return whether a file holds schedules, or models to measure."""
+    try:
+        content = read_json(path)
+    except (ValueError, OSError):
+        return False
+    if isinstance(content, dict):
+        return set(content) <= set(MEASURED)
+    rows = content if isinstance(content, list) else [None]
+    return all(isinstance(row, dict) and {"step", "config"} <= row.keys() for row in rows)
 
 
 if __name__ == "__main__":

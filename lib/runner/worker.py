@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from lib.cluster import compare
-from lib.files import digest, read_json, write_json
+from lib.files import digest, read_object, write_json
 from lib.paths import ROOT
 from lib.runner.fingerprint import package_versions
 from lib.runner.gpus import Gpu, visible_gpus
@@ -156,10 +156,9 @@ def unseen(host: str, folder: str) -> str:
 
 def _attempt(path: Path, ticket: str) -> int:
     """Return how many times a task was begun, this time included."""
-    before = 0
-    with suppress(FileNotFoundError, ValueError, KeyError):
-        content = read_json(path)
-        before = content["count"] if content["ticket"] == ticket else 0
+    content, before = read_object(path), 0
+    if content.get("ticket") == ticket and isinstance(content.get("count"), int):
+        before = content["count"]
     write_json(path, {"ticket": ticket, "count": before + 1})
     return before + 1
 

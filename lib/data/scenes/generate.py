@@ -8,7 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 from filelock import FileLock
-from joblib import Parallel, delayed
+from joblib import Parallel, delayed, parallel_config
 from pycocotools import mask as coco_mask
 
 from lib.data.categories import COCO_CLASSES
@@ -19,7 +19,7 @@ from lib.data.scenes.layout import Layer
 from lib.data.scenes.plan import plan
 from lib.data.scenes.settings import SPLITS, SceneSettings, Split
 from lib.files import write_json
-from lib.workers import worker_count
+from lib.workers import worker_count, worker_options
 
 _LOCK = ".scenes.lock"
 """File that marks a folder as one of scenes, and lets one process at a time write to it."""
@@ -87,7 +87,7 @@ def generate(
         )  # fmt: skip
         partial.rename(images)
         write_json(annotations, _coco(info, scenes, names))
-        write_json(folder / provenance.DIGESTS, provenance.digests(annotations))
+        provenance.seal(annotations)
     return annotations
 
 
@@ -135,18 +135,19 @@ def _in_parallel(
     chunks = [range(start, min(start + _CHUNK, count)) for start in range(0, count, _CHUNK)]
     jobs = min(workers, len(chunks))
     threads = 1 if jobs > 1 else cv2.getNumThreads()  # several processes share the cores already
-    results = Parallel(n_jobs=jobs)(
-        delayed(_write_scenes)(
-            folder,
-            chunk,
-            split=split,
-            settings=settings,
-            classes=classes,
-            seed=seed,
-            threads=threads,
+    with parallel_config(**worker_options()):
+        results = Parallel(n_jobs=jobs)(
+            delayed(_write_scenes)(
+                folder,
+                chunk,
+                split=split,
+                settings=settings,
+                classes=classes,
+                seed=seed,
+                threads=threads,
+            )
+            for chunk in chunks
         )
-        for chunk in chunks
-    )
     return [description for chunk in results for description in chunk]
 
 

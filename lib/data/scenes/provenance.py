@@ -3,6 +3,7 @@
 import ast
 import importlib.metadata
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +11,17 @@ from lib import seeds
 from lib.data import categories
 from lib.data.scenes import photos
 from lib.data.scenes.settings import SceneSettings, Split
-from lib.files import digest, digest_of, read_object
+from lib.files import digest, digest_of, read_object, write_json
+
+log = logging.getLogger(__name__)
+
+DIGESTS = "digests.json"
+"""Name of the file with the digests of a finished set's files."""
 
 CREDIT = (
     "Graphics: Twemoji (https://github.com/jdecked/twemoji), CC BY 4.0 "
     "(https://creativecommons.org/licenses/by/4.0/), modified: cut out, recoloured, composed."
 )
-
-DIGESTS = "digests.json"
-"""Name of the file that tells a folder's damaged pictures from whole ones."""
 
 _USED = (Path(seeds.__file__), Path(categories.__file__))
 """What decides scenes outside this package: seeds, and the numbers of classes."""
@@ -70,14 +73,29 @@ def _is_text(node: ast.AST) -> bool:
     )
 
 
+def seal(annotations: Path) -> None:
+    """Record beside a finished set what its files hold, for `holds` to know them by."""
+    images = (annotations.parent / "images").iterdir()
+    files = {path.name: digest(path) for path in sorted([annotations, *images])}
+    write_json(annotations.parent / DIGESTS, files, indent=1)
+
+
 def holds(annotations: Path, wanted: dict[str, Any]) -> bool:
     """Return whether a folder already holds the requested scenes, complete and undamaged."""
-    if read_object(annotations).get("info") != json.loads(json.dumps(wanted)):
+    found, sealed = read_object(annotations), read_object(annotations.parent / DIGESTS)
+    if found.get("info") != json.loads(json.dumps(wanted)):
         return False
-    return read_object(annotations.parent / DIGESTS) == digests(annotations)
+    if not _is_sealed(annotations, sealed):
+        log.warning("%s is damaged: the scenes are made again.", annotations)
+        return False
+    images = [annotations.parent / "images" / image["file_name"] for image in found["images"]]
+    if damaged := sum(not _is_sealed(path, sealed) for path in images):
+        log.warning(
+            "%d of %d pictures in %s are missing or damaged: the scenes are made again.",
+            damaged, len(images), annotations.parent,
+        )  # fmt: skip
+    return not damaged
 
 
-def digests(annotations: Path) -> dict[str, str]:
-    """Return the digests of a folder's annotations and pictures, by name."""
-    pictures = sorted((annotations.parent / "images").glob("*"))
-    return {path.name: digest(path) for path in (annotations, *pictures)}
+def _is_sealed(path: Path, sealed: dict[str, Any]) -> bool:
+    return path.is_file() and sealed.get(path.name) == digest(path)
