@@ -24,8 +24,7 @@ class MetricsLog:
 
     def __init__(self, path: Path, *, resume_from: int) -> None:
         self.path = path
-        earlier = read_metrics(path) if resume_from else []
-        kept = [r for r in earlier if r["iteration"] <= resume_from]
+        kept = read_metrics(path, until=resume_from) if resume_from else []
         write_text(path, "".join(json.dumps(r) + "\n" for r in kept))
 
     def append(self, record: Record) -> None:
@@ -34,8 +33,12 @@ class MetricsLog:
             file.write(json.dumps(record) + "\n")
 
 
-def read_metrics(path: Path) -> list[Record]:
+def read_metrics(path: Path, *, until: int | None = None) -> list[Record]:
     """Return the records of a metrics file; a last line that was cut off is left out.
+
+    Args:
+        path: the file; it may be absent.
+        until: the last iteration that counts; all by default.
 
     Raises:
         ValueError: if another line is no record.
@@ -52,7 +55,15 @@ def read_metrics(path: Path) -> list[Record]:
         raise ValueError(
             f"Line {len(records) + 1} of {path} is no record of a training: the file is damaged."
         ) from None
-    return records
+    return [r for r in records if until is None or r["iteration"] <= until]
+
+
+def ends_at(path: Path, iteration: int) -> bool:
+    """Return whether a metrics file is undamaged, as far as can be seen, up to this iteration."""
+    try:
+        return [r["iteration"] for r in read_metrics(path)][-1:] == [iteration]
+    except ValueError:
+        return False
 
 
 class Averages:

@@ -33,16 +33,19 @@ from lib.engine.distributed import PROBLEMS, ToldElsewhereError, World, joined
 from lib.engine.failures import Progress, RunEndedError, explained, stopped_in_order
 from lib.engine.learner import Learner
 from lib.engine.lock import alone_in
-from lib.engine.log import METRICS, Averages, Clock, MetricsLog, Record, line, read_metrics
+from lib.engine.log import METRICS, Averages, Clock, MetricsLog, Record, ends_at, line, read_metrics
 from lib.engine.schedule import learning_rate
 from lib.engine.stopping import GRACE, stop_on_sigterm
 from lib.engine.uses import mask_line, uses_of
-from lib.files import write_json
+from lib.files import digest_of, read_object, write_json
 from lib.models.build import build_model, load_backbone
 from lib.models.detector import Detector
 from lib.models.weights import read_tensors
 from lib.paths import display, resolve
 from lib.seeds import derive
+
+DIVISION = "batch.json"
+"""Name of the file that says how the batch was divided, in the folder of a run."""
 
 
 def prepare(config: TrainConfig, coco: CocoSet, *, fill: bool = True) -> Detector:
@@ -124,9 +127,10 @@ class Run:
         self.averages = Averages({})
 
     def is_done(self) -> bool:
-        """Return whether a run of this configuration has written all its files."""
+        """Return whether a run of this configuration has written all its files, undamaged."""
         return (
-            (self.out / METRICS).exists()
+            ends_at(self.out / METRICS, self.config.iterations)
+            and bool(read_object(self.out / DIVISION))
             and checkpoint.is_of(self.finished, self.digest)
             and checkpoint.are_of(self.out, self.config.snapshots, self.digest)
         )
@@ -163,9 +167,10 @@ class Run:
         """
         path = self.progress.checkpoint
         state: dict[str, Any] = {}
+        logged = ""
         try:
             state = read_tensors(path) if path.exists() else {}
-            read_metrics(path.parent / METRICS)
+            logged = self._logged(state.get("iteration", 0))
         except ValueError as error:
             print(f"{error} Starting anew.", flush=True)
             state = {}
@@ -178,6 +183,8 @@ class Run:
                     f"here are {self.world.size}. Start as many, or remove the file to start anew."
                 )
             print("The checkpoint belongs to other settings or files; starting anew.", flush=True)
+        elif state and state.get("logged") != logged:
+            print("The log from before the checkpoint was changed; starting anew.", flush=True)
         elif not checkpoint.are_of(path.parent, earlier, self.digest):
             print("A snapshot from before the checkpoint is missing; starting anew.", flush=True)
         elif state:
@@ -186,6 +193,10 @@ class Run:
         for stale in path.parent.glob("snapshot_*.pt"):
             stale.unlink()
         return {}
+
+    def _logged(self, done: int) -> str:
+        """Return a digest of what was logged up to an iteration."""
+        return digest_of(read_metrics(self.out / METRICS, until=done))
 
     def iterate(self, learner: Learner, stop: Callable[[], bool]) -> None:
         """Do the iterations that are left, and write the model file.
@@ -196,7 +207,7 @@ class Run:
         config, world, progress = self.config, self.world, self.progress
         if world.main:
             division = scaling.division(self.asked, config, world.size)
-            write_json(self.out / "batch.json", division, indent=1)
+            write_json(self.out / DIVISION, division, indent=1)
             self.log = MetricsLog(self.out / METRICS, resume_from=progress.saved)
         clock = Clock()
         batches = loader(config, self.coco, self.uses, progress.saved, world=world)
@@ -238,6 +249,7 @@ class Run:
                 "asked": self.asked_digest,
                 "processes": self.world.size,
                 "averages": self.averages.state(),
+                "logged": self._logged(done),
             }
             checkpoint.save(self.progress.checkpoint, about | learner.state())
         self.progress.saved = done

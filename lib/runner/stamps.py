@@ -61,9 +61,10 @@ def read_stamp(study: Study, profile: str, step: str) -> Stamp | None:
     """Return the stamp of a step; None if it never finished or the stamp is damaged."""
     content = read_object(study.step_folder(profile, step) / STAMP)
     try:
-        return TypeAdapter(Stamp).validate_python(content)
+        stamp = TypeAdapter(Stamp).validate_python(content)
     except ValidationError:
         return None
+    return stamp if all({"kind", "digest"} <= e.keys() for e in stamp.outputs.values()) else None
 
 
 def missing_outputs(study: Study, stamp: Stamp, digests: Digests) -> list[str]:

@@ -331,6 +331,16 @@ def test_damaged_records_of_a_step_cost_at_most_its_run(done: Toy, name: str, co
     assert done.ran() == []
 
 
+def test_a_record_without_a_digest_costs_at_most_its_run(done: Toy) -> None:
+    path = done.root / "cache/toy/02_sum/stamp.json"
+    stamp = json.loads(path.read_text())
+    for entry in stamp["outputs"].values():
+        del entry["digest"]
+    path.write_text(json.dumps(stamp))
+    assert done.ran() == ["02_sum"]
+    assert done.ran() == []
+
+
 @pytest.mark.parametrize("content", ["", "null", "[]", '{"02_sum": "x", "cache/toy": [1]}'])
 def test_damaged_records_of_a_profile_cost_nothing(done: Toy, content: str) -> None:
     for path in (done.root / "cache/toy").glob("*.json"):
