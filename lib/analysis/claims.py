@@ -24,9 +24,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from lib.csv_files import write_csv
 from lib.files import read_json
 from lib.paths import ROOT
-from lib.runner.study import STAMP, Study
-from lib.runner.terms import terms_of
 from lib.strict_yaml import cut, read_yaml
+from lib.study import STAMP, Study
+from lib.terms import terms_of
 
 Scale = Literal["coco", "voc"]
 

@@ -9,7 +9,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from PIL import Image
 
@@ -52,6 +51,8 @@ def to_8_bits(image: Image.Image, path: Path) -> tuple[np.ndarray, bool]:
     if image.mode in DEEP_MODES:
         grey, told = _levels(np.asarray(image))
         return np.repeat(grey[:, :, None], 3, axis=2), told
+    import cv2
+
     deep = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
     if deep is None or deep.ndim != 3:
         raise ValueError("its bands of 16 bits cannot be decoded")

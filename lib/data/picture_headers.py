@@ -13,7 +13,6 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
-import psutil  # type: ignore[import-untyped]
 from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
 from lib.data.deep_pixels import is_deep, to_8_bits
@@ -68,6 +67,8 @@ class Look(NamedTuple):
 
 def pixel_limit() -> int:
     """Return the number of pixels of the largest picture that is read, by this machine's memory."""
+    import psutil  # type: ignore[import-untyped]
+
     return int(psutil.virtual_memory().total) // _BYTES_A_PIXEL
 
 

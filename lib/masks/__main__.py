@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any, get_args
 
 from lib.data.coco import CocoSet, load
+from lib.data.label_options import OPTION, add_on_bad
 from lib.data.picture_check import Orientation, Outside
 from lib.data.repairs import REPAIRS
-from lib.data.validation import OnBad, said
+from lib.data.validation import said
 from lib.files import read_json, read_object
 from lib.interrupts import announced
 from lib.masks.grabcut import GrabCutSettings, Variant
@@ -63,7 +64,7 @@ def _run(options: argparse.Namespace) -> int:
             check_images="decode",
             orientation=options.orientation,
             outside=options.outside,
-            option="--on-bad {}",
+            option=OPTION,
         )
         generate(
             coco_set,
@@ -172,13 +173,7 @@ def _parser() -> argparse.ArgumentParser:
         help="images saved at a time while the work goes on (default: "
         f"{SHARD_SIZE}, fewer in a small set)",
     )
-    add(
-        "--on-bad",
-        choices=get_args(OnBad),
-        default="repair",
-        help="bad labels and images: stop with a list of them, repair what is clear in its meaning "
-        "and leave out the rest, or leave them all out; all of it counted (default: repair)",
-    )
+    add_on_bad(parser)
     add(
         "--orientation",
         choices=get_args(Orientation),

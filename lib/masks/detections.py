@@ -104,7 +104,13 @@ def segment(
         existing = shards.finished(folder, len(units))
         versions = partial(_made_by, settings, seed)
         for index, images in shards.run(
-            units, work, folder=folder, workers=workers, cluster=cluster, made_by=versions
+            units,
+            work,
+            folder=folder,
+            workers=workers,
+            done=existing,
+            cluster=cluster,
+            made_by=versions,
         ):
             rows = [row for image in images for row in image["masks"]]
             found.update((position, (code, iou)) for position, code, iou in rows)

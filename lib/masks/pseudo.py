@@ -97,7 +97,13 @@ def generate(
         existing = shards.finished(folder, len(units))
         versions = partial(_made_by, settings, seed)
         for index, rows in shards.run(
-            units, work, folder=folder, workers=workers, cluster=cluster, made_by=versions
+            units,
+            work,
+            folder=folder,
+            workers=workers,
+            done=existing,
+            cluster=cluster,
+            made_by=versions,
         ):
             found.update((row[0], row[1:]) for row in rows)
             earlier += len(rows) * (index in existing)

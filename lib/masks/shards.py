@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import joblib
 from filelock import FileLock, Timeout
 
-from lib.files import digest_of, read_json, read_object, write_json
+from lib.files import digest_of, read_object, write_json
 from lib.workers import WorkerLostError, worker_options
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ def run(
     *,
     folder: Path,
     workers: int,
+    done: Mapping[int, Any] | None = None,
     cluster: "Cluster | None" = None,
     made_by: Callable[[], Mapping[str, Any]] = dict,
 ) -> Iterator[tuple[int, Any]]:
@@ -86,6 +87,7 @@ def run(
         folder: holds one file per finished unit; must belong to exactly these units.
         workers: processes; with 1 the work is done in this one. Numerical libraries use one
             thread in each.
+        done: what `finished` found in ``folder``, if that was asked already.
         cluster: does the work in place of processes here.
         made_by: the versions of all that could change a result, by name; a worker of the cluster
             where they differ is an error.
@@ -94,10 +96,9 @@ def run(
         WorkerLostError: if a worker process was killed, for example for want of memory.
         ValueError: if versions differ.
     """
-    done = finished(folder, len(units))
+    done = finished(folder, len(units)) if done is None else done
     missing = [index for index in range(len(units)) if index not in done]
-    for index in sorted(done):
-        yield index, read_json(_shard(folder, index))["result"]
+    yield from done.items()
     if not missing:
         return
     if cluster:
@@ -131,19 +132,26 @@ def run(
         ) from error
 
 
-def finished(folder: Path, count: int) -> set[int]:
-    """Return which of ``count`` units have their result in ``folder``; remove damaged results."""
-    there = [index for index in range(count) if _shard(folder, index).exists()]
-    whole = {index for index in there if _is_whole(_shard(folder, index), index)}
-    damaged = [index for index in there if index not in whole]
-    for index in damaged:
-        _shard(folder, index).unlink()
+def finished(folder: Path, count: int) -> dict[int, Any]:
+    """Return the results of ``count`` units that are in ``folder``; remove damaged ones."""
+    results: dict[int, Any] = {}
+    damaged = 0
+    for index in range(count):
+        path = _shard(folder, index)
+        if not path.exists():
+            continue
+        found = read_object(path)
+        if _is_whole(found, index):
+            results[index] = found["result"]
+        else:
+            damaged += 1
+            path.unlink()
     if damaged:
         log.warning(
             "%d of %d finished pieces in %s are damaged and made again.",
-            len(damaged), len(there), folder,
+            damaged, len(results) + damaged, folder,
         )  # fmt: skip
-    return whole
+    return results
 
 
 def clear(folder: Path) -> None:
@@ -189,8 +197,7 @@ def _signed(index: int, result: Any) -> dict[str, Any]:
     return {"digest": digest_of([index, result]), "result": result}
 
 
-def _is_whole(path: Path, index: int) -> bool:
-    found = read_object(path)
+def _is_whole(found: dict[str, Any], index: int) -> bool:
     try:
         return found == _signed(index, found.get("result"))
     except ValueError:  # NaN

@@ -26,8 +26,8 @@ from lib.analysis.claims import (
 )
 from lib.report.decimals import decimals_of
 from lib.report.tables import MISSING, Table
-from lib.runner.study import Study
-from lib.runner.terms import terms_of
+from lib.study import Study
+from lib.terms import terms_of
 
 PAPERS = {"A": "Paper A, HybridNet", "B": "Paper B, OPMask"}
 NOT_RUN = "not run"

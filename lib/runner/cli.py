@@ -28,9 +28,9 @@ from lib.runner.problems import UsageError
 from lib.runner.profiles import load_profile, profile_names
 from lib.runner.setup import Request, Setup, prepare
 from lib.runner.steps import STEPS, Step
-from lib.runner.study import Study
-from lib.runner.terms import write_terms
 from lib.runner.writable import check_writable
+from lib.study import Study
+from lib.terms import write_terms
 from lib.workers import WorkerLostError
 
 

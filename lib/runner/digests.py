@@ -4,7 +4,7 @@ import hashlib
 from pathlib import Path
 
 from lib.files import digest, read_object, write_json
-from lib.runner.study import Study
+from lib.study import Study
 
 FILE = "digests.json"
 

@@ -17,8 +17,8 @@ from lib.runner.places import Place, Room, images_of, kind_of
 from lib.runner.plan import Decision, Planner
 from lib.runner.stamps import begin, finish, read_stamp, remember_seconds
 from lib.runner.steps import Kind, Step
-from lib.runner.terms import write_terms
 from lib.runner.timetable import wall_of
+from lib.terms import write_terms
 from lib.workers import WorkerLostError
 
 

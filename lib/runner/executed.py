@@ -11,7 +11,7 @@ from lib import paths
 from lib.files import write_text
 from lib.runner.notebook import INJECTED
 from lib.runner.parameters import TAG, Parameter, notebook_cells
-from lib.runner.terms import Terms
+from lib.terms import Terms
 
 PROVENANCE = "provenance"
 """Tag and id of the cell that says where a notebook's outputs come from."""

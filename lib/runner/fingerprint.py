@@ -14,8 +14,8 @@ from lib.runner.parameters import TAG, Parameter, notebook_cells
 from lib.runner.resolve import named_files
 from lib.runner.settings import dotted
 from lib.runner.steps import Step
-from lib.runner.study import Study
 from lib.strict_yaml import read_yaml
+from lib.study import Study
 
 PACKAGES = (
     "torch",

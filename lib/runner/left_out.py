@@ -15,7 +15,7 @@ from lib.runner.provenance import SHOWN_DIGITS, presentable
 from lib.runner.settings import dotted
 from lib.runner.setup import Setup
 from lib.runner.stamps import read_stamp
-from lib.runner.terms import Terms
+from lib.terms import Terms
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from filelock import FileLock, Timeout
 
 from lib.files import read_json, write_json
 from lib.runner.problems import UsageError
-from lib.runner.study import Study
+from lib.study import Study
 
 
 @contextmanager

@@ -11,8 +11,8 @@ from lib.runner.profiles import NOT_PROFILES, profile_names
 from lib.runner.provenance import presentable
 from lib.runner.resolve import PROFILE
 from lib.runner.settings import dotted
-from lib.runner.study import Study
-from lib.runner.terms import Terms, recorded_terms
+from lib.study import Study
+from lib.terms import Terms, recorded_terms
 
 LONGEST_NAME = 80
 SHOWN_LENGTH, SHOWN_DIGITS = 50, 10

@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from lib.runner.problems import UsageError, nearest
 from lib.runner.settings import Setting, flatten
 from lib.runner.steps import Gigabytes
-from lib.runner.study import Study
 from lib.strict_yaml import cut, read_yaml
+from lib.study import Study
 
 NOT_PROFILES = {"claims"}
 """Files in ``params/`` that are something else."""

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from lib import paths
-from lib.files import read_json, write_json
+from lib.files import read_object, write_json
 from lib.runner.fingerprint import Fingerprint
 from lib.runner.parameters import Parameter
 from lib.runner.settings import dotted
 from lib.runner.stamps import Stamp, read_stamp
 from lib.runner.steps import Step
-from lib.runner.study import Study
-from lib.runner.terms import Terms
+from lib.study import Study
+from lib.terms import Terms
 
 FILE = "provenance.json"
 SHOWN_DIGITS = 12
@@ -136,23 +136,16 @@ def write(study: Study, terms: Terms, steps: Iterable[Step], kept: Mapping[str, 
         elif step.id in before and study.page(name, step.id).exists():
             found[step.id] = before[step.id]
     content = terms.as_record() | {"steps": found}
-    if content != _content(path):
+    if content != read_object(path):
         write_json(path, content, indent=1)
 
 
 def records(path: Path) -> dict[str, Any]:
     """Return the records of an earlier run by step; none if the file is absent or damaged."""
     try:
-        return dict(_content(path)["steps"])
+        return dict(read_object(path)["steps"])
     except (KeyError, TypeError, ValueError):
         return {}
-
-
-def _content(path: Path) -> Any:
-    try:
-        return read_json(path)
-    except (FileNotFoundError, ValueError):
-        return None
 
 
 def _results(study: Study, profile: str, stamp: Stamp) -> dict[str, dict[str, str]]:

@@ -22,9 +22,9 @@ from lib.runner.jobs import Job, Outcome, say_here
 from lib.runner.places import Room, Run
 from lib.runner.problems import UsageError
 from lib.runner.steps import Kind
-from lib.runner.study import Study
 from lib.runner.worker import GPU
 from lib.runner.workspace import MANIFEST
+from lib.study import Study
 
 END_SECONDS, SEE_SECONDS = 30.0, 60.0
 _SHOWN = 5

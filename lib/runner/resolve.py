@@ -10,8 +10,8 @@ from lib.runner.parameters import Parameter, disagreements, read_parameters
 from lib.runner.problems import nearest
 from lib.runner.settings import Setting, dotted
 from lib.runner.steps import Step, in_scope, matching
-from lib.runner.study import Study
 from lib.strict_yaml import cut
+from lib.study import Study
 
 PROFILE = "profile"
 """The parameter that every notebook has, and that the runner sets."""

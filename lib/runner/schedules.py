@@ -18,7 +18,7 @@ from lib.runner.problems import UsageError
 from lib.runner.profiles import Profile, load_profile
 from lib.runner.resolve import read_schemas, resolve_parameters
 from lib.runner.steps import STEPS, Step, in_scope, matching
-from lib.runner.study import Study
+from lib.study import Study
 
 TRAINS = "train_method"
 """A notebook with this parameter trains a model."""

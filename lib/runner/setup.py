@@ -19,9 +19,9 @@ from lib.runner.resolve import (
 from lib.runner.settings import Setting, parse_assignment
 from lib.runner.stamps import read_stamp
 from lib.runner.steps import Step, in_scope, matching, with_needs_resolved
-from lib.runner.study import Study
-from lib.runner.terms import Terms
 from lib.strict_yaml import read_yaml
+from lib.study import Study
+from lib.terms import Terms
 
 Value = TypeVar("Value")
 

@@ -17,8 +17,8 @@ from pydantic import TypeAdapter, ValidationError
 from lib.files import read_json, read_object, remove_temporaries, write_json
 from lib.runner.digests import Digests
 from lib.runner.fingerprint import Fingerprint
-from lib.runner.study import STAMP, Study
 from lib.runner.workspace import MANIFEST
+from lib.study import STAMP, Study
 
 STARTED = "started.json"
 TIMES = "times.json"
@@ -29,7 +29,10 @@ UNCHECKED = ("figure", "notebook", "log")
 NOT_READ = (*UNCHECKED, "table")
 """Kinds of outputs that are for people: a change of them makes no other step run again."""
 
-JUDGING = ("lib/analysis/", "lib/evaluation/", "lib/report/", "lib/runner/")
+JUDGING = (
+    *("lib/analysis/", "lib/evaluation/", "lib/report/", "lib/runner/"),
+    *("lib/study.py", "lib/terms.py"),
+)
 """Code that looks at models and masks, draws and records them, and makes none."""
 
 

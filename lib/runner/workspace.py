@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lib.files import atomic, read_json, write_json
-from lib.runner.study import STAMP, Study
-from lib.runner.terms import terms_of
+from lib.study import STAMP, Study
+from lib.terms import terms_of
 
 if TYPE_CHECKING:
     import pandas as pd

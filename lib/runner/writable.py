@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from lib.runner.problems import UsageError
-from lib.runner.study import Study
+from lib.study import Study
 
 _BELOW_RESULTS = ("", "notebooks", "tables", "figures")
 

@@ -21,6 +21,7 @@ from lib.engine.schedule import learning_rate
 from lib.engine.train import main, prepare, train
 from lib.files import read_json, write_json
 from lib.models.weights import read_tensors
+from lib.paths import ROOT
 from tests.engine.conftest import dense, tiny_run
 
 
@@ -191,3 +192,15 @@ def test_mirrored_samples_keep_boxes_on_their_masks(drawn):
                 tight = torch.stack([xs.min(), ys.min(), xs.max() + 1, ys.max() + 1])
                 assert torch.equal(tight.float(), box)
     assert 0 < mirrored < 8
+
+
+def test_training_loads_nothing_that_it_does_not_need():
+    # a GPU's machine need not have what draws, converts or displays
+    code = (
+        "import sys, lib.engine.train, lib.engine.predict;"
+        "print(*sorted({'cv2', 'joblib', 'pandas', 'matplotlib', 'scipy'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == ""

@@ -143,7 +143,7 @@ def test_a_shard_of_other_images_is_made_again(make_set, tmp_path: Path) -> None
     folder = tmp_path / "shards"
     assert dict(run(range(3), str, folder=folder, workers=1)) == {0: "0", 1: "1", 2: "2"}
     (folder / "000002.json").write_bytes((folder / "000001.json").read_bytes())
-    assert shards.finished(folder, 3) == {0, 1}
+    assert shards.finished(folder, 3) == {0: "0", 1: "1"}
 
 
 def test_interrupted_work_with_other_settings_stays(make_set, tmp_path: Path, caplog) -> None:

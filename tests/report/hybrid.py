@@ -9,8 +9,8 @@ from PIL import Image
 from lib.data.coco import CocoSet, from_coco, load
 from lib.files import write_json
 from lib.masks.rle import encode
-from lib.runner.study import Study
 from lib.runner.workspace import Workspace
+from lib.study import Study
 
 NAMES = {1: "person", 18: "dog"}
 HEIGHT, WIDTH = 120, 160

@@ -9,8 +9,8 @@ from lib.data.coco import CocoSet, from_coco, load
 from lib.files import write_json
 from lib.masks.rle import encode
 from lib.report.opmask_runs import Runs, read_runs
-from lib.runner.study import Study
 from lib.runner.workspace import Workspace
+from lib.study import Study
 
 NAMES = {1: "person", 18: "dog", 22: "elephant", 47: "cup"}  # two of VOC, two others
 HEIGHT, WIDTH, SIDE, IMAGES = 60, 140, 24, 8

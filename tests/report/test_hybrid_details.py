@@ -10,8 +10,8 @@ from lib.files import write_json
 from lib.models.config import ModelConfig
 from lib.report.hybrid_details import floor_line, reaches, single_branch, with_schedule
 from lib.report.hybrid_runs import REQUIRED, Run
-from lib.runner.study import Study
 from lib.runner.workspace import STEP_VARIABLE, Workspace
+from lib.study import Study
 
 
 def boxes(**changed: float) -> pd.DataFrame:

@@ -19,8 +19,8 @@ from lib.report import hybrid_ablation as ablation
 from lib.report import hybrid_details as details
 from lib.report import hybrid_runs as reading
 from lib.report import hybrid_tables as tables
-from lib.runner.study import Study
 from lib.runner.workspace import Workspace
+from lib.study import Study
 from tests.report.hybrid import HEIGHT, LARGE, SMALL, WIDTH, make_set, make_workspace, without_masks
 
 FUSION = FusionSettings()

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from lib.report import opmask_runs as reading
-from lib.runner.study import Study
 from lib.runner.workspace import Workspace
+from lib.study import Study
 from tests.report.opmask import VARIANTS, Made
 
 

@@ -22,7 +22,7 @@ from lib.runner.setup import Request, Setup
 from lib.runner.setup import prepare as set_up
 from lib.runner.steps import STEPS as ALL_STEPS
 from lib.runner.steps import Step
-from lib.runner.study import Study
+from lib.study import Study
 from tests.runner.fake_gpus import show_gpus
 from tests.runner.toy import STEPS, Toy, run_as_script
 

@@ -7,7 +7,7 @@ import pytest
 from lib.runner.parameters import parse_cell
 from lib.runner.resolve import missing_files, named_files, with_named_needs
 from lib.runner.steps import Step
-from lib.runner.study import Study
+from lib.study import Study
 
 SCHEMA = parse_cell(
     "data_train_images: str = ''\n"

@@ -20,7 +20,7 @@ from lib.paths import ROOT
 from lib.runner import cli
 from lib.runner.jobs import Job, Outcome, Say, environment_of, say_here
 from lib.runner.steps import Step
-from lib.runner.study import Study
+from lib.study import Study
 
 STEPS = (
     Step("01_numbers"),
@@ -58,8 +58,8 @@ LIB = (
     "paths.py",
     "files.py",
     "runner/__init__.py",
-    "runner/study.py",
-    "runner/terms.py",
+    "study.py",
+    "terms.py",
     "runner/workspace.py",
 )
 
@@ -116,7 +116,7 @@ class Toy:
             "import signal, sys; from pathlib import Path; from lib.runner.cli import main;"
             # one that a shell starts in the background ignores Ctrl-C
             "signal.signal(signal.SIGINT, signal.default_int_handler);"
-            "from lib.runner.study import Study; from tests.runner.toy import STEPS;"
+            "from lib.study import Study; from tests.runner.toy import STEPS;"
             f"sys.exit(main({['--profile', 'toy', '--jobs', '1', *arguments]!r},"
             f" study=Study(Path({str(self.root)!r})), steps=STEPS))"
         )

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from lib.files import read_json, write_json
-from lib.runner.study import Study
+from lib.files import read_object, write_json
+from lib.study import Study
 
 FILE = "run.json"
 """Lies in the run's folder of the cache; ``provenance.json`` says the same of finished runs."""
@@ -75,8 +75,8 @@ class Terms:
 def recorded_terms(study: Study, name: str) -> Terms | None:
     """Return what the cache, or else the results, say of the run of a name; None if nothing."""
     for path in (study.cache(name) / FILE, study.results(name) / "provenance.json"):
+        content = read_object(path)
         try:
-            content = read_json(path)
             return Terms(
                 name,
                 str(content["profile"]),
@@ -86,7 +86,7 @@ def recorded_terms(study: Study, name: str) -> Terms | None:
                 str(content.get("options", "")),
                 dict(content.get("left_out", {})),
             )
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (KeyError, TypeError, ValueError):
             continue
     return None
 
@@ -100,9 +100,5 @@ def write_terms(study: Study, terms: Terms) -> None:
     """Record what a run is, for its notebooks, unless that is recorded already."""
     content = terms.as_record() | {"options": terms.options, "left_out": dict(terms.left_out)}
     path = study.cache(terms.name) / FILE
-    try:
-        if read_json(path) == content:
-            return
-    except (OSError, ValueError):
-        pass
-    write_json(path, content, indent=1)
+    if read_object(path) != content:
+        write_json(path, content, indent=1)
