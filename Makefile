@@ -27,7 +27,7 @@ smoke: $(VENV)/installed  ## every step with a few iterations
 	$(RUN) run_all.py --profile smoke
 
 readme: $(VENV)/installed  ## put the results of the demo into the README
-	$(RUN) -m lib.report.readme
+	$(RUN) -m lib.pages.readme
 
 # The file is written last, so an interrupted installation is taken up again.
 $(VENV)/installed: requirements.lock pyproject.toml

@@ -2,7 +2,7 @@
 
 Two sources that differ in comments, docstrings, blank lines or line breaks alone have the same
 digest. A module counts as used if it is imported anywhere, inside functions too, or if its dotted
-name stands in the code as a text, as in ``[sys.executable, "-m", "lib.engine.train"]``.
+name stands in the code as a text, as in ``[sys.executable, "-m", "lib.training.train"]``.
 """
 
 import ast
@@ -68,7 +68,7 @@ def used_files(sources: Iterable[str], root: Path) -> dict[str, str]:
         root: the folder that holds ``lib/``.
 
     Returns:
-        Digests by path relative to ``root``, such as ``lib/masks/grabcut.py``; sorted by path.
+        Digests by path relative to ``root``, such as ``lib/masks/grabcut/fast.py``; sorted by path.
         Data files count if they lie beside a module that names them.
     """
     waiting = [path for source in sources for path in _references(source, root, "")]

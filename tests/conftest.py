@@ -3,3 +3,11 @@
 import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Made sets that tests of several folders share.
+pytest_plugins = [
+    "tests.fixtures.boxes",
+    "tests.fixtures.detections",
+    "tests.fixtures.opmask",
+    "tests.fixtures.training",
+]

@@ -119,14 +119,14 @@ def test_all_imports_of_the_project_itself_are_found() -> None:
     from lib.paths import ROOT
 
     used = used_files(["import lib.runner.cli"], ROOT)
-    for name in ("lib/runner/workspace.py", "lib/report/site.py", "lib/analysis/claims.py"):
+    for name in ("lib/workspace.py", "lib/pages/site.py", "lib/metrics/claims.py"):
         assert name in used
 
 
 def test_sources_in_c_count_as_code_of_their_modules() -> None:
     from lib.paths import ROOT
 
-    used = used_files(["import lib.masks.segmenter, lib.evaluation.coco_ap"], ROOT)
+    used = used_files(["import lib.masks.grabcut.segmenter, lib.metrics.coco_ap"], ROOT)
     sources = {path.relative_to(ROOT).as_posix() for path in ROOT.glob("lib/**/*.c")}
     assert sources and sources <= {*used}
 

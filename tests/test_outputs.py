@@ -60,14 +60,14 @@ def test_numbers_replace_earlier_numbers_alone(tmp_path: Path) -> None:
 
 
 OUTPUTS = {
-    "lib.evaluation.benchmark": "x.json",
-    "lib.engine.benchmark": "x.json",
-    "lib.engine.model_benchmark": "x.json",
-    "lib.engine.common_training": "x.json",
-    "lib.masks.benchmark": "x.json",
+    "lib.bench.evaluation": "x.json",
+    "lib.bench.inference": "x.json",
+    "lib.bench.models": "x.json",
+    "lib.bench.common_training": "x.json",
+    "lib.bench.masks": "x.json",
     "lib.runner.schedules": "x.json",
-    "lib.engine.cams": "x.npz",
-    "lib.analysis.overlap": "x.csv",
+    "lib.training.activation_maps": "x.npz",
+    "lib.opmask.overlap": "x.csv",
 }
 
 

@@ -16,11 +16,8 @@ from typing import Any, get_args
 
 from lib.data import validation
 from lib.data.categories import Categories
-from lib.data.category_tree import possible_roots
-from lib.data.images import ImageRecord
-from lib.data.mask_checks import check_masks
 from lib.data.numbers import shown
-from lib.data.picture_check import (
+from lib.data.pictures.check import (
     ImageCheck,
     Orientation,
     Outside,
@@ -28,10 +25,13 @@ from lib.data.picture_check import (
     Reading,
     written_reading,
 )
-from lib.data.picture_check import check_images as look_at_images
-from lib.data.repair import repair, tidy
-from lib.data.repair_boxes import refuse_other_readings
-from lib.data.repairs import Repairs
+from lib.data.pictures.check import check_images as look_at_images
+from lib.data.pictures.images import ImageRecord
+from lib.data.repair.boxes import refuse_other_readings
+from lib.data.repair.categories import possible_roots
+from lib.data.repair.counts import Repairs
+from lib.data.repair.labels import repair, tidy
+from lib.data.repair.masks import check_masks
 from lib.data.segmentation import mask_area
 from lib.data.validation import OPTION, BadLabels, OnBad, Problem
 from lib.files import read_json
@@ -183,14 +183,14 @@ def load(
         annotations: the JSON file. Instances need a box; masks are optional for each.
         images: folder of the pictures, or ``None`` to work with the labels alone.
         on_bad: ``"error"`` raises one error that lists all bad labels; ``"repair"`` mends what is
-            clear in its meaning (see ``lib.data.repairs.REPAIRS``) and leaves out the rest;
+            clear in its meaning (see ``lib.data.repair.counts.REPAIRS``) and leaves out the rest;
             ``"drop"`` leaves all out. What is mended and left out is logged with its number by
             kind. A bad mask costs the mask alone; a dropped image takes its annotations with it.
         check_images: which bad files are found: ``"header"`` missing, truncated and of another
             size (about 0.1 ms each), ``"decode"`` damage inside a file too (about 1 ms each on two
-            cores), ``"none"`` nothing. See ``lib.data.picture_headers.look_at``.
+            cores), ``"none"`` nothing. See ``lib.data.pictures.headers.look_at``.
         orientation: whether pictures are read as their EXIF tag turns them; see
-            ``lib.data.picture_check.PictureChoices``.
+            ``lib.data.pictures.check.PictureChoices``.
         outside: ``"read"`` pictures outside the folder too (``..``, absolute names, links), or
             ``"refuse"`` them.
         option: how messages say that ``on_bad`` is set, with {} for its value, such as

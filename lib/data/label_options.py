@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import get_args
 
 from lib.data.coco import CocoSet, load
-from lib.data.picture_check import ImageCheck
+from lib.data.pictures.check import ImageCheck
 from lib.data.validation import OnBad
 
 OPTION = "--on-bad {}"

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Literal
 
 from lib.data.coco import CocoSet, load
-from lib.data.images import ImageRecord
 from lib.data.merge import merge
-from lib.data.picture_check import ImageCheck, Orientation, Outside
+from lib.data.pictures.check import ImageCheck, Orientation, Outside
+from lib.data.pictures.images import ImageRecord
 from lib.data.scenes.generate import generate
 from lib.data.scenes.settings import SceneSettings, Split
 from lib.data.sources import SetFiles, write_sets

@@ -12,17 +12,17 @@ from typing import Any, get_args
 
 from lib.data.coco import CocoSet, load
 from lib.data.label_options import OPTION, add_on_bad
-from lib.data.picture_check import Orientation, Outside
-from lib.data.repairs import REPAIRS
+from lib.data.pictures.check import Orientation, Outside
+from lib.data.repair.counts import REPAIRS
 from lib.data.validation import said
 from lib.files import read_json, read_object
 from lib.interrupts import announced
-from lib.masks.grabcut import GrabCutSettings, Variant
-from lib.masks.progress import duration, printer
+from lib.masks.grabcut.exact import GrabCutSettings, Variant
 from lib.masks.pseudo import SHARD_SIZE, generate
 from lib.masks.quality import SMALL_SIDE, VALID_FROM
 from lib.masks.shards import cluster_at
 from lib.outputs import check_output
+from lib.progress import duration, printer
 from lib.workers import WorkerLostError
 
 DESCRIPTION = """\

@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from lib.data.coco import CocoSet, ImageRecord, Instance
-from lib.data.images import read_image
+from lib.data.pictures.images import read_image
 from lib.files import digest_of, write_json
 from lib.masks import rle, shards
-from lib.masks.grabcut import METHOD, GrabCutSettings, one_thread
-from lib.masks.progress import Progress
+from lib.masks.grabcut.exact import METHOD, GrabCutSettings, one_thread
+from lib.masks.grabcut.segmenter import describe, made_by, prepare
 from lib.masks.quality import VALID_FROM, is_valid, mask_box_iou
-from lib.masks.segmenter import describe, made_by, prepare
+from lib.progress import Progress
 from lib.seeds import derive
 from lib.workers import worker_count
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lib.masks.grabcut import rectangle
+from lib.masks.grabcut.exact import rectangle
 
 
 def rectangle_mask(box: Sequence[float], height: int, width: int) -> np.ndarray:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from lib.interrupts import announced
-from lib.report.site import build_site
+from lib.pages.site import build_site
 from lib.runner import provenance
 from lib.runner.console import print_failures, print_list, print_plan
 from lib.runner.dry_run import print_dry_run, print_missing
@@ -191,7 +191,7 @@ def _run(setup: Setup, place: Place, gpus: Sequence[Gpu]) -> int:
 
 def _write_results(setup: Setup, report: Report) -> list[str]:
     """Write claims, provenance and pages; return a sentence for each page that is too large."""
-    from lib.analysis.claims import assemble, load_claims
+    from lib.metrics.claims import assemble, load_claims
 
     study, profile, terms = setup.study, setup.profile, with_left_out(setup)
     provenance.write(study, terms, setup.steps, report.kept)

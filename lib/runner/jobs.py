@@ -16,10 +16,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from lib.engine.launch import PROCESSES_VARIABLE, how_it_ended
 from lib.files import read_json, write_json
 from lib.paths import ROOT
-from lib.runner.workspace import NEEDS_VARIABLE, STEP_VARIABLE
+from lib.training.launch import PROCESSES_VARIABLE, how_it_ended
+from lib.workspace import NEEDS_VARIABLE, STEP_VARIABLE
 
 KEPT_LINES = 15
 

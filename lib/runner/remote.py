@@ -23,8 +23,8 @@ from lib.runner.places import Room, Run
 from lib.runner.problems import UsageError
 from lib.runner.steps import Kind
 from lib.runner.worker import GPU
-from lib.runner.workspace import MANIFEST
 from lib.study import Study
+from lib.workspace import MANIFEST
 
 END_SECONDS, SEE_SECONDS = 30.0, 60.0
 _SHOWN = 5

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from lib.data.sources import SetFiles
-from lib.engine.parameters import training_config
 from lib.files import read_json, write_json
 from lib.outputs import file_ending_in
 from lib.paths import display, resolve
@@ -19,6 +18,7 @@ from lib.runner.profiles import Profile, load_profile
 from lib.runner.resolve import read_schemas, resolve_parameters
 from lib.runner.steps import STEPS, Step, in_scope, matching
 from lib.study import Study
+from lib.training.parameters import training_config
 
 TRAINS = "train_method"
 """A notebook with this parameter trains a model."""
@@ -43,7 +43,7 @@ def training_schedules(profile: str, study: Study | None = None) -> list[dict[st
 
     Returns:
         For each ``step``, its id; ``minutes``, the time that the profile expects of it; and
-        ``config``, its :class:`lib.engine.config.TrainConfig` without the places of its files.
+        ``config``, its :class:`lib.training.config.TrainConfig` without the places of its files.
 
     Raises:
         ValueError: if there is no such profile, or a setting of it is wrong.
@@ -127,7 +127,7 @@ def main(arguments: list[str] | None = None) -> int:
         help="the JSON to write",
     )
     parser.add_argument(
-        "--measured", action="store_true", help="only the models for lib.engine.model_benchmark"
+        "--measured", action="store_true", help="only the models for lib.bench.models"
     )
     options = parser.parse_args(arguments)
     try:

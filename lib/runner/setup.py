@@ -212,7 +212,7 @@ def _unusable(study: Study, step: str, name: str) -> str | None:
         return f"Step {step!r} depends on {name}, which does not exist."
     try:
         if path == study.params / "claims.yaml":
-            from lib.analysis.claims import load_claims  # a slow import
+            from lib.metrics.claims import load_claims  # a slow import
 
             load_claims(root=study.root)
         elif path.suffix == ".yaml":

@@ -17,8 +17,8 @@ from pydantic import TypeAdapter, ValidationError
 from lib.files import read_json, read_object, remove_temporaries, write_json
 from lib.runner.digests import Digests
 from lib.runner.fingerprint import Fingerprint
-from lib.runner.workspace import MANIFEST
 from lib.study import STAMP, Study
+from lib.workspace import MANIFEST
 
 STARTED = "started.json"
 TIMES = "times.json"
@@ -30,8 +30,8 @@ NOT_READ = (*UNCHECKED, "table")
 """Kinds of outputs that are for people: a change of them makes no other step run again."""
 
 JUDGING = (
-    *("lib/analysis/", "lib/evaluation/", "lib/report/", "lib/runner/"),
-    *("lib/study.py", "lib/terms.py"),
+    *("lib/metrics/", "lib/pages/", "lib/runner/"),
+    *("lib/study.py", "lib/terms.py", "lib/workspace.py"),
 )
 """Code that looks at models and masks, draws and records them, and makes none."""
 

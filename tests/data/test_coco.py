@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lib.data.coco import CocoSet, load
-from lib.data.images import read_image
+from lib.data.pictures.images import read_image
 from lib.files import write_json
 from lib.paths import find_data
 from tests.data.conftest import rle_of

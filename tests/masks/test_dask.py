@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 from lib.data.coco import CocoSet, load
-from lib.data.images import read_rgb
-from lib.masks import detections, shards
+from lib.data.pictures.images import read_rgb
+from lib.hybridnet import small_branch
+from lib.masks import shards
 from lib.masks.__main__ import main
-from lib.masks.grabcut import GrabCutSettings
-from lib.masks.progress import Progress
+from lib.masks.grabcut.exact import GrabCutSettings
 from lib.masks.pseudo import generate
+from lib.progress import Progress
 from lib.workers import WorkerLostError
 
 distributed = pytest.importorskip("distributed")
@@ -93,7 +94,7 @@ def test_workers_find_pictures_of_a_relative_folder(make_set, two, tmp_path, mon
     assert made(coco_set, Path("two.json"), dask=two) == made(coco_set, Path("one.json"))
     results = [{"image_id": 1, "category_id": 3, "bbox": [9, 9, 30, 30], "score": 0.5}]
     options = {"settings": TWO, "seed": 1, "workers": 1, "dask": two}
-    assert detections.segment(coco_set, results, out=Path("detected.json"), **options).exists()
+    assert small_branch.segment(coco_set, results, out=Path("detected.json"), **options).exists()
 
 
 def test_what_was_interrupted_is_continued_by_others(make_set, two, tmp_path: Path) -> None:
@@ -123,10 +124,10 @@ def test_detections_are_segmented_alike_on_a_cluster(make_set, two, tmp_path: Pa
         for x in (2.25, 20.0)
     ]
     options = {"settings": TWO, "seed": 1, "workers": 1}
-    one = detections.segment(coco_set, results, out=tmp_path / "one.json", **options)
-    many = detections.segment(coco_set, results, out=tmp_path / "two.json", dask=two, **options)
+    one = small_branch.segment(coco_set, results, out=tmp_path / "one.json", **options)
+    many = small_branch.segment(coco_set, results, out=tmp_path / "two.json", dask=two, **options)
     assert many.read_bytes() == one.read_bytes()
-    assert "2 workers needed" in detections.cost_line(detections.seconds_log(many))
+    assert "2 workers needed" in small_branch.cost_line(small_branch.seconds_log(many))
 
 
 def test_a_result_is_on_disk_while_others_are_worked_on(two, tmp_path: Path) -> None:

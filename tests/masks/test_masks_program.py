@@ -54,7 +54,7 @@ import os, sys, psutil
 from pathlib import Path
 from lib.data.coco import load
 from lib.masks import pseudo
-from lib.masks.grabcut import GrabCutSettings
+from lib.masks.grabcut.exact import GrabCutSettings
 labels, images = map(Path, sys.argv[1:])
 units = pseudo._units(load(labels, images), 1)
 

@@ -11,16 +11,16 @@ import numpy as np
 import pytest
 
 from lib.data.coco import CocoSet, load
-from lib.data.images import read_image
+from lib.data.pictures.images import read_image
 from lib.files import read_json, write_json
 from lib.masks import pseudo, rle, shards
-from lib.masks.grabcut import GrabCutSettings
-from lib.masks.progress import Progress
+from lib.masks.grabcut.exact import GrabCutSettings
+from lib.masks.grabcut.segmenter import prepare
 from lib.masks.pseudo import generate, masks_of, seed_of
 from lib.masks.quality import mask_box_iou
-from lib.masks.segmenter import prepare
 from lib.masks.shards import run
 from lib.paths import ROOT
+from lib.progress import Progress
 
 TWO = GrabCutSettings(iterations=2)
 EXACT = GrabCutSettings(iterations=2, method="exact")
@@ -91,7 +91,9 @@ def test_shards_of_other_settings_or_pictures_are_not_used(make_set, tmp_path: P
     assert made(moved, out).read_bytes() == made(moved, tmp_path / "new.json").read_bytes()
 
 
-@pytest.mark.parametrize("name", ["lib/data/segmentation.py", "lib/masks/flow_pushes.c", "pillow"])
+@pytest.mark.parametrize(
+    "name", ["lib/data/segmentation.py", "lib/masks/grabcut/flow_pushes.c", "pillow"]
+)
 def test_shards_of_other_code_or_packages_are_not_used(make_set, monkeypatch, name: str) -> None:
     coco_set, original = make_set(images=1), pseudo.made_by
 

@@ -5,9 +5,9 @@ import torch
 from torch import nn
 from torchvision.ops import FrozenBatchNorm2d
 
-from lib.engine.distributed import World
 from lib.models.batch_norm import FixedBatchNorm, SharedBatchNorm
-from tests.engine.several import check_together
+from lib.training.distributed import World
+from tests.training.several import check_together
 
 CHANNELS = 5
 

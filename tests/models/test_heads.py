@@ -8,7 +8,7 @@ from torchvision.ops import MultiScaleRoIAlign
 from lib.models.config import ModelConfig
 from lib.models.heads import mask_parts
 from lib.models.mask_branch import MaskBranch
-from tests.models.conftest import CLASSES, images_and_targets, tiny_model
+from tests.fixtures.models import CLASSES, images_and_targets, tiny_model
 
 ORIGINAL = {"box_head": "fc", "fc_channels": 12, "mask_per_class": True, "norm": "none"}
 

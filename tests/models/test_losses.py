@@ -9,14 +9,14 @@ from torch.nn.parallel import DistributedDataParallel
 from torchvision.models.detection.roi_heads import fastrcnn_loss
 from torchvision.models.detection.rpn import RegionProposalNetwork
 
-from lib.engine.distributed import World
 from lib.models.losses import box_losses, proposal_losses
 from lib.models.mask_branch import partial_mask_loss
 from lib.models.processes import part_of_mean, whole_count, whole_counts
 from lib.models.rpn import IGNORED
 from lib.models.sampling import sample_images
-from tests.engine.several import check_together
-from tests.models.conftest import images_and_targets, tiny_model
+from lib.training.distributed import World
+from tests.fixtures.models import images_and_targets, tiny_model
+from tests.training.several import check_together
 
 
 def anchors(rows: int, seed: int = 0) -> tuple[Tensor, Tensor, Tensor, Tensor]:

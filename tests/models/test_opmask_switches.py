@@ -10,7 +10,7 @@ from lib.models.config import ModelConfig
 from lib.models.detector import Detector
 from lib.models.mask_branch import partial_mask_loss
 from lib.models.rpn import IGNORED
-from tests.models.conftest import CLASSES, images_and_targets, tiny_config, tiny_model
+from tests.fixtures.models import CLASSES, images_and_targets, tiny_config, tiny_model
 
 SWITCHES: list[dict[str, object]] = [
     {"prior_norm": "min_max"},

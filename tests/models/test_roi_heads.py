@@ -5,7 +5,7 @@ import torch
 from torchvision.models.detection.roi_heads import RoIHeads
 
 from lib.models.selection import select_detections
-from tests.models.conftest import CLASSES, images_and_targets, tiny_model
+from tests.fixtures.models import CLASSES, images_and_targets, tiny_model
 
 
 def test_selected_detections_equal_torchvisions(batch):

@@ -7,7 +7,7 @@ from torchvision.models.detection.rpn import RegionProposalNetwork
 from torchvision.ops import box_iou
 
 from lib.models.rpn import IGNORED
-from tests.models.conftest import images_and_targets, tiny_model
+from tests.fixtures.models import images_and_targets, tiny_model
 
 
 def random_boxes(count: int, generator: torch.Generator) -> Tensor:

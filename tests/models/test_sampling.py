@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lib.models.sampling import SeededTransform, sample_balanced, seeds_of
-from tests.models.conftest import images_and_targets, tiny_model
+from tests.fixtures.models import images_and_targets, tiny_model
 
 
 def labels_of(positive: int, negative: int, neither: int, seed: int = 0) -> torch.Tensor:

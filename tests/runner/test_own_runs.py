@@ -12,9 +12,9 @@ import pandas as pd
 import pytest
 
 from lib.runner.own_runs import LONGEST_NAME, name_problems, terms_for
-from lib.runner.workspace import Workspace
 from lib.study import Study
 from lib.terms import Terms
+from lib.workspace import Workspace
 from tests.runner.toy import Toy
 
 CLAIMS = """

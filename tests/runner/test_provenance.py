@@ -6,7 +6,7 @@ from typing import Any
 import nbformat
 import pytest
 
-from lib.report.pages import to_html
+from lib.pages.page import to_html
 from lib.runner.provenance import as_markdown
 
 PAGE = dict(digest="x", step="01_x", title="t", profile="p", previous=None, next=None, css="")

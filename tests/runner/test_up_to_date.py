@@ -203,9 +203,8 @@ model.write_text('trained')
     ("change", "is_kept"),
     [
         ("notebook", True),
-        ("lib/analysis", True),
-        ("lib/evaluation", True),
-        ("lib/report", True),
+        ("lib/metrics", True),
+        ("lib/pages", True),
         ("lib/toy", False),
         ("parameter", False),
     ],

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from lib.files import read_json
-from lib.runner.workspace import MANIFEST, NEEDS_VARIABLE, STEP_VARIABLE, Workspace
 from lib.study import STAMP, Study
+from lib.workspace import MANIFEST, NEEDS_VARIABLE, STEP_VARIABLE, Workspace
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ STEPS = (
     Step("04_report", needs=("02_sum", "03_other")),
 )
 
-START = "from lib.runner.workspace import Workspace\nws = Workspace(profile, {step!r})"
+START = "from lib.workspace import Workspace\nws = Workspace(profile, {step!r})"
 
 CELLS = {
     "01_numbers": (
@@ -53,15 +53,7 @@ CELLS = {
     ),
 }
 
-LIB = (
-    "__init__.py",
-    "paths.py",
-    "files.py",
-    "runner/__init__.py",
-    "study.py",
-    "terms.py",
-    "runner/workspace.py",
-)
+LIB = ("__init__.py", "paths.py", "files.py", "study.py", "terms.py", "workspace.py")
 
 
 @dataclass

@@ -1,0 +1,1 @@
+"""Speed and memory beside other programs; nothing else in the study imports it."""

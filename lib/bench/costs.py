@@ -1,0 +1,122 @@
+"""What the training steps of a profile cost: hours of a GPU, and money.
+
+A step shows its model as many pictures as it has iterations times its batch; divided by the
+pictures per second that were measured of a model like it, that is its time. On a CPU nothing is
+known of a GPU, so its hours are the profile's own estimates, and what is measured is said beside
+them.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pandas as pd
+
+from lib.bench.model_tables import policy
+
+BACKWARD = 3.0
+"""Operations of a training step over those of its forward pass: the backward pass has twice."""
+
+
+def stands_for(model: Mapping[str, Any], measured: Mapping[str, Any]) -> str | None:
+    """Return the measured model whose speed a model is taken to have, or None.
+
+    That is one with the same box head and the same way to masks: the prior of OPMask, an
+    Enhanced-FPN, seven or four mask convolutions. How masks are chosen, and what scales the prior,
+    costs next to nothing.
+
+    Args:
+        model: settings of `lib.models.config.ModelConfig`.
+        measured: models by name that were measured.
+    """
+    fc = model["box_head"] == "fc"
+    if model["method"] == "faster_rcnn":
+        names = ["small"] if fc else ["baseline", "opmask"]
+    elif not fc:
+        names = [model["method"]] if model["method"] == "opmask" else ["baseline", "opmask"]
+    else:
+        names = ["mask_rcnn", "large"] if model["fpn"] == "plain" else ["large"]
+    return next((name for name in names if name in measured), None)
+
+
+def deeper(content: Mapping[str, Any], model: Mapping[str, Any], name: str) -> float:
+    """Return the operations of a model's training over those of the measured one: its backbone's.
+
+    Args:
+        content: what `lib.bench.models` wrote.
+        model: settings of the model.
+        name: the measured model that it stands for.
+    """
+    forward, settings = content["backbone_flops"], content["settings"]
+    own, other = forward.get(model["backbone"]), forward.get(content["models"][name]["backbone"])
+    if own is None or other is None or own == other:
+        return 1.0
+    flops = next(f["flops"] for f in content["training"] if f["model"] == name)
+    per_image = flops / settings["batch"]
+    return float((per_image + BACKWARD * (own - other)) / per_image)
+
+
+def cost_table(
+    schedules: Iterable[Mapping[str, Any]],
+    content: Mapping[str, Any],
+    training: pd.DataFrame,
+    *,
+    price: float,
+) -> pd.DataFrame:
+    """Return what each training step costs on one device.
+
+    Args:
+        schedules: of `lib.runner.schedules.training_schedules`.
+        content: what `lib.bench.models` wrote.
+        training: of `lib.bench.model_tables.training_table`.
+        price: of an hour of a GPU.
+
+    Returns:
+        Columns ``step``, ``pictures`` (iterations times batch), ``like`` (the measured model),
+        ``precision``, ``images_per_second`` (measured, on this machine), ``hours_here`` (at that
+        speed, on this machine), ``gpu_hours`` (the same on a GPU, else the profile's estimate),
+        ``from`` (``measured`` or ``estimated``), ``money``; and of all in ``mixed`` precision
+        ``gpu_hours_mixed``, where it was measured. The last row, ``all``, has the sums.
+    """
+    on_gpu = content["machine"]["on_gpu"]
+    speeds = {
+        (row["model"], policy(row["precision"])): row["images_per_second"]
+        for row in training.to_dict("records")
+    }
+    table = []
+    for row in schedules:
+        config = row["config"]
+        name = stands_for(config["model"], content["models"])
+        kind = "single" if config["amp"] == "none" or not on_gpu else "mixed"
+        pictures = config["iterations"] * config["batch_size"]
+        rates: dict[str, float] = {}
+        if name is not None:
+            more = deeper(content, config["model"], name)
+            rates = {k: v / more for (model, k), v in speeds.items() if model == name}
+        here = _hours(pictures, rates.get(kind))
+        estimated = row["minutes"] / 60
+        measured = here is not None and on_gpu
+        hours = here if measured else estimated
+        assert hours is not None
+        table.append(
+            {
+                "step": row["step"],
+                "pictures": pictures,
+                "like": name,
+                "precision": kind,
+                "images_per_second": rates.get(kind),
+                "hours_here": here,
+                "gpu_hours": hours,
+                "from": "measured" if measured else "estimated",
+                "money": hours * price,
+                "gpu_hours_mixed": _hours(pictures, rates.get("mixed")) if on_gpu else None,
+            }
+        )
+    frame = pd.DataFrame(table)
+    sums = ["pictures", "hours_here", "gpu_hours", "money", "gpu_hours_mixed"]
+    total = frame[sums].astype(float).sum(min_count=len(frame))
+    last = {"step": "all", **total.to_dict(), "pictures": int(frame["pictures"].sum())}
+    return pd.concat([frame, pd.DataFrame([last])], ignore_index=True)
+
+
+def _hours(pictures: int, rate: float | None) -> float | None:
+    return None if rate is None else pictures / rate / 3600

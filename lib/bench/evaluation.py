@@ -1,0 +1,251 @@
+"""Our evaluation beside pycocotools' own, in one process: ``python -m lib.bench.evaluation``.
+
+Both judge the same detections: 100 on each of 5000 drawn images with as many objects and classes as
+COCO's validation images have (or on the images of ``--annotations``). Half of them are objects of
+the image, moved and scaled a little, the others shapes from elsewhere. What is timed starts with
+labels and detections as a JSON file gives them and ends with COCO's twelve numbers, which must be
+equal to the last digit. Who comes first changes with each round.
+
+``--memory`` measures too how much each adds to the memory of a process that holds the detections.
+"""
+
+import argparse
+import contextlib
+import gc
+import io
+import multiprocessing
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from importlib import metadata
+from typing import Any, get_args
+
+import numpy as np
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from lib.bench.drawn import Labels, Result, draw_detections, draw_labels
+from lib.bench.mask_memory import peak_mib
+from lib.data.coco import CocoSet
+from lib.data.label_options import add_on_bad, open_labels
+from lib.files import write_json
+from lib.metrics.coco_ap import evaluate
+from lib.metrics.coco_input import IouType, ground_truth
+from lib.outputs import file_ending_in, has_fields
+from lib.paths import display, resolve
+
+Judge = Callable[[Labels, list[Result], IouType], list[float]]
+
+
+def plain(labels: Labels, detections: list[Result], iou_type: IouType) -> list[float]:
+    """Return COCO's twelve numbers as pycocotools alone computes them; NaN for its -1.
+
+    Its code writes into ``labels`` and ``detections``.
+    """
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth = COCO()
+        truth.dataset = labels
+        truth.createIndex()
+        judge = COCOeval(truth, truth.loadRes(detections), iou_type)
+        judge.evaluate()
+        judge.accumulate()
+        judge.summarize()
+    return [float(value) if value > -1 else float("nan") for value in judge.stats]
+
+
+def ours(labels: Labels, detections: list[Result], iou_type: IouType) -> list[float]:
+    """Return COCO's twelve numbers as this study computes them."""
+    return list(evaluate(labels, detections, iou_type=iou_type).coco_numbers.values())
+
+
+JUDGES: dict[str, Judge] = {"pycocotools": plain, "ours": ours}
+
+
+def compare(
+    labels: Labels, detections: Sequence[Result], iou_type: IouType, *, rounds: int, memory: bool
+) -> dict[str, Any]:
+    """Return what both say and what they take.
+
+    Returns:
+        ``iou_type``; ``seconds`` of each round by judge; ``ratio`` of the medians; ``numbers``
+        (twelve, by judge); ``equal``, to the last digit; ``memory_mib`` by judge, if asked for.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in JUDGES}
+    numbers: dict[str, list[float]] = {}
+    # Compiled functions compile at their first call, which is none of the clock's business.
+    ours(*_copies(*_few(labels, detections), iou_type), iou_type)
+    for turn in range(rounds):
+        for name in list(JUDGES)[:: 1 if turn % 2 == 0 else -1]:
+            given = _copies(labels, detections, iou_type)
+            gc.collect()
+            start = time.perf_counter()
+            numbers[name] = JUDGES[name](*given, iou_type)
+            seconds[name].append(time.perf_counter() - start)
+            del given
+            print(f"{iou_type}, round {turn + 1}: {name} {seconds[name][-1]:.1f} s", flush=True)
+    medians = {name: statistics.median(values) for name, values in seconds.items()}
+    found: dict[str, Any] = {
+        "iou_type": iou_type,
+        "seconds": seconds,
+        "ratio": medians["pycocotools"] / medians["ours"],
+        "numbers": {
+            name: [None if np.isnan(v) else v for v in values] for name, values in numbers.items()
+        },
+        "equal": bool(np.array_equal(numbers["pycocotools"], numbers["ours"], equal_nan=True)),
+    }
+    if memory:
+        found["memory_mib"] = {
+            name: _memory(partial(_judged, name, labels, detections, iou_type)) for name in JUDGES
+        }
+    return found
+
+
+def completed(coco_set: CocoSet, iou_type: IouType) -> Labels:
+    """Return labels as both judges are given them: numbered from 1, nothing missing.
+
+    Masks stay polygons or run lengths, as their file has them. See
+    :func:`lib.metrics.coco_input.ground_truth` for areas, and instances without a mask.
+
+    Raises:
+        ValueError: if there is nothing to judge by.
+    """
+    labels = coco_set.to_coco()
+    some = [x for x in coco_set.all_instances() if not x.iscrowd]
+    if not some:
+        raise ValueError(f"{coco_set.annotations_path} has no instance, so nothing can be judged.")
+    if iou_type == "segm" and not any(x.has_mask for x in some):
+        raise ValueError(
+            f"None of the {len(some):,} instances in {coco_set.annotations_path} has a mask, so "
+            "masks cannot be judged. Judge boxes: --iou-type bbox."
+        )
+    truth = ground_truth(labels, iou_type=iou_type)["annotations"]
+    annotations = []
+    for given, judged in zip(labels["annotations"], truth, strict=True):
+        replaced = given["iscrowd"] != judged["iscrowd"]  # no mask: a region of its box
+        annotations.append(judged if replaced else judged | {"segmentation": given["segmentation"]})
+    return labels | {"annotations": annotations}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; problems that a user can mend are sentences and exit code 2."""
+    parser = argparse.ArgumentParser(
+        prog="python -m lib.bench.evaluation",
+        description="Time our evaluation and pycocotools' own on the same detections.",
+    )
+    parser.add_argument("--annotations", help="COCO-format labels; drawn without")
+    parser.add_argument("--images", type=int, default=5000, help="drawn images")
+    parser.add_argument("--detections", type=int, default=100, help="on each image")
+    parser.add_argument("--iou-type", choices=get_args(IouType), nargs="+", default=["segm"])
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--memory", action="store_true", help="measure memory too (not on Windows)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--out",
+        type=file_ending_in(".json", has_fields("labels", "results"), place=resolve),
+        help="a JSON file for the numbers",
+    )
+    add_on_bad(parser)
+    options = parser.parse_args(arguments)
+    try:
+        content = _measure(options)
+        if options.out:
+            write_json(options.out, content, indent=1)
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    for row in content["results"]:
+        same = "the same twelve numbers" if row["equal"] else "OTHER NUMBERS"
+        print(f"{row['iou_type']}: {row['ratio']:.1f} times as fast, {same}")
+    if options.out:
+        print(f"wrote {display(options.out)}")
+    return 0 if all(row["equal"] for row in content["results"]) else 1
+
+
+def _measure(options: argparse.Namespace) -> dict[str, Any]:
+    """Judge as the command line says and return what the JSON file holds.
+
+    Raises:
+        FileNotFoundError, ValueError: if a file is missing or unfit, or nothing is to be judged.
+    """
+    for name in ("images", "detections", "rounds"):
+        if (number := getattr(options, name)) < 1:
+            raise ValueError(f"--{name} is {number}: expected 1 or more.")
+    kinds: list[IouType] = options.iou_type
+    if options.annotations:
+        coco_set = open_labels(options, resolve(options.annotations))
+        labels = {kind: completed(coco_set, kind) for kind in kinds}
+    else:
+        drawn = draw_labels(options.images, seed=options.seed)
+        labels = dict.fromkeys(kinds, drawn)
+    some = labels[kinds[0]]
+    detections = draw_detections(some, per_image=options.detections, seed=options.seed)
+    print(
+        f"{len(some['images'])} images, {len(some['annotations'])} objects, "
+        f"{len(detections)} detections",
+        flush=True,
+    )
+    return {
+        "labels": options.annotations or f"{options.images} drawn images, seed {options.seed}",
+        "images": len(some["images"]),
+        "objects": len(some["annotations"]),
+        "detections": len(detections),
+        "machine": platform.machine(),
+        "python": platform.python_version(),
+        "pycocotools": metadata.version("pycocotools"),
+        "results": [
+            compare(labels[k], detections, k, rounds=options.rounds, memory=options.memory)
+            for k in kinds
+        ],
+    }
+
+
+def _copies(
+    labels: Labels, detections: Sequence[Result], iou_type: IouType
+) -> tuple[Labels, list[Result]]:
+    """Return what a judge may write into; detections with what is judged alone, as users give it.
+
+    pycocotools takes the box's area for a mask's if a detection has both.
+    """
+    drop = "bbox" if iou_type == "segm" else "segmentation"
+    return (
+        {**labels, "annotations": [dict(a) for a in labels["annotations"]]},
+        [{k: v for k, v in d.items() if k != drop} for d in detections],
+    )
+
+
+def _few(labels: Labels, detections: Sequence[Result]) -> tuple[Labels, list[Result]]:
+    """Return the labels and detections of the first few images."""
+    images = labels["images"][:20]
+    ids = {image["id"] for image in images}
+    kept = [a for a in labels["annotations"] if a["image_id"] in ids]
+    few = {**labels, "images": images, "annotations": kept}
+    return few, [d for d in detections if d["image_id"] in ids]
+
+
+def _judged(name: str, labels: Labels, detections: Sequence[Result], iou_type: IouType) -> None:
+    JUDGES[name](*_copies(labels, detections, iou_type), iou_type)
+
+
+def _memory(work: Callable[[], None]) -> float:
+    """Return by how much a piece of work raises the memory of a copy of this process, MiB."""
+    context = multiprocessing.get_context("fork")  # the copy holds the detections already
+    receiver, sender = context.Pipe(duplex=False)
+
+    def measured() -> None:
+        before = peak_mib()
+        work()
+        sender.send(peak_mib() - before)
+
+    process = context.Process(target=measured)
+    process.start()
+    sender.close()
+    grown = float(receiver.recv())
+    process.join()
+    return grown
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,109 @@
+"""How much memory a method of GrabCut takes: each in a fresh process, the peak read in stages.
+
+The peak of a process only grows, so what a stage adds to it is what the stage needed beyond all
+before: first the imports and the decoded pictures, which every method needs, then the first mask of
+a small drawn picture (what is loaded or set up only when called), then the masks.
+"""
+
+import pickle
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from itertools import groupby
+from pathlib import Path
+
+from lib.data.coco import CocoSet, Instance
+from lib.data.pictures.images import read_image
+from lib.masks.grabcut.exact import GrabCutSettings, one_thread
+from lib.masks.grabcut.segmenter import prepare, warm_up
+from lib.masks.pseudo import Work, seed_of
+from lib.paths import ROOT
+from lib.workers import WorkerLostError
+
+MIB = 2**20
+
+
+def peaks(
+    coco_set: CocoSet,
+    instances: Iterable[Instance],
+    settings: Mapping[str, GrabCutSettings],
+    *,
+    seed: int,
+) -> dict[str, dict[str, float]]:
+    """Return the peak memory of processes that make the masks of some boxes, MiB.
+
+    Args:
+        coco_set: has the images.
+        instances: ordered by image.
+        settings: by name; each has a process of its own, one after the other.
+        seed: base seed, as in `lib.masks.pseudo.generate`.
+
+    Returns:
+        By name, what `stages` returns.
+
+    Raises:
+        WorkerLostError: if such a process ends without an answer.
+    """
+    work = [
+        Work(coco_set.image(image_id).absolute(), tuple((x.id, x.box) for x in group))
+        for image_id, group in groupby(instances, key=lambda instance: instance.image_id)
+    ]
+    found = {}
+    for name, own in settings.items():
+        # Neither forked nor spawned: it would begin with what this one holds, or has imported.
+        done = subprocess.run(
+            [sys.executable, "-m", "lib.bench.mask_memory"],
+            input=pickle.dumps((work, own, seed)),
+            stdout=subprocess.PIPE,
+            check=False,
+            cwd=ROOT,
+        )
+        if done.returncode != 0:
+            raise WorkerLostError(
+                f"The process that was to show how much memory {name!r} takes ended with "
+                f"{done.returncode}{' (killed: memory ran out?)' * (done.returncode < 0)}; what it "
+                "said is above."
+            )
+        found[name] = pickle.loads(done.stdout)
+    return found
+
+
+def stages(work: list[Work], settings: GrabCutSettings, seed: int) -> dict[str, float]:
+    """Make masks in this process and return its peak so far after each stage, MiB.
+
+    Returns:
+        ``decoded`` (imports, and every picture decoded once), ``warm`` (after a mask of a drawn
+        picture, which loads what is loaded when it is called) and ``peak`` (after all masks).
+    """
+    with one_thread():
+        for item in work:
+            read_image(item.image)
+        decoded = peak_mib()
+        warm_up(settings)
+        warm = peak_mib()
+        for item in work:
+            segmenter = prepare(read_image(item.image), settings)
+            for annotation_id, box in item.boxes:
+                segmenter.mask(box, seed=seed_of(seed, annotation_id))
+    return {"decoded": decoded, "warm": warm, "peak": peak_mib()}
+
+
+def peak_mib() -> float:
+    """Return the most memory that this process has held so far, MiB.
+
+    The system's own count of resources (`resource.getrusage`) would do, were it not that on Linux
+    it begins with the memory of the process that started this one.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        for line in status.read_text(encoding="ascii", errors="replace").splitlines():
+            if line.startswith("VmHWM:"):
+                return float(line.split()[1]) / 1024
+    import resource
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / MIB
+
+
+if __name__ == "__main__":
+    sys.stdout.buffer.write(pickle.dumps(stages(*pickle.load(sys.stdin.buffer))))

@@ -1,0 +1,223 @@
+"""What pseudo-masks cost: the fast method beside GrabCut on the whole image, in one run.
+
+``python -m lib.bench.masks --annotations FILE --images DIR --out speed.json`` measures three
+things on boxes of a set, and compiles nothing while the clock runs:
+
+- time and masks: GrabCut on the whole image with two seeds, and the fast method, in turns, box by
+  box, on one core (`lib.bench.mask_trials.trial`);
+- memory: each method in a fresh process (`lib.bench.mask_memory`);
+- sharing out: `lib.masks.pseudo.generate` with one worker and with two, in turns.
+
+``python -m lib.bench.mask_tables speed.json`` prints what follows from it.
+"""
+
+import argparse
+import importlib.metadata
+import math
+import platform
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+import cv2
+import numpy as np
+
+from lib.bench.mask_memory import peaks
+from lib.bench.mask_trials import Run, sample, trial
+from lib.data.coco import CocoSet, Instance
+from lib.data.label_options import add_on_bad, open_labels
+from lib.files import write_json
+from lib.masks.grabcut.exact import GrabCutSettings
+from lib.masks.grabcut.segmenter import warm_up
+from lib.masks.pseudo import SHARD_SIZE, boxes_of, generate
+from lib.outputs import file_ending_in, has_fields
+from lib.paths import display
+from lib.progress import printer
+from lib.workers import WorkerLostError, worker_count
+
+EXACT: Final = "exact"
+OTHER_SEED: Final = "other_seed"
+FAST: Final = "fast"
+"""The runs: GrabCut on the whole image, the same with another seed, and the fast method."""
+
+MEMORY_IMAGES = 3
+"""Memory is measured on the images of so many of the largest boxes, and on so many of the largest
+images: the peak of the whole set is among them."""
+
+SHARDS = 32
+"""A run is divided into at least so many shards, as any long one is: with a few, one worker waits
+for the last shard of the other."""
+
+
+def measure(
+    coco_set: CocoSet, *, boxes: int, worker_boxes: int, iterations: int, seed: int
+) -> dict[str, Any]:
+    """Measure both methods on a set and return what the JSON file holds.
+
+    Args:
+        coco_set: the boxes and where their images are.
+        boxes: how many are tried one by one; 0 for all.
+        worker_boxes: how many are shared out to workers; 0 for all.
+        iterations: of GrabCut.
+        seed: base seed, of masks and of the draw.
+
+    Returns:
+        ``set`` (the file, images, boxes, mean pixels of an image), ``settings``, ``machine``,
+        ``compile_seconds``, ``cores_used`` (processor time by the clock while boxes were tried: 1
+        if that was on one core and nothing disturbed it), ``rows`` (see
+        `lib.bench.mask_trials.trial`), ``memory`` (see `lib.bench.mask_memory.peaks`) and
+        ``workers`` (see `workers`).
+
+    Raises:
+        ValueError: if the set has no box, or a number is out of range.
+    """
+    exact = GrabCutSettings(iterations=iterations, method=EXACT)
+    fast = replace(exact, method=FAST)
+    instances = sample(coco_set, boxes, seed=seed)
+    if not instances:
+        raise ValueError(f"{coco_set.annotations_path} has no box to make a mask for.")
+    compiling = warm_up(fast)
+    runs = {EXACT: Run(exact, seed), OTHER_SEED: Run(exact, seed + 1), FAST: Run(fast, seed)}
+    clock, processor = time.perf_counter(), time.process_time()
+    frame = trial(coco_set, instances, runs, on_progress=printer())
+    busy = (time.process_time() - processor) / (time.perf_counter() - clock)
+    rows = [
+        {name: _plain(value) for name, value in row.items()} for row in frame.to_dict("records")
+    ]
+    return {
+        "set": {
+            "annotations": display(coco_set.annotations_path),
+            "images": int(frame["image_id"].nunique()),
+            "boxes": len(instances),
+            "image_pixels": float(frame.groupby("image_id")["image_area"].first().mean()),
+        },
+        "settings": {"iterations": iterations, "seed": seed},
+        "machine": machine(),
+        "compile_seconds": compiling,
+        "cores_used": busy,
+        "rows": rows,
+        "memory": peaks(
+            coco_set, most_demanding(coco_set, instances), {EXACT: exact, FAST: fast}, seed=seed
+        ),
+        "workers": workers(coco_set, boxes=worker_boxes, settings=fast, seed=seed),
+    }
+
+
+def most_demanding(coco_set: CocoSet, instances: Sequence[Instance]) -> list[Instance]:
+    """Return the boxes of the images that hold the largest boxes, or are the largest."""
+
+    def box_area(instance: Instance) -> float:
+        x1, y1, x2, y2 = instance.box
+        return (x2 - x1) * (y2 - y1)
+
+    def image_area(image_id: int) -> int:
+        image = coco_set.image(image_id)
+        return image.width * image.height
+
+    by_box = [x.image_id for x in sorted(instances, key=box_area, reverse=True)]
+    by_size = sorted(dict.fromkeys(by_box), key=image_area, reverse=True)
+    chosen = {*list(dict.fromkeys(by_box))[:MEMORY_IMAGES], *by_size[:MEMORY_IMAGES]}
+    return [x for x in instances if x.image_id in chosen]
+
+
+def workers(
+    coco_set: CocoSet, *, boxes: int, settings: GrabCutSettings, seed: int
+) -> dict[str, Any]:
+    """Time the making of pseudo-masks, from pictures to a file, with one worker and with two.
+
+    They take turns (one, two, two, one), after the worker processes have been started.
+
+    Args:
+        coco_set: the boxes and where their images are.
+        boxes: how many of them; 0 for all.
+        settings: of GrabCut.
+        seed: base seed, of masks and of the draw.
+
+    Returns:
+        ``boxes``, ``images``, and the better one of the two times of ``one`` worker and of
+        ``two``, seconds.
+    """
+    images = {x.image_id for x in sample(coco_set, boxes, seed=seed)}
+    part = coco_set.subset(images)
+    shard = max(1, min(SHARD_SIZE, len(images) // SHARDS))
+    options: dict[str, Any] = {"settings": settings, "seed": seed, "shard_size": shard}
+    times: dict[int, list[float]] = {1: [], 2: []}
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "masks.json"
+        few = coco_set.subset(sorted(images)[:4])
+        generate(few, workers=2, out=out, **options | {"shard_size": 1})
+        for count in (1, 2, 2, 1):
+            start = time.perf_counter()
+            generate(part, workers=count, out=out, **options)
+            times[count].append(time.perf_counter() - start)
+    total = len(boxes_of(part.all_instances()))
+    return {"boxes": total, "images": len(images), "one": min(times[1]), "two": min(times[2])}
+
+
+def machine() -> dict[str, Any]:
+    """Return what the times depend on besides the methods."""
+    return {
+        "processor": platform.processor() or platform.machine(),
+        "cores": worker_count(0),
+        "opencv": cv2.__version__,
+        "ziglang": importlib.metadata.version("ziglang"),
+    }
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; problems that a user can mend are sentences and exit code 2."""
+    options = _parser().parse_args(arguments)
+    try:
+        coco_set = open_labels(options, options.annotations, options.images)
+        content = measure(
+            coco_set,
+            boxes=options.boxes,
+            worker_boxes=options.worker_boxes,
+            iterations=options.iterations,
+            seed=options.seed,
+        )
+        write_json(options.out, content)
+    except WorkerLostError as error:
+        print(f"Stopped: {error}", file=sys.stderr)
+        return 1
+    except (ValueError, OSError) as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON can hold it: Python's own numbers, None for NaN."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m lib.bench.masks",
+        description="Measure the fast method beside GrabCut on the whole image, in one run.",
+    )
+    add = parser.add_argument
+    add("--annotations", type=Path, required=True, help="COCO-format JSON with boxes")
+    add("--images", type=Path, required=True, help="folder of the images that it names")
+    add(
+        "--out",
+        type=file_ending_in(".json", has_fields("machine", "rows")),
+        required=True,
+        help="the JSON file to write",
+    )
+    add("--boxes", type=int, default=0, help="tried one by one; 0: all (default)")
+    add("--worker-boxes", type=int, default=400, help="shared out to workers (default: 400)")
+    add("--iterations", type=int, default=5, help="GrabCut iterations (default: 5)")
+    add("--seed", type=int, default=0, help="base seed (default: 0)")
+    add_on_bad(parser)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

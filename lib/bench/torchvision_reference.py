@@ -1,0 +1,245 @@
+"""What a user would run otherwise: torchvision's Mask R-CNN, trained and run as its reference does.
+
+``maskrcnn_resnet50_fpn`` with the recipe of torchvision's reference scripts for detection, written
+anew so that both can be measured in one process. In training: batches of pictures of similar shape,
+every object's polygons decoded to a mask of the picture's size, pictures and masks sent to the
+device as they are and resized there, SGD with momentum 0.9, ``--amp`` (float16 with loss scaling)
+as a choice, all losses read after each step. At test: masks pasted as full-size maps, copied to the
+CPU and encoded one by one.
+"""
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from pycocotools import mask as coco_mask
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset, Sampler
+from torchvision.models.detection import MaskRCNN
+from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
+from torchvision.transforms import functional
+
+from lib.data.coco import CocoSet, Instance
+from lib.data.pictures.images import read_image
+from lib.seeds import derive
+from lib.training.schedule import WARMUP_START
+
+CLASSES = 91
+"""Outputs of the class layer, background included, as for COCO's ids."""
+
+LEARNING_RATE, MOMENTUM, WEIGHT_DECAY, WARMUP = 0.02, 0.9, 1e-4, 1000
+"""The reference's optimiser."""
+
+SHAPE_STEPS = 3
+"""Pictures share a batch if their ratios of width to height are in the same third of a factor 2."""
+
+
+def build_reference(
+    *,
+    min_size: int | tuple[int, ...],
+    max_size: int,
+    rois_per_image: int = 512,
+    detections: int = 100,
+) -> MaskRCNN:
+    """Return ``maskrcnn_resnet50_fpn`` as it is with ImageNet weights, without loading any.
+
+    With weights for the backbone its batch norm is fixed and its first two stages do not learn;
+    torchvision's own constructor builds another network when it is given none.
+
+    Args:
+        min_size: shorter side after resizing, pixels; of several, one is drawn in training.
+        max_size: limit of the longer side.
+        rois_per_image: RoIs sampled per training image.
+        detections: at most this many are kept at test.
+    """
+    return MaskRCNN(
+        resnet_fpn_backbone(backbone_name="resnet50", weights=None),
+        num_classes=CLASSES,
+        min_size=min_size,
+        max_size=max_size,
+        box_batch_size_per_image=rois_per_image,
+        box_detections_per_img=detections,
+    )
+
+
+class ReferenceSet(Dataset[tuple[Tensor, dict[str, Tensor]]]):
+    """The training samples of a COCO-format set, addressed by (index, position in the run).
+
+    A sample is a picture, float32 ``[3, H, W]`` RGB in 0..1, and a target with ``boxes``
+    ``[N, 4]`` xyxy, ``labels`` ``[N]``, ``masks`` ``[N, H, W]`` uint8 of all objects, ``image_id``,
+    ``area`` and ``iscrowd``. Half of the samples are mirrored.
+
+    Args:
+        coco: the set.
+        seed: what the mirroring derives from.
+    """
+
+    def __init__(self, coco: CocoSet, *, seed: int) -> None:
+        self.coco = coco
+        self.seed = seed
+
+    def __len__(self) -> int:
+        return len(self.coco.images)
+
+    def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the sample at ``(index, position)``."""
+        index, position = key
+        record = self.coco.images[index]
+        image = Image.fromarray(read_image(record))
+        objects = [x for x in self.coco.instances(record.id) if not x.iscrowd]
+        boxes = torch.as_tensor([x.box for x in objects], dtype=torch.float32).reshape(-1, 4)
+        masks = full_masks(objects, record.height, record.width)
+        if derive(self.seed, "flip", position) % 2:
+            image, masks = functional.hflip(image), masks.flip(-1)
+            boxes[:, [0, 2]] = record.width - boxes[:, [2, 0]]
+        tensor = functional.convert_image_dtype(functional.pil_to_tensor(image), torch.float32)
+        return tensor, {
+            "boxes": boxes,
+            "labels": torch.tensor([x.label for x in objects], dtype=torch.int64),
+            "masks": masks,
+            "image_id": torch.tensor(record.id),
+            "area": torch.tensor([x.area for x in objects]),
+            "iscrowd": torch.zeros(len(objects), dtype=torch.int64),
+        }
+
+
+def full_masks(objects: list[Instance], height: int, width: int) -> Tensor:
+    """Return masks of the picture's size, uint8 ``[N, height, width]``, from polygons or RLE.
+
+    The parts of an object are decoded one by one and joined, as the reference does it.
+    """
+    masks = []
+    for thing in objects:
+        code = thing.segmentation or []
+        if isinstance(code, list):
+            parts = coco_mask.decode(coco_mask.frPyObjects(code, height, width)) if code else None
+        else:
+            whole = isinstance(code["counts"], str)
+            rle = code if whole else coco_mask.frPyObjects(code, height, width)
+            parts = coco_mask.decode(rle)[..., None]
+        if parts is None:
+            parts = np.zeros((height, width, 1), np.uint8)
+        masks.append(torch.as_tensor(parts, dtype=torch.uint8).any(dim=2))
+    return torch.stack(masks) if masks else torch.zeros((0, height, width), dtype=torch.uint8)
+
+
+class ReferenceBatches(Sampler[list[tuple[int, int]]]):
+    """Endless batches of (index, position): random order, pictures of similar shape together.
+
+    Args:
+        coco: the set.
+        batch_size: pictures per batch.
+        seed: what the order derives from.
+    """
+
+    def __init__(self, coco: CocoSet, batch_size: int, *, seed: int) -> None:
+        ratios = np.array([x.width / x.height for x in coco.images])
+        edges = 2 ** np.linspace(-1, 1, 2 * SHAPE_STEPS + 1)
+        self.groups = np.searchsorted(edges, ratios, side="right")
+        self.batch_size, self.seed = batch_size, seed
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        """Yield batch after batch."""
+        waiting: dict[int, list[tuple[int, int]]] = {}
+        position = epoch = 0
+        while True:
+            order = np.random.default_rng(derive(self.seed, "epoch", epoch))
+            for index in order.permutation(len(self.groups)):
+                group = waiting.setdefault(int(self.groups[index]), [])
+                group.append((int(index), position))
+                position += 1
+                if len(group) == self.batch_size:
+                    yield list(group)
+                    group.clear()
+            epoch += 1
+
+
+def collate(samples: list[Any]) -> tuple[list[Any], ...]:
+    """Return the pictures of some samples, and their targets."""
+    images, targets = zip(*samples, strict=True)
+    return list(images), list(targets)
+
+
+def reference_loader(coco: CocoSet, *, batch_size: int, workers: int, seed: int) -> Iterator[Any]:
+    """Yield lists of pictures and of targets without end."""
+    return iter(
+        DataLoader(
+            ReferenceSet(coco, seed=seed),
+            batch_sampler=ReferenceBatches(coco, batch_size, seed=seed),
+            num_workers=workers,
+            collate_fn=collate,
+        )
+    )
+
+
+class ReferenceLearner:
+    """The reference's training step.
+
+    Args:
+        model: from `build_reference`, in training mode, on its device.
+        device: that device.
+        amp: float16 where PyTorch deems it safe, with loss scaling (``--amp``).
+        learning_rate: after warm-up.
+        warmup: steps of linear warm-up.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        device: torch.device,
+        *,
+        amp: bool,
+        learning_rate: float = LEARNING_RATE,
+        warmup: int = WARMUP,
+    ) -> None:
+        self.model = model
+        self.device = device
+        self.precision = torch.float16 if amp else None
+        learning = [p for p in model.parameters() if p.requires_grad]
+        self.optimizer: torch.optim.Optimizer = torch.optim.SGD(
+            learning, lr=learning_rate, momentum=MOMENTUM, weight_decay=WEIGHT_DECAY
+        )
+        self.warmup = torch.optim.lr_scheduler.LinearLR(
+            self.optimizer, start_factor=WARMUP_START, total_iters=warmup
+        )
+        self.scaler = torch.amp.GradScaler(device.type, enabled=amp)
+
+    def step(
+        self, images: list[Tensor], targets: list[dict[str, Tensor]], iteration: int
+    ) -> dict[str, float]:
+        """Learn from one batch and return the losses, their sum ``loss`` first.
+
+        Raises:
+            FloatingPointError: if the loss is not finite.
+        """
+        images = [image.to(self.device) for image in images]
+        targets = [{k: v.to(self.device) for k, v in t.items()} for t in targets]
+        mixed = self.precision is not None
+        with torch.autocast(self.device.type, dtype=self.precision, enabled=mixed):
+            losses: dict[str, Tensor] = self.model(images, targets)
+            total = torch.stack(list(losses.values())).sum()
+        value = total.item()
+        if not math.isfinite(value):
+            raise FloatingPointError(f"The reference's loss is {value} at iteration {iteration}.")
+        self.optimizer.zero_grad()
+        self.scaler.scale(total).backward()
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.warmup.step()
+        return {"loss": value, **{name: loss.item() for name, loss in losses.items()}}
+
+
+def encode_full(found: dict[str, Tensor]) -> list[dict[str, Any]]:
+    """Return the masks of one picture's detections as run lengths, as the reference encodes them.
+
+    Args:
+        found: a result of the model, with ``masks`` ``[N, 1, H, W]``.
+    """
+    codes = []
+    for mask in found["masks"].cpu() > 0.5:
+        (code,) = coco_mask.encode(np.array(mask[0, :, :, np.newaxis], dtype=np.uint8, order="F"))
+        codes.append({**code, "counts": code["counts"].decode("utf-8")})
+    return codes

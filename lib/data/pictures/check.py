@@ -1,0 +1,278 @@
+"""Pictures of a set, looked at when it is opened: where each lies, whether it can be read, and how.
+
+Where the size in the labels is that of the turned or of the stored picture, it decides whether the
+EXIF tag counts. Where it cannot (turns by 180 degrees, mirrored pictures, squares), the pictures of
+the set for which it can decide, and upright if there are none.
+"""
+
+import logging
+import os
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, get_args
+
+from lib.data.numbers import all_finite, is_natural
+from lib.data.pictures.find import Found, PictureFiles, leads_outside
+from lib.data.pictures.headers import Look, look_at
+from lib.data.validation import OPTION, Problem, other_option
+
+log = logging.getLogger(__name__)
+
+ImageCheck = Literal["none", "header", "decode"]
+Orientation = Literal["auto", "upright", "stored"]
+Outside = Literal["refuse", "read"]
+
+THREADS = 16
+"""Files looked at at the same time; most of the time is waiting for the disk."""
+
+
+@dataclass(frozen=True)
+class PictureChoices:
+    """How the pictures of a set are found and read.
+
+    Attributes:
+        check: ``"header"`` looks at headers and endings (``lib.data.pictures.headers.look_at``),
+            ``"decode"`` at every pixel, ``"none"`` at no file.
+        orientation: ``"auto"`` reads pictures with an EXIF turn as the size in the labels says,
+            ``"upright"`` turns all, ``"stored"`` none; the size is then the picture's.
+        outside: ``"read"`` files outside the folder too, or ``"refuse"`` them.
+        option: how messages say that ``on_bad`` is set; see ``lib.data.coco.load``.
+    """
+
+    check: ImageCheck = "header"
+    orientation: Orientation = "auto"
+    outside: Outside = "refuse"
+    option: str = OPTION
+
+    def __post_init__(self) -> None:
+        if self.check not in get_args(ImageCheck):
+            raise ValueError(f'check_images is "none", "header" or "decode", not {self.check!r}.')
+        if self.orientation not in get_args(Orientation):
+            raise ValueError(
+                f'orientation is "auto", "upright" or "stored", not {self.orientation!r}.'
+            )
+        if self.outside not in get_args(Outside):
+            raise ValueError(f'outside is "refuse" or "read", not {self.outside!r}.')
+
+    @property
+    def permission(self) -> str:
+        """What would allow files outside the folder; nothing if they are."""
+        if self.outside == "read":
+            return ""
+        return f"{other_option(self.option, 'outside', 'read')} allows it"
+
+
+class Reading(NamedTuple):
+    """How one picture is read; see ``ImageRecord``.
+
+    ``against_tag`` says that it is read as stored, although its EXIF tag exchanges its sides.
+    """
+
+    size: tuple[int, int]
+    file: str = ""
+    upright: bool | None = None
+    outside: bool = False
+    against_tag: bool = False
+
+
+def written_reading(image: Mapping[str, Any]) -> Reading:
+    """Return how an earlier look at a picture says to read it (``ImageRecord.read_as``)."""
+    said = image.get("read_as")
+    size = (image["width"], image["height"])
+    if not isinstance(said, dict):
+        return Reading(size)
+    file, upright = said.get("file", ""), said.get("upright")
+    return Reading(
+        size,
+        file if isinstance(file, str) else "",
+        upright if isinstance(upright, bool) else None,
+        said.get("outside") is True,
+    )
+
+
+def check_images(
+    images: Sequence[Mapping[str, Any]],
+    root: Path | None,
+    choices: PictureChoices,
+    *,
+    name: str = "the set",
+) -> tuple[dict[int, Problem], dict[int, Reading]]:
+    """Find images that cannot be used, and how the others are read.
+
+    What was found under another name, turned or stretched is counted in warnings, one per kind.
+
+    Args:
+        images: the ``images`` of a COCO file.
+        root: their folder; files are not looked at if it is ``None``.
+        choices: how files are found and read.
+        name: of the set, for warnings.
+
+    Returns:
+        Problems by position in ``images``, and readings of the pictures that were looked at. Of
+        records that repeat one id, the first stays if they all name the same file; else none does,
+        as nobody knows which one the labels mean.
+    """
+    problems = _check_fields(images)
+    if root is None or choices.check == "none":
+        return problems, {}
+    where = {i: str(images[i]["file_name"]) for i in range(len(images)) if i not in problems}
+    with ThreadPoolExecutor(THREADS) as pool:
+        found = _find(where, PictureFiles(root, permission=choices.permission), pool)
+        there = [i for i, at in found.items() if not at.kind]
+        decode = choices.check == "decode"
+        looks = dict(
+            zip(
+                there,
+                pool.map(lambda i: look_at(root / found[i].file, decode=decode), there),
+                strict=True,
+            )
+        )
+    for i, at in found.items():
+        kind, detail = (at.kind, at.detail) if at.kind else (looks[i].kind, looks[i].detail)
+        if kind:
+            said = f"{where[i][:120]}: {detail}" if detail else where[i][:120]
+            problems[i] = Problem(kind, images[i]["id"], said)
+    looks = {i: look for i, look in looks.items() if not look.kind}
+    sizes = {i: (images[i]["width"], images[i]["height"]) for i in looks}
+    for i, size in sizes.items():
+        if size not in (looks[i].size, looks[i].upright_size):
+            said = f"{where[i]}, JSON: {size[0]} x {size[1]}, file: {_by(looks[i].upright_size)}"
+            problems[i] = Problem("image_other_size", images[i]["id"], said)
+    looks = {i: look for i, look in looks.items() if i not in problems}
+    turns = _turns(looks, sizes, choices, name)
+    _report(name, where, found, looks)
+    readings = {}
+    for i, look in looks.items():
+        at, turn = found[i], turns.get(i)
+        size = sizes[i] if turn is None else look.upright_size if turn else look.size
+        outside = not choices.permission and leads_outside(root / at.file, root)
+        stored = look.upright_size != look.size and size == look.size
+        readings[i] = Reading(size, at.file if at.how else "", turn, outside, stored)
+    return problems, readings
+
+
+def _check_fields(images: Sequence[Mapping[str, Any]]) -> dict[int, Problem]:
+    problems: dict[int, Problem] = {}
+    first: dict[int, int] = {}
+    for i, image in enumerate(images):
+        missing = [
+            key
+            for key in ("id", "width", "height")
+            if not is_natural(image.get(key), zero_allowed=key == "id")
+        ]
+        if not isinstance(image.get("file_name"), str) or not image.get("file_name"):
+            missing.append("file_name")
+        if missing:
+            problems[i] = Problem("image_malformed", image.get("id"), f"bad {', '.join(missing)}")
+        elif not all_finite(image):
+            problems[i] = Problem("image_not_finite", image["id"], image["file_name"])
+        elif (j := first.setdefault(image["id"], i)) != i:
+            same = image["file_name"] == images[j]["file_name"]
+            for k in (i,) if same else (i, j):
+                detail = f"{images[k]['file_name']}, repeated"
+                problems[k] = Problem("image_id_repeated", image["id"], detail)
+    return problems
+
+
+def _find(
+    where: Mapping[int, str], files: PictureFiles, pool: ThreadPoolExecutor
+) -> dict[int, Found]:
+    """Return where each picture is; no two are found in one file unless both name it as it is."""
+    found = dict(zip(where, pool.map(files.as_written, where.values()), strict=True))
+    for i, at in found.items():
+        if at.kind in ("image_missing", "image_outside"):
+            other = files.otherwise(where[i])
+            if not other.kind:
+                found[i] = other
+            elif at.kind == "image_missing":
+                found[i] = at._replace(detail=at.detail or other.detail)
+    claims: dict[str, list[int]] = defaultdict(list)
+    if any(at.how for at in found.values()):
+        for i, at in found.items():
+            if not at.kind:
+                claims[os.path.realpath(files.root / at.file)].append(i)
+    for indices in claims.values():
+        guessed = [i for i in indices if found[i].how]
+        if len(indices) > 1:
+            for i in guessed:
+                number, file = len(indices), found[i].file
+                detail = f"{number} images of the list would be read from the one file {file}"
+                found[i] = Found(where[i], kind="image_missing", detail=detail)
+    return found
+
+
+def _turns(
+    looks: Mapping[int, Look],
+    sizes: Mapping[int, tuple[int, int]],
+    choices: PictureChoices,
+    name: str,
+) -> dict[int, bool]:
+    """Return whether pictures are turned for which the size in the labels is not to decide."""
+    tagged = [i for i, look in looks.items() if look.orientation != 1]
+    if choices.orientation != "auto":
+        upright = choices.orientation == "upright"
+        other = sum(sizes[i] != _size(looks[i], upright) for i in tagged)
+        if other:
+            log.warning(
+                "%s: the sizes of %d pictures are exchanged, as they are read %s",
+                name, other, choices.orientation,
+            )  # fmt: skip
+        return dict.fromkeys(tagged, upright)
+    telling = [i for i in tagged if looks[i].size != looks[i].upright_size]
+    open_ = [i for i in tagged if looks[i].size == looks[i].upright_size]
+    force = f"{other_option(choices.option, 'orientation', 'upright')} or stored decides otherwise"
+    stored = sum(sizes[i] == looks[i].size for i in telling)
+    upright = stored * 2 <= len(telling)
+    if stored:
+        log.warning(
+            "%s: the sizes of %d of %d pictures that their EXIF tag turns are those of the stored "
+            "files: these are read as they are stored; %s",
+            name, stored, len(telling), force,
+        )  # fmt: skip
+    if open_:
+        reason = f"as most whose size decides it ({len(telling)})" if telling else "as viewers do"
+        log.warning(
+            "%s: %d pictures have an EXIF turn that their size cannot show (squares, turns by 180 "
+            "degrees, mirrored): they are read %s, %s; %s",
+            name, len(open_), "upright" if upright else "as they are stored", reason, force,
+        )  # fmt: skip
+    return dict.fromkeys(open_, upright)
+
+
+def _report(
+    name: str, where: Mapping[int, str], found: Mapping[int, Found], looks: Mapping[int, Look]
+) -> None:
+    """Log what people should know of pictures that are read, one warning per kind."""
+    for how, number in Counter(found[i].how for i in looks if found[i].how).items():
+        i = next(i for i in looks if found[i].how == how)
+        log.warning(
+            "%s: %d pictures are not there under the name in the file and were found by %s "
+            "(%s is %s%s)",
+            name, number, how, where[i], found[i].file, ", ..." if number > 1 else "",
+        )  # fmt: skip
+    if deep := [where[i] for i, look in looks.items() if look.deep]:
+        log.warning(
+            "%s: %d pictures have values of more than 8 bits that do not fill 16 bits; they are "
+            "read by the range that they fill (%s)", name, len(deep), _first(deep),
+        )  # fmt: skip
+    if pages := [where[i] for i, look in looks.items() if look.pages]:
+        log.warning(
+            "%s: %d pictures have several pages or frames; the first is read (%s)",
+            name, len(pages), _first(pages),
+        )  # fmt: skip
+
+
+def _first(names: Iterable[str]) -> str:
+    first, *others = names
+    return first + (", ..." if others else "")
+
+
+def _by(size: tuple[int, int]) -> str:
+    return f"{size[0]} x {size[1]}"
+
+
+def _size(look: Look, upright: bool) -> tuple[int, int]:
+    return look.upright_size if upright else look.size

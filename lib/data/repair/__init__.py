@@ -1,0 +1,1 @@
+"""Labels as people have them: read, repaired, counted."""

@@ -1,0 +1,270 @@
+"""Labels as people have them, turned into labels that can be checked.
+
+``tidy`` does what is harmless in every mode; ``repair`` also reads numbers written as text, finds
+what references mean and gives ids where there are none. Nothing that was parsed is changed in
+place. What is still wrong afterwards is for ``lib.data.validation``.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from itertools import count
+from pathlib import PurePosixPath
+from typing import Any
+
+from lib.data.numbers import (
+    all_finite,
+    is_integer,
+    is_key,
+    is_natural,
+    not_integers,
+    number,
+    shown,
+    whole,
+)
+from lib.data.repair.boxes import repair_boxes
+from lib.data.repair.categories import once, without_roots
+from lib.data.repair.counts import Repairs
+
+Entry = dict[str, Any]
+_IMAGE = frozenset(("id", "file_name", "width", "height"))
+_JUDGED = frozenset(("id", "image_id", "category_id", "bbox", "area", "iscrowd", "segmentation"))
+_LARGEST = 1e300
+
+
+def tidy(content: Mapping[str, Any], repairs: Repairs, *, strict: bool) -> dict[str, Any]:
+    """Return a COCO set without what stands in the way of any use.
+
+    ``info`` of another type than an object is kept under a key; a category that others name as
+    their supercategory and no annotation uses (made up by some tools) is left out; equal entries of
+    a category count once. Unless ``strict``, fields outside the labels that no JSON file can hold
+    are left out.
+    """
+    if not strict:
+        content = {key: value for key, value in content.items() if _keep(key, value, repairs)}
+        own = frozenset(("id", "name"))
+        content["categories"] = [_writable(c, own, repairs) for c in content["categories"]]
+    info = content.get("info")
+    if info is not None and not isinstance(info, dict):
+        repairs.add("info_no_object", "info")
+        info = {"original": info}
+    categories = without_roots(content, repairs)
+    return {**content, "info": info or {}, "categories": once(categories, repairs)}
+
+
+def repair(
+    content: Mapping[str, Any],
+    name: str,
+    option: str,
+    repairs: Repairs,
+    look: Callable[[list[Entry]], tuple[list[Entry], Collection[int]]],
+) -> dict[str, Any]:
+    """Return a COCO set as far as its meaning is clear; see ``lib.data.repair.counts.REPAIRS``.
+
+    Args:
+        content: a COCO set: lists of objects, maybe with bad ones among them.
+        name: the file, for messages.
+        option: how ``on_bad`` is set in the program in use, for messages.
+        repairs: where changes are counted.
+        look: returns images with the sizes that their pictures are read with, on which boxes are
+            repaired, and the ids of those that are not turned although their EXIF tag says so.
+
+    Raises:
+        ValueError: if it is not clear how the boxes of the set are meant.
+    """
+    images = [_writable(image, _IMAGE, repairs) for image in content["images"]]
+    images = _whole_fields(images, ("width", "height"), repairs)
+    images, image_ids = _identified(
+        images, lambda v: is_natural(v, zero_allowed=True), "image", repairs
+    )
+    categories = [_named(category, repairs) for category in content["categories"]]
+    categories, category_ids = _identified(categories, is_integer, "category", repairs)
+    annotations = [_writable(a, _JUDGED, repairs) for a in content["annotations"]]
+    annotations = [_with_read_values(a, repairs) for a in annotations]
+    annotations = _numbered(annotations, repairs)
+    for kind, known, names in (
+        ("image", image_ids, _file_names(images)),
+        ("category", category_ids, _unique((c.get("name"), c["id"]) for c in categories)),
+    ):
+        annotations = _resolved(annotations, kind, known, names, repairs)
+    images, turned = look(images)
+    annotations = repair_boxes(annotations, images, name, option, repairs, turned=turned)
+    categories = once(categories, repairs)
+    result = {**content, "images": images, "annotations": annotations, "categories": categories}
+    return {**result, "categories": without_roots(result, repairs)}
+
+
+def _keep(key: str, value: Any, repairs: Repairs) -> bool:
+    fine = key in ("images", "annotations", "categories") or all_finite(value)
+    repairs.add("field_unwritable", *([] if fine else [key]))
+    return fine
+
+
+def _named(category: Entry, repairs: Repairs) -> Entry:
+    """Return a category whose name is text."""
+    name = category.get("name")
+    if type(name) not in (int, float):
+        return category
+    repairs.add("name_no_text", name)
+    return {**category, "name": str(name)}
+
+
+def _writable(entry: Entry, judged: frozenset[str], repairs: Repairs) -> Entry:
+    """Return an entry without further fields that no JSON file can hold."""
+    others = entry.keys() - judged
+    if not others or all(all_finite(entry[key]) for key in others):
+        return entry
+    bad = [key for key in entry if key in others and not all_finite(entry[key])]
+    repairs.add("field_unwritable", *(f"{key} of id {shown(entry.get('id'))}" for key in bad))
+    return {key: value for key, value in entry.items() if key not in bad}
+
+
+def _whole_fields(entries: list[Entry], keys: Sequence[str], repairs: Repairs) -> list[Entry]:
+    result = []
+    for entry in entries:
+        read = {k: n for k in keys if type(v := entry.get(k)) is not int and (n := whole(v))}
+        repairs.add("number_as_text", *([entry.get("id")] if read else []))
+        result.append({**entry, **read} if read else entry)
+    return result
+
+
+def _with_read_values(a: Entry, repairs: Repairs) -> Entry:
+    """Return an annotation whose area and iscrowd are numbers, without those that mean nothing."""
+    read: Entry = {}
+    area, crowd = a.get("area"), a.get("iscrowd")
+    if area is not None and not (type(area) in (int, float) and 0 <= area < _LARGEST):
+        value = number(area)
+        read["area"] = value if value is not None and 0 <= value < _LARGEST else None
+    if type(crowd) is str and whole(crowd) in (0, 1):
+        read["iscrowd"] = whole(crowd)
+    elif isinstance(crowd, str) and crowd.strip().lower() in ("", "true", "false"):
+        read["iscrowd"] = int(crowd.strip().lower() == "true")
+    if "pseudo" in a and not isinstance(a["pseudo"], dict | None):
+        read["pseudo"] = None
+    if not read:
+        return a
+    lost = any(value is None for value in read.values())
+    repairs.add("field_unreadable" if lost else "number_as_text", a.get("id"))
+    return {**a, **read}
+
+
+def _identified(
+    entries: list[Entry], usable: Callable[[Any], bool], kind: str, repairs: Repairs
+) -> tuple[list[Entry], dict[Any, int]]:
+    """Return images or categories with integer ids, and the new id by the one in the file."""
+    raws: list[Any] = [entry.get("id") for entry in entries]
+    if not not_integers(raws) and all(map(usable, raws)):
+        return entries, dict(zip(raws, raws, strict=True))
+    new: dict[Any, int] = {raw: raw for raw in raws if usable(raw)}
+    taken = set(new)
+    for raw in raws:
+        integer = whole(raw)
+        if is_key(raw) and raw not in new and usable(integer) and integer not in taken:
+            new[raw] = integer  # type: ignore[assignment]
+            taken.add(integer)
+    fresh = _free(taken)
+    result = []
+    for entry, raw in zip(entries, raws, strict=True):
+        known = is_key(raw) and raw in new
+        found = new[raw] if known else next(fresh)
+        if is_key(raw):
+            new[raw] = found
+        if type(raw) is int and raw == found:
+            result.append(entry)
+            continue
+        same = whole(raw) == found
+        repairs.add("number_as_text" if same else f"{kind}_id_renumbered", raw)
+        result.append({**entry, "id": found, **_origin(raw, same)})
+    return result, new
+
+
+def _numbered(annotations: list[Entry], repairs: Repairs) -> list[Entry]:
+    """Return annotations with an integer id of their own; of those that share one, the first's."""
+    raws = [a.get("id") for a in annotations]
+    if not not_integers(raws) and len(set(raws)) == len(raws):
+        return annotations
+    taken: set[int] = set()
+    kept: list[int | None] = []
+    for raw in raws:
+        integer = whole(raw)
+        is_own = is_integer(integer) and integer not in taken
+        kept.append(integer if is_own else None)
+        if integer is not None and is_own:
+            taken.add(integer)
+    fresh = _free(taken)
+    result = []
+    for annotation, raw, own in zip(annotations, raws, kept, strict=True):
+        if own is not None and type(raw) is int:
+            result.append(annotation)
+            continue
+        repairs.add("number_as_text" if own is not None else "annotation_id_renumbered", raw)
+        integer = next(fresh) if own is None else own
+        origin = _origin(raw, is_integer(whole(raw)))
+        result.append({**annotation, "id": integer, **origin})
+    return result
+
+
+def _resolved(
+    annotations: list[Entry],
+    kind: str,
+    known: Mapping[Any, int],
+    names: Mapping[str, int],
+    repairs: Repairs,
+) -> list[Entry]:
+    """Return annotations whose reference to an image or a category is its id, where it is clear."""
+    key = f"{kind}_id"
+    raws: list[Any] = [a.get(key) for a in annotations]
+    ids = set(known.values())
+    try:
+        if set(map(type, raws)) <= {int} and all(known.get(raw) == raw for raw in set(raws)):
+            return annotations
+    except TypeError:  # a list or an object among them
+        pass
+    result = list(annotations)
+    for i, raw in enumerate(raws):
+        if not is_key(raw):
+            continue
+        integer = whole(raw)
+        if raw in names and raw != str(integer):  # "000012" is a file's name before it is 12
+            integer = None
+        found = known.get(raw, integer if integer in ids else None)
+        by_name = found is None and isinstance(raw, str)
+        found = names.get(raw) if by_name else found
+        if found is not None and (type(raw) is not int or found != raw):
+            result[i] = {**annotations[i], key: found}
+            if by_name:
+                repairs.add(f"{kind}_by_name", annotations[i].get("id"))
+            elif integer == found:
+                repairs.add("number_as_text", annotations[i].get("id"))
+    return result
+
+
+def _file_names(images: Sequence[Entry]) -> dict[str, int]:
+    """Return image ids by file name, last part of it, and that without its ending, if unique."""
+    files = [
+        (PurePosixPath(name.replace("\\", "/")), name, image["id"])
+        for image in images
+        if isinstance(name := image.get("file_name"), str)
+    ]
+    return {
+        **_unique((path.stem, i) for path, _, i in files),
+        **_unique((path.name, i) for path, _, i in files),
+        **_unique((name, i) for _, name, i in files),
+    }
+
+
+def _unique(pairs: Any) -> dict[str, int]:
+    """Return what each name stands for, without names of several."""
+    found: dict[str, set[int]] = {}
+    for name, integer in pairs:
+        if isinstance(name, str):
+            found.setdefault(name, set()).add(integer)
+    return {name: next(iter(ids)) for name, ids in found.items() if len(ids) == 1}
+
+
+def _free(taken: set[int]) -> Iterator[int]:
+    """Return integers from 1 on that are not taken."""
+    return (i for i in count(1) if i not in taken)
+
+
+def _origin(raw: Any, read: bool) -> Entry:
+    """Return the field that keeps an id which was none, for people to find it again."""
+    return {} if read or not isinstance(raw, (str, int)) else {"original_id": raw}

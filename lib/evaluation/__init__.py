@@ -1,1 +1,0 @@
-"""Protocols that turn detections into numbers with intervals."""

@@ -1,0 +1,1 @@
+"""Paper A, HybridNet: its variants, branches and fusion, its tables and figures."""

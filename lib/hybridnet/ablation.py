@@ -1,0 +1,230 @@
+"""What each choice that paper A leaves open changes: ablation runs and switches, in one table.
+
+Every row is compared with the default of its group: the runs of the ablation with one of the same
+short schedule, the switches of the fusion and of poor masks with the settings in use. Both see the
+same images in each resample.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import pandas as pd
+
+from lib.hybridnet.fusion import FusionSettings
+from lib.hybridnet.small_branch import Result
+from lib.hybridnet.trained import Fallback, Runs, fused, small_branch
+from lib.metrics.bootstrap import resample
+from lib.metrics.coco_ap import AREA_RANGES_64, evaluate
+from lib.metrics.mask_iou import iou_on_boxes
+from lib.models.build import build_model
+from lib.pages import ablation
+
+if TYPE_CHECKING:
+    from lib.data.coco import CocoSet
+
+AREAS = {"S": AREA_RANGES_64["small"], "L": AREA_RANGES_64["large"]}
+METRICS = ("AP", "AP_S", "AP_L")
+GROUPS = {
+    "fpn": "feature pyramid",
+    "invalid": "instances with an invalid mask",
+    "detector": "small branch's detector (box AP)",
+    "fusion": "fusion",
+    "poor": "poor masks, small branch alone",
+    "poor_fused": "poor masks, HybridNet",
+}
+"""Group -> as people read it."""
+
+FPN = {
+    "direct": "direct",
+    "plain": "plain FPN",
+    "control": "plain, as many weights",
+    "backbone": "from the backbone",
+    "bottom_up": "bottom-up",
+    "dense": "dense",
+    "lateral": "at the laterals",
+}
+"""Kind of feature pyramid -> as people read it; the first is the default."""
+
+INVALID = {
+    "direct": "box only",
+    "all": "mask learnt, empty ones too",
+    "found": "mask learnt, if not empty",
+    "ignore": "ignored",
+    "drop": "dropped: background",
+}
+"""Variant of the ablation -> what becomes of instances with an invalid mask."""
+
+DETECTOR = {
+    "small": "all boxes",
+    "small_invalid": "invalid ones, others background",
+    "small_invalid_ignore": "invalid ones, others ignored",
+}
+"""Variant of the ablation -> which boxes the small branch's detector learns."""
+
+CHOICES: dict[str, tuple[Any, ...]] = {
+    "size": ("box", "mask", "sides"),
+    "nms": ("box", "mask"),
+    "nms_iou": (0.3, 0.5, 0.7),
+    "per_class": (True, False),
+    "calibration": ("none", "quantile"),
+}
+"""Settings of the fusion that are tried, one at a time."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One row of the ablation before it is judged; the first of a group is its default."""
+
+    group: str
+    setting: str
+    detections: Sequence[Result]
+    iou_type: Literal["bbox", "segm"] = "segm"
+    masks_on_boxes: Sequence[Mapping[str, Any]] | None = None
+
+
+def trials(
+    val: "CocoSet",
+    runs: Runs,
+    fusion: FusionSettings,
+    *,
+    poor_below: float,
+    shape_when_poor: Fallback,
+) -> list[Trial]:
+    """Return everything that is compared, group after group.
+
+    Variants that were not run are left out; a group without its default, or with nothing to
+    compare it with, as a whole.
+
+    Args:
+        val: the validation images.
+        runs: from :func:`lib.hybridnet.trained.read_runs`.
+        fusion: the settings in use.
+        poor_below: box IoU below which GrabCut's mask of a detection is replaced.
+        shape_when_poor: by what.
+    """
+
+    def small(below: float, shape: Fallback) -> list[Result]:
+        return small_branch(val, runs, poor_below=below, shape_when_poor=shape)
+
+    used = small(poor_below, shape_when_poor)
+    poor: dict[str, list[Result]] = {
+        f"{shape_when_poor} below {poor_below:g}": used,
+        "kept as they are": small(0, shape_when_poor),
+        **{
+            f"{shape} below {poor_below:g}": small(poor_below, shape)
+            for shape in get_args(Fallback)
+            if shape != shape_when_poor
+        },
+    }
+    switched = {
+        _text(name, value): replace(fusion, **{name: value})
+        for name, values in CHOICES.items()
+        for value in values
+        if value != getattr(fusion, name)
+    }
+    settings = {_described(fusion): fusion} | switched
+    return [
+        *_of_runs(runs, "fpn", FPN),
+        *_of_runs(runs, "invalid", INVALID),
+        *_of_runs(runs, "detector", DETECTOR, iou_type="bbox"),
+        *(Trial("fusion", text, fused(runs, used, how)) for text, how in settings.items()),
+        *(Trial("poor", text, masks) for text, masks in poor.items()),
+        *(Trial("poor_fused", text, fused(runs, masks, fusion)) for text, masks in poor.items()),
+    ]
+
+
+def ablation_table(
+    val: "CocoSet", compared: Sequence[Trial], *, resamples: int, seed: int
+) -> pd.DataFrame:
+    """Return what each trial reaches, and its paired difference from the default of its group.
+
+    Args:
+        val: the validation images.
+        compared: from :func:`trials`.
+        resamples: bootstrap resamples, over images.
+        seed: of the resamples.
+
+    Returns:
+        Columns group, setting, is_default, metric (AP, AP_S, AP_L with sizes parted at 64x64; of
+        boxes in the group ``detector``, else of masks; and mask_IoU, of runs with masks), ours,
+        ci_low, ci_high, difference, diff_low, diff_high; points of 100, the difference of a
+        default NaN.
+    """
+    labels = val.to_coco()
+    judged = []
+    for trial in compared:
+        result = evaluate(labels, trial.detections, iou_type=trial.iou_type, area_ranges=AREAS)
+        drawn = resample(result, resamples=resamples, seed=seed)
+        masks = trial.masks_on_boxes
+        judged.append(
+            ablation.Judged(
+                group=trial.group,
+                setting=trial.setting,
+                ap={metric: (drawn, metric) for metric in METRICS},
+                on_boxes=None if masks is None else iou_on_boxes(val, masks),
+            )
+        )
+    return ablation.compare(judged, resamples=resamples, seed=seed)
+
+
+def parameters_table(runs: Runs, *, num_classes: int) -> pd.DataFrame:
+    """Return how many weights the model of each kind of feature pyramid has.
+
+    Args:
+        runs: those of the ablation are built from their settings; others are passed over.
+        num_classes: classes without background.
+
+    Returns:
+        Columns setting, weights, more (than with a plain FPN; NaN if that was not run).
+    """
+    counts = {}
+    for kind, setting in FPN.items():
+        if run := runs.get(f"ablation.{kind}"):
+            model = build_model(run.config, num_classes=num_classes)
+            counts[setting] = sum(p.numel() for p in model.parameters())
+    plain = counts.get(FPN["plain"])
+    more = [None if plain is None else count - plain for count in counts.values()]
+    table = pd.DataFrame({"setting": list(counts), "weights": list(counts.values()), "more": more})
+    return table.astype({"weights": "Int64", "more": "Int64"})
+
+
+def side_by_side(table: pd.DataFrame) -> pd.DataFrame:
+    """Return one line per setting for people: each metric, and beside it what changed.
+
+    Args:
+        table: from :func:`ablation_table`.
+    """
+    return ablation.side_by_side(table, GROUPS)
+
+
+def _of_runs(
+    runs: Runs,
+    group: str,
+    variants: Mapping[str, str],
+    *,
+    iou_type: Literal["bbox", "segm"] = "segm",
+) -> list[Trial]:
+    there = {v: runs[f"ablation.{v}"] for v in variants if f"ablation.{v}" in runs}
+    if next(iter(variants)) not in there or len(there) < 2:
+        return []
+    return [
+        Trial(group, variants[v], run.detections, iou_type, run.masks_on_boxes)
+        for v, run in there.items()
+    ]
+
+
+def _described(fusion: FusionSettings) -> str:
+    """Return the settings of a fusion as a text."""
+    return ", ".join(_text(name, getattr(fusion, name)) for name in CHOICES)
+
+
+def _text(name: str, value: Any) -> str:
+    texts: dict[str, dict[Any, str]] = {
+        "size": {"box": "size by box area", "mask": "size by mask area", "sides": "size by sides"},
+        "nms": {"box": "NMS by box IoU", "mask": "NMS by mask IoU"},
+        "nms_iou": {value: f"NMS above IoU {value}"},
+        "per_class": {True: "NMS per class", False: "NMS over all classes"},
+        "calibration": {"none": "scores as they are", "quantile": "scores calibrated"},
+    }
+    return texts[name][value]

@@ -1,0 +1,292 @@
+"""Which pseudo-masks are invalid: paper A's Fig. 1, its percentages, and an audit of them.
+
+Notation, for boxes counted over a set: N all, S small, L large, I invalid, Iₛ and Iₗ the invalid
+small and large ones. Paper A, Sec. 1 prints Iₛ/I = 55.54 %, Iₛ/S = 76.48 %, Iₗ/L = 23.20 % and
+says that I/N "can reach 30 %".
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lib.data.coco import CocoSet, Instance
+from lib.masks import rle
+from lib.masks.pseudo import boxes_of
+from lib.masks.quality import SMALL_SIDE, VALID_FROM
+from lib.metrics.bootstrap import image_weights, percentiles
+from lib.metrics.claims import Observation
+
+EDGES = (0, 16, 32, 48, 64, 96, 128, 192, 256, 384, math.inf)
+"""Edges of the size bins: square root of the box area, pixels. Paper A does not print its own."""
+
+QUANTITIES = {
+    "A.fig1.invalid_rate": "I / N",
+    "A.fig1.small_share_of_invalid": "Iₛ / I",
+    "A.fig1.small_invalid_rate": "Iₛ / S",
+    "A.fig1.large_invalid_rate": "Iₗ / L",
+    "small_share": "S / N",
+    "A.fig1.small_fail_more_often": "Iₛ / S - Iₗ / L",
+    "A.fig1.small_majority_of_invalid": "Iₛ / I - 1/2",
+}
+"""The quantities: claim id (or a name, where the paper claims nothing) and formula."""
+
+LABELS = {
+    "A.fig1.invalid_rate": "invalid, of all boxes",
+    "A.fig1.small_share_of_invalid": "small, of the invalid ones",
+    "A.fig1.small_invalid_rate": "invalid, of the small ones",
+    "A.fig1.large_invalid_rate": "invalid, of the large ones",
+    "small_share": "small, of all boxes",
+    "A.fig1.small_fail_more_often": "small fail more often by",
+    "A.fig1.small_majority_of_invalid": "small, of the invalid, above half by",
+}
+"""The quantities in words."""
+
+
+def frame_of(pseudo: CocoSet, truth: CocoSet | None = None) -> pd.DataFrame:
+    """Return one row per box of a pseudo-mask file.
+
+    Args:
+        pseudo: written by `lib.masks.pseudo.generate`.
+        truth: the same boxes with true masks, where there are any.
+
+    Returns:
+        Columns ``annotation_id``, ``image_id``, ``category``, ``x1 y1 x2 y2`` (pixels),
+        ``box_area``, ``longer_side``, ``mask_area`` (of the pseudo-mask), ``true_area`` (of the
+        true mask; NaN where unknown), ``box_iou``, ``valid``, ``difficult`` (False where the file
+        does not say).
+
+    Raises:
+        ValueError: if a box has no ``pseudo`` entry.
+    """
+    sizes = {image.id: (image.height, image.width) for image in pseudo.images}
+    true_areas = _true_areas(truth, sizes) if truth is not None else {}
+    rows: list[dict[str, Any]] = []
+    for instance in boxes_of(pseudo.all_instances()):
+        if instance.pseudo is None:
+            raise ValueError(
+                f"Annotation {instance.id} of {pseudo.annotations_path} has no 'pseudo' entry: "
+                "expected a file written by `python -m lib.masks` or by notebook 02."
+            )
+        x1, y1, x2, y2 = instance.box
+        rows.append(
+            {
+                "annotation_id": instance.id,
+                "image_id": instance.image_id,
+                "category": pseudo.categories.name_of(instance.label),
+                "x1": x1,
+                "y1": y1,
+                "x2": x2,
+                "y2": y2,
+                "box_area": (x2 - x1) * (y2 - y1),
+                "longer_side": max(x2 - x1, y2 - y1),
+                "mask_area": rle.area(instance.segmentation, *sizes[instance.image_id]),
+                "true_area": true_areas.get(instance.id, math.nan),
+                "box_iou": float(instance.pseudo["box_iou"]),
+                "valid": bool(instance.pseudo["valid"]),
+                "difficult": bool(instance.extra.get("difficult", 0)),
+            }
+        )
+    if not rows:
+        raise ValueError(f"{pseudo.annotations_path} has no box: nothing can be counted.")
+    return pd.DataFrame(rows)
+
+
+def is_small(frame: pd.DataFrame, definition: str, side: int = SMALL_SIDE) -> pd.Series:
+    """Return which rows are small, for one reading of "size less than 64 x 64 pixels".
+
+    Args:
+        frame: of `frame_of`.
+        definition: ``box_area`` (width x height < side²), ``longer_side`` (both sides < side) or
+            ``true_area`` (pixels of the true mask < side²; rows without one count as not small and
+            should be left out before).
+        side: pixels.
+    """
+    limit = side if definition == "longer_side" else side**2
+    return frame[definition] < limit
+
+
+def shares(
+    frame: pd.DataFrame,
+    *,
+    definition: str = "box_area",
+    side: int = SMALL_SIDE,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Return the shares of `QUANTITIES`, and two differences, with intervals over images.
+
+    Boxes of one image are not independent, so whole images are drawn with replacement.
+
+    Args:
+        frame: of `frame_of`.
+        definition: of small; see `is_small`.
+        side: of small, pixels.
+        resamples: of the bootstrap.
+        seed: of the bootstrap.
+
+    Returns:
+        Columns ``quantity``, ``label``, ``formula``, ``estimate``, ``ci_low``, ``ci_high``,
+        ``boxes`` (how many the share is of; of a difference, all). NaN where that is 0. The
+        ends are NaN if the denominators are on fewer than four images.
+    """
+    small, invalid = is_small(frame, definition, side), ~frame["valid"]
+    cells = pd.DataFrame(
+        {
+            "image_id": frame["image_id"],
+            "small_invalid": invalid & small,
+            "small": small,
+            "large_invalid": invalid & ~small,
+            "large": ~small,
+        }
+    )
+    counts = cells.groupby("image_id").sum().to_numpy(dtype=float)
+    estimates, denominators = _ratios(counts.sum(axis=0))
+    weights = image_weights(len(counts), resamples=resamples, seed=seed)
+    drawn, _ = _ratios(weights @ counts)
+    images = _images(counts)
+    rows = []
+    for index, (quantity, formula) in enumerate(QUANTITIES.items()):
+        estimate, low, high = percentiles(
+            float(estimates[index]), drawn[:, index], images=images[index]
+        )
+        rows.append(
+            {
+                "quantity": quantity,
+                "label": LABELS[quantity],
+                "formula": formula,
+                "estimate": estimate,
+                "ci_low": low,
+                "ci_high": high,
+                "boxes": int(denominators[index]),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def by_category(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return boxes, small share, invalid share and median box IoU of each class, hardest first."""
+    marked = frame.assign(small=is_small(frame, "box_area"), invalid=~frame["valid"])
+    table = marked.groupby("category", as_index=False).agg(
+        boxes=("valid", "size"),
+        small_share=("small", "mean"),
+        invalid_share=("invalid", "mean"),
+        median_box_iou=("box_iou", "median"),
+    )
+    return table.sort_values(["invalid_share", "category"], ascending=[False, True])
+
+
+def shape(table: pd.DataFrame) -> tuple[float, float, float]:
+    """Return S/N, Iₛ/S and Iₗ/L of `shares`, with 0 for what is unknown: what a mosaic shows."""
+    found = dict(zip(table["quantity"], table["estimate"].fillna(0), strict=True))
+    names = ("small_share", "A.fig1.small_invalid_rate", "A.fig1.large_invalid_rate")
+    small, of_small, of_large = (float(found[name]) for name in names)
+    return small, of_small, of_large
+
+
+def observations(table: pd.DataFrame, *, side: int, valid_from: float) -> list[Observation]:
+    """Return the rows of `shares` that paper A makes a claim about.
+
+    Its claims speak of its own definitions of small and of valid: with others there is none.
+    """
+    if (side, valid_from) != (SMALL_SIDE, VALID_FROM):
+        return []
+    return [
+        Observation(row["quantity"], row["estimate"], row["ci_low"], row["ci_high"])
+        for row in table.to_dict("records")
+        if row["quantity"].startswith("A.")
+    ]
+
+
+def variants(frame: pd.DataFrame, *, side: int, resamples: int, seed: int) -> pd.DataFrame:
+    """Return `shares` for every reading of "small" and of which boxes count.
+
+    Readings that need what the set does not have (true masks, the flag "difficult") are left out.
+
+    Returns:
+        The columns of `shares`, after ``variant`` (in words); the main reading comes first.
+    """
+    known = frame[frame["true_area"].notna()]
+    easy = frame[~frame["difficult"]]
+    readings = [
+        (f"box area < {side} x {side}", frame, "box_area"),
+        (f"both sides < {side}", frame, "longer_side"),
+        (f"box area < {side} x {side}, without difficult", easy, "box_area"),
+        (f"box area < {side} x {side}, with a true mask", known, "box_area"),
+        (f"true mask area < {side} x {side}", known, "true_area"),
+    ]
+    tables = []
+    for name, rows, definition in readings:
+        redundant = "difficult" in name and len(rows) == len(frame)
+        redundant |= "with a true mask" in name and len(rows) == len(frame)
+        if len(rows) and not redundant:
+            table = shares(rows, definition=definition, side=side, resamples=resamples, seed=seed)
+            tables.append(table.assign(variant=name))
+    result = pd.concat(tables, ignore_index=True)
+    return result[["variant", *(c for c in result.columns if c != "variant")]]
+
+
+def beside_paper(table: pd.DataFrame, expected: Mapping[str, float | None]) -> pd.DataFrame:
+    """Return the table with a column ``paper``: what paper A states, by claim id, or NaN."""
+    stated = [expected.get(quantity) for quantity in table["quantity"]]
+    return table.assign(paper=pd.Series(stated, index=table.index, dtype=float))
+
+
+def histogram(frame: pd.DataFrame, *, side: int = SMALL_SIDE) -> pd.DataFrame:
+    """Return valid and invalid boxes by size: the data of paper A's Fig. 1.
+
+    Args:
+        frame: of `frame_of`.
+        side: of small, pixels: always an edge, so that no bin holds both small and large boxes.
+
+    Returns:
+        Columns ``size_from``, ``size_to`` (square root of the box area, pixels; the last edge is
+        infinite), ``boxes``, ``invalid``, ``invalid_share`` (of the bin;
+        NaN if it is empty), ``share_of_invalid`` (of all invalid boxes; NaN if there is none).
+    """
+    edges = sorted({*EDGES, side})
+    size = np.sqrt(frame["box_area"].to_numpy())
+    bins = np.digitize(size, np.asarray(edges[1:-1]))
+    invalid = ~frame["valid"].to_numpy()
+    boxes = np.bincount(bins, minlength=len(edges) - 1)
+    bad = np.bincount(bins, weights=invalid, minlength=len(edges) - 1).astype(int)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return pd.DataFrame(
+            {
+                "size_from": edges[:-1],
+                "size_to": edges[1:],
+                "boxes": boxes,
+                "invalid": bad,
+                "invalid_share": bad / boxes,
+                "share_of_invalid": bad / float(invalid.sum()),
+            }
+        )
+
+
+def _ratios(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return `QUANTITIES` [..., 7] and their denominators from counts [..., (Iₛ, S, Iₗ, L)]."""
+    small_invalid, small, large_invalid, large = np.moveaxis(counts, -1, 0)
+    invalid, total = small_invalid + large_invalid, small + large
+    above = np.stack([invalid, small_invalid, small_invalid, large_invalid, small], axis=-1)
+    below = np.stack([total, invalid, small, large, total], axis=-1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share = np.where(below > 0, above / below, np.nan)
+    more_often, majority = share[..., 2] - share[..., 3], share[..., 1] - 0.5
+    differences = np.stack([more_often, majority], axis=-1)
+    both = np.stack([total, invalid], axis=-1)
+    return np.concatenate([share, differences], axis=-1), np.concatenate([below, both], axis=-1)
+
+
+def _images(counts: np.ndarray) -> list[int]:
+    """Return on how many images the denominators of `QUANTITIES` are, from counts [I, 4]."""
+    _, below = _ratios(counts)
+    images = np.count_nonzero(below, axis=0).tolist()
+    small, large = images[2:4]
+    return [*images[:5], min(small, large), images[6]]
+
+
+def _true_areas(truth: CocoSet, sizes: dict[int, tuple[int, int]]) -> dict[int, int]:
+    with_mask: list[Instance] = [i for i in truth.all_instances() if i.has_mask]
+    return {i.id: rle.area(i.segmentation, *sizes[i.image_id]) for i in with_mask}

@@ -1,0 +1,196 @@
+"""Pictures of paper A's results: its Fig. 5, and the shapes that small detections get."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib import patheffects
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from lib.data.coco import CocoSet, Instance
+from lib.data.pictures.images import read_image
+from lib.hybridnet.small_branch import Result, box_of
+from lib.hybridnet.trained import DRAWN_BY
+from lib.masks import rle
+from lib.masks.quality import SMALL_SIDE, mask_box_iou
+from lib.pages import mask_gallery
+from lib.pages.drawing import draw_masks, handle
+from lib.pages.style import BLACK, COLOURS, SEQUENCE, WIDTH, plain
+from lib.seeds import derive
+
+_OUTLINED = [patheffects.withStroke(linewidth=1.6, foreground="black")]
+_CLASS_COLOURS = [colour for colour in SEQUENCE if colour != COLOURS["paper"]]
+
+
+def scenes_to_show(coco_set: CocoSet, *, count: int) -> list[int]:
+    """Return ids of images with small objects, drawn by a hash of their ids.
+
+    No result decides which scenes are shown.
+    """
+    some = [
+        image.id
+        for image in coco_set.images
+        if any(_box_area(x.box) < SMALL_SIDE**2 for x in coco_set.instances(image.id))
+    ]
+    return sorted(some, key=lambda i: derive(0, "scenes", i))[:count]
+
+
+def pictures(
+    coco_set: CocoSet,
+    single: Sequence[Result],
+    hybrid: Sequence[Result],
+    image_ids: Sequence[int],
+    *,
+    score_from: float,
+) -> Figure | None:
+    """Draw paper A's Fig. 5, a scene per row: image, single branch, HybridNet; then the truth.
+
+    Within a scene a class has one colour; boxes are drawn around what comes from the small branch.
+    Without an image there is nothing to draw: None.
+
+    Args:
+        coco_set: the ground truth, opened with its images.
+        single: detections of `lib.hybridnet.further_tables.single_branch`.
+        hybrid: detections of HybridNet.
+        image_ids: one row each.
+        score_from: detections below this score are not drawn.
+    """
+    if not image_ids:
+        return None
+    shapes = [coco_set.image(i) for i in image_ids]
+    ratios = [shape.height / shape.width for shape in shapes]
+    height = sum(WIDTH / 4 * ratio + 0.05 for ratio in ratios) + 0.5
+    figure, panels = plt.subplots(
+        len(shapes), 4, figsize=(WIDTH, height), height_ratios=ratios, squeeze=False
+    )
+    for row, record in zip(panels, shapes, strict=True):
+        picture = read_image(record)
+        truth = [
+            {"category_id": x.category_id, "segmentation": x.segmentation}
+            for x in coco_set.instances(record.id)
+            if x.has_mask and not x.iscrowd
+        ]
+        found = [
+            [d for d in some if d["image_id"] == record.id and d["score"] >= score_from]
+            for some in (single, hybrid)
+        ]
+        every = sorted({d["category_id"] for objects in (truth, *found) for d in objects})
+        colours = {k: _CLASS_COLOURS[n % len(_CLASS_COLOURS)] for n, k in enumerate(every)}
+        for axes, objects in zip(row, ([], *found, truth), strict=True):
+            _objects(axes, coco_set, picture, objects, colours)
+    for axes, title in zip(
+        panels[0], ("image", "single branch", "HybridNet", "truth"), strict=True
+    ):
+        axes.set_title(title)
+    box = handle("none", "from the small branch", marker="s", markeredgecolor=COLOURS["box"])
+    box.set(markeredgewidth=2, path_effects=[patheffects.withStroke(linewidth=3, foreground=BLACK)])
+    figure.legend(handles=[box], loc="outside lower right")
+    return figure
+
+
+def gallery(
+    coco_set: CocoSet,
+    segmented: Sequence[Result],
+    results: Sequence[Result],
+    *,
+    score_from: float,
+    count: int = mask_gallery.COLUMNS,
+) -> Figure | None:
+    """Draw small detections with GrabCut's mask, and what replaced it where it was poor.
+
+    The number above a crop is the IoU of the mask's tight box and the detected box. Detections are
+    drawn by a hash of their places in the list, not by result. None if there is none to show.
+
+    Args:
+        coco_set: the images.
+        segmented: the small branch's detections with GrabCut's masks.
+        results: the same detections, in the same order, with the masks that they got.
+        score_from: detections below this score are not drawn.
+        count: of each kind.
+    """
+    small = [
+        (n, ours, result)
+        for n, (ours, result) in enumerate(zip(segmented, results, strict=True))
+        if result["score"] >= score_from and _box_area(box_of(result)) < SMALL_SIDE**2
+    ]
+    small.sort(key=lambda entry: derive(0, "gallery", entry[0]))
+    kept = [entry for entry in small if entry[2]["shape"] == "grabcut"][:count]
+    replaced = [entry for entry in small if entry[2]["shape"] != "grabcut"][:count]
+    shape = DRAWN_BY[replaced[0][2]["shape"]] if replaced else ""
+    return mask_gallery.gallery(
+        coco_set,
+        {
+            "GrabCut's mask, kept; above each crop its box IoU": [
+                _as_instance(coco_set, n, ours, ours["grabcut"], valid=True) for n, ours, _ in kept
+            ],
+            "GrabCut's mask, poor: below the limit of box IoU": [
+                _as_instance(coco_set, n, ours, ours["grabcut"], valid=False)
+                for n, ours, _ in replaced
+            ],
+            f"What these get instead: {shape} in the detected box": [
+                _as_instance(coco_set, n, ours, result["segmentation"], valid=True)
+                for n, ours, result in replaced
+            ],
+        },
+    )
+
+
+def _as_instance(
+    coco_set: CocoSet, number: int, result: Result, code: Any, *, valid: bool
+) -> Instance:
+    """Return a detection as `lib.pages.mask_gallery` draws labelled objects."""
+    record, box = coco_set.image(result["image_id"]), box_of(result)
+    mask = rle.decode(code, record.height, record.width)
+    return Instance(
+        id=number,
+        image_id=record.id,
+        label=coco_set.categories.label_of(result["category_id"]),
+        category_id=result["category_id"],
+        box=box,
+        area=_box_area(box),
+        segmentation=code,
+        pseudo={"box_iou": mask_box_iou(mask, box), "valid": valid},
+    )
+
+
+def _objects(
+    axes: Axes,
+    coco_set: CocoSet,
+    picture: np.ndarray,
+    objects: Sequence[Result],
+    colours: Mapping[int, str],
+) -> None:
+    """Draw a picture with objects, their classes, and boxes around those of the small branch."""
+    height, width = picture.shape[:2]
+    masks = [rle.decode(x["segmentation"], height, width) for x in objects]
+    draw_masks(
+        axes, picture,
+        [(mask, colours[x["category_id"]]) for mask, x in zip(masks, objects, strict=True)],
+    )  # fmt: skip
+    for mask, found in zip(masks, objects, strict=True):
+        tight = rle.tight_box(mask)
+        if tight is None:
+            continue
+        x1, y1, x2, y2 = tight
+        if found.get("branch") == "small":
+            for colour, linewidth in (("black", 1.8), (COLOURS["box"], 0.9)):
+                axes.add_patch(
+                    Rectangle((x1 - 0.5, y1 - 0.5), x2 - x1, y2 - y1, fill=False,
+                              edgecolor=colour, linewidth=linewidth)
+                )  # fmt: skip
+        label = coco_set.categories.label_of(found["category_id"])
+        name = plain(coco_set.categories.name_of(label), 14)
+        half = 0.013 * width * len(name)  # of the text, about
+        axes.text(
+            np.clip((x1 + x2) / 2, half, max(half, width - half)), max(y1 - 2, 0.05 * width), name,
+            fontsize=5.5, color="white", ha="center", va="bottom", path_effects=_OUTLINED,
+        )  # fmt: skip
+    axes.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
+
+
+def _box_area(box: Sequence[float]) -> float:
+    x1, y1, x2, y2 = box
+    return (x2 - x1) * (y2 - y1)

@@ -1,0 +1,124 @@
+"""Figures of paper A's results: Table 2, differences, what the switches change, mask IoU.
+
+A method keeps its colour throughout. The paper's numbers are hollow diamonds.
+"""
+
+import numpy as np
+import pandas as pd
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from lib.hybridnet.ablation import GROUPS
+from lib.hybridnet.tables import LESS, TABLE2_METHODS, readable
+from lib.hybridnet.trained import NAMES
+from lib.pages.ablation import MASK_IOU
+from lib.pages.ablation_figure import ROW, changes, sections
+from lib.pages.drawing import handle, hollow, metric_name, share_curve
+from lib.pages.style import BLUE, COLOURS, GREEN, PINK, WIDTH
+
+METHOD_COLOURS = {
+    "baseline": COLOURS["baseline"],
+    "small_branch": PINK,
+    "large_branch": COLOURS["large"],
+    "hybrid": BLUE,
+    "pixel_level": GREEN,
+}
+METRICS = {
+    "AP": "all sizes",
+    "AP_S": "below 64×64",
+    "AP_L": "from 64×64",
+}
+"""Metrics of paper A's Table 2 -> which instances they are of."""
+
+_TITLES = {metric: f"{metric_name(metric)}: {sizes}" for metric, sizes in METRICS.items()}
+
+
+def branches(table: pd.DataFrame) -> Figure:
+    """Draw Table 2: every method's AP, by size, with its interval and the paper's number.
+
+    Args:
+        table: of `lib.hybridnet.tables.table2`.
+    """
+    places = np.arange(len(TABLE2_METHODS))[::-1]
+    figure, panels = plt.subplots(1, 3, figsize=(WIDTH, 0.9 + 0.34 * len(places)), sharey=True)
+    for axes, (metric, title) in zip(panels, _TITLES.items(), strict=True):
+        rows = table[table["metric"] == metric].set_index("method").loc[list(TABLE2_METHODS)]
+        colours = [METHOD_COLOURS[method] for method in TABLE2_METHODS]
+        axes.hlines(places, rows["ci_low"], rows["ci_high"], color=colours, linewidth=2.4)
+        axes.scatter(rows["ours"], places, color=colours, s=38, zorder=3)
+        axes.scatter(rows["paper"], places, marker="D", s=34, zorder=2, **hollow())
+        axes.margins(x=0.08)
+        axes.set(xlim=(0, None), ylim=(-0.6, len(places) - 0.4), xlabel="mask AP, points")
+        axes.set_title(title, fontsize=10)
+        axes.grid(axis="y", visible=False)
+    panels[0].set_yticks(places, [NAMES[method] for method in TABLE2_METHODS])
+    _paper_legend(figure)
+    return figure
+
+
+def differences(table: pd.DataFrame) -> Figure:
+    """Draw the differences that paper A claims, with paired intervals and the paper's numbers.
+
+    Args:
+        table: of `lib.hybridnet.tables.table2`.
+    """
+    claimed = table[table["method"].str.contains(LESS) & table["paper"].notna()]
+    titled = {
+        title: claimed[claimed["metric"] == metric]
+        for metric, title in _TITLES.items()
+        if (claimed["metric"] == metric).any()
+    }
+    lines = len(claimed) + len(titled)
+    figure, axes = plt.subplots(figsize=(WIDTH, 0.9 + ROW * lines))
+    places = sections([axes], {t: [readable(m) for m in r["method"]] for t, r in titled.items()})
+    for rows, y in zip(titled.values(), places, strict=True):
+        colours = [METHOD_COLOURS[method.split(LESS)[0]] for method in rows["method"]]
+        axes.hlines(y, rows["ci_low"], rows["ci_high"], color=colours, linewidth=2.4)
+        axes.scatter(rows["ours"], y, color=colours, s=38, zorder=3)
+        axes.scatter(rows["paper"], y, marker="D", s=34, zorder=2, **hollow())
+    axes.axvline(0, color="black", linewidth=1)
+    axes.set_xlabel("difference in mask AP, points (right of 0: as the paper says)")
+    _paper_legend(figure)
+    return figure
+
+
+def ablation(table: pd.DataFrame) -> Figure | None:
+    """Draw what each choice changes, compared with the default of its group.
+
+    Args:
+        table: of `lib.hybridnet.ablation.ablation_table`.
+
+    Returns:
+        The figure; None if there is nothing to compare.
+    """
+    return changes(table, GROUPS, _TITLES | {MASK_IOU: "mask IoU on true boxes"})
+
+
+def mask_iou(frame: pd.DataFrame) -> Figure:
+    """Draw the share of ground-truth boxes whose mask reaches an IoU, over that IoU, by size.
+
+    Args:
+        frame: of `lib.hybridnet.further_tables.masks_on_boxes_frame`.
+    """
+    figure, panels = plt.subplots(1, 2, figsize=(WIDTH, 0.42 * WIDTH), sharey=True)
+    for axes, size in zip(panels, ("small", "large"), strict=True):
+        part = frame[frame["size"] == size]
+        for method, rows in part.groupby("method", sort=False):
+            values = rows["iou"].to_numpy()
+            share_curve(axes, values, color=METHOD_COLOURS[str(method)])
+        count = part["annotation_id"].nunique()
+        axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="mask IoU", title=f"{size} ({count:,} boxes)")
+    panels[0].set_ylabel("share of boxes with this IoU or more")
+    handles = [
+        Line2D([], [], color=METHOD_COLOURS[method], label=NAMES[method])
+        for method in dict.fromkeys(frame["method"])
+    ]
+    figure.legend(handles=handles, loc="outside upper right", ncols=3)
+    return figure
+
+
+def _paper_legend(figure: Figure) -> None:
+    ours = handle(BLUE, "ours, 95 % interval")
+    paper = handle("none", "paper A (VOC 2012, ResNet-50)", marker="D", **hollow("marker"))
+    figure.legend(handles=[ours, paper], loc="outside upper right", ncols=2)

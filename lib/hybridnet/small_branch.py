@@ -1,0 +1,354 @@
+"""Masks for detections: the second half of paper A's small-object branch (Sec. 2.2).
+
+A detector has no masks; GrabCut makes one inside each of its boxes, on the whole image, and where
+the result is poor an ellipse takes its place. What is poor is judged as in training: by the IoU of
+the mask's tight box and the detected box. The slow part, GrabCut, is done once by `segment`; which
+shape a detection finally gets is decided afterwards by `with_masks`, so that every rule and every
+training-free row of the tables comes from the same file.
+
+Every image is decoded once for all its detections, and detections that touch the same whole pixels
+share one run of GrabCut. A mask depends on its picture, its box, the settings and a seed derived
+from the image and the rectangle: the file is the same, byte for byte, from any number of workers
+and after any interruption. What it cost is therefore in a file of its own, see `seconds_log`.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from lib.data.coco import CocoSet
+from lib.data.numbers import all_finite, as_array
+from lib.data.pictures.images import ImageRecord, read_image
+from lib.files import digest_of, read_json, write_json
+from lib.masks import rle, shards
+from lib.masks.grabcut.exact import METHOD, GrabCutSettings, one_thread, rectangle
+from lib.masks.grabcut.segmenter import describe, made_by, prepare
+from lib.masks.quality import VALID_FROM, box_iou, is_valid
+from lib.masks.shapes import ellipse_mask, rectangle_mask
+from lib.progress import Progress, duration
+from lib.seeds import derive
+from lib.workers import worker_count
+
+Result = dict[str, Any]
+Box = tuple[float, float, float, float]
+Shape = Literal["rectangle", "ellipse", "grabcut", "grabcut_or_ellipse", "grabcut_or_rectangle"]
+
+IMAGES_IN_SHARD = 4
+"""At most: an image may have a hundred detections, and an interruption costs a shard per worker."""
+
+_FIELDS = ("image_id", "category_id", "bbox", "score")
+
+
+@dataclass(frozen=True)
+class Work:
+    """An image and its detections: position in the list of results, and xyxy box in pixels."""
+
+    image: ImageRecord
+    boxes: tuple[tuple[int, Box], ...]
+
+
+def segment(
+    coco_set: CocoSet,
+    detections: Sequence[Result],
+    *,
+    settings: GrabCutSettings,
+    seed: int,
+    workers: int,
+    out: Path,
+    dask: str | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> Path:
+    """Write what GrabCut finds in every detection of a set.
+
+    The file holds ``detections``, in the order given: each result with all its fields as they
+    are, ``grabcut`` (run lengths; ``[]`` if nothing was found, for example outside the image) and
+    ``box_iou`` (of the mask's tight box and the detected box); and ``info``: the settings.
+
+    Args:
+        coco_set: where the images are; its labels are not looked at.
+        detections: COCO results of these images: image_id, category_id, bbox (xywh, pixels; it
+            may reach beyond the image) and score. May be empty.
+        settings: of GrabCut.
+        seed: base seed; that of a mask is derived from it, the image id and the rectangle.
+        workers: processes, or 0 for all cores; not looked at with ``dask``.
+        out: the file to write. Shards lie beside it while the work goes on.
+        dask: address of a dask scheduler, see `lib.masks.pseudo.generate`.
+        on_progress: called after every shard; there, "invalid" counts box IoUs below 0.5.
+
+    Returns:
+        ``out``. The times are in ``seconds_log(out)``.
+
+    Raises:
+        ValueError: if detections are not usable, another process is writing ``out``, or the cluster
+            is not there or not fit.
+        FileNotFoundError: if a picture is gone, or not there for a worker.
+        WorkerLostError: if a worker process was killed, or the cluster is gone; running again
+            continues.
+    """
+    boxes = _boxes(coco_set, detections)
+    workers = worker_count(workers)
+    units = _units(coco_set, detections, boxes)
+    parent = out.with_suffix(".shards")
+    with shards.sole_user(parent), shards.cluster_at(dask, __name__) as cluster:
+        workers = cluster.cores if cluster else workers
+        folder = parent / _key(units, settings, seed)
+        work = partial(masks_of, settings=settings, seed=seed)
+        found: dict[int, tuple[Any, float]] = {}
+        cost: list[dict[str, Any]] = []
+        start, earlier, poor = time.monotonic(), 0, 0
+        existing = shards.finished(folder, len(units))
+        versions = partial(_made_by, settings, seed)
+        for index, images in shards.run(
+            units,
+            work,
+            folder=folder,
+            workers=workers,
+            done=existing,
+            cluster=cluster,
+            made_by=versions,
+        ):
+            rows = [row for image in images for row in image["masks"]]
+            found.update((position, (code, iou)) for position, code, iou in rows)
+            earlier += len(rows) * (index in existing)
+            poor += sum(not is_valid(iou) for _, _, iou in rows)
+            if index not in existing:
+                cost += [image["cost"] for image in images]
+            if on_progress:
+                on_progress(
+                    Progress(
+                        done=len(found),
+                        total=len(detections),
+                        earlier=earlier,
+                        invalid=poor,
+                        seconds=time.monotonic() - start,
+                    )
+                )
+        spent = {"workers": workers, "seconds": time.monotonic() - start, "earlier_boxes": earlier}
+        cost.sort(key=lambda row: row["image_id"])
+        write_json(seconds_log(out), {**spent, "images": cost})
+        write_json(out, _content(detections, found, units, settings, seed))
+        shards.clear(folder)
+    return out
+
+
+def masks_of(unit: Sequence[Work], *, settings: GrabCutSettings, seed: int) -> list[dict[str, Any]]:
+    """Run GrabCut for a unit's detections.
+
+    Returns:
+        For each image ``masks``, rows of position, run lengths (``[]`` if empty) and box IoU, and
+        ``cost``: image_id, boxes, runs and seconds, as in `seconds_log`.
+    """
+    with one_thread():
+        return [_masks_of_image(item, settings, seed) for item in unit]
+
+
+def _masks_of_image(item: Work, settings: GrabCutSettings, seed: int) -> dict[str, Any]:
+    picture, image_id = read_image(item.image), item.image.id
+    height, width = picture.shape[:2]
+    start = time.perf_counter()
+    segmenter = prepare(picture, settings)
+    seconds, rows = time.perf_counter() - start, list[list[Any]]()
+    made: dict[tuple[Any, ...], tuple[dict[str, Any] | list[Any], Box | None]] = {}
+    for position, box in item.boxes:
+        pixels = rectangle(box, height=height, width=width)
+        # GrabCut sees whole pixels, except that it has no mask for a box of up to one pixel
+        key = (*pixels, (box[2] - box[0]) * (box[3] - box[1]) <= 1)
+        if key not in made:
+            own_seed = seed_of(seed, image_id, pixels)
+            start = time.perf_counter()
+            mask = segmenter.mask(box, seed=own_seed)
+            seconds += time.perf_counter() - start
+            made[key] = rle.encode(mask) if mask.any() else [], rle.tight_box(mask)
+        code, tight = made[key]
+        rows.append([position, code, box_iou(tight, box) if tight else 0.0])
+    cost = {"image_id": image_id, "boxes": len(rows), "runs": len(made), "seconds": seconds}
+    return {"masks": rows, "cost": cost}
+
+
+def seed_of(seed: int, image_id: int, pixels: tuple[int, int, int, int]) -> int:
+    """Return the seed of a mask from a base seed, its image and its rectangle (x, y, w, h)."""
+    return derive(seed, METHOD, "detection", image_id, *pixels)
+
+
+def box_of(result: Result) -> Box:
+    """Return a result's box as xyxy pixels."""
+    x, y, w, h = result["bbox"]
+    return float(x), float(y), float(x + w), float(y + h)
+
+
+def read_segmented(path: Path) -> list[Result]:
+    """Return the detections of a file that `segment` wrote.
+
+    Raises:
+        FileNotFoundError: if it does not exist.
+        ValueError: if it is another kind of file.
+    """
+    content = read_json(path)
+    rows = content.get("detections") if isinstance(content, dict) else None
+    fields = (*_FIELDS, "grabcut", "box_iou")
+    if not isinstance(rows, list) or not all(
+        isinstance(row, dict) and all(field in row for field in fields) for row in rows
+    ):
+        raise ValueError(
+            f"{path} is not a file of segmented detections: expected 'detections' with "
+            f"{', '.join(fields)} each, as lib.hybridnet.small_branch.segment writes them."
+        )
+    return rows
+
+
+def with_masks(
+    segmented: Sequence[Result], coco_set: CocoSet, *, shape: Shape, poor_below: float = VALID_FROM
+) -> list[Result]:
+    """Return detections with the masks that a rule gives them.
+
+    ``grabcut_or_ellipse`` is paper A's rule (Sec. 2.2): GrabCut's mask where it is good, else the
+    ellipse inscribed in the detected box. ``rectangle`` and ``ellipse`` ignore GrabCut;
+    ``grabcut`` keeps poor masks as they are, empty ones too.
+
+    Args:
+        segmented: from `read_segmented`.
+        coco_set: has the images' sizes.
+        shape: the rule.
+        poor_below: box IoU below which a mask is poor, above 0 (empty masks have 0), at most 1.
+
+    Returns:
+        COCO results in the same order: image_id, category_id, bbox, score, segmentation (run
+        lengths, those of an empty mask included) and ``shape``: ``grabcut``, ``ellipse`` or
+        ``rectangle``, whichever it got.
+
+    Raises:
+        ValueError: if the rule is unknown, the limit out of range, or an image not in the set.
+    """
+    if shape not in get_args(Shape):
+        raise ValueError(f"The shape is {shape!r}: expected one of {', '.join(get_args(Shape))}.")
+    if not 0 < poor_below <= 1:
+        raise ValueError(
+            f"poor_below is {poor_below}: expected a box IoU above 0, which empty masks have, "
+            "and up to 1."
+        )
+    results = []
+    for row in segmented:
+        record = coco_set.image(row["image_id"])
+        good = shape == "grabcut" or is_valid(row["box_iou"], poor_below)
+        drawn = "grabcut" if shape.startswith("grabcut") and good else shape.split("_")[-1]
+        size = record.height, record.width
+        if drawn == "grabcut":
+            code = row["grabcut"] or rle.encode(np.zeros(size, dtype=bool))
+        else:
+            draw = ellipse_mask if drawn == "ellipse" else rectangle_mask
+            code = rle.encode(draw(box_of(row), *size))
+        kept = {field: row[field] for field in _FIELDS}
+        results.append({**kept, "segmentation": code, "shape": drawn})
+    return results
+
+
+def seconds_log(out: Path) -> Path:
+    """Return where `segment` writes what ``out`` cost.
+
+    The log holds ``workers``, ``seconds`` (of the run, by the clock), ``earlier_boxes`` (taken
+    over from an interrupted run, whose times are not counted) and ``images``, those of this run:
+    image_id, boxes, runs (of GrabCut) and seconds (of GrabCut on one core).
+    """
+    return out.with_suffix(".seconds.json")
+
+
+def cost_line(log: Path) -> str:
+    """Return one sentence on what GrabCut cost, from a file that `seconds_log` names."""
+    content = read_json(log)
+    images, workers = content["images"], content["workers"]
+    seconds, boxes, runs = (sum(i[field] for i in images) for field in ("seconds", "boxes", "runs"))
+    earlier = ""
+    if content["earlier_boxes"]:
+        earlier = f" {content['earlier_boxes']:,} boxes were taken over from an earlier run."
+    if not boxes:
+        return f"GrabCut had no box to segment in this run.{earlier}"
+    return (
+        f"GrabCut took {seconds / len(images):.2f} s per image and {seconds / boxes:.3f} s per "
+        f"box on one core ({len(images):,} images, {boxes:,} boxes, {runs:,} different "
+        f"rectangles); {workers} worker{'s' * (workers > 1)} needed "
+        f"{duration(content['seconds'])} in all.{earlier}"
+    )
+
+
+def _boxes(coco_set: CocoSet, detections: Sequence[Result]) -> list[Box]:
+    """Return the detections' boxes as xyxy, or say what is wrong with some detections."""
+    images = {image.id for image in coco_set.images}
+    categories = set(coco_set.categories.ids)
+    given = as_array([result.get("bbox") for result in detections], 4)
+    usable = np.isfinite(given).all(axis=1) & (given[:, 2:] >= 0).all(axis=1)
+    tests: dict[str, Callable[[int, Result], bool]] = {
+        f"lack one of {', '.join(_FIELDS)}": lambda _, r: not all(f in r for f in _FIELDS),
+        "are of images that the set does not have": lambda _, r: r["image_id"] not in images,
+        "are of unknown categories": lambda _, r: r["category_id"] not in categories,
+        "have a box that is not four finite numbers x, y, width, height, the last two at least 0": (
+            lambda i, _: not usable[i]
+        ),
+        "hold a number that is NaN or infinite": lambda _, r: not all_finite(r),
+    }
+    for problem, is_bad in tests.items():
+        bad = [i for i, result in enumerate(detections) if is_bad(i, result)]
+        if bad:
+            raise ValueError(
+                f"{len(bad)} of {len(detections)} detections {problem}; the first is at position "
+                f"{bad[0]}. Give the COCO results that a detector predicted on the images of "
+                f"{coco_set.annotations_path}."
+            )
+    return [box_of(result) for result in detections]
+
+
+def _units(
+    coco_set: CocoSet, detections: Sequence[Result], boxes: Sequence[Box]
+) -> list[tuple[Work, ...]]:
+    """Return groups of images that have detections, in the order of the set."""
+    by_image: dict[int, list[tuple[int, Box]]] = {}
+    for position, (result, box) in enumerate(zip(detections, boxes, strict=True)):
+        by_image.setdefault(result["image_id"], []).append((position, box))
+    items = [Work(x.absolute(), tuple(by_image[x.id])) for x in coco_set.images if x.id in by_image]
+    size = shards.unit_size(len(items), IMAGES_IN_SHARD)
+    return [tuple(items[at : at + size]) for at in range(0, len(items), size)]
+
+
+def _key(units: list[tuple[Work, ...]], settings: GrabCutSettings, seed: int) -> str:
+    """Return a name for the shards that changes with whatever could change their contents."""
+    pictures = []
+    for item in (item for unit in units for item in unit):
+        path = item.image.path
+        try:
+            state = path.stat()
+        except OSError:
+            raise FileNotFoundError(
+                f"There is no picture {path} any more. Put it back, or run 01_data again, which "
+                "lists all that are missing."
+            ) from None
+        stored = [state.st_size, state.st_mtime_ns, item.image.upright]
+        pictures.append([str(path), item.image.id, *stored, item.boxes])
+    return digest_of([_made_by(settings, seed), list(map(len, units)), pictures])[:16]
+
+
+def _made_by(settings: GrabCutSettings, seed: int) -> dict[str, Any]:
+    return made_by(settings, seed=seed, module=__name__)
+
+
+def _content(
+    detections: Sequence[Result],
+    found: dict[int, tuple[Any, float]],
+    units: list[tuple[Work, ...]],
+    settings: GrabCutSettings,
+    seed: int,
+) -> dict[str, Any]:
+    """Return the content of the output file."""
+    rows = [
+        {**result, "grabcut": found[i][0], "box_iou": found[i][1]}
+        for i, result in enumerate(detections)
+    ]
+    info = {
+        **describe(settings, seed=seed),
+        "boxes": len(detections),
+        "images": sum(map(len, units)),
+    }
+    return {"detections": rows, "info": info}

@@ -1,0 +1,174 @@
+"""The runs of paper A and the rows of its tables that they give: shapes, branches, their fusion.
+
+A *run* is one execution of ``04_train_hybrid``. A *method* is a row of the tables: some are a run
+as it is, the others are made from runs without further training.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from lib.files import read_json
+from lib.hybridnet.fusion import FusionSettings, fuse
+from lib.hybridnet.small_branch import Result, Shape, read_segmented, with_masks
+from lib.models.config import ModelConfig
+from lib.pages.backbones import one_backbone
+
+if TYPE_CHECKING:
+    from lib.data.coco import CocoSet
+    from lib.workspace import Workspace
+
+STEP = "04_train_hybrid"
+REQUIRED = ("baseline", "large", "small", "pixel")
+"""The variants without which there is nothing to compare."""
+
+NAMES = {
+    "rectangle": "rectangle",
+    "ellipse": "ellipse",
+    "grabcut": "GrabCut",
+    "baseline": "baseline",
+    "small_branch": "small branch",
+    "large_branch": "large branch",
+    "hybrid": "HybridNet",
+    "pixel_level": "true masks",
+}
+"""Method -> as people read it, in the order of the tables."""
+
+SHAPES: tuple[Shape, ...] = ("rectangle", "ellipse", "grabcut")
+"""Methods that learn nothing about masks: one shape in every detection of the small branch."""
+
+VARIANTS = {"baseline": "baseline", "large_branch": "large", "pixel_level": "pixel"}
+"""Methods that are a run as it is -> its variant."""
+
+DRAWN_BY = {"": "mask head", "grabcut": "GrabCut", "ellipse": "ellipse", "rectangle": "rectangle"}
+"""What a detection says of its mask's shape -> as people read it."""
+
+Methods = Mapping[str, Sequence[Result]]
+Fallback = Literal["ellipse", "rectangle"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one trained model predicted on the validation images.
+
+    Attributes:
+        variant: of the step, such as ``large`` or ``ablation.direct``.
+        config: the model's settings.
+        detections: COCO results; with masks unless the model is a detector.
+        masks_on_boxes: masks on the ground-truth boxes, with ``annotation_id``; None where the
+            step predicted none.
+        segmented: the detections with GrabCut's masks (`lib.hybridnet.small_branch.segment`);
+            of the small branch alone.
+    """
+
+    variant: str
+    config: ModelConfig
+    detections: list[Result]
+    masks_on_boxes: list[dict[str, Any]] | None = None
+    segmented: list[Result] | None = None
+
+
+Runs = dict[str, Run]
+
+
+def read_runs(workspace: "Workspace") -> Runs:
+    """Read what every execution of ``04_train_hybrid`` predicted, by variant.
+
+    Of those that are not :data:`REQUIRED`, the ones that did not succeed are left out.
+
+    Raises:
+        FileNotFoundError: if one of :data:`REQUIRED` has not been run; the message has the
+            command.
+    """
+    variants = dict.fromkeys([*REQUIRED, *workspace.variants(STEP)])
+    return {variant: _read(workspace, variant) for variant in variants}
+
+
+def _read(workspace: "Workspace", variant: str) -> Run:
+    part = f"{STEP}.{variant}"
+    model = workspace.input(part, "model.json")
+    on_boxes = model.with_name("masks_on_boxes_val.json")
+    segmented = workspace.input(part, "segmented_val.json") if variant == "small" else None
+    return Run(
+        variant=variant,
+        config=ModelConfig.model_validate(read_json(model)),
+        detections=read_json(workspace.input(part, "detections_val.json")),
+        masks_on_boxes=read_json(on_boxes) if on_boxes.exists() else None,
+        segmented=read_segmented(segmented) if segmented else None,
+    )
+
+
+def backbone(runs: Runs) -> str:
+    """Return the one backbone of all runs; see :func:`lib.pages.backbones.one_backbone`."""
+    return one_backbone((run.config for run in runs.values()), step=STEP)
+
+
+def rows(
+    val: "CocoSet",
+    runs: Runs,
+    fusion: FusionSettings,
+    *,
+    poor_below: float,
+    shape_when_poor: Fallback,
+) -> dict[str, list[Result]]:
+    """Return the detections, with masks, of every method of Tables 1 and 2.
+
+    Args:
+        val: the validation images.
+        runs: from :func:`read_runs`.
+        fusion: how the two branches are fused (paper A, Sec. 2).
+        poor_below: box IoU below which GrabCut's mask of a detection is replaced.
+        shape_when_poor: by what (Sec. 2.2: an ellipse).
+
+    Returns:
+        Method -> COCO results, in the order of :data:`NAMES`. ``pixel_level`` is the large branch
+        trained on true masks: with these no mask is invalid, so nothing is left to the other one.
+    """
+    found = small_branch(val, runs, poor_below=poor_below, shape_when_poor=shape_when_poor)
+    large = runs["large"].detections
+    return {
+        **{shape: with_masks(segmented(runs), val, shape=shape) for shape in SHAPES},
+        "baseline": runs["baseline"].detections,
+        "small_branch": found,
+        "large_branch": large,
+        "hybrid": fused(runs, found, fusion),
+        "pixel_level": runs["pixel"].detections,
+    }
+
+
+def fused(runs: Runs, small: Sequence[Result], fusion: FusionSettings) -> list[Result]:
+    """Return the large branch fused with ``small``: the best of each image.
+
+    As many per image are kept as one model may give, so that the fusion is not better for having
+    two models' numbers of guesses.
+    """
+    most = runs["large"].config.detections_per_image
+    kept, counts = [], Counter[int]()
+    for result in fuse(runs["large"].detections, small, fusion):  # best first within an image
+        counts[result["image_id"]] += 1
+        if counts[result["image_id"]] <= most:
+            kept.append(result)
+    return kept
+
+
+def small_branch(
+    val: "CocoSet", runs: Runs, *, poor_below: float, shape_when_poor: Fallback
+) -> list[Result]:
+    """Return the small branch's detections with GrabCut's masks, or a shape where poor.
+
+    Args:
+        val: the validation images.
+        runs: from :func:`read_runs`.
+        poor_below: box IoU below which a mask is poor; 0 keeps every mask, empty ones too.
+        shape_when_poor: what replaces a poor mask.
+    """
+    if poor_below == 0:
+        return with_masks(segmented(runs), val, shape="grabcut")
+    shape: Shape = "grabcut_or_ellipse" if shape_when_poor == "ellipse" else "grabcut_or_rectangle"
+    return with_masks(segmented(runs), val, shape=shape, poor_below=poor_below)
+
+
+def segmented(runs: Runs) -> list[Result]:
+    """Return the small branch's detections with what GrabCut found in each."""
+    return runs["small"].segmented or []

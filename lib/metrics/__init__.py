@@ -1,0 +1,1 @@
+"""Protocols that turn detections into numbers with intervals, and verdicts on claims."""

@@ -1,0 +1,279 @@
+"""Bootstrap intervals for AP, over images.
+
+A resample draws as many images as there are, with replacement. Drawing an image twice is giving it
+weight 2, and AP is a function of weighted counts: along a class's detections, best score first,
+the weights of the right ones and of the wrong ones add up to precision and recall. So the matches
+are computed once, and a resample costs two cumulative sums. With unit weights the result is
+pycocotools' AP. A class without an instance in a resample is left out of its mean, as COCO leaves
+out classes without instances.
+
+A difference of two models is taken within each resample: both see the same images.
+
+AP reads precision as the best one at a recall or beyond, which rises a little when images repeat,
+so on few images the intervals lean upwards, and of a difference towards the better model. Where
+there is no difference this cancels: the sign of an interval can be trusted, its far end less.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from lib.metrics.coco_ap import RECALL_THRESHOLDS, APResult, metric_parts
+from lib.metrics.coco_match import IOU_THRESHOLDS, Matches
+from lib.seeds import derive
+
+_TOGETHER = 2_000_000  # detections times resamples at once: fits a processor's cache, not more
+
+CONFIDENCE = 0.95
+FEWEST_IMAGES = 4
+"""Images that must hold something of a quantity for it to have an interval. Resamples of fewer
+repeat each other: they would say much the same, as if it were certain."""
+
+
+class Interval(NamedTuple):
+    """An estimate with its 95 % percentile interval; NaN where nothing could be estimated."""
+
+    estimate: float
+    low: float
+    high: float
+
+    def scaled(self, factor: float) -> "Interval":
+        """Return the interval in another unit, such as points of 100."""
+        return Interval(self.estimate * factor, self.low * factor, self.high * factor)
+
+
+@dataclass(frozen=True)
+class Replicates:
+    """AP of every resample, class and IoU threshold: area -> [B, K, T], NaN without instances."""
+
+    result: APResult
+    seed: int
+    values: Mapping[str, np.ndarray]
+
+    def images(self, name: str, labels: Iterable[int] | None = None) -> int:
+        """Return how many images hold an instance that counts in a metric."""
+        area, _ = metric_parts(name, self.result.areas)
+        part = self.result if labels is None else self.result.select(labels)
+        return int(np.count_nonzero(sum(part.matches[k, area].instances for k in part.labels)))
+
+    def metric(self, name: str, labels: Iterable[int] | None = None) -> np.ndarray:
+        """Return a metric's value in each resample, [B], over all classes or some."""
+        area, threshold = metric_parts(name, self.result.areas)
+        if area not in self.values:
+            raise ValueError(f"The area range {area!r} was not resampled: {list(self.values)}.")
+        chosen = self.result.labels if labels is None else self.result.select(labels).labels
+        positions = [self.result.labels.index(label) for label in chosen]
+        values = self.values[area][:, positions]
+        return mean_over_classes(
+            values.mean(axis=2) if threshold is None else values[:, :, threshold]
+        )
+
+    def interval(self, name: str, labels: Iterable[int] | None = None) -> Interval:
+        """Return a metric's point estimate (pycocotools' own) with its interval."""
+        chosen = self.result.labels if labels is None else tuple(labels)
+        estimate = self.result.select(chosen).value(name)
+        return percentiles(estimate, self.metric(name, chosen), images=self.images(name, chosen))
+
+    def difference(
+        self, other: "Replicates", name: str, labels: Iterable[int] | None = None
+    ) -> Interval:
+        """Return the interval of this model's metric minus the other's, in the same resamples.
+
+        Raises:
+            ValueError: if the two do not rest on the same images, seed and number of resamples.
+        """
+        same_images = self.result.image_ids == other.result.image_ids
+        shapes = {next(iter(r.values.values())).shape[0] for r in (self, other)}
+        if not same_images or self.seed != other.seed or len(shapes) > 1:
+            raise ValueError(
+                "A paired difference needs both models judged on the same images and resampled "
+                "with the same seed and number of resamples."
+            )
+        chosen = self.result.labels if labels is None else tuple(labels)
+        estimate = self.result.select(chosen).value(name) - other.result.select(chosen).value(name)
+        values = self.metric(name, chosen) - other.metric(name, chosen)
+        images = min(self.images(name, chosen), other.images(name, chosen))
+        return percentiles(estimate, values, images=images)
+
+
+def resample(
+    result: APResult, *, areas: Iterable[str] | None = None, resamples: int = 300, seed: int = 0
+) -> Replicates:
+    """Return the AP of every class in every resample, for all area ranges or some.
+
+    Equal ``seed``, ``resamples`` and number of images give the same resamples.
+    """
+    names = result.areas if areas is None else tuple(areas)
+    weights = image_weights(len(result.image_ids), resamples=resamples, seed=seed)
+    values = {
+        area: np.stack(
+            [weighted_ap(result.matches[label, area], weights) for label in result.labels], axis=1
+        )
+        if result.labels
+        else np.zeros((resamples, 0, len(IOU_THRESHOLDS)))
+        for area in names
+    }
+    return Replicates(result=result, seed=seed, values=values)
+
+
+def bootstrap_ap(
+    result: APResult,
+    *,
+    metric: str = "AP",
+    labels: Iterable[int] | None = None,
+    resamples: int = 300,
+    seed: int = 0,
+) -> Interval:
+    """Return a metric with its 95 % interval over images, as a fraction of 1.
+
+    For several metrics or subsets of one result, call :func:`resample` once instead.
+    """
+    area, _ = metric_parts(metric, result.areas)
+    part = result if labels is None else result.select(labels)
+    return resample(part, areas=[area], resamples=resamples, seed=seed).interval(metric)
+
+
+def paired_difference(
+    first: APResult,
+    second: APResult,
+    *,
+    metric: str = "AP",
+    labels: Iterable[int] | None = None,
+    resamples: int = 300,
+    seed: int = 0,
+) -> Interval:
+    """Return a metric of ``first`` minus that of ``second`` with its interval, paired by image."""
+    area, _ = metric_parts(metric, first.areas)
+    chosen = None if labels is None else tuple(labels)
+    drawn = [
+        resample(
+            result if chosen is None else result.select(chosen),
+            areas=[area],
+            resamples=resamples,
+            seed=seed,
+        )
+        for result in (first, second)
+    ]
+    return drawn[0].difference(drawn[1], metric)
+
+
+def image_weights(images: int, *, resamples: int, seed: int) -> np.ndarray:
+    """Return how often each image is drawn in each resample, [B, I], rows sum to I.
+
+    Raises:
+        ValueError: if there is no image or no resample to draw.
+    """
+    if images < 1 or resamples < 1:
+        raise ValueError(
+            f"A bootstrap needs at least one image and one resample; got {images} and {resamples}."
+        )
+    generator = np.random.default_rng(derive(seed, "bootstrap", images))
+    return generator.multinomial(images, np.full(images, 1.0 / images), size=resamples)
+
+
+def percentiles(estimate: float, values: np.ndarray, *, images: int) -> Interval:
+    """Return ``estimate`` with the central 95 % of ``values``, of those that are not NaN.
+
+    Args:
+        estimate: the quantity on the images as they are.
+        values: the quantity in each resample of the images, [B].
+        images: how many images hold something of it. Below :data:`FEWEST_IMAGES` there is no
+            interval (NaN).
+    """
+    finite = values[np.isfinite(values)]
+    if images < FEWEST_IMAGES or not finite.size or not np.isfinite(estimate):
+        return Interval(estimate, float("nan"), float("nan"))
+    tail = 100 * (1 - CONFIDENCE) / 2
+    low, high = np.percentile(finite, [tail, 100 - tail])
+    return Interval(estimate, float(low), float(high))
+
+
+def ratio_of_sums(
+    above: Sequence[float], below: Sequence[float], *, resamples: int, seed: int
+) -> Interval:
+    """Return the sum of some numbers over that of others, with its interval over their pairs.
+
+    Args:
+        above: a number for each image, or whatever is drawn again.
+        below: likewise, of the same ones, in the same order.
+        resamples: of the bootstrap.
+        seed: of the bootstrap.
+    """
+    pairs = np.array([above, below], dtype=float).T
+    sums = image_weights(len(pairs), resamples=resamples, seed=seed) @ pairs
+    ratio = pairs[:, 0].sum() / pairs[:, 1].sum()
+    return percentiles(float(ratio), sums[:, 0] / sums[:, 1], images=len(pairs))
+
+
+def mean_over_classes(values: np.ndarray) -> np.ndarray:
+    """Return the mean of each row over the classes that are not NaN, [B, K] -> [B]."""
+    present = ~np.isnan(values)
+    counts = present.sum(axis=1)
+    sums = np.where(present, values, 0.0).sum(axis=1)
+    return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
+
+
+def weighted_ap(matches: Matches, weights: np.ndarray) -> np.ndarray:
+    """Return COCO's AP of one class per resample and IoU threshold, [B, T].
+
+    Only the places of right detections matter: between two of them precision falls and recall
+    stays, and COCO reads precision as the best one at that recall or beyond. Each of the 101
+    recall thresholds is read at the first right detection that reaches it.
+
+    Args:
+        matches: One class in one area range.
+        weights: Weight of each image in each resample, [B, I], non-negative integers.
+
+    Returns:
+        AP, NaN in resamples whose images hold no instance.
+    """
+    together = max(1, _TOGETHER // max(len(matches.score), 1))
+    parts = [
+        _weighted_ap(matches, weights[start : start + together])
+        for start in range(0, len(weights), together)
+    ]
+    return np.concatenate(parts)
+
+
+def _weighted_ap(matches: Matches, weights: np.ndarray) -> np.ndarray:
+    by_image = np.ascontiguousarray(weights.T.astype(float))  # [I, B]: rows are gathered
+    instances = matches.instances @ by_image
+    average = np.zeros((len(matches.true), by_image.shape[1]))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        for t in range(len(matches.true)):
+            right, judged = counts_at_right(matches, t, by_image)
+            best = best_from_there(right / (judged + np.spacing(1)))  # as pycocotools divides
+            reached = np.searchsorted(RECALL_THRESHOLDS, right / instances, side="right")
+            read = np.diff(reached, axis=0, prepend=0)
+            average[t] = (read * best).sum(axis=0) / len(RECALL_THRESHOLDS)
+    average[:, instances == 0] = np.nan
+    return average.T
+
+
+def counts_at_right(
+    matches: Matches, threshold: int, by_image: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return what an AP is made of, at each of the P right detections of a class, best score first.
+
+    Args:
+        matches: One class.
+        threshold: Position of the IoU threshold.
+        by_image: Weight of each image in each resample, float [I, B].
+
+    Returns:
+        The weight of the right detections so far, and of all that count so far; [P, B] each.
+    """
+    right = np.flatnonzero(matches.true[threshold])
+    last = right[-1] if right.size else 0
+    wrong = np.flatnonzero(matches.false[threshold][:last])
+    right_sum = np.cumsum(by_image[matches.image[right]], axis=0)
+    wrong_sum = np.zeros((len(wrong) + 1, by_image.shape[1]))
+    np.cumsum(by_image[matches.image[wrong]], axis=0, out=wrong_sum[1:])
+    return right_sum, right_sum + wrong_sum[np.searchsorted(wrong, right)]
+
+
+def best_from_there(precision: np.ndarray) -> np.ndarray:
+    """Return the best precision at each right detection or beyond, [P, B]."""
+    return np.maximum.accumulate(precision[::-1], axis=0)[::-1]

@@ -1,0 +1,134 @@
+"""Mask quality apart from detection: IoU of the masks predicted on ground-truth boxes.
+
+AP mixes how well objects are found with how well they are outlined. Given the true boxes, a mask
+head has nothing to find, so the mean IoU of its masks shows outlining alone (the question of both
+papers), without thresholds.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from pycocotools import mask as mask_api
+
+from lib.data.segmentation import compressed
+from lib.metrics.bootstrap import Interval, image_weights, percentiles
+from lib.metrics.coco_input import examples
+
+if TYPE_CHECKING:
+    from lib.data.coco import CocoSet
+
+COLUMNS = ("annotation_id", "image_id", "label", "name", "area", "iou")
+
+
+def iou_on_boxes(coco_set: "CocoSet", masks: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """Return the mask IoU of every instance that has a true mask.
+
+    Args:
+        coco_set: the ground truth. Crowd regions and instances without a mask, or with one that
+            has no pixel, are left out.
+        masks: predictions with ``annotation_id`` and ``segmentation`` (RLE of the image's size),
+            one for each of these instances; an empty mask has IoU 0. Those of further instances
+            of the set are ignored.
+
+    Returns:
+        One row per instance: annotation_id, image_id, label, name, area (of the true mask, square
+        pixels), iou (0 to 1).
+
+    Raises:
+        ValueError: if a mask is missing, of another set, given twice, or of the wrong size.
+    """
+    predicted = _by_annotation(masks)
+    instances = coco_set.all_instances()
+    judged = [x for x in instances if x.has_mask and not x.iscrowd]
+    strangers = predicted.keys() - {x.id for x in instances}
+    missing = [x.id for x in judged if x.id not in predicted]
+    if strangers or missing:
+        raise ValueError(
+            f"Masks on ground-truth boxes do not fit {coco_set.annotations_path.name}: "
+            f"{len(missing)} of {len(judged)} instances have none ({examples(missing)}), "
+            f"{len(strangers)} are of unknown annotations ({examples(sorted(strangers))}). "
+            "Predict one mask per ground-truth box of this very set, an empty one included."
+        )
+    rows = []
+    for instance in judged:
+        record = coco_set.image(instance.image_id)
+        size = (record.height, record.width)
+        given = predicted[instance.id]
+        if tuple(given["size"]) != size:
+            raise ValueError(
+                f"The mask on the box of annotation {instance.id} is {tuple(given['size'])} "
+                f"(height, width), its image {size}. Paste masks into their whole image."
+            )
+        truth = compressed(instance.segmentation or [], *size)
+        area = int(mask_api.area(truth))
+        if not area:
+            continue
+        iou = mask_api.iou([given], [truth], [0])
+        name = coco_set.categories.name_of(instance.label)
+        rows.append((instance.id, instance.image_id, instance.label, name, area, float(iou[0, 0])))
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def mean_iou(
+    frame: pd.DataFrame,
+    *,
+    labels: Iterable[int] | None = None,
+    resamples: int = 300,
+    seed: int = 0,
+) -> Interval:
+    """Return the mean IoU over instances with its 95 % interval, resampling images.
+
+    Args:
+        frame: from :func:`iou_on_boxes`.
+        labels: classes to average over; all by default.
+        resamples: number of resamples.
+        seed: of the resamples.
+
+    Returns:
+        Fractions of 1; NaN where no instance is left, no interval below four images.
+    """
+    return mean_iou_difference(frame, None, labels=labels, resamples=resamples, seed=seed)
+
+
+def mean_iou_difference(
+    first: pd.DataFrame,
+    second: pd.DataFrame | None,
+    *,
+    labels: Iterable[int] | None = None,
+    resamples: int = 300,
+    seed: int = 0,
+) -> Interval:
+    """Return the mean IoU of ``first`` minus that of ``second`` with its interval, paired.
+
+    Both are averaged over the same instances, so this is the mean of their differences.
+
+    Raises:
+        ValueError: if the two frames are not of the same instances.
+    """
+    values = first.set_index("annotation_id")
+    if second is not None:
+        other = second.set_index("annotation_id")
+        if set(values.index) != set(other.index):
+            raise ValueError("A paired difference needs the masks of both on the same instances.")
+        values = values.assign(iou=values["iou"] - other["iou"])
+    if labels is not None:
+        values = values[values["label"].isin(set(labels))]
+    if values.empty:
+        return Interval(float("nan"), float("nan"), float("nan"))
+    estimate = float(values["iou"].mean())
+    per_image = values.groupby("image_id")["iou"].agg(["sum", "count"]).to_numpy()
+    weights = image_weights(len(per_image), resamples=resamples, seed=seed)
+    sums, counts = (weights @ per_image).T
+    return percentiles(estimate, np.asarray(sums / counts), images=len(per_image))
+
+
+def _by_annotation(masks: Iterable[Mapping[str, Any]]) -> dict[int, dict[str, Any]]:
+    predicted: dict[int, dict[str, Any]] = {}
+    for mask in masks:
+        name = mask["annotation_id"]
+        if name in predicted:
+            raise ValueError(f"There are two masks on the box of annotation {name}.")
+        predicted[name] = dict(mask["segmentation"])
+    return predicted

@@ -1,0 +1,1 @@
+"""Paper B, OPMask: its variants, tables and figures."""

@@ -1,0 +1,210 @@
+"""What each choice that paper B leaves open changes: ablation runs, and the CAM at test.
+
+Every run of the ablation differs in one setting from ``ablation.opmask``, the official behaviour,
+with which it is compared; all share one short schedule and the masks of one split. The CAM at test
+is switched in the models of the main tables. All are judged on the unsupervised classes.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from lib.data.overlap import ambiguous_ids, objects
+from lib.files import read_json
+from lib.hybridnet.small_branch import Result
+from lib.metrics.bootstrap import Replicates, resample
+from lib.metrics.claims import Observation
+from lib.metrics.coco_ap import evaluate
+from lib.metrics.mask_iou import iou_on_boxes
+from lib.opmask.trained import (
+    DIRECTIONS,
+    TITLES,
+    Run,
+    Runs,
+    judge,
+    unbroken,
+    unsupervised,
+)
+from lib.pages.ablation import Judged, compare
+
+if TYPE_CHECKING:
+    from lib.data.coco import CocoSet
+
+DEFAULT = "ablation.opmask"
+STOPPED = "ablation.vanilla"
+VARIANTS = tuple(
+    f"ablation.{name}"
+    for name in ("opmask", "baseline", "relu_max", "sigmoid", "unscaled", "attached", "vanilla",
+                 "concat", "multiply", "gn", "gt_boxes")
+)  # fmt: skip
+"""The runs of the ablation."""
+
+REFINED = "detections_val_refined.json"
+
+SETTINGS: dict[str, dict[Any, str]] = {
+    "method": {"opmask": "with the prior", "mask_rcnn": "without: the baseline"},
+    "prior_norm": {
+        "min_max": "min-max",
+        "relu_max": "ReLU, then maximum",
+        "sigmoid": "sigmoid",
+        "none": "none",
+    },
+    "prior_weights": {"detached": "detached", "attached": "attached"},
+    "prior_gradient": {True: "through the prior", False: "stopped: a vanilla CAM"},
+    "prior_fusion": {"add": "add", "concat": "concatenate", "multiply": "multiply"},
+    "norm": {
+        "bn": "batch norm",
+        "syncbn": "batch norm, synchronised",
+        "gn": "group norm",
+        "none": "none",
+    },
+    "mask_rois": {"proposals": "proposals", "gt_boxes": "true boxes"},
+}
+"""Setting of the model that an ablation changes -> its values as people read them."""
+
+GROUPS = {
+    "method": "prior",
+    "prior_norm": "CAM normalisation",
+    "prior_weights": "classification weights in the CAM",
+    "prior_gradient": "mask gradients into the box head",
+    "prior_fusion": "fusion with the mask features",
+    "norm": "normalisation in the heads",
+    "mask_rois": "masks trained on",
+    **{
+        f"cam_at_test.{split}": f"CAM at test from ({unbroken(TITLES[direction])})"
+        for split, direction in DIRECTIONS.items()
+    },
+}
+"""Group -> as people read it."""
+
+METRICS = {
+    "AP": "mask AP",
+    "AP50": "mask AP50",
+    "AP_ambiguous": "mask AP: ambiguous",
+    "box_AP50": "box AP50",
+}
+"""Metrics of the table -> as people read them; ``mask_IoU`` is there too."""
+
+CLAIMS = {
+    "B.sec4_4.nonvoc_to_voc.mask_gradients_help": "any",
+    "B.sec4_4.nonvoc_to_voc.R50.gain_of_mask_gradients": "resnet50",
+}
+"""Claims on mask gradients -> the backbone with which they are observed."""
+
+
+def ablation_table(
+    val: "CocoSet", runs: Runs, *, iou_from: float, resamples: int, seed: int
+) -> pd.DataFrame:
+    """Return what each setting reaches on the unsupervised classes, and how it differs.
+
+    Variants that were not run are left out; a group with nothing to compare, as a whole.
+
+    Args:
+        val: the validation images.
+        runs: from :func:`lib.opmask.trained.read_runs`.
+        iou_from: box IoU with another instance from which one is ambiguous.
+        resamples: bootstrap resamples, over images; the same for all settings.
+        seed: of the resamples.
+
+    Returns:
+        Columns of :func:`lib.pages.ablation.compare`, for each of :data:`METRICS` and, of the
+        ablation's runs, the mean mask IoU on true boxes; points of 100.
+    """
+    drawn: dict[str, Any] = {"resamples": resamples, "seed": seed}
+    judged = []
+    known: dict[str, tuple[Mapping[str, tuple[Replicates, str]], pd.DataFrame]] = {}
+    for group, setting, run in _trials(runs):
+        if run.variant not in known:
+            rows = iou_on_boxes(val, run.masks_on_boxes)
+            rows = rows[rows["label"].isin(unsupervised(run, val.categories))]
+            known[run.variant] = _ap(val, run, run.detections, iou_from, **drawn), rows
+        judged.append(Judged(group, setting, *known[run.variant]))
+    for split in DIRECTIONS:
+        refined = refined_detections(runs, split)
+        if refined is not None:
+            at_test = runs[f"opmask.{split}"]
+            for setting, found in (("proposal", at_test.detections), ("refined box", refined)):
+                ap = _ap(val, at_test, found, iou_from, **drawn)
+                judged.append(Judged(f"cam_at_test.{split}", setting, ap))
+    return compare(judged, **drawn)
+
+
+def refined_detections(runs: Runs, split: str) -> list[Result] | None:
+    """Return a split's OPMask with the CAM re-pooled from the refined box; None if not run."""
+    run = runs.get(f"opmask.{split}")
+    path = run.folder / REFINED if run else None
+    return read_json(path) if path and path.exists() else None
+
+
+def reaches(val: "CocoSet", runs: Runs, floor: float) -> bool:
+    """Return whether both runs of the claims on mask gradients detect well enough to be judged.
+
+    Args:
+        val: the validation images.
+        runs: from :func:`lib.opmask.trained.read_runs`.
+        floor: the least box AP50 over all classes, as for every other model; a fraction of 1.
+    """
+    compared = {variant: runs[variant] for variant in (DEFAULT, STOPPED) if variant in runs}
+    return all(r.value("AP50") >= floor for r in judge(val, compared, "bbox").values())
+
+
+def observations(table: pd.DataFrame, runs: Runs) -> list[Observation]:
+    """Return what the claims on mask gradients are judged by: default minus stopped gradients.
+
+    Args:
+        table: from :func:`ablation_table`.
+        runs: those that it was made from.
+    """
+    run = runs.get(DEFAULT)
+    stopped = SETTINGS["prior_gradient"][False]
+    rows = table[(table["setting"] == stopped) & (table["metric"] == "AP")].to_dict("records")
+    if not run or run.split != "non_voc" or not rows:
+        return []
+    gain = [-rows[0][column] for column in ("difference", "diff_high", "diff_low")]
+    backbones = ("any", run.config.backbone)
+    return [Observation(name, *gain) for name, needed in CLAIMS.items() if needed in backbones]
+
+
+def _trials(runs: Runs) -> list[tuple[str, str, Run]]:
+    """Return group, setting and run of each comparison, a group's default first."""
+    default = runs.get(DEFAULT)
+    if default is None:
+        return []
+    found = []
+    for field, texts in SETTINGS.items():
+        value = getattr(default.config, field)
+        others = [run for run in runs.values() if _changes(run, default) == [field]]
+        if others:
+            found.append((field, texts[value], default))
+        order = list(texts)
+        for run in sorted(others, key=lambda r: order.index(getattr(r.config, field))):
+            found.append((field, texts[getattr(run.config, field)], run))
+    return found
+
+
+def _changes(run: Run, default: Run) -> Sequence[str]:
+    """Return the settings in which a run of the ablation differs from the default."""
+    if not run.variant.startswith("ablation."):
+        return []
+    return [f for f in SETTINGS if getattr(run.config, f) != getattr(default.config, f)]
+
+
+def _ap(
+    val: "CocoSet", run: Run, detections: Sequence[Result], iou_from: float, **drawn: Any
+) -> dict[str, tuple[Replicates, str]]:
+    """Return the resampled AP behind each metric of the table."""
+    labels, truth = unsupervised(run, val.categories), val.to_coco()
+    others = {x.id for x in objects(val)} - ambiguous_ids(val, iou_from)
+    common: dict[str, Any] = {"labels": labels, "area_ranges": {}}
+    masks, ambiguous, boxes = (
+        resample(evaluate(truth, detections, **how, **common), **drawn)
+        for how in ({"iou_type": "segm"}, {"iou_type": "segm", "ignore": others},
+                    {"iou_type": "bbox"})
+    )  # fmt: skip
+    return {
+        "AP": (masks, "AP"),
+        "AP50": (masks, "AP50"),
+        "AP_ambiguous": (ambiguous, "AP"),
+        "box_AP50": (boxes, "AP50"),
+    }

@@ -1,0 +1,185 @@
+"""The site of a profile: a page per executed notebook and the front page.
+
+Everything is read from the results folder, so that what the site says is what its files say.
+"""
+
+import base64
+import html
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lib.files import read_json, write_text
+from lib.pages.page import HERE, PageInfo, describe, render_page, style_sheet, too_large
+
+EMBEDDED_FIGURES = 1_400_000
+"""Bytes of figures that the front page holds itself; the others it links."""
+
+
+def build_site(
+    results: Path,
+    *,
+    profile: str,
+    description: str,
+    banner: str = "",
+    steps: Sequence[tuple[str, str]],
+    sources: Path,
+    units: Mapping[str, str] | None = None,
+) -> list[str]:
+    """Write the pages and ``index.html`` of a profile.
+
+    Args:
+        results: the profile's results folder, with ``notebooks/*.ipynb`` and what else steps made.
+        profile: name of the profile, or of a run of its own.
+        description: what the profile is, in a sentence or two.
+        banner: how the run differs from its profile; empty if it does not.
+        steps: id and notebook of every step of the profile, in order.
+        sources: folder of the notebooks' sources, for the titles of steps that did not run.
+        units: unit of each claim by id; see `lib.pages.claims_table`.
+
+    Returns:
+        A sentence for each page that is too large.
+    """
+    folder = results / "notebooks"
+    folder.mkdir(parents=True, exist_ok=True)
+    known: list[tuple[PageInfo, bool]] = []
+    for step, notebook in steps:
+        executed, source = folder / f"{step}.ipynb", sources / f"{notebook}.ipynb"
+        place = executed if executed.exists() else source
+        info = describe(place, step) if place.exists() else PageInfo(step, step, "")
+        known.append((_with_variant(info, notebook), executed.exists()))
+
+    done = [info for info, is_done in known if is_done]
+    pages = [folder / f"{info.step}.html" for info in done]
+    for at, (info, page) in enumerate(zip(done, pages, strict=True)):
+        render_page(
+            folder / f"{info.step}.ipynb",
+            page,
+            info,
+            profile=profile,
+            banner=banner,
+            before=done[at - 1] if at > 0 else None,
+            after=done[at + 1] if at + 1 < len(done) else None,
+        )
+    for stale in set(folder.glob("*.html")) - set(pages):
+        stale.unlink()
+    index = results / "index.html"
+    write_text(index, _index(results, profile, description, known, units or {}, banner=banner))
+    return [problem for page in [*pages, index] if (problem := too_large(page))]
+
+
+def _with_variant(info: PageInfo, notebook: str) -> PageInfo:
+    """Return ``info`` with the variant in the title, which all variants of a notebook share."""
+    variant = info.step.removeprefix(notebook).lstrip(".")
+    if not variant or variant in info.title:
+        return info
+    return PageInfo(info.step, f"{info.title}: {variant.replace('.', ', ')}", info.question)
+
+
+def _index(
+    results: Path,
+    profile: str,
+    description: str,
+    known: Sequence[tuple[PageInfo, bool]],
+    units: Mapping[str, str],
+    *,
+    banner: str,
+) -> str:
+    """Return the front page."""
+    from jinja2 import Environment
+
+    template = (HERE / "index.html.j2").read_text(encoding="utf-8")
+    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    provenance = results / "provenance.json"
+    provenance_of = read_json(provenance) if provenance.exists() else {}
+    runs = provenance_of["steps"] if provenance_of else {}
+    claims = _claims(results, [info.step for info, done in known if done], units)
+    return environment.from_string(template).render(
+        css=style_sheet(),
+        profile=profile,
+        description=description,
+        banner=banner,
+        of_profile=provenance_of["profile"] if provenance_of else profile,
+        claims=claims,
+        seen=[c for c in claims if c["seen"]],
+        unseen=[c for c in claims if not c["seen"]],
+        verdicts=_counts(claims),
+        figures=_figures(results, runs),
+        pages=[{"info": info, "done": done} for info, done in known],
+        tables=sorted(path.name for path in (results / "tables").glob("*.csv")),
+        runs=[_run(step, record) for step, record in runs.items()],
+    )
+
+
+def _claims(results: Path, pages: Sequence[str], units: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Return the rows of ``claims.csv`` as texts."""
+    import pandas as pd
+
+    from lib.pages.claims_table import LOOKS, ClaimTexts, shown_verdict
+
+    path = results / "claims.csv"
+    if not path.exists():
+        return []
+    rows = []
+    for row in pd.read_csv(path).to_dict("records"):
+        step = str(row["step"])
+        texts = ClaimTexts.of(row, units.get(str(row["id"]), ""))
+        own = [page for page in pages if page == step or page.startswith(f"{step}.")]
+        rows.append(
+            {
+                **{key: row[key] for key in ("id", "paper", "source", "statement")},
+                "seen": not math.isnan(row["observed"]),
+                "expected": texts.expected,
+                "observed": texts.observed,
+                "interval": texts.interval,
+                "verdict": shown_verdict(row),
+                "tone": LOOKS.get(str(row["verdict"]), ""),
+                "step": step,
+                "page": own[0] if own else "",
+            }
+        )
+    return rows
+
+
+def _counts(claims: Sequence[dict[str, Any]]) -> list[tuple[str, int, str]]:
+    """Return each verdict with how often it occurs and its colour, best news first."""
+    from lib.pages.claims_table import LOOKS, SHOWN
+
+    counts = Counter(claim["verdict"] for claim in claims)
+    return [(name, counts[name], LOOKS.get(name, "")) for name in SHOWN if name in counts]
+
+
+def _figures(results: Path, runs: dict[str, Any]) -> list[dict[str, str]]:
+    """Return each step's first figure with a caption, within the page as far as they fit in."""
+    found = []
+    left = EMBEDDED_FIGURES
+    for step, record in runs.items():
+        for name, output in record["outputs"].items():
+            path = results / name
+            if not output.get("caption") or path.suffix != ".png" or not path.exists():
+                continue
+            content = base64.b64encode(path.read_bytes()).decode()
+            left -= len(content)
+            source = f"data:image/png;base64,{content}" if left >= 0 else html.escape(name)
+            found.append({"step": step, "caption": output["caption"], "source": source})
+            break
+    return found
+
+
+def _run(step: str, record: dict[str, Any]) -> dict[str, Any]:
+    """Return what the front page says of the run of a step."""
+    minutes, seconds = divmod(round(record["seconds"]), 60)
+    remarks = list(record["notes"])
+    if "kept_although" in record:
+        remarks.append(f"Kept although {'; '.join(record['kept_although'])}.")
+    return {
+        "step": step,
+        "commit": (record["commit"] or "none")[:10],
+        "dirty": record["dirty"],
+        "finished": record["finished"],
+        "took": f"{minutes} min {seconds} s" if minutes else f"{seconds} s",
+        "device": record["device"],
+        "remark": " ".join(remarks),
+    }

@@ -1,0 +1,135 @@
+"""Tables for pages: static HTML, numbers right-aligned, missing values as a dash; their columns."""
+
+import html
+import math
+import numbers
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from lib.metrics.bootstrap import Interval
+
+MISSING = "–"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table that notebooks show as HTML; without Jupyter it prints as text.
+
+    Args:
+        html: the table element.
+        text: the same as plain text.
+    """
+
+    html: str
+    text: str
+
+    def _repr_html_(self) -> str:
+        return self.html
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+def show(
+    frame: "pd.DataFrame",
+    *,
+    percent: Collection[str] = (),
+    digits: int | Mapping[str, int] = 2,
+    caption: str = "",
+) -> Table:
+    """Return ``frame`` as a table to look at, without its index.
+
+    Args:
+        frame: one row per line; column names are the headings, with underscores as spaces.
+        percent: columns that hold fractions of 1, to be shown as percentages.
+        digits: decimals of numbers that are not integers, for all columns or by column (then 2
+            for those not named); in ``percent`` columns the decimals of the percentage.
+        caption: a sentence above the table.
+
+    Raises:
+        ValueError: if ``percent`` or ``digits`` names a column that is not there.
+    """
+    named = set(percent) | (set(digits) if isinstance(digits, Mapping) else set())
+    if unknown := sorted(named - set(map(str, frame.columns))):
+        raise ValueError(
+            f"The table has no column {', '.join(unknown)}; it has "
+            f"{', '.join(map(str, frame.columns))}."
+        )
+    columns = [str(name) for name in frame.columns]
+    cells: dict[str, list[str]] = {}
+    right: set[str] = set()
+    for at, name in enumerate(columns):
+        values = frame.iloc[:, at].tolist()
+        places = digits.get(name, 2) if isinstance(digits, Mapping) else digits
+        cells[name] = [_cell(v, places=places, percent=name in percent) for v in values]
+        if all(_is_number(v) or _is_missing(v) for v in values):
+            right.add(name)
+    heads = {name: name.replace("_", " ") for name in columns}
+    return Table(_as_html(heads, cells, right, caption), _as_text(heads, cells, right, caption))
+
+
+def points(interval: "Interval") -> dict[str, float]:
+    """Return an interval as the columns ours, ci_low and ci_high, in points of 100."""
+    estimate, low, high = interval.scaled(100)
+    return {"ours": estimate, "ci_low": low, "ci_high": high}
+
+
+def _cell(value: Any, *, places: int, percent: bool) -> str:
+    if _is_missing(value):
+        return MISSING
+    if isinstance(value, bool) or type(value).__name__ in ("bool_", "bool"):
+        return "yes" if value else "no"
+    if not _is_number(value):
+        return str(value)
+    if percent:
+        return f"{100 * value:z.{places}f} %".replace("-", "\u2212")
+    if isinstance(value, numbers.Integral):
+        return f"{value:,}".replace(",", "\u2009").replace("-", "\u2212")
+    return f"{value:z,.{places}f}".replace(",", "\u2009").replace("-", "\u2212")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
+def _is_missing(value: Any) -> bool:
+    # pandas' own missing values are equal to nothing, themselves included.
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return True
+    return isinstance(value, numbers.Real) and math.isnan(value)
+
+
+def _as_html(
+    heads: Mapping[str, str], cells: Mapping[str, list[str]], right: Collection[str], caption: str
+) -> str:
+    def row(tag: str, texts: Mapping[str, str]) -> str:
+        parts = []
+        for name, text in texts.items():
+            side = "right" if name in right else "left"
+            parts.append(f'<{tag} style="text-align: {side}">{html.escape(text)}</{tag}>')
+        return f"<tr>{''.join(parts)}</tr>"
+
+    count = len(next(iter(cells.values()), []))
+    body = "\n".join(row("td", {n: cells[n][i] for n in heads}) for i in range(count))
+    title = f"<caption>{html.escape(caption)}</caption>\n" if caption else ""
+    return (
+        f'<table class="numbers">\n{title}<thead>{row("th", heads)}</thead>\n'
+        f"<tbody>\n{body}\n</tbody>\n</table>"
+    )
+
+
+def _as_text(
+    heads: Mapping[str, str], cells: Mapping[str, list[str]], right: Collection[str], caption: str
+) -> str:
+    widths = {n: max([len(heads[n]), *map(len, cells[n])]) for n in heads}
+    count = len(next(iter(cells.values()), []))
+    lines = [heads, *({n: cells[n][i] for n in heads} for i in range(count))]
+    text = [
+        "  ".join(t.rjust(widths[n]) if n in right else t.ljust(widths[n]) for n, t in row.items())
+        for row in lines
+    ]
+    return "\n".join([*([caption] if caption else []), *(line.rstrip() for line in text)])

@@ -1,0 +1,59 @@
+"""From a notebook's flat parameters to the configuration of a run."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lib.data.sources import SetFiles
+from lib.training.config import TrainConfig, parse_config
+from lib.training.pretrain import PretrainConfig
+
+ELSEWHERE = ("train_init", "train_method")
+"""Parameters called like settings of the run that have their place elsewhere."""
+
+
+def _group(parameters: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    return {
+        name.removeprefix(prefix): value
+        for name, value in parameters.items()
+        if name.startswith(prefix) and name not in ELSEWHERE
+    }
+
+
+def training_config(
+    parameters: Mapping[str, Any], *, files: SetFiles, out: Path, init: Path | None
+) -> TrainConfig:
+    """Return the configuration that ``model_*`` and ``train_*`` parameters describe.
+
+    Args:
+        parameters: a notebook's parameters by name; others are left alone.
+        files: the training set.
+        out: the folder of the run.
+        init: the model file to start from.
+
+    Raises:
+        ValueError: if a setting is wrong; the message has a line for each.
+    """
+    model = {"method": parameters["train_method"], **_group(parameters, "model_")}
+    content = {
+        **_group(parameters, "train_"),
+        "model": model,
+        "annotations": str(files.annotations),
+        "images": str(files.images),
+        "out": str(out),
+        "init": None if init is None else str(init),
+    }
+    return parse_config(content, where="The parameters cell")
+
+
+def pretraining_config(parameters: Mapping[str, Any], *, config: TrainConfig) -> PretrainConfig:
+    """Return the configuration of the pre-training that precedes a run, from ``pretrain_*``."""
+    return PretrainConfig(
+        **_group(parameters, "pretrain_"),
+        model=config.model,
+        annotations=config.annotations,
+        images=config.images,
+        out=str(Path(config.out) / "pretrained.pt"),
+        device=config.device,
+        seed=config.seed,
+    )

@@ -1,0 +1,73 @@
+"""The benchmark of training and inference beside torchvision's, from command line to tables."""
+
+import pytest
+
+from lib.bench import costs, model_tables, rivals
+from lib.bench import models as model_benchmark
+from lib.bench.models import main, options_of
+from lib.files import read_json, write_json
+from tests.bench.test_torchvision_reference import tiny_reference
+from tests.fixtures.training import tiny_run
+
+
+def test_notebook_parameters_become_options():
+    parameters = {
+        "speed_pictures": 7,
+        "speed_models": ["small"],
+        "speed_loaders": 2,
+        "speed_min_size": 64,
+        "speed_box_channels": [8, 8],
+        "speed_annotations": "",
+        "speed_images": "",
+        "speed_price": 2.5,
+        "speed_profile": "paper",
+        "bootstrap_seed": 3,
+        "profile": "demo",
+    }
+    assert options_of(parameters) == [
+        "--count", "7", "--workers", "2", "--min-size", "64", "--box-channels", "8", "8"
+    ]  # fmt: skip
+    assert options_of({"speed_box_channels": []}) == []
+
+
+def test_command_measures_all_models_beside_torchvisions(drawn, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(rivals, "build_reference", lambda **sizes: tiny_reference())
+    monkeypatch.setattr(
+        model_benchmark,
+        "device_speed",
+        lambda device: {"flops_per_second": {"float32": 1e11}, "bytes_per_second": 1e10},
+    )
+    models = {}
+    for name, method in (("mask_rcnn", "mask_rcnn"), ("small", "faster_rcnn")):
+        config = tiny_run(tmp_path, method=method).model_dump(mode="json")
+        models[name] = {k: v for k, v in config.items() if k not in ("out", "init")}
+    path, out = tmp_path / "models.json", tmp_path / "measured.json"
+    write_json(path, models)
+    places = ["--annotations", str(drawn.annotations_path), "--images", str(drawn.image_root)]
+    sizes = ["--min-size", "64", "--max-size", "96", "--batch", "2", "--rois", "16"]
+    amounts = ["--rounds", "1", "--warm-up", "1", "--steps", "2", "--profiled", "1"]
+    small = ["--count", "6", "--inference", "2", "--foreground", "8", "--detections", "4"]
+    options = [*places, *sizes, *amounts, *small, "--workers", "0", "--device", "cpu"]
+    assert main([str(path), "--out", str(out), *options]) == 0
+    assert "round 1 of 1: small, float32" in capsys.readouterr().out
+    content = read_json(out)
+    assert content["machine"]["on_gpu"] is False
+    assert content["models"]["mask_rcnn"]["rois_per_image"] == 16
+    assert content["settings"]["box_channels"] == [] and content["settings"]["batch"] == 2
+    tables = model_tables.tables(content, resamples=20, seed=0)
+    training = tables["training"].set_index("model")
+    assert list(training.index) == ["torchvision", "mask_rcnn", "small"]
+    assert (training["images_per_second"] > 0).all()
+    found = tables["inference"].set_index("model")["detections"]
+    assert found.to_dict() == {"torchvision": 4, "mask_rcnn": 4, "small": 4}
+    schedule = {"step": "x", "minutes": 6, "config": models["small"]}
+    priced = costs.cost_table([schedule], content, tables["training"], price=2)
+    assert priced.loc[0, "gpu_hours"] == pytest.approx(0.1)
+
+
+def test_a_file_of_no_models_is_a_sentence(tmp_path, drawn, capsys):
+    path = tmp_path / "models.json"
+    write_json(path, [])
+    places = ["--annotations", str(drawn.annotations_path), "--images", str(drawn.image_root)]
+    assert main([str(path), "--out", str(tmp_path / "out.json"), *places]) == 2
+    assert "is not a file of models" in capsys.readouterr().err

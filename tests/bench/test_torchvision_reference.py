@@ -1,0 +1,111 @@
+"""torchvision's Mask R-CNN as its reference trains it: the network, the samples, the step."""
+
+from collections import Counter
+from itertools import islice
+
+import pytest
+import torch
+from torchvision.models.detection import MaskRCNN, maskrcnn_resnet50_fpn
+from torchvision.ops import FrozenBatchNorm2d
+
+from lib.bench.torchvision_reference import (
+    ReferenceBatches,
+    ReferenceLearner,
+    ReferenceSet,
+    build_reference,
+    encode_full,
+    full_masks,
+    reference_loader,
+)
+from lib.data.coco import CocoSet
+from lib.masks.rle import decode
+from lib.models.backbones import small_fpn
+
+
+def tiny_reference() -> MaskRCNN:
+    torch.manual_seed(0)
+    sizes = {"min_size": 64, "max_size": 96, "box_batch_size_per_image": 16}
+    return MaskRCNN(small_fpn(fpn_channels=8), num_classes=91, **sizes)
+
+
+def test_the_network_is_torchvisions_own_with_fixed_norms_and_two_stages_that_do_not_learn():
+    with torch.device("meta"):
+        ours = build_reference(min_size=800, max_size=1333)
+        theirs = maskrcnn_resnet50_fpn(weights=None, weights_backbone=None)
+    shapes = {name: p.shape for name, p in theirs.named_parameters()}
+    state = {name: t.shape for name, t in ours.state_dict().items()}
+    assert {name: state[name] for name in shapes} == shapes
+    learning = {n for n, p in ours.named_parameters() if p.requires_grad}
+    assert not any(n.startswith(("backbone.body.conv1", "backbone.body.layer1")) for n in learning)
+    assert any(n.startswith("backbone.body.layer2") for n in learning)
+    norms = [m for m in ours.backbone.body.modules() if isinstance(m, FrozenBatchNorm2d)]
+    assert len(norms) == 53
+    assert ours.transform.min_size == theirs.transform.min_size
+    assert ours.transform.max_size == theirs.transform.max_size
+    assert ours.roi_heads.fg_bg_sampler.batch_size_per_image == 512
+
+
+def test_masks_are_those_of_every_object_from_polygons_and_run_lengths(drawn: CocoSet):
+    record = drawn.images[0]
+    objects = list(drawn.instances(record.id))
+    square = [[10.0, 10.0, 30.0, 10.0, 30.0, 30.0, 10.0, 30.0], [40.0, 40, 50, 40, 50, 50]]
+    fields = {n: getattr(objects[0], n) for n in objects[0].__slots__}
+    objects.append(type(objects[0])(**fields | {"segmentation": square}))
+    masks = full_masks(objects, record.height, record.width)
+    assert masks.shape == (len(objects), record.height, record.width)
+    for mask, thing in zip(masks, objects, strict=True):
+        assert (mask.numpy() == decode(thing.segmentation, record.height, record.width)).all()
+    assert full_masks([], 5, 6).shape == (0, 5, 6)
+
+
+def test_a_mirrored_sample_is_the_mirror_image_of_the_plain_one(drawn: CocoSet):
+    samples = ReferenceSet(drawn, seed=0)
+    seen = [samples[0, position] for position in range(12)]
+    plain = next(s for s in seen if torch.equal(s[0], seen[0][0]))
+    other = next(s for s in seen if not torch.equal(s[0], seen[0][0]))
+    assert torch.equal(other[0], plain[0].flip(-1))
+    assert torch.equal(other[1]["masks"], plain[1]["masks"].flip(-1))
+    width = plain[0].shape[-1]
+    assert torch.equal(other[1]["boxes"][:, 0], width - plain[1]["boxes"][:, 2])
+    assert torch.equal(other[1]["boxes"][:, 1], plain[1]["boxes"][:, 1])
+
+
+class Shapes:
+    """Stands for a set: pictures across and upright."""
+
+    def __init__(self, across: int, upright: int) -> None:
+        size = type("Size", (), {})
+        self.images = []
+        for width, height, count in ((640, 480, across), (480, 640, upright)):
+            for _ in range(count):
+                one = size()
+                one.width, one.height = width, height
+                self.images.append(one)
+
+
+def test_batches_hold_pictures_of_one_shape_and_every_picture_once_in_a_pass():
+    batches = list(islice(ReferenceBatches(Shapes(12, 4), 4, seed=3), 8))
+    assert all(len(batch) == 4 for batch in batches)
+    assert all(len({index >= 12 for index, _ in batch}) == 1 for batch in batches)
+    seen = Counter(index for batch in batches for index, _ in batch)
+    assert seen == dict.fromkeys(range(16), 2)
+    positions = sorted(position for batch in batches for _, position in batch)
+    assert positions == list(range(32))
+
+
+def test_a_step_learns_and_tells_its_losses(drawn: CocoSet):
+    cpu = torch.device("cpu")
+    learner = ReferenceLearner(tiny_reference().train(), cpu, amp=False)
+    before = {n: p.detach().clone() for n, p in learner.model.named_parameters()}
+    batches = reference_loader(drawn, batch_size=2, workers=0, seed=0)
+    losses = [learner.step(*next(batches), i) for i in range(2)]
+    assert {"loss", "loss_mask", "loss_objectness"} <= losses[0].keys()
+    parts = sum(value for name, value in losses[0].items() if name != "loss")
+    assert losses[0]["loss"] == pytest.approx(parts)
+    assert any(not torch.equal(p, before[n]) for n, p in learner.model.named_parameters())
+
+
+def test_encoded_masks_are_the_probabilities_above_one_half():
+    masks = torch.rand(3, 1, 20, 30, generator=torch.Generator().manual_seed(0))
+    for code, mask in zip(encode_full({"masks": masks}), masks, strict=True):
+        assert (decode(code, 20, 30) == (mask[0] > 0.5).numpy()).all()

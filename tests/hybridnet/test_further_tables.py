@@ -1,0 +1,101 @@
+"""Which models detect well enough to be compared, and how long each learnt."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from lib.files import write_json
+from lib.hybridnet.further_tables import floor_line, reaches, single_branch, with_schedule
+from lib.hybridnet.trained import REQUIRED, Run
+from lib.models.config import ModelConfig
+from lib.study import Study
+from lib.training.config import TrainConfig
+from lib.workspace import STEP_VARIABLE, Workspace
+
+
+def boxes(**changed: float) -> pd.DataFrame:
+    reached = dict.fromkeys(REQUIRED, 40.0) | changed
+    return pd.DataFrame(
+        [{"variant": v, "box_AP": a / 2, "box_AP50": a} for v, a in reached.items()]
+    )
+
+
+@pytest.mark.parametrize(
+    ("changed", "enough", "words"),
+    [
+        ({"small": 20.0}, True, "yes, the lowest is 20.0 (small)"),
+        ({"small": 19.9}, False, "NO, the lowest is 19.9 (small)"),
+        ({"pixel": float("nan")}, False, "NO, the lowest is nan (pixel)"),
+        ({"ablation.drop": 1.0}, True, "yes, the lowest is 40.0"),
+    ],
+)
+def test_compared_models_must_all_reach_the_floor(changed, enough, words):
+    assert reaches(boxes(**changed), 0.2) == enough
+    assert words in floor_line(boxes(**changed), 0.2)
+
+
+def test_images_seen_and_masks_learnt_are_those_of_the_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.delenv(STEP_VARIABLE, raising=False)
+    study = Study(tmp_path)
+    masks = {"model": {"method": "mask_rcnn"}}
+    changed = {
+        "small": {},
+        "pixel": {},
+        "baseline": masks,
+        "large": masks | {"invalid": "box_only"},
+    }
+    config = TrainConfig(
+        model=ModelConfig(method="faster_rcnn"),
+        annotations=str(tmp_path / "train.json"),
+        images="i",
+        out="o",
+        iterations=7,
+        batch_size=3,
+    )
+    square = {"segmentation": [[0, 0, 4, 0, 4, 4]], "pseudo": {"valid": True}}
+    boxes_of = [square, square, {**square, "pseudo": {"valid": False}}, {"segmentation": []}]
+    labels = {
+        "images": [{"id": 1, "file_name": "a.png", "width": 9, "height": 9}],
+        "categories": [{"id": 1, "name": "cat"}],
+        "annotations": [
+            {"id": i, "image_id": 1, "category_id": 1, "bbox": [0, 0, 4, 4], **mask}
+            for i, mask in enumerate(boxes_of)
+        ],
+    }
+    write_json(tmp_path / "train.json", labels)
+    for variant in REQUIRED:
+        folder = study.step_folder("demo", f"04_train_hybrid.{variant}")
+        folder.mkdir(parents=True)
+        write_json(folder / "config.json", config.model_dump(mode="json") | changed[variant])
+    table = with_schedule(boxes(), Workspace("demo", "05_hybrid_results", study=study))
+    assert list(table["variant"]) == list(REQUIRED)
+    assert set(table["images_seen"]) == {21}
+    assert set(table["box_AP50"]) == {40.0}
+    assert dict(zip(table["variant"], table["masks_learnt"], strict=True)) == {
+        "baseline": 3, "large": 2, "small": 0, "pixel": 0
+    }  # fmt: skip
+
+
+def _run(variant: str, score: float) -> Run:
+    found = [{"image_id": 1, "category_id": 1, "score": score}]
+    return Run(variant, ModelConfig(method="mask_rcnn"), found)
+
+
+@pytest.mark.parametrize("images", [21, 9])
+def test_the_single_branch_of_fig_5_is_the_large_branch_trained_on_all_masks(images: int):
+    some = ("baseline", "large", "ablation.all")
+    runs = {name: _run(name, score) for name, score in zip(some, (0.1, 0.2, 0.3), strict=True)}
+    learnt = pd.DataFrame({"variant": some, "images_seen": [21, 21, images]})
+    found, what = single_branch(runs, learnt)
+    assert found[0]["score"] == 0.3 and "large branch" in what
+    assert ("9 images" in what and "21" in what) == (images == 9)
+
+
+def test_the_baseline_stands_in_where_that_branch_was_not_trained_and_it_is_said():
+    runs = {name: _run(name, score) for name, score in (("baseline", 0.1), ("large", 0.2))}
+    learnt = pd.DataFrame({"variant": list(runs), "images_seen": [21, 21]})
+    found, what = single_branch(runs, learnt)
+    assert found[0]["score"] == 0.1 and "baseline" in what

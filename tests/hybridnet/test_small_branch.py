@@ -1,0 +1,352 @@
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from lib.data.coco import CocoSet
+from lib.data.pictures.images import read_image
+from lib.files import read_json, write_json
+from lib.hybridnet import small_branch as module
+from lib.hybridnet.small_branch import (
+    box_of,
+    cost_line,
+    read_segmented,
+    seconds_log,
+    seed_of,
+    segment,
+    with_masks,
+)
+from lib.masks import rle, shards
+from lib.masks.grabcut.exact import GrabCutSettings, rectangle
+from lib.masks.grabcut.segmenter import prepare
+from lib.masks.quality import mask_box_iou
+from lib.masks.shapes import ellipse_mask, rectangle_mask
+from lib.masks.shards import WorkerLostError
+from lib.paths import ROOT
+from lib.progress import Progress
+
+TWO = GrabCutSettings(iterations=2)
+EXACT = GrabCutSettings(iterations=2, method="exact")
+
+PROGRAM = """
+import sys
+from pathlib import Path
+from lib.data.coco import load
+from lib.files import read_json
+from lib.hybridnet.small_branch import segment
+from lib.masks.grabcut.exact import GrabCutSettings
+labels, images, results, out, workers = sys.argv[1:]
+segment(load(labels, images), read_json(results), settings=GrabCutSettings(iterations=2), seed=1,
+        workers=int(workers), out=Path(out))
+"""
+
+
+def detected(coco_set: CocoSet, count: int = 4) -> list[dict]:
+    """Made-up detections: near objects, twice the same pixels, tiny ones and one outside."""
+    rng = np.random.default_rng(3)
+    results = []
+    for record in coco_set.images:
+        bright = np.argwhere(read_image(record).max(axis=2) > 120)
+        for number in range(count):
+            (y, x), (w, h) = rng.choice(bright), rng.uniform(8, 44, 2)
+            box = [round(float(side), 2) for side in (x - w / 2, y - h / 2, w, h)]
+            results.append(
+                {
+                    "image_id": record.id,
+                    "category_id": 3 if number % 2 else 7,
+                    "bbox": box,
+                    "score": round(float(rng.uniform(0.05, 1)), 5),
+                    "proposal": number,
+                }
+            )
+        x, y = results[-1]["bbox"][:2]
+        w, h = math.ceil(x + 12) - x, math.ceil(y + 12) - y
+        results[-1]["bbox"] = [x, y, w - 0.01, h - 0.01]
+        results.append({**results[-1], "category_id": 3, "bbox": [x, y, w - 0.02, h - 0.02]})
+        results.append({**results[-1], "bbox": [7.6, 8.6, 0.9, 0.9]})
+        results.append({**results[-1], "bbox": [record.width + 5.0, 3.0, 10.0, 10.0]})
+    order = rng.permutation(len(results))
+    return [results[index] for index in order]
+
+
+def made(coco_set: CocoSet, results: list[dict], out: Path, **changes) -> Path:
+    options = {"settings": TWO, "seed": 1, "workers": 1}
+    return segment(coco_set, results, out=out, **(options | changes))
+
+
+@pytest.mark.parametrize("settings", [TWO, EXACT], ids=["fast", "exact"])
+def test_masks_are_those_of_single_calls(make_set, tmp_path: Path, settings) -> None:
+    coco_set = make_set()
+    results = detected(coco_set)
+    content = read_json(made(coco_set, results, tmp_path / "segmented.json", settings=settings))
+    empty = 0
+    for given, row in zip(results, content["detections"], strict=True):
+        record = coco_set.image(given["image_id"])
+        x, y, w, h = given["bbox"]
+        box = (x, y, x + w, y + h)
+        pixels = rectangle(box, height=record.height, width=record.width)
+        seed = seed_of(1, record.id, pixels)
+        expected = prepare(read_image(record), settings).mask(box, seed=seed)
+        mask = rle.decode(row.pop("grabcut"), record.height, record.width)
+        assert np.array_equal(mask, expected)
+        assert row.pop("box_iou") == mask_box_iou(mask, box)
+        assert row == given
+        empty += not mask.any()
+    assert len(coco_set.images) * 2 <= empty < len(results) - 5
+    assert content["info"] == {
+        "method": "grabcut",
+        "variant": settings.method,
+        "iterations": 2,
+        "seed": 1,
+        "opencv": cv2.__version__,
+        "boxes": len(results),
+        "images": 5,
+    }
+
+
+def test_the_file_does_not_depend_on_workers_or_shards(
+    make_set, tmp_path: Path, monkeypatch
+) -> None:
+    coco_set = make_set()
+    results = detected(coco_set)
+    one = made(coco_set, results, tmp_path / "one.json").read_bytes()
+    assert made(coco_set, results, tmp_path / "two.json", workers=2).read_bytes() == one
+    assert made(coco_set, results, tmp_path / "new.json", seed=2).read_bytes() != one
+    monkeypatch.setattr(shards, "MANY_UNITS", 1)
+    assert len(module._units(coco_set, results, module._boxes(coco_set, results))) == 2
+    assert made(coco_set, results, tmp_path / "large.json").read_bytes() == one
+    assert not list(tmp_path.glob("*.shards"))
+
+
+def test_a_detection_gets_the_same_mask_whatever_else_was_detected(make_set, tmp_path) -> None:
+    coco_set = make_set()
+    results = detected(coco_set)
+    everything = read_segmented(made(coco_set, results, tmp_path / "all.json"))
+    part = read_segmented(made(coco_set, results[10:4:-1], tmp_path / "part.json"))
+    assert part == everything[10:4:-1]
+
+
+def test_detections_on_the_same_pixels_share_one_run(make_set, tmp_path: Path, monkeypatch) -> None:
+    coco_set = make_set()
+    results = detected(coco_set)
+    prepared, calls = [], []
+
+    class Counted:
+        def __init__(self, *arguments) -> None:
+            prepared.append(arguments)
+            self.picture = prepare(*arguments)
+
+        def mask(self, box: tuple, *, seed: int) -> np.ndarray:
+            calls.append(box)
+            return self.picture.mask(box, seed=seed)
+
+    monkeypatch.setattr(module, "prepare", Counted)
+    out = made(coco_set, results, tmp_path / "segmented.json")
+    distinct = set()
+    for result in results:
+        record = coco_set.image(result["image_id"])
+        tiny = result["bbox"][2] * result["bbox"][3] <= 1
+        sides = rectangle(box_of(result), height=record.height, width=record.width)
+        distinct.add((record.id, *sides, tiny))
+    assert len(prepared) == len(coco_set.images)
+    assert len(calls) == len(distinct) == len(results) - len(coco_set.images)
+    log = read_json(seconds_log(out))
+    assert sum(image["runs"] for image in log["images"]) == len(calls)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_killed_and_continued_gives_the_same_file(make_set, tmp_path: Path, workers: int) -> None:
+    coco_set = make_set(images=48, boxes=1, size=(160, 120))
+    results = detected(coco_set, count=1)
+    whole = made(coco_set, results, tmp_path / "whole.json").read_bytes()
+    out, given = tmp_path / "segmented.json", tmp_path / "detections.json"
+    write_json(given, results)
+    paths = [coco_set.annotations_path, coco_set.image_root, given, out]
+    command = [sys.executable, "-c", PROGRAM, *map(str, paths), str(workers)]
+    started = subprocess.Popen(command, cwd=ROOT, start_new_session=True)
+    folder = tmp_path / "segmented.shards"
+    while started.poll() is None and len(list(folder.glob("*/[0-9]*.json"))) < 4:
+        time.sleep(0.002)
+    os.killpg(started.pid, signal.SIGKILL)
+    assert started.wait() == -signal.SIGKILL
+    assert not out.exists()
+    assert 4 <= len(list(folder.glob("*/[0-9]*.json"))) < 48
+
+    steps: list[Progress] = []
+    made(coco_set, results, out, workers=workers, on_progress=steps.append)
+    assert out.read_bytes() == whole
+    assert steps[-1].done == steps[-1].total == len(results)
+    assert 4 * 4 <= steps[-1].earlier < len(results)
+    assert not folder.exists()
+
+    log = read_json(seconds_log(out))
+    assert log["earlier_boxes"] == steps[-1].earlier
+    assert sum(image["boxes"] for image in log["images"]) + steps[-1].earlier == len(results)
+    assert "taken over from an earlier run" in cost_line(seconds_log(out))
+
+
+def test_a_lost_worker_ends_in_the_sentence_of_all_shards(make_set, tmp_path, monkeypatch) -> None:
+    coco_set = make_set()
+
+    def lost(*_: object, **__: object) -> None:
+        raise shards.BrokenProcessPool
+
+    monkeypatch.setattr(shards.joblib, "Parallel", lambda **_: lost)
+    with pytest.raises(WorkerLostError, match="start the same command again"):
+        made(coco_set, detected(coco_set), tmp_path / "segmented.json", workers=2)
+    assert not (tmp_path / "segmented.json").exists()
+
+
+@pytest.mark.parametrize(
+    "name", ["lib/data/segmentation.py", "lib/masks/grabcut/flow_pushes.c", "pillow"]
+)
+def test_shards_of_other_code_or_packages_are_not_used(make_set, monkeypatch, name: str) -> None:
+    coco_set = make_set(images=1)
+    results = detected(coco_set)
+    units = module._units(coco_set, results, module._boxes(coco_set, results))
+
+    def key(**changes) -> str:
+        return module._key(units, **({"settings": TWO, "seed": 1} | changes))
+
+    before = key()
+    assert key() == before
+    three = GrabCutSettings(iterations=3)
+    assert before not in (key(seed=2), key(settings=three), key(settings=EXACT))
+    original = module.made_by
+    assert name in original(TWO, seed=1, module="lib.hybridnet.small_branch")
+    monkeypatch.setattr(module, "made_by", lambda *a, **k: original(*a, **k) | {name: "other"})
+    assert key() != before
+
+
+def test_shards_of_other_detections_or_pictures_are_not_used(make_set, tmp_path: Path) -> None:
+    coco_set = make_set()
+    results = detected(coco_set)
+
+    def key(results: list[dict]) -> str:
+        units = module._units(coco_set, results, module._boxes(coco_set, results))
+        return module._key(units, TWO, 1)
+
+    before = key(results)
+    moved = [{**results[0], "bbox": [1.0, 1.0, 9.0, 9.0]}, *results[1:]]
+    assert before not in (key(moved), key(results[1:]), key(results[::-1]))
+    os.utime(coco_set.images[0].path, ns=(1, 1))
+    assert key(results) != before
+
+
+def test_no_detections_give_an_empty_file(make_set, tmp_path: Path) -> None:
+    coco_set = make_set(images=1)
+    out = made(coco_set, [], tmp_path / "segmented.json", workers=2)
+    assert read_json(out)["info"]["boxes"] == 0
+    assert read_segmented(out) == with_masks([], coco_set, shape="grabcut_or_ellipse") == []
+    assert cost_line(seconds_log(out)) == "GrabCut had no box to segment in this run."
+
+
+def test_outside_the_image_there_is_no_mask_of_any_kind(make_set, tmp_path: Path) -> None:
+    coco_set = make_set(images=1)
+    outside = {"image_id": 1, "category_id": 3, "bbox": [72.0, 70.0, 9.0, 8.0], "score": 0.5}
+    out = made(coco_set, [outside], tmp_path / "segmented.json")
+    (row,) = read_segmented(out)
+    assert (row["grabcut"], row["box_iou"]) == ([], 0)
+    for shape in ("rectangle", "ellipse", "grabcut", "grabcut_or_ellipse", "grabcut_or_rectangle"):
+        (result,) = with_masks([row], coco_set, shape=shape)
+        assert result["segmentation"] == rle.encode(np.zeros((60, 72), dtype=bool))
+
+
+GOOD = {"image_id": 1, "category_id": 3, "bbox": [1.0, 1.0, 9.0, 9.0], "score": 0.5}
+BAD = [
+    ({"image_id": 99}, "1 of 2 detections are of images that the set does not have.*position 1"),
+    ({"category_id": 99}, "unknown categories"),
+    ({"bbox": [1.0, 1.0, float("nan"), 2.0]}, "not four finite numbers"),
+    ({"bbox": [1.0, 1.0, float("inf"), 2.0]}, "not four finite numbers"),
+    ({"bbox": [1.0, 1.0, -3.0, 2.0]}, "the last two at least 0"),
+    ({"bbox": [1.0, 1.0, 3.0]}, "not four finite numbers"),
+    ({"bbox": None}, "not four finite numbers"),
+    ({"score": float("nan")}, "NaN"),
+]
+
+
+@pytest.mark.parametrize(("wrong", "sentence"), BAD)
+def test_detections_that_cannot_be_used_are_one_sentence(make_set, tmp_path, wrong, sentence):
+    coco_set = make_set(images=1)
+    with pytest.raises(ValueError, match=sentence):
+        made(coco_set, [GOOD, GOOD | wrong], tmp_path / "segmented.json")
+    with pytest.raises(ValueError, match="1 of 1 detections lack one of image_id, category_id"):
+        made(coco_set, [{"image_id": 1}], tmp_path / "segmented.json")
+    assert not list(tmp_path.glob("segmented*"))
+
+
+def test_a_picture_that_is_gone_is_named(make_set, tmp_path: Path) -> None:
+    coco_set = make_set()
+    results = detected(coco_set)
+    coco_set.images[3].path.unlink()
+    with pytest.raises(FileNotFoundError, match=r"näme 4\.png any more.* run 01_data again"):
+        made(coco_set, results, tmp_path / "segmented.json")
+
+
+@pytest.mark.parametrize("content", [[], {"detections": [GOOD]}, {"annotations": []}])
+def test_another_file_is_not_taken_for_segmented_detections(tmp_path: Path, content) -> None:
+    write_json(tmp_path / "other.json", content)
+    with pytest.raises(ValueError, match="is not a file of segmented detections"):
+        read_segmented(tmp_path / "other.json")
+
+
+def test_every_rule_gives_the_mask_it_names(make_set, tmp_path: Path) -> None:
+    coco_set = make_set()
+    rows = read_segmented(made(coco_set, detected(coco_set), tmp_path / "segmented.json"))
+    found = sorted(row["box_iou"] for row in rows if row["grabcut"])
+    limit = found[len(found) // 2]  # which itself is good enough
+    shapes = set()
+    for shape in ("rectangle", "ellipse", "grabcut", "grabcut_or_ellipse", "grabcut_or_rectangle"):
+        results = with_masks(rows, coco_set, shape=shape, poor_below=limit)
+        for row, result in zip(rows, results, strict=True):
+            x, y, w, h = row["bbox"]
+            box, size = (x, y, x + w, y + h), (60, 72)
+            good = shape == "grabcut" or (shape.startswith("grabcut") and row["box_iou"] >= limit)
+            expected = {
+                "grabcut": lambda row=row, size=size: rle.decode(row["grabcut"], *size),
+                "ellipse": lambda box=box, size=size: ellipse_mask(box, *size),
+                "rectangle": lambda box=box, size=size: rectangle_mask(box, *size),
+            }
+            drawn = "grabcut" if good else shape.removeprefix("grabcut_or_")
+            assert result["shape"] == drawn
+            assert np.array_equal(rle.decode(result["segmentation"], *size), expected[drawn]())
+            assert set(result) == {*GOOD, "segmentation", "shape"}
+            assert all(result[field] == row[field] for field in GOOD)
+            shapes.add((shape, drawn))
+    assert len(shapes) == 3 + 2 * 2
+
+
+def test_rules_and_limits_that_do_not_exist_are_refused(make_set) -> None:
+    coco_set = make_set(images=1)
+    with pytest.raises(ValueError, match="The shape is 'circle': expected one of rectangle"):
+        with_masks([], coco_set, shape="circle")  # type: ignore[arg-type]
+    for limit in (0, 1.5, float("nan")):
+        with pytest.raises(ValueError, match="poor_below is"):
+            with_masks([], coco_set, shape="ellipse", poor_below=limit)
+    with pytest.raises(ValueError, match="has no image with id 99"):
+        row = {**GOOD, "image_id": 99, "grabcut": [], "box_iou": 0.0}
+        with_masks([row], coco_set, shape="ellipse")
+
+
+def test_the_cost_is_told_per_image_and_per_box(tmp_path: Path) -> None:
+    images = [
+        {"image_id": 1, "boxes": 30, "runs": 20, "seconds": 3.0},
+        {"image_id": 2, "boxes": 10, "runs": 10, "seconds": 1.0},
+    ]
+    content = {"workers": 2, "seconds": 65.0, "earlier_boxes": 0, "images": images}
+    write_json(tmp_path / "log.json", content)
+    assert cost_line(tmp_path / "log.json") == (
+        "GrabCut took 2.00 s per image and 0.100 s per box on one core (2 images, 40 boxes, 30 "
+        "different rectangles); 2 workers needed 1 min 05 s in all."
+    )
+    write_json(tmp_path / "log.json", content | {"workers": 1, "earlier_boxes": 1234})
+    assert cost_line(tmp_path / "log.json").endswith(
+        "; 1 worker needed 1 min 05 s in all. 1,234 boxes were taken over from an earlier run."
+    )

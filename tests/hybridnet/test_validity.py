@@ -1,0 +1,194 @@
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lib.data.coco import CocoSet, from_coco
+from lib.hybridnet import validity
+from lib.hybridnet.fig1 import frame_of, shares, variants
+from lib.masks import rle
+from lib.masks.quality import mask_box_iou
+
+SIZE = 40
+
+
+def pair(count: int = 30, seed: int = 0) -> tuple[CocoSet, CocoSet]:
+    """Random true masks in their boxes, and random pseudo-masks inside the same boxes."""
+    rng = np.random.default_rng(seed)
+    true, pseudo = [], []
+    for number in range(count):
+        x, y = rng.integers(0, 15, 2)
+        w, h = rng.integers(4, 24, 2)
+        base = {
+            "id": number,
+            "image_id": number // 3,
+            "category_id": 1,
+            "bbox": [int(x), int(y), int(w), int(h)],
+        }
+        masks = []
+        for _ in range(2):
+            mask = np.zeros((SIZE, SIZE), bool)
+            left, right = sorted(rng.integers(0, w + 1, 2))
+            mask[y : y + h, x + left : x + right] = rng.random((h, right - left)) < 0.7
+            masks.append(mask)
+        box_iou = mask_box_iou(masks[1], (x, y, x + w, y + h))
+        known = masks[0].any() and number % 5
+        true.append(base | {"segmentation": rle.encode(masks[0]) if known else []})
+        code = rle.encode(masks[1]) if masks[1].any() else []
+        quality = {"method": "m", "seed": 0, "box_iou": box_iou, "valid": box_iou >= 0.5}
+        pseudo.append(base | {"segmentation": code, "pseudo": quality})
+    content = {
+        "images": [
+            {"id": n, "file_name": f"{n}.png", "width": SIZE, "height": SIZE}
+            for n in range(count // 3)
+        ],
+        "categories": [{"id": 1, "name": "cat"}],
+    }
+    first, second = (
+        from_coco(content | {"annotations": rows}, Path("made.json"), None)
+        for rows in (pseudo, true)
+    )
+    return first, second
+
+
+def joined(box: list[float], true: list[float], fill: list[float] | None = None) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "image_id": range(len(box)),
+            "box_iou": box,
+            "true_iou": true,
+            "fill": fill or [0.5] * len(box),
+        }
+    )
+
+
+def test_true_ious_are_those_of_the_pixels_and_boxes_without_a_mask_are_left_out() -> None:
+    pseudo, truth = pair()
+    table = validity.true_ious(pseudo, truth).set_index("annotation_id")
+    masked = [i for i in truth.all_instances() if i.has_mask]
+    assert sorted(table.index) == sorted(i.id for i in masked)
+    guesses = {i.id: rle.decode_mask(i, SIZE, SIZE) for i in pseudo.all_instances()}
+    for instance in masked:
+        real = rle.decode_mask(instance, SIZE, SIZE)
+        pairs = list(zip(real.ravel(), guesses[instance.id].ravel(), strict=True))
+        both, either = sum(a and b for a, b in pairs), sum(a or b for a, b in pairs)
+        assert table.loc[instance.id, "true_iou"] == pytest.approx(both / either)
+
+
+def test_with_the_box_as_rectangle_the_box_iou_is_a_ratio_of_areas() -> None:
+    pseudo, truth = pair(90)
+    rows = validity.with_truth(frame_of(pseudo, truth), validity.true_ious(pseudo, truth))
+    assert len(rows) > 50
+    assert (rows["box_iou"] - rows["area_ratio"]).abs().max() < 1e-12
+
+
+def test_no_true_mask_gives_an_empty_table() -> None:
+    pseudo, _ = pair()
+    truth = from_coco(
+        pseudo.to_coco()
+        | {"annotations": [a | {"segmentation": []} for a in pseudo.to_coco()["annotations"]]},
+        Path("made.json"),
+        None,
+    )
+    assert validity.true_ious(pseudo, truth).empty
+    assert validity.with_truth(frame_of(pseudo, truth), validity.true_ious(pseudo, truth)).empty
+    assert frame_of(pseudo, truth)["true_area"].isna().all()
+    whole = shares(frame_of(pseudo, truth), side=15, resamples=5)
+    pd.testing.assert_frame_equal(whole, shares(frame_of(pseudo), side=15, resamples=5))
+    table = variants(frame_of(pseudo, truth), side=15, resamples=5, seed=0)
+    assert table["variant"].unique().tolist() == ["box area < 15 x 15", "both sides < 15"]
+
+
+def test_precision_and_recall_of_a_case_counted_by_hand() -> None:
+    rows = joined([0.2, 0.5, 0.6, 0.9], [0.8, 0.6, 0.3, 0.9])
+    at = validity.curve(rows, good_from=[0.5], thresholds=[0.0, 0.5, 0.95]).set_index("threshold")
+    assert tuple(at.loc[0.0, ["precision", "recall", "kept"]]) == (0.75, 1, 1)
+    assert tuple(at.loc[0.5, ["precision", "recall"]]) == pytest.approx((2 / 3, 2 / 3))
+    assert at.loc[0.5, "f1"] == pytest.approx(2 / 3)
+    assert math.isnan(at.loc[0.95, "precision"])
+    assert at.loc[0.95, "recall"] == 0
+
+
+def test_recall_never_grows_with_the_threshold() -> None:
+    rng = np.random.default_rng(0)
+    table = validity.curve(joined(list(rng.random(200)), list(rng.random(200))))
+    for _, rows in table.groupby("good_from"):
+        assert (rows["recall"].diff().dropna() <= 0).all()
+        assert rows["recall"].iloc[0] == 1
+
+
+def test_limits_on_the_fill_are_found_where_they_help_and_not_used_elsewhere() -> None:
+    fill = [0.1, 0.5, 0.6, 0.95, 0.97, 0.99]
+    bad_when_full = joined([1.0] * 6, [0.9, 0.9, 0.9, 0.1, 0.1, 0.1], fill)
+    low, high = validity.choose_fill(bad_when_full, valid_from=0.5, good_from=0.5)
+    assert low == 0
+    assert 0.6 <= high < 0.95
+    bad_when_sparse = joined([1.0] * 6, [0.1, 0.9, 0.9, 0.9, 0.9, 0.9], fill)
+    low, high = validity.choose_fill(
+        bad_when_sparse, valid_from=0.5, good_from=0.5, lower=validity.LOWER
+    )
+    assert 0.1 < low <= 0.5
+    assert high == math.inf
+    all_good = joined([1.0] * 6, [0.9] * 6, fill)
+    chosen = validity.choose_fill(all_good, valid_from=0.5, good_from=0.5, lower=validity.LOWER)
+    assert chosen == validity.NO_LIMIT
+
+
+def test_the_paper_s_test_has_no_limit() -> None:
+    rows = joined([0.4, 0.5, 0.9], [0.0] * 3, [0.01, 1.0, 0.5])
+    assert validity.passes(rows, valid_from=0.5, fill=validity.NO_LIMIT).tolist() == [0, 1, 1]
+    assert validity.passes(rows, valid_from=0.5, fill=(0.0, 0.9)).tolist() == [0, 0, 1]
+    assert validity.passes(rows, valid_from=0.3, fill=(0.1, 2.0)).tolist() == [0, 1, 1]
+
+
+def test_images_that_choose_the_limit_are_not_those_that_score_it() -> None:
+    rng = np.random.default_rng(0)
+    fill = rng.random(400)
+    rows = joined([1.0] * 400, list(np.where(fill > 0.8, 0.2, 0.9)), list(fill))
+    first = validity.halves(rows["image_id"], seed=3)
+    assert 150 < first.sum() < 250
+    table = validity.compare(rows, valid_from=0.5, good_from=[0.5], seed=3, resamples=100)
+    paper, upper, both = table.to_dict("records")
+    assert paper["masks"] == upper["masks"] == both["masks"] == (~first).sum()
+    assert upper["fill_to"] == pytest.approx(0.8, abs=0.03)
+    assert upper["f1"] > paper["f1"]
+    assert 0 < upper["gain_low"] <= upper["f1_gain"] <= upper["gain_high"]
+    spoilt = rows.assign(true_iou=rows["true_iou"].where(first, 0.5))
+    again = validity.compare(spoilt, valid_from=0.5, good_from=[0.5], seed=3, resamples=5)
+    assert again["fill_to"].iloc[1] == upper["fill_to"]
+
+
+def test_the_sentence_says_what_the_interval_says() -> None:
+    row = {"test": "two limits", "good_from": 0.5, "fill_from": 0.1, "fill_to": math.nan}
+    cases = {
+        "better": (0.02, 0.01, 0.03),
+        "worse": (-0.02, -0.03, -0.01),
+        "no clear difference": (0.0, -0.01, 0.01),
+        "F1 +0.000 (+0.000 to +0.010)": (-1e-9, -1e-9, 0.01),
+        "too few": (math.nan, math.nan, math.nan),
+    }
+    for word, (gain, low, high) in cases.items():
+        assert word in validity.sentence(
+            row | {"f1_gain": gain, "gain_low": low, "gain_high": high}
+        )
+    assert "none is used" in validity.sentence(row | {"fill_from": math.nan, "f1_gain": 0.0})
+
+
+@pytest.mark.parametrize("images", [1, 3, 4])
+def test_a_gain_on_fewer_than_four_images_has_no_interval(images: int) -> None:
+    table = pd.DataFrame({"image": range(60), "good": False, "before": False, "after": False})
+    table.loc[: images - 1, ["good", "after"]] = True
+    table.loc[:40, "before"] = True
+    gain = validity._gain(table, seed=0, resamples=100)
+    before = validity.scores(table["good"].to_numpy(), table["before"].to_numpy())["f1"]
+    assert gain.estimate == pytest.approx(1 - before)
+    assert np.isnan(gain).tolist() == [False, images < 4, images < 4]
+
+
+def test_a_single_image_or_none_good_is_no_error() -> None:
+    one = joined([0.9], [0.1])
+    table = validity.compare(one, valid_from=0.5, good_from=[0.5], resamples=5)
+    assert len(table) == 3
+    assert validity.compare(one.iloc[:0], valid_from=0.5, resamples=5)["f1"].isna().all()

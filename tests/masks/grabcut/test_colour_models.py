@@ -1,0 +1,331 @@
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+import pytest
+from scipy.special import logsumexp
+from scipy.stats import multivariate_normal
+
+from lib.masks.grabcut import colour_models
+from lib.masks.grabcut.colour_models import (
+    COMPONENTS,
+    ColourModel,
+    Colours,
+    kmeans,
+    learn,
+    moments_of,
+    relearn,
+)
+from tests.masks.grabcut.gaussians import (
+    Gaussians,
+    colours_of,
+    from_opencv,
+    gaussians_of,
+    to_opencv,
+)
+
+
+def palette(rng: np.random.Generator, count: int = 60) -> tuple[np.ndarray, np.ndarray]:
+    """Different colours [3, N] around a few centres, and how often each occurs."""
+    centres = rng.uniform(30, 225, (6, 3))
+    drawn = (centres[rng.integers(0, 6, count)] + rng.normal(0, 14, (count, 3))).clip(0, 255)
+    colours = np.unique(drawn.round(), axis=0)
+    colours = colours[rng.permutation(len(colours))]
+    return np.ascontiguousarray(colours.T), rng.integers(1, 9, len(colours)).astype(float)
+
+
+def pixels_of(colours: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """The pixels [N, 3] that were counted."""
+    return np.repeat(colours.T, counts.astype(int), axis=0)
+
+
+def densest(pixels: np.ndarray, model: Gaussians) -> np.ndarray:
+    """The component of the largest density at each pixel, whatever its weight."""
+    weights, means, covariances = model
+    parts = np.full((COMPONENTS, len(pixels)), -np.inf)
+    for k in np.flatnonzero(weights):
+        parts[k] = multivariate_normal(means[k], covariances[k]).logpdf(pixels)
+    return parts.argmax(axis=0)
+
+
+def covariances_of(model: ColourModel) -> np.ndarray:
+    return np.linalg.inv(model.precisions[:, [0, 1, 2, 1, 3, 4, 2, 4, 5]].reshape(-1, 3, 3))
+
+
+def assert_same(model: ColourModel, naive: Gaussians) -> None:
+    weights, means, covariances = naive
+    used = weights > 0
+    assert np.allclose(model.weights, weights, rtol=1e-12)
+    assert np.allclose(model.means[used], means[used], rtol=1e-10)
+    assert np.allclose(covariances_of(model)[used], covariances[used], rtol=1e-6, atol=1e-8)
+    halves = -0.5 * np.linalg.slogdet(covariances)[1]
+    assert np.allclose(model.log_scales[used], halves[used], atol=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_counted_colours_give_the_model_of_the_pixels(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    colours, counts = palette(rng)
+    component = rng.integers(0, COMPONENTS - seed % 2, len(counts))  # one may be without colours
+    each = np.repeat(component, counts.astype(int))
+    order = rng.permutation(len(each))
+    naive = gaussians_of(pixels_of(colours, counts)[order], each[order])
+    assert_same(learn(colours_of(colours, counts), component), naive)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_group_of_colours_shares_a_component_and_nothing_else_is_lost(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    colours, counts = palette(rng)
+    group = rng.integers(0, 9, len(counts))
+    each = moments_of(colours, counts)
+    parts = [each[:, group == number].sum(axis=1) for number in range(9)]
+    grouped = Colours.grouped(np.stack([*parts, np.zeros(10)], axis=1))
+    members = [pixels_of(colours, counts * (group == number)) for number in range(9)]
+    assert np.allclose(grouped.points.T, [own.mean(axis=0) for own in members if len(own)])
+    component = np.arange(grouped.points.shape[1]) % COMPONENTS
+    labels = [np.full(len(own), k) for own, k in zip(filter(len, members), component, strict=True)]
+    naive = gaussians_of(np.concatenate(members), np.concatenate(labels))
+    assert_same(learn(grouped, component), naive)
+
+
+def test_colours_that_do_not_occur_are_left_out() -> None:
+    colours = colours_of(np.arange(12.0).reshape(3, 4), np.array([0, 2, 0, 5]))
+    assert colours.points.tolist() == [[1, 3], [5, 7], [9, 11]]
+    assert colours.moments[0].tolist() == [2, 5]
+    assert colours.moments[:, 0].tolist() == [2 * x for x in (1, 1, 5, 9, 1, 5, 9, 25, 45, 81)]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_relearning_assigns_each_pixel_to_its_densest_component(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    colours, counts = palette(rng)
+    first = rng.integers(0, COMPONENTS - seed % 2, len(counts))
+    first[:2] = 0
+    pixels = pixels_of(colours, counts)
+    naive = gaussians_of(pixels, np.repeat(first, counts.astype(int)))
+    for _ in range(3):
+        naive = gaussians_of(pixels, densest(pixels, naive))
+    counted = colours_of(colours, counts)
+    model = learn(counted, first)
+    for _ in range(3):
+        model = relearn(model, counted.moments)
+    assert_same(model, naive)
+
+
+def test_weights_do_not_decide_to_which_component_a_colour_belongs() -> None:
+    # 62 is closer to 80 than to 40, and both components are as wide; the closer one is rare
+    colours = np.array([[30.0, 50.0, 62.0, 70.0, 90.0]] * 3)
+    often = np.array([1000.0, 1000.0, 1.0, 1.0, 1.0])
+    some = colours_of(colours[:, [0, 1, 3, 4]], often[[0, 1, 3, 4]])
+    model = learn(some, np.array([0, 0, 1, 1]))
+    again = relearn(model, moments_of(colours, often))
+    assert again.weights == pytest.approx([2000 / 2003, 3 / 2003, 0, 0, 0])
+    assert again.means[1] == pytest.approx([74] * 3)
+
+
+def test_relearning_passes_over_colours_without_a_pixel() -> None:
+    rng = np.random.default_rng(0)
+    colours, counts = palette(rng)
+    counts[::3] = 0
+    some = colours_of(colours, counts)
+    model = learn(some, rng.integers(0, COMPONENTS, some.points.shape[1]))
+    with_empty, without = relearn(model, moments_of(colours, counts)), relearn(model, some.moments)
+    for name in ("weights", "means", "precisions", "log_scales"):
+        assert np.array_equal(getattr(with_empty, name), getattr(without, name))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_relearning_gives_the_models_that_opencv_relearns(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    image = cv2.GaussianBlur(rng.integers(0, 256, (40, 50, 3), dtype=np.uint8), (0, 0), 2)
+    image = cv2.normalize(image, image, 0, 255, cv2.NORM_MINMAX)
+    inside = np.zeros((40, 50), dtype=bool)
+    inside[8:31, 10:37] = True
+    models, expected = [], []
+    for part in (~inside, inside):
+        pixels, counts = np.unique(image[part], axis=0, return_counts=True)
+        colours = colours_of(pixels.T.astype(float), counts)
+        start = learn(colours, kmeans(colours, seed=seed))
+        models.append(to_opencv((start.weights, start.means, covariances_of(start))))
+        expected.append(relearn(start, colours.moments))
+    labels = np.where(inside, cv2.GC_PR_FGD, cv2.GC_BGD).astype(np.uint8)
+    cv2.grabCut(image, labels, (0, 0, 1, 1), models[0], models[1], 1, cv2.GC_EVAL)
+    for numbers, model in zip(models, expected, strict=True):
+        assert_same(model, from_opencv(numbers))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_densities_are_those_of_a_mixture_of_gaussians(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    colours, counts = palette(rng)
+    component = rng.integers(0, 4, len(counts))
+    naive = gaussians_of(pixels_of(colours, counts), np.repeat(component, counts.astype(int)))
+    weights, means, covariances = (part[:4] for part in naive)
+    points = rng.uniform(0, 255, (200, 3))
+    parts = [
+        np.log(weight) + multivariate_normal(mean, covariance).logpdf(points)
+        for weight, mean, covariance in zip(weights, means, covariances, strict=True)
+    ]
+    constant = -1.5 * np.log(2 * np.pi)
+    density = learn(colours_of(colours, counts), component).log_density(
+        np.ascontiguousarray(points.T)
+    )
+    assert np.allclose(density, logsumexp(parts, axis=0) - constant, rtol=1e-7, atol=1e-6)
+
+
+def test_far_from_all_components_the_density_is_small_and_finite() -> None:
+    colours = np.zeros((3, 1))
+    model = learn(colours_of(colours, np.array([7])), np.array([2]))
+    with np.errstate(all="raise"):
+        far, near = model.log_density(np.array([[255.0, 1.0]] * 3))
+    assert np.isfinite(far)
+    assert far < near < model.log_density(colours)[0]
+
+
+SINGULAR = {
+    "one colour": [[10, 20, 30]] * 4,
+    "two colours": [[10, 20, 30], [40, 10, 200]],
+    "a line": [[10, 10, 10], [20, 20, 20], [50, 50, 50], [90, 90, 90]],
+    "a plane": [[0, 0, 7], [10, 0, 7], [0, 10, 7], [30, 20, 7]],
+}
+
+
+@pytest.mark.parametrize("name", SINGULAR)
+def test_colours_without_a_volume_get_the_variance_that_opencv_adds(name: str) -> None:
+    pixels = np.array(SINGULAR[name], dtype=float)
+    colours, counts = np.unique(pixels, axis=0, return_counts=True)
+    model = learn(colours_of(colours.T, counts), np.zeros(len(counts), int))
+    covariance = np.cov(pixels.T, bias=True) + 0.01 * np.eye(3)
+    assert np.allclose(covariances_of(model)[0], covariance, rtol=1e-6)
+    assert model.log_scales[0] == pytest.approx(-0.5 * np.linalg.slogdet(covariance)[1], abs=1e-6)
+
+
+def cost(colours: np.ndarray, counts: np.ndarray, labels: np.ndarray) -> float:
+    """The sum of squared distances of all pixels from the mean of their cluster."""
+    total = 0.0
+    for label in np.unique(labels):
+        own, often = colours[:, labels == label], counts[labels == label]
+        mean = (own * often).sum(axis=1) / often.sum()
+        total += float((((own - mean[:, None]) ** 2).sum(axis=0) * often).sum())
+    return total
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_every_round_and_every_start_of_k_means_is_as_good_as_the_one_before(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    colours, counts = palette(np.random.default_rng(seed), 300)
+
+    def found() -> float:
+        return cost(colours, counts, kmeans(colours_of(colours, counts), seed=seed))
+
+    costs = []
+    for starts, rounds in [*((1, rounds) for rounds in range(11)), (2, 10), (3, 10)]:
+        monkeypatch.setattr(colour_models, "_KMEANS_STARTS", starts)
+        monkeypatch.setattr(colour_models, "_KMEANS_ROUNDS", rounds)
+        costs.append(found())
+    monkeypatch.undo()
+    assert (np.diff(costs) <= 1e-3 * costs[-1]).all()  # a start is judged before its last means
+    assert (np.diff(costs[:11]) <= 1e-6).all()
+    assert found() <= costs[10] < costs[0]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_counted_colours_are_clustered_as_their_pixels_are(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(colour_models, "_KMEANS_STARTS", 1)  # two may be as good but for rounding
+    colours, counts = palette(np.random.default_rng(seed))
+    pixels = pixels_of(colours, counts).T
+    apart = kmeans(colours_of(pixels, np.ones(pixels.shape[1])), seed=seed)
+    counted = kmeans(colours_of(colours, counts), seed=seed)
+    assert np.array_equal(np.repeat(counted, counts.astype(int)), apart)
+
+
+def compactness_of_opencv(
+    colours: np.ndarray, counts: np.ndarray, *, starts: int, seed: int
+) -> float:
+    pixels = pixels_of(colours, counts).astype(np.float32)
+    cv2.setRNGSeed(seed)
+    ten = (cv2.TERM_CRITERIA_MAX_ITER, 10, 0.0)
+    labels = np.zeros((len(pixels), 1), dtype=np.int32)
+    return cv2.kmeans(pixels, COMPONENTS, labels, ten, starts, cv2.KMEANS_PP_CENTERS)[0]
+
+
+def five_clusters(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    centres = np.array([[30, 30, 30], [220, 40, 60], [60, 200, 80], [50, 60, 210], [210, 210, 190]])
+    colours = np.unique((centres.repeat(60, axis=0) + rng.normal(0, 9, (300, 3))).round(), axis=0)
+    return np.ascontiguousarray(colours.clip(0, 255).T), rng.integers(1, 9, len(colours)) * 1.0
+
+
+def scattered(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    colours = np.unique(rng.integers(0, 256, (500, 3)).astype(float), axis=0)
+    return np.ascontiguousarray(colours.T), rng.integers(1, 9, len(colours)) * 1.0
+
+
+@pytest.mark.parametrize("starts", [1, 3])
+@pytest.mark.parametrize("make", [five_clusters, palette, scattered])
+def test_clusters_are_on_average_as_compact_as_those_of_opencv(
+    make: Callable, starts: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(colour_models, "_KMEANS_STARTS", starts)
+    colours, counts = make(np.random.default_rng(0))
+    counted = colours_of(colours, counts)
+    ours = [cost(colours, counts, kmeans(counted, seed=seed)) for seed in range(300)]
+    theirs = [
+        compactness_of_opencv(colours, counts, starts=starts, seed=seed) for seed in range(300)
+    ]
+    assert np.mean(ours) == pytest.approx(np.mean(theirs), rel=0.03)
+    assert np.min(ours) == pytest.approx(np.min(theirs), rel=0.01)
+
+
+def test_separate_clusters_are_found() -> None:
+    colours, counts = five_clusters(np.random.default_rng(1))
+    corner = (colours > 128).T @ np.array([1, 2, 4])
+    labels = kmeans(colours_of(colours, counts), seed=0)
+    assert len(set(zip(corner, labels, strict=True))) == len(set(labels)) == COMPONENTS
+
+
+@pytest.mark.parametrize("count", range(1, COMPONENTS + 1))
+def test_up_to_five_colours_are_a_cluster_each(count: int) -> None:
+    for seed in range(10):
+        colours = np.array([[0, 1, 2, 255, 254], [0, 0, 9, 255, 255], [0.0, 0, 0, 255, 255]])
+        labels = kmeans(colours_of(colours[:, :count], np.arange(count) * 99 + 1), seed=seed)
+        assert sorted(labels) == list(range(count))
+
+
+def test_clusters_depend_on_the_seed_and_on_nothing_else() -> None:
+    colours, counts = scattered(np.random.default_rng(2))
+    first = kmeans(colours_of(colours, counts), seed=3)
+    np.random.seed(1)
+    others = [kmeans(colours_of(colours, counts), seed=seed) for seed in (4, 5, 6)]
+    assert np.array_equal(kmeans(colours_of(colours, counts), seed=3), first)
+    assert any(not np.array_equal(labels, first) for labels in others)
+
+
+@pytest.mark.parametrize("trials", [1, 3])
+def test_centres_are_drawn_as_k_means_plus_plus_says(
+    trials: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(colour_models, "_KMEANS_STARTS", 1)
+    monkeypatch.setattr(colour_models, "_KMEANS_TRIALS", trials)
+    values, counts = np.array([0.0, 100.0, 130.0]), np.array([6.0, 1.0, 3.0])
+    distance = (values[:, None] - values) ** 2
+    drawn = 4000
+    orders = np.array(
+        [kmeans(colours_of(np.tile(values, (3, 1)), counts), seed=seed) for seed in range(drawn)]
+    )
+    for first in range(3):
+        start = orders[:, first] == 0
+        assert start.mean() == pytest.approx(counts[first] / counts.sum(), abs=0.03)
+        # Of the two others, which is chosen of so many draws: the one that leaves less
+        second, third = (k for k in range(3) if k != first)
+        chance = counts * distance[first] / (counts * distance[first]).sum()
+        left = [
+            counts[b] * min(distance[a, b], distance[first, b])
+            for a, b in ((second, third), (third, second))
+        ]
+        better = second if left[0] < left[1] else third
+        expected = 1 - (1 - chance[better]) ** trials
+        assert (orders[start, better] == 1).mean() == pytest.approx(expected, abs=0.06)

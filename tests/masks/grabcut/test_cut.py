@@ -1,0 +1,228 @@
+from itertools import product
+
+import numpy as np
+import pytest
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import breadth_first_order, maximum_flow
+
+from lib.masks.grabcut.cut import DIRECTIONS, SCALE, GridCut
+from tests.masks.grabcut.grids import links_in
+
+FORWARD = ((0, 1), (1, 0), (1, 1), (1, -1))
+Shape = tuple[int, int]
+SHAPES = [
+    (1, 1),
+    (1, 7),
+    (9, 1),
+    (2, 2),
+    (3, 5),
+    (8, 8),  # the largest that is not halved
+    (8, 9),
+    (1, 200),
+    (131, 1),
+    (13, 17),
+    (24, 19),
+]
+STRONGEST = 50 * SCALE  # the most that a link weighs in GrabCut
+KINDS = ["even", "ties", "sparse", "strong", "scene"]
+
+Links = dict[tuple[int, int], int]
+
+
+def links_of(height: int, width: int, kind: str, rng: np.random.Generator) -> Links:
+    """Weights in whole units by pair of neighbours, numbered row by row, each pair once."""
+    found: Links = {}
+    scene = np.cumsum(rng.integers(-2, 3, (height, width)), axis=1)
+    for y, x in product(range(height), range(width)):
+        for dy, dx in FORWARD:
+            if y + dy < height and 0 <= x + dx < width:
+                weight = {
+                    "even": int(rng.integers(0, STRONGEST + 1)),
+                    "ties": int(rng.integers(0, 3)) * SCALE,
+                    "sparse": int(rng.integers(1, STRONGEST // 2)) * int(rng.random() < 0.4),
+                    "strong": int(rng.integers(STRONGEST * 4 // 5, STRONGEST + 1)),
+                    "scene": int(
+                        STRONGEST * np.exp(-0.4 * (scene[y, x] - scene[y + dy, x + dx]) ** 2)
+                    ),
+                }[kind]
+                found[y * width + x, (y + dy) * width + x + dx] = weight
+    return found
+
+
+def gain_of(height: int, width: int, kind: str, rng: np.random.Generator) -> np.ndarray:
+    """Gains in units of energy."""
+    size = (height, width)
+    if kind == "ties":
+        return rng.integers(-4, 5, size).astype(float)
+    if kind == "scene":
+        rows, columns = np.mgrid[:height, :width]
+        inside = (rows - height / 2) ** 2 + (columns - width / 2) ** 2 < (min(size) / 2.5) ** 2
+        return np.round(rng.normal(np.where(inside, 30, -30), 40), 3)
+    return np.round(rng.normal(0, {"even": 120, "sparse": 30, "strong": 90}[kind], size), 3)
+
+
+def grid_with(links: Links, height: int, width: int) -> GridCut:
+    grid = GridCut(height, width)
+    found = links_in(grid)
+    for (a, b), weight in links.items():
+        (y, x), (other_y, other_x) = divmod(a, width), divmod(b, width)
+        way = DIRECTIONS.index((other_y - y, other_x - x))
+        back = DIRECTIONS.index((y - other_y, x - other_x))
+        found[y, x, way] = found[other_y, other_x, back] = weight
+    return grid
+
+
+def worth(labels: np.ndarray, gain: np.ndarray, links: Links) -> int:
+    """The sum of gains less that of cut links, in whole units."""
+    flat = labels.ravel()
+    cut = sum(weight for (a, b), weight in links.items() if flat[a] != flat[b])
+    return int(np.rint(gain.ravel() * SCALE)[flat].sum()) - cut
+
+
+def by_maximum_flow(gain: np.ndarray, links: Links) -> tuple[np.ndarray, int]:
+    """The smallest source side of a minimum cut, and its worth, found by scipy."""
+    whole = np.rint(gain.ravel() * SCALE).astype(int)
+    count = len(whole)
+    source, sink = count, count + 1
+    edges = [(source, p, w) for p, w in enumerate(whole) if w > 0]
+    edges += [(p, sink, -w) for p, w in enumerate(whole) if w < 0]
+    edges += [(a, b, w) for (a, b), w in links.items()]
+    edges += [(b, a, w) for (a, b), w in links.items()]
+    rows, columns, weights = np.array(edges, dtype=np.int32).reshape(-1, 3).T
+    capacity = csr_array((weights, (rows, columns)), shape=(count + 2, count + 2))
+    result = maximum_flow(capacity, source, sink)
+    residual = csr_array(capacity - result.flow)
+    residual.eliminate_zeros()
+    reached = breadth_first_order(residual, source, return_predecessors=False)
+    labels = np.zeros(count + 2, dtype=bool)
+    labels[reached] = True
+    return labels[:count].reshape(gain.shape), int(whole.clip(0).sum()) - result.flow_value
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_cuts_are_the_smallest_of_the_minimum_cuts_that_scipy_finds(
+    shape: Shape, kind: str
+) -> None:
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        links, gain = links_of(*shape, kind, rng), gain_of(*shape, kind, rng)
+        found = grid_with(links, *shape).foreground(gain)
+        labels, largest = by_maximum_flow(gain, links)
+        assert worth(found, gain, links) == worth(labels, gain, links) == largest
+        assert np.array_equal(found, labels)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 10), (11, 1), (2, 2), (2, 5), (3, 3), (3, 4)])
+def test_no_labelling_at_all_is_worth_more(shape: Shape) -> None:
+    for seed, kind in product(range(2), ("even", "ties")):
+        rng = np.random.default_rng(seed)
+        links, gain = links_of(*shape, kind, rng), gain_of(*shape, kind, rng)
+        found = grid_with(links, *shape).foreground(gain)
+        every = np.array(list(product([False, True], repeat=gain.size)))
+        values = np.array([worth(labels, gain, links) for labels in every])
+        best = every[values == values.max()]
+        assert found.sum() == best.sum(axis=1).min()
+        assert (best == found.ravel()).all(axis=1).any()
+        assert not (found.ravel() & ~best).any()  # what is in it is in all best ones
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("shape", [(1, 30), (2, 2), (7, 9), (9, 8), (13, 17), (23, 30)], ids=str)
+def test_a_later_cut_equals_that_of_a_fresh_grid(shape: Shape, kind: str) -> None:
+    rng = np.random.default_rng(4)
+    links, gain = links_of(*shape, kind, rng), gain_of(*shape, kind, rng)
+    grid = grid_with(links, *shape)
+    other = gain_of(*shape, kind, rng)
+    small = np.round(rng.normal(0, 3, shape), 3)
+    part = np.where(rng.random(shape) < 0.2, other, gain)
+    zero = np.zeros(shape)
+    for given in (gain, gain + small, part, part, -part, zero, other, 50 * gain, other, zero - 9):
+        found = grid.foreground(given)
+        assert np.array_equal(found, grid_with(links, *shape).foreground(given))
+        assert np.array_equal(found, by_maximum_flow(given, links)[0])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("shape", [(1, 7), (2, 2), (8, 8), (9, 8), (25, 18), (61, 90)], ids=str)
+def test_the_flow_keeps_within_the_links_and_proves_the_cut(shape: Shape, kind: str) -> None:
+    rng = np.random.default_rng(5)
+    links = links_of(*shape, kind, rng)
+    grid = grid_with(links, *shape)
+    before = grid.capacity.copy().astype(int)
+    height, width = shape
+    for _ in range(3):
+        gain = gain_of(*shape, kind, rng)
+        found = grid.foreground(gain)
+        assert grid.capacity.min() >= 0
+        sent = before - grid.capacity  # of each pixel in each direction
+        for way, (dy, dx) in enumerate(DIRECTIONS):
+            there = np.roll(sent.reshape(height + 2, width + 2, 8), (-dy, -dx), axis=(0, 1))
+            assert np.array_equal(sent.reshape(there.shape)[..., way], -there[..., way - 4])
+        outflow = sent.sum(axis=1).reshape(height + 2, width + 2)
+        frame = np.ones_like(outflow, dtype=bool)
+        frame[1:-1, 1:-1] = False
+        assert not outflow[frame].any()
+        left = np.rint(gain * SCALE).astype(int) - outflow[1:-1, 1:-1]
+        assert (left[found] >= 0).all()
+        assert (left[~found] <= 0).all()
+        # Through every cut link flows as much as it bears
+        assert left[found].sum() == worth(found, gain, links)
+
+
+def test_without_links_each_pixel_follows_its_own_gain() -> None:
+    rng = np.random.default_rng(0)
+    for shape in ((1, 1), (5, 4), (40, 31)):
+        gain = rng.integers(-2, 3, shape) / 2
+        assert np.array_equal(GridCut(*shape).foreground(gain), gain > 0)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_where_nothing_speaks_for_either_side_all_is_background(kind: str) -> None:
+    for shape in ((1, 1), (6, 7), (30, 21)):
+        grid = grid_with(links_of(*shape, kind, np.random.default_rng(1)), *shape)
+        assert not grid.foreground(np.zeros(shape)).any()
+        assert grid.foreground(np.ones(shape)).all()
+        assert not grid.foreground(-np.ones(shape)).any()
+        assert not grid.foreground(np.zeros(shape)).any()
+
+
+def test_a_gain_beyond_the_links_of_a_pixel_decides_it() -> None:
+    shape = (20, 26)
+    rng = np.random.default_rng(2)
+    links = links_of(*shape, "strong", rng)
+    wanted = rng.random(shape) < 0.5
+    for most in (401.0, 1e6):
+        grid = grid_with(links, *shape)
+        assert np.array_equal(grid.foreground(np.where(wanted, most, -most)), wanted)
+        assert np.array_equal(grid.foreground(np.where(wanted, -most, most)), ~wanted)
+
+
+def test_links_hold_pixels_together_and_let_go_where_they_are_weakest() -> None:
+    # Three pixels in a row, 5 for the first, -3 for the last: by hand
+    links = {(0, 1): 2 * SCALE, (1, 2): 4 * SCALE}
+    gain = np.array([[5.0, 0.0, -3.0]])
+    assert grid_with(links, 1, 3).foreground(gain).tolist() == [[True, False, False]]
+    links[0, 1] = 4 * SCALE  # now 5 - 3 = 2 without a cut beats 5 - 4 = 1 with one
+    assert grid_with(links, 1, 3).foreground(gain).tolist() == [[True, True, True]]
+    links[1, 2] = 2 * SCALE
+    assert grid_with(links, 1, 3).foreground(gain).tolist() == [[True, True, False]]
+
+
+def test_the_strongest_links_hold_up_to_what_their_cut_costs() -> None:
+    height, width = shape = (150, 160)
+    rows, columns = np.mgrid[:height, :width]
+
+    def grid() -> GridCut:
+        made = GridCut(*shape)
+        for way, (dy, dx) in enumerate(DIRECTIONS):
+            inside = (rows + dy >= 0) & (rows + dy < height) & (columns + dx >= 0)
+            links_in(made)[..., way][inside & (columns + dx < width)] = STRONGEST
+        return made
+
+    left = columns < width // 2
+    just = 50 * (height + 2 * (height - 1)) / np.count_nonzero(left)  # links from left to right
+    assert np.array_equal(grid().foreground(np.where(left, 400.0, -400.0)), left)
+    assert np.array_equal(grid().foreground(np.where(left, 1.03, -1.03) * just), left)
+    assert grid().foreground(np.where(left, 0.97, -0.96) * just).all()
+    assert not grid().foreground(np.where(left, 0.96, -0.97) * just).any()

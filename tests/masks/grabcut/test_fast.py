@@ -1,0 +1,431 @@
+from collections.abc import Iterator
+from itertools import islice, product
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from lib.data.coco import load
+from lib.data.pictures.images import read_image, read_rgb
+from lib.masks.grabcut import fast
+from lib.masks.grabcut.colour_models import Colours, learn
+from lib.masks.grabcut.cut import DIRECTIONS, SCALE, GridCut
+from lib.masks.grabcut.exact import grabcut, one_thread, rectangle
+from lib.masks.grabcut.fast import FastGrabCut
+from lib.masks.grabcut.links import link_weights, smoothness
+from lib.masks.quality import is_valid, mask_box_iou, mask_iou
+from lib.paths import find_data
+from tests.masks.grabcut.gaussians import colours_of, gaussians_of, to_opencv
+from tests.masks.grabcut.grids import links_in
+from tests.masks.scenes import (
+    DISC_BOX,
+    NOISE,
+    NOTHING_TO_FIND,
+    THIN_OR_AT_THE_BORDER,
+    TWO_COLOURS,
+    Box,
+    disc,
+    scene,
+)
+
+Shape = tuple[int, int]
+SHAPES = [(1, 9), (8, 1), (2, 2), (3, 7), (16, 21)]
+GAMMA = 50
+
+
+def random_image(height: int, width: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def squared_differences(image: np.ndarray) -> dict[tuple[tuple[int, int], tuple[int, int]], int]:
+    """Of all pairs of the eight neighbours, each pair once."""
+    height, width = image.shape[:2]
+    found = {}
+    for y, x in product(range(height), range(width)):
+        for other_y, other_x in ((y, x + 1), (y + 1, x - 1), (y + 1, x), (y + 1, x + 1)):
+            if other_y < height and 0 <= other_x < width:
+                step = image[y, x].astype(int) - image[other_y, other_x].astype(int)
+                found[(y, x), (other_y, other_x)] = int(step @ step)
+    return found
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_smoothness_follows_from_all_pairs_of_neighbours(shape: Shape) -> None:
+    for seed in range(3):
+        image = random_image(*shape, seed)
+        height, width = shape
+        pairs = 4 * height * width - 3 * (height + width) + 2  # OpenCV's count of them
+        mean = sum(squared_differences(image).values()) / pairs
+        assert smoothness(image) == pytest.approx(1 / (2 * mean))
+
+
+def test_the_count_of_pairs_is_right_for_all_but_single_rows_and_columns() -> None:
+    for height, width in product((2, 3, 8), repeat=2):
+        differences = squared_differences(random_image(height, width))
+        assert len(differences) == 4 * height * width - 3 * (height + width) + 2
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_an_image_of_one_colour_has_no_smoothness_and_links_of_full_weight(shape: Shape) -> None:
+    image = np.full((*shape, 3), 77, dtype=np.uint8)
+    assert smoothness(image) == 0
+    straight, diagonal = link_weights(image)
+    assert (straight == GAMMA * SCALE).all()
+    assert (diagonal == round(GAMMA * SCALE / 2**0.5)).all()
+
+
+def test_links_weigh_less_the_more_colours_differ() -> None:
+    image = random_image(9, 11)
+    beta = smoothness(image)
+    straight, diagonal = link_weights(image)
+    for difference in (0, 1, 500, 30_000, 3 * 255**2):
+        weight = GAMMA * np.exp(-beta * difference) * SCALE
+        place = min(difference, len(straight) - 1)
+        assert straight[place] == pytest.approx(weight, abs=0.5)
+        assert diagonal[place] == pytest.approx(weight / 2**0.5, abs=0.5)
+
+
+def brightness(colours: Colours, *, seed: int) -> np.ndarray:
+    """Five classes of brightness, to start the models where chance would decide."""
+    del seed
+    return (colours.points.sum(axis=0) // 154).astype(int)
+
+
+def models_by_brightness(image: np.ndarray, inside: np.ndarray) -> list[np.ndarray]:
+    """OpenCV's numbers for background and foreground, learnt from classes of brightness."""
+    models = []
+    for part in (~inside, inside):
+        pixels = image[part].astype(float)
+        models.append(to_opencv(gaussians_of(pixels, pixels.sum(axis=1) // 154)))
+    return models
+
+
+def of_opencv(image: np.ndarray, inside: np.ndarray, *, mode: int, rounds: int = 1) -> np.ndarray:
+    """The mask that OpenCV finds on the whole image from models that are given."""
+    labels = np.where(inside, cv2.GC_PR_FGD, cv2.GC_BGD).astype(np.uint8)
+    models = models_by_brightness(image, inside)
+    cv2.grabCut(image, labels, (0, 0, 1, 1), models[0], models[1], rounds, mode)
+    return labels % 2 == 1
+
+
+def pixels_in(box: Box, image: np.ndarray) -> np.ndarray:
+    height, width = image.shape[:2]
+    x, y, w, h = rectangle(box, height=height, width=width)
+    inside = np.zeros((height, width), dtype=bool)
+    inside[y : y + h, x : x + w] = True
+    return inside
+
+
+@pytest.mark.parametrize("noise", [0, 3, 12])
+def test_a_cut_of_the_whole_grid_is_that_of_opencv_with_the_same_models(noise: float) -> None:
+    sizes = []
+    for seed, number in product(range(4), range(2)):
+        image, boxes = scene(seed, noise=noise, height=40, width=50)
+        box = boxes[number]
+        inside = pixels_in(box, image)
+        models = []
+        for part in (~inside, inside):
+            colours, counts = np.unique(image[part], axis=0, return_counts=True)
+            counted = colours_of(colours.T.astype(float), counts)
+            models.append(learn(counted, brightness(counted, seed=0)))
+        points = np.ascontiguousarray(image.reshape(-1, 3).T.astype(float))
+        background, foreground = (model.log_density(points) for model in models)
+        gain = (foreground - background).reshape(inside.shape).clip(-500, 500)
+        grid, weights = GridCut(*inside.shape), link_weights(image)
+        for ((y, x), (v, u)), difference in squared_differences(image).items():
+            weight = weights[int(y != v and x != u), min(difference, weights.shape[1] - 1)]
+            links_in(grid)[y, x, DIRECTIONS.index((v - y, u - x))] = weight
+            links_in(grid)[v, u, DIRECTIONS.index((y - v, x - u))] = weight
+        found = grid.foreground(np.where(inside, gain, -500.0))
+        expected = of_opencv(image, inside, mode=cv2.GC_EVAL_FREEZE_MODEL)
+        assert np.count_nonzero(found != expected) <= 1  # OpenCV does not round
+        sizes.append(expected.sum())
+    assert len(set(sizes)) > 4
+
+
+@pytest.mark.parametrize("rounds", [1, 2, 5])
+@pytest.mark.parametrize("size", [(60, 80), (33, 90), (45, 29)], ids=str)
+def test_masks_are_those_of_opencv_on_the_whole_image_from_the_same_start(
+    size: Shape, rounds: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fast, "kmeans", brightness)
+    height, width = size
+    for seed in range(3):
+        image, boxes = scene(seed, height=height, width=width)
+        picture = FastGrabCut(image, iterations=rounds)
+        borders = [(0, 0, width, height // 2), (width // 3, 0, width, height), (3, 5, 4, height)]
+        for box in (*boxes, *borders):
+            expected = of_opencv(image, pixels_in(box, image), mode=cv2.GC_EVAL, rounds=rounds)
+            found = picture.mask(box, seed=0)
+            assert np.count_nonzero(found != expected) <= 1
+
+
+@pytest.mark.parametrize("size", [(1, 70), (60, 1), (2, 30), (7, 8)], ids=str)
+def test_masks_of_tiny_images_are_those_of_opencv_from_the_same_start(
+    size: Shape, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fast, "kmeans", brightness)
+    height, width = size
+    for seed in range(6):
+        image = random_image(height, width, seed)
+        box = (0, 0, width, height // 2) if width == 1 else (1, 0, 1 + width // 2, height)
+        expected = of_opencv(image, pixels_in(box, image), mode=cv2.GC_EVAL, rounds=2)
+        assert np.array_equal(FastGrabCut(image, iterations=2).mask(box, seed=0), expected)
+
+
+def test_groups_of_colours_hardly_change_a_mask(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fast, "kmeans", brightness)
+    ious = []
+    for seed, noise in product(range(6), (6, 20)):
+        image, boxes = scene(seed, noise=noise)
+        alone = FastGrabCut(image, iterations=5)
+        with monkeypatch.context() as context:
+            context.setattr(fast, "_FEW_COLOURS", 0)
+            grouped = FastGrabCut(image, iterations=5)
+        masks = [(alone.mask(box, seed=0), grouped.mask(box, seed=0)) for box in boxes]
+        ious += [mask_iou(*pair) for pair in masks]
+    assert np.mean(ious) > 0.998
+    assert np.mean(np.array(ious) == 1) > 0.95
+
+
+def test_groups_are_of_colours_that_differ_by_three_at_most(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    drawn = np.random.default_rng(0).integers(0, 1 << 24, 3000, dtype=np.int32)
+    packed = np.unique(drawn & 0x0F0F0F)
+    channels = np.stack([packed >> 16, (packed >> 8) & 255, packed & 255])
+    assert np.array_equal(fast._groups(packed), np.arange(len(packed)))
+    monkeypatch.setattr(fast, "_FEW_COLOURS", len(packed) - 1)
+    groups = fast._groups(packed)
+    numbers = np.unique(groups)
+    assert np.array_equal(numbers, np.arange(len(numbers)))
+    own = [channels[:, groups == number] for number in numbers]
+    assert max(np.ptp(part, axis=1).max() for part in own) == 3
+    assert len(numbers) == 4**3
+
+
+@pytest.mark.parametrize("few", [0, 1 << 14])
+def test_masks_agree_with_the_whole_image_as_its_own_seeds_do(
+    few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fast, "_FEW_COLOURS", few)
+    own, others = [], []
+    for seed in range(10):
+        image, boxes = scene(seed, height=90, width=120)
+        picture = FastGrabCut(image, iterations=5)
+        for box in boxes:
+            exact = [grabcut(image, box, iterations=5, seed=start) for start in (1, 2)]
+            own.append(mask_iou(*exact))
+            others += [mask_iou(picture.mask(box, seed=1), mask) for mask in exact]
+    assert np.mean(others) > np.mean(own) - 0.02
+
+
+def test_an_object_unlike_its_surroundings_is_found() -> None:
+    image, true = disc()
+    mask = FastGrabCut(image, iterations=5).mask(DISC_BOX, seed=0)
+    assert mask.dtype == bool
+    assert mask_iou(mask, true) > 0.97
+    assert mask_iou(FastGrabCut(TWO_COLOURS, iterations=5).mask(DISC_BOX, seed=0), true) == 1
+
+
+def test_nothing_outside_the_rectangle_becomes_foreground() -> None:
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        image = random_image(40, 50, seed) if seed % 2 else scene(seed, height=40, width=50)[0]
+        picture = FastGrabCut(image, iterations=5)
+        for _ in range(4):
+            low = rng.uniform(-3, 30, 2)
+            box = (*low, *(low + rng.uniform(3, 25, 2)))
+            assert not (picture.mask(box, seed=seed) & ~pixels_in(box, image)).any()
+
+
+def test_colours_far_from_the_box_say_what_is_background() -> None:
+    # Half of the box is grass. The ring around the box is earth; grass grows only far away.
+    rng = np.random.default_rng(0)
+    earth, grass, coat = (120, 80, 50), (40, 150, 40), (200, 40, 160)
+    image = np.tile(np.array(earth), (60, 90, 1))
+    image[10:30, 10:30] = grass
+    image[10:30, 20:30] = coat
+    meadow = image.copy()
+    meadow[:, 45:] = grass
+    box = (8, 8, 32, 32)
+    coated = np.zeros((60, 90), dtype=bool)
+    coated[10:30, 20:30] = True
+    masks = []
+    for clean in (image, meadow):
+        noisy = (clean + rng.normal(0, 6, clean.shape)).clip(0, 255).astype(np.uint8)
+        masks.append(FastGrabCut(noisy, iterations=5).mask(box, seed=0))
+        assert mask_iou(masks[-1], grabcut(noisy, box, iterations=5, seed=0)) > 0.98
+        crop = FastGrabCut(np.ascontiguousarray(noisy[:40, :40]), iterations=5).mask(box, seed=0)
+    assert masks[0][10:30, 10:30].mean() > 0.98
+    assert mask_iou(masks[1], coated) > 0.98
+    assert crop[10:30, 10:30].mean() > 0.98  # what a crop of the meadow's picture would give
+
+
+def test_contrast_far_from_the_box_counts_as_in_the_whole_image(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(fast, "kmeans", brightness)
+    stripes = np.zeros((60, 60, 3), dtype=np.uint8)
+    stripes[::2] = 255
+    same = []
+    for seed in range(4):
+        image, boxes = scene(seed, noise=2)
+        beside = np.concatenate([image, stripes], axis=1)
+        assert smoothness(beside) < smoothness(image) / 50
+        for box in boxes:
+            found = FastGrabCut(beside, iterations=1).mask(box, seed=0)
+            expected = of_opencv(beside, pixels_in(box, beside), mode=cv2.GC_EVAL)
+            assert np.count_nonzero(found != expected) <= 1
+            same.append(
+                np.array_equal(found[:, :80], FastGrabCut(image, iterations=1).mask(box, seed=0))
+            )
+    assert np.mean(same) < 0.3
+
+
+def test_a_mask_depends_on_its_seed_and_not_on_what_was_asked_before() -> None:
+    image, boxes = scene(1, noise=20)
+    first = [FastGrabCut(image, iterations=3).mask(box, seed=5) for box in boxes]
+    picture = FastGrabCut(image, iterations=3)
+    for seed, box in product(range(3), reversed(boxes)):
+        picture.mask(box, seed=seed)
+    cv2.setRNGSeed(3)
+    for box, mask in zip(boxes, first, strict=True):
+        assert np.array_equal(picture.mask(box, seed=5), mask)
+    others = [picture.mask(box, seed=seed) for box in boxes for seed in range(6)]
+    assert len({mask.tobytes() for mask in others}) > len(boxes)
+
+
+def test_the_picture_is_left_as_it_was() -> None:
+    image, (box, *_) = scene(2)
+    before = image.copy()
+    picture = FastGrabCut(image, iterations=2)
+    mask = picture.mask(box, seed=0)
+    mask[:] = True
+    assert np.array_equal(image, before)
+    assert not picture.mask(box, seed=0).all()
+
+
+def test_views_of_a_picture_give_the_same_masks() -> None:
+    image, (box, *_) = scene(2)
+    mirrored = FastGrabCut(np.ascontiguousarray(image[:, ::-1])[:, ::-1], iterations=2)
+    expected = FastGrabCut(image, iterations=2).mask(box, seed=0)
+    assert np.array_equal(mirrored.mask(box, seed=0), expected)
+    image.flags.writeable = False
+    assert np.array_equal(FastGrabCut(image, iterations=2).mask(box, seed=0), expected)
+
+
+PICTURES = {
+    "noise": NOISE,
+    "disc": disc()[0],
+    "grey": np.repeat(NOISE[:, :, :1], 3, axis=2),
+    "two colours": TWO_COLOURS,
+}
+
+
+@pytest.mark.parametrize("name", NOTHING_TO_FIND)
+def test_a_box_from_which_nothing_can_be_learnt_gives_an_empty_mask(name: str) -> None:
+    for image in PICTURES.values():
+        mask = FastGrabCut(image, iterations=5).mask(NOTHING_TO_FIND[name], seed=0)
+        assert mask.shape == (60, 80)
+        assert not mask.any()
+
+
+def test_an_image_of_one_colour_gives_an_empty_mask() -> None:
+    for value in (0, 128, 255):
+        plain = FastGrabCut(np.full_like(NOISE, value), iterations=5)
+        assert not plain.mask(DISC_BOX, seed=0).any()
+
+
+@pytest.mark.parametrize("few", [0, 1 << 14])
+@pytest.mark.parametrize("box", THIN_OR_AT_THE_BORDER, ids=str)
+@pytest.mark.parametrize("name", PICTURES)
+def test_thin_boxes_and_boxes_at_the_border_are_no_error(
+    name: str, box: Box, few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fast, "_FEW_COLOURS", few)
+    with np.errstate(divide="raise", over="raise", invalid="raise"):
+        picture = FastGrabCut(PICTURES[name], iterations=5)
+        for seed in range(3):
+            assert picture.mask(box, seed=seed).shape == (60, 80)
+
+
+@pytest.mark.parametrize("shape", [(1, 80), (60, 1), (1, 3), (2, 1), (2, 2), (1, 1)], ids=str)
+def test_images_of_a_single_row_or_column_are_no_error(shape: Shape) -> None:
+    height, width = shape
+    for image in (NOISE[:height, :width], NOISE[:height, :width] // 128 * 128):
+        picture = FastGrabCut(image, iterations=5)
+        for box in ((0, 0, width / 2, height), (0, 0, width, height / 2), (0, 0, width, height)):
+            assert picture.mask(box, seed=0).shape == shape
+
+
+@pytest.mark.parametrize("inside", ["one", "other", "both"])
+def test_images_of_two_colours_are_no_error(inside: str) -> None:
+    image = np.zeros((30, 40, 3), dtype=np.uint8)
+    image[:, 20:] = (255, 0, 9)
+    box = {"one": (2, 2, 15, 25), "other": (22, 2, 38, 28), "both": (12, 4, 30, 28)}[inside]
+    with np.errstate(divide="raise", over="raise", invalid="raise"):
+        mask = FastGrabCut(image, iterations=5).mask(box, seed=0)
+    assert not (mask & ~pixels_in(box, image)).any()
+
+
+def saved(path: Path, kind: str) -> np.ndarray:
+    """The disc's red channel as a picture file of some kind, read back; the disc is bright."""
+    red = disc()[0][:, :, 0]
+    if kind == "16 bits":
+        Image.fromarray(red.astype(np.uint16) * 257).save(path)
+    else:
+        Image.fromarray(red).save(path)
+    return read_rgb(path)
+
+
+@pytest.mark.parametrize("kind", ["16 bits", "grey"])
+def test_pictures_without_colour_are_segmented_like_others(kind: str, tmp_path: Path) -> None:
+    image = saved(tmp_path / "picture.png", kind)
+    mask = FastGrabCut(image, iterations=5).mask(DISC_BOX, seed=0)
+    assert mask_iou(mask, disc()[1]) > 0.95
+    assert mask_iou(mask, grabcut(image, DISC_BOX, iterations=5, seed=0)) > 0.95
+
+
+def photographs(every: int) -> Iterator[tuple[np.ndarray, Box]]:
+    """Some photographs with up to two of their boxes each."""
+    try:
+        root = find_data("voc2012/annotations/train.json").parents[1]
+    except FileNotFoundError as error:
+        pytest.skip(str(error))
+    coco_set = load(root / "annotations" / "train.json", root / "images", check_images="none")
+    with one_thread():
+        for record in coco_set.images[::every]:
+            image = read_image(record)
+            for instance in coco_set.instances(record.id)[:2]:
+                yield image, instance.box
+
+
+@pytest.mark.photos
+def test_on_photographs_masks_are_those_of_opencv_from_the_same_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(fast, "kmeans", brightness)
+    monkeypatch.setattr(fast, "_FEW_COLOURS", 1 << 24)
+    for image, box in islice(photographs(300), 3):
+        expected = of_opencv(image, pixels_in(box, image), mode=cv2.GC_EVAL, rounds=3)
+        found = FastGrabCut(image, iterations=3).mask(box, seed=0)
+        assert expected.any()
+        assert np.count_nonzero(found != expected) <= 1
+
+
+@pytest.mark.photos
+def test_on_photographs_it_agrees_with_the_whole_image_as_its_own_seeds_do() -> None:
+    rows = []
+    for image, box in islice(photographs(16), 40):
+        exact, other = (grabcut(image, box, iterations=3, seed=seed) for seed in (1, 2))
+        fast = FastGrabCut(image, iterations=3).mask(box, seed=1)
+        valid = [is_valid(mask_box_iou(mask, box)) for mask in (exact, other, fast)]
+        own = valid[0] == valid[1], mask_iou(exact, other)
+        rows.append((*own, valid[0] == valid[2], mask_iou(exact, fast)))
+    own_valid, own_iou, agree, iou = np.mean(rows, axis=0)
+    assert len(rows) == 40
+    assert agree >= own_valid - 0.05
+    assert iou >= own_iou - 0.05

@@ -1,0 +1,218 @@
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lib.data.coco import from_coco
+from lib.masks.rle import decode, encode
+from lib.metrics.abo import Definition, abo, abo_difference, abo_interval, best_overlaps
+from lib.metrics.bootstrap import image_weights
+from lib.metrics.coco_input import BadDetections
+
+Maker = Callable[..., tuple[dict[str, Any], list[dict[str, Any]]]]
+A, B, C = [10.0, 10.0, 20.0, 20.0], [50.0, 10.0, 20.0, 20.0], [80.0, 50.0, 20.0, 20.0]
+HALF_A = [10.0, 10.0, 10.0, 20.0]
+DEFINITIONS = get_args(Definition)
+
+
+def naive(
+    labels: dict[str, Any], found: list[dict[str, Any]], *, lowest: float = 0.05, most: int = 100
+) -> tuple[dict[int, tuple[float, float, int]], dict[str, float]]:
+    """Return each instance's overlaps and number of detections, and the four averages."""
+    kept = []
+    for image in labels["images"]:
+        here = [d for d in found if d["image_id"] == image["id"] and d["score"] >= lowest]
+        kept += sorted(here, key=lambda d: -d["score"])[:most]
+    per: dict[int, tuple[float, float, int]] = {}
+    classes: dict[int, list[float]] = {}
+    pairs: dict[tuple[int, int], list[float]] = {}
+    for a in labels["annotations"]:
+        if a["iscrowd"] or not a["segmentation"]:
+            continue
+        truth = decode(a["segmentation"], 90, 120)
+        same, every = [], []
+        for d in kept:
+            if d["image_id"] == a["image_id"]:
+                mask = decode(d["segmentation"], 90, 120)
+                iou = (mask & truth).sum() / max((mask | truth).sum(), 1)
+                every.append(iou)
+                if d["category_id"] == a["category_id"]:
+                    same.append(iou)
+        per[a["id"]] = (max(same, default=0.0), max(every, default=0.0), len(same))
+        classes.setdefault(a["category_id"], []).append(per[a["id"]][0])
+        if same:
+            pairs.setdefault((a["image_id"], a["category_id"]), []).append(per[a["id"]][0])
+    return per, {
+        "class_mean": float(np.mean([np.mean(v) for v in classes.values()])),
+        "instance_mean": float(np.mean([v[0] for v in per.values()])),
+        "pair_mean_found": float(np.mean([np.mean(v) for v in pairs.values()])),
+        "class_agnostic": float(np.mean([v[1] for v in per.values()])),
+    }
+
+
+@pytest.mark.parametrize(("lowest", "most"), [(0.05, 100), (0.4, 100), (0.0, 3)])
+def test_equals_a_naive_evaluation_on_pixels(random_set: Maker, lowest: float, most: int) -> None:
+    labels, found = random_set(31, images=10)
+    labels["annotations"][2]["segmentation"] = []
+    for d in found:
+        d["score"] = round(d["score"], 1)  # ties
+    frame = best_overlaps(labels, found, score_threshold=lowest, max_detections=most)
+    per, averages = naive(labels, found, lowest=lowest, most=most)
+    columns = frame[["overlap", "overlap_any", "detections"]]
+    ours = dict(zip(frame["annotation_id"], columns.itertuples(index=False), strict=True))
+    assert ours.keys() == per.keys()
+    for name, expected in per.items():
+        assert tuple(ours[name]) == pytest.approx(expected)
+    for definition in DEFINITIONS:
+        assert abo(frame, definition=definition) == pytest.approx(averages[definition])
+    assert len({round(v, 6) for v in averages.values()}) == 4
+
+
+def test_columns_describe_the_instances(random_set: Maker) -> None:
+    labels, found = random_set(32)
+    frame = best_overlaps(labels, found).set_index("annotation_id")
+    judged = {a["id"]: a for a in labels["annotations"] if not a["iscrowd"]}
+    assert set(frame.index) == judged.keys() != {a["id"] for a in labels["annotations"]}
+    for name, a in judged.items():
+        row = frame.loc[name]
+        assert (row["image_id"], row["area"]) == (a["image_id"], a["area"])
+        assert (row["label"], row["name"]) == (a["category_id"] // 3, f"class {row['label']}")
+    opened = from_coco(labels, Path("labels.json"), None, check_images="none")
+    from_set = best_overlaps(opened, found).set_index("annotation_id")
+    pd.testing.assert_frame_equal(from_set.sort_index(), frame.sort_index())
+
+
+def test_four_definitions_by_hand(rectangles: Maker) -> None:
+    # Class 1: found, half found. Class 2: missed in image 1 (class 1 lies on it), half found in 2.
+    labels, found = rectangles(
+        [(1, 1, A), (2, 1, A), (1, 2, B), (2, 2, B), (2, 2, C)],
+        [(1, 1, A, 0.9), (2, 1, HALF_A, 0.9), (1, 1, B, 0.2), (2, 2, B, 0.9), (2, 2, A, 0.04)],
+        images=2,
+        classes=3,
+    )
+    frame = best_overlaps(labels, found)
+    assert frame["overlap"].tolist() == [1.0, 0.0, 0.5, 1.0, 0.0]  # image after image
+    assert frame["overlap_any"].tolist() == [1.0, 1.0, 0.5, 1.0, 0.0]
+    assert frame["detections"].tolist() == [2, 0, 1, 1, 1]
+    assert abo(frame) == abo(frame, definition="class_mean") == pytest.approx((0.75 + 1 / 3) / 2)
+    assert abo(frame, definition="instance_mean") == pytest.approx(2.5 / 5)
+    assert abo(frame, definition="pair_mean_found") == pytest.approx((1.0 + 0.5 + 0.5) / 3)
+    assert abo(frame, definition="class_agnostic") == pytest.approx(3.5 / 5)
+
+
+def test_only_the_best_detections_of_an_image_over_all_classes_are_kept(rectangles: Maker) -> None:
+    labels, found = rectangles(
+        [(1, 1, A), (1, 2, B)], [(1, 1, A, 0.05), (1, 2, B, 0.05), (1, 2, C, 0.9)], classes=2
+    )
+    assert best_overlaps(labels, found)["overlap"].tolist() == [1.0, 1.0]
+    assert best_overlaps(labels, found, max_detections=2)["overlap"].tolist() == [1.0, 0.0]
+    assert best_overlaps(labels, found, max_detections=1)["detections"].tolist() == [0, 1]
+    above = best_overlaps(labels, found, score_threshold=0.06)
+    assert above["overlap_any"].tolist() == [0.0, 0.0]
+
+
+def test_nothing_found_nothing_to_find_and_empty_masks(rectangles: Maker) -> None:
+    labels, found = rectangles([(1, 1, A)], [(1, 1, A, 0.9)])
+    silent = best_overlaps(labels, [])
+    for definition in DEFINITIONS:
+        expected = math.nan if definition == "pair_mean_found" else 0.0
+        assert abo(silent, definition=definition) == pytest.approx(expected, nan_ok=True)
+    empty = encode(np.zeros((90, 120), dtype=bool))
+    hollow = best_overlaps(labels, [{**found[0], "segmentation": empty}])
+    assert (hollow["overlap"].tolist(), hollow["detections"].tolist()) == ([0.0], [1])
+    labels["annotations"][0]["segmentation"] = empty
+    assert best_overlaps(labels, [{**found[0], "segmentation": empty}]).empty
+    nothing = best_overlaps({**labels, "annotations": []}, found)
+    for definition in DEFINITIONS:
+        assert math.isnan(abo(nothing, definition=definition))
+        assert np.isnan(abo_interval(nothing, definition=definition, resamples=5)).all()
+        difference = abo_difference(nothing, nothing, definition=definition, resamples=5)
+        assert np.isnan(difference).all()
+
+
+def test_bad_input_is_a_sentence(rectangles: Maker) -> None:
+    labels, found = rectangles([(1, 1, A)], [(1, 1, A, 0.9)])
+    frame = best_overlaps(labels, found)
+    with pytest.raises(BadDetections, match=r"1 without 'segmentation', at positions \(0\)"):
+        best_overlaps(labels, [{"image_id": 1, "category_id": 1, "score": 0.5, "bbox": A}])
+    with pytest.raises(ValueError, match=r"No definition 'mean'.*class_mean, instance_mean"):
+        abo(frame, definition="mean")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="same instances"):
+        abo_difference(frame, frame[1:], resamples=5)
+    with pytest.raises(ValueError, match="missing: images, categories"):
+        best_overlaps({"annotations": []}, [])
+
+
+def drawn_again(frame: pd.DataFrame, weights: np.ndarray) -> pd.DataFrame:
+    """Return the frame in which each image is really there as often as it was drawn."""
+    images = sorted(frame["image_id"].unique())
+    parts = [
+        frame[frame["image_id"] == image].assign(image_id=image + 1000 * n)
+        for image, weight in zip(images, weights, strict=True)
+        for n in range(weight)
+    ]
+    return pd.concat(parts)
+
+
+@pytest.mark.parametrize("definition", DEFINITIONS)
+def test_resampling_equals_averaging_the_drawn_images(random_set: Maker, definition: Any) -> None:
+    labels, found = random_set(33, images=9, per_image=3)
+    labels["categories"].append({"id": 77, "name": "rare"})  # absent from many resamples
+    labels["annotations"].append({**labels["annotations"][0], "id": 999, "category_id": 77})
+    good = best_overlaps(labels, found)
+    bad = best_overlaps(labels, [d for i, d in enumerate(found) if i % 3])
+    images = good["image_id"].nunique()
+    weights = image_weights(images, resamples=30, seed=5)
+    values = [
+        [abo(drawn_again(frame, row), definition=definition) for row in weights]
+        for frame in (good, bad)
+    ]
+    interval = abo_interval(good, definition=definition, resamples=30, seed=5)
+    assert interval.estimate == abo(good, definition=definition)
+    assert interval[1:] == pytest.approx(np.percentile(values[0], [2.5, 97.5]))
+    shuffled = bad.sample(frac=1, random_state=0)
+    gain = abo_difference(good, shuffled, definition=definition, resamples=30, seed=5)
+    assert gain.estimate == pytest.approx(interval.estimate - abo(bad, definition=definition))
+    expected = np.percentile(np.subtract(*values), [2.5, 97.5])
+    assert gain[1:] == pytest.approx(expected)
+    same = abo_difference(good, good, definition=definition, resamples=30, seed=5)
+    assert tuple(same) == (0.0, 0.0, 0.0)
+
+
+def test_intervals_narrow_with_more_images(random_set: Maker) -> None:
+    widths = []
+    for images in (10, 160):
+        frame = best_overlaps(*random_set(34, images=images, classes=2, per_image=3))
+        interval = abo_interval(frame, resamples=100)
+        assert interval.low < interval.estimate < interval.high
+        widths.append(interval.high - interval.low)
+    assert widths[1] < 0.6 * widths[0]
+
+
+@pytest.mark.parametrize("holding", [1, 3, 4])
+def test_what_fewer_than_four_images_hold_has_no_interval(rectangles: Maker, holding: int) -> None:
+    some = range(1, holding + 1)
+    labels, found = rectangles(
+        [(i, 1, A) for i in range(1, 7)], [(i, 1, A, 0.9) for i in some], images=6
+    )
+    frame = best_overlaps(labels, found)
+    pairs = abo_interval(frame, definition="pair_mean_found", resamples=30)
+    assert pairs.estimate == 1.0
+    assert np.isfinite([pairs.low, pairs.high]).all() == (holding == 4)
+    other = best_overlaps(labels, [(d | {"segmentation": encode(_half())}) for d in found])
+    gain = abo_difference(frame, other, definition="pair_mean_found", resamples=30)
+    assert gain.estimate == 0.5
+    assert np.isfinite([gain.low, gain.high]).all() == (holding == 4)
+    assert np.isfinite(abo_interval(frame, resamples=30)).all()
+    few = frame[frame["image_id"].isin(some)]
+    assert np.isfinite(abo_interval(few, resamples=30).low) == (holding == 4)
+
+
+def _half() -> np.ndarray:
+    mask = np.zeros((90, 120), dtype=bool)
+    mask[10:30, 10:20] = True
+    return mask

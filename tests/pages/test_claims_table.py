@@ -1,0 +1,118 @@
+import math
+import re
+
+import pandas as pd
+import pytest
+
+from lib.metrics.claims import Claims, Observation, judged
+from lib.pages.claims_table import (
+    claim_checks,
+    claims_table,
+    number_writer,
+    paragraph,
+    shown_verdict,
+    verdict_counts,
+)
+
+ROWS = [
+    ("A.fig1.rate", "value", 0.5554, 0.02, "fraction", "03_invalid_masks"),
+    ("A.fig1.small_fail", "direction", 0.5328, None, "fraction", "03_invalid_masks"),
+    ("A.table2.AP", "value", 23.73, 1.0, "points", "05_hybrid_results"),
+    ("B.table2.AP", "value", 31.9, 0.3, "points", "07_opmask_results"),
+    ("B.table2.gain", "direction", 13.0, None, "points", "07_opmask_results"),
+    ("B.table2.gain_small", "direction", None, None, "points", "07_opmask_results"),
+    ("B.fig3.p_value", "value", 0.003, 0.002, "p", "08_overlap_regression"),
+]
+SEEN = [
+    Observation("A.fig1.rate", 0.21, 0.18, 0.25),
+    Observation("A.fig1.small_fail", -0.1, -0.2, -0.05),
+    Observation("B.table2.gain", 5.04, 2.0, 8.0),
+    Observation("B.table2.gain_small", 1.0, -2.0, 4.0),
+]
+
+
+@pytest.fixture
+def claims() -> Claims:
+    rows = [
+        {
+            "id": name, "paper": name[0], "source": "Sec. 1", "statement": f"It is <so>: {name}.",
+            "kind": kind, "expected": expected, "tolerance": tolerance, "unit": unit,
+            "scale": "coco", "step": step,
+        }
+        for name, kind, expected, tolerance, unit, step in ROWS
+    ]  # fmt: skip
+    return Claims.model_validate({"scales": {"coco": ["paper"]}, "claims": rows})
+
+
+@pytest.fixture
+def frame(claims: Claims) -> pd.DataFrame:
+    return judged(claims, SEEN, profile="demo")
+
+
+def test_every_claim_is_there_once_in_its_paper(claims: Claims, frame: pd.DataFrame) -> None:
+    for paper in "AB":
+        table = claims_table(frame, claims, paper)
+        names = [name for name, *_ in ROWS if name[0] == paper]
+        assert re.findall(r'class="id">([^<]+)<', table.html) == names
+        assert [line.split()[0] for line in repr(table).splitlines()] == names
+        assert "It is &lt;so&gt;" in table.html
+
+
+def test_numbers_are_in_the_papers_units_and_decimals(claims: Claims, frame: pd.DataFrame) -> None:
+    first, second = repr(claims_table(frame, claims, "A")), repr(claims_table(frame, claims, "B"))
+    for text in ("55.54 %", "21.00 %", "18.00 to 25.00 %", "+53.28 %", "−10.00 %", "23.73"):
+        assert text in first
+    for text in ("31.9", "+13.0", "+5.0", "+2.0 to +8.0", "−2.0 to +4.0", "0.003", "in words"):
+        assert text in second
+
+
+def test_nothing_is_not_negative() -> None:
+    write = number_writer("points", 13.0, signed=True)
+    assert [write(value) for value in (-0.06, 13.0, 0.0)] == ["−0.1", "+13.0", "+0.0"]
+
+
+def test_a_number_that_is_not_zero_does_not_look_like_it() -> None:
+    write = number_writer("points", 13.0, signed=True)
+    assert [write(value) for value in (-0.042, 0.0064, -1e-30)] == ["−0.04", "+0.01", "+0.0"]
+    assert number_writer("fraction", 0.3, signed=False)(0.0004) == "0.04 %"
+
+
+def test_unobserved_claims_show_not_run_whatever_the_scale(frame: pd.DataFrame) -> None:
+    shown = dict(zip(frame["id"], frame.apply(shown_verdict, axis=1), strict=True))
+    assert shown == {
+        "A.fig1.rate": "not run at this scale",
+        "A.fig1.small_fail": "direction fails",
+        "A.table2.AP": "not run",
+        "B.table2.AP": "not run",
+        "B.table2.gain": "direction holds",
+        "B.table2.gain_small": "undecided",
+        "B.fig3.p_value": "not run",
+    }
+
+
+def test_counts_add_up(frame: pd.DataFrame) -> None:
+    counts = verdict_counts(frame).set_index("paper")
+    assert counts["claims"].tolist() == [3, 4]
+    assert (counts.drop(columns="claims").sum(axis=1) == counts["claims"]).all()
+    assert list(counts.columns)[:2] == ["direction holds", "undecided"]
+    assert counts.loc["Paper B, OPMask", "not run"] == 2
+
+
+def test_the_paragraph_says_what_the_frame_says(claims: Claims, frame: pd.DataFrame) -> None:
+    text = paragraph(frame, "demo")
+    assert "observed **4 of 7** claims" in text
+    assert "HybridNet: 0 of 1 directions" in text
+    assert "1 the other way round (`A.fig1.small_fail`)" in text
+    assert "OPMask: 1 of 2 directions come out as the paper says, 1 cannot be told" in text
+    assert "without a verdict" in text
+    assert "Nothing yet from `05_hybrid_results`, `08_overlap_regression`." in text
+    own = [Observation("B.table2.AP", 31.7), Observation("A.table2.AP", 30.0)]
+    assert "1 of 2 are reproduced" in paragraph(judged(claims, own, profile="paper"), "paper")
+    assert "observed **0 of 7**" in paragraph(judged(claims, [], profile="demo"), "demo")
+
+
+def test_checks_show_what_a_step_observed_alone(claims: Claims) -> None:
+    table = claim_checks(SEEN[2:], claims, profile="demo")
+    assert len(repr(table).splitlines()) == 2
+    assert "direction holds" in table.html
+    assert math.isnan(judged(claims, [], profile="demo")["observed"].iloc[0])

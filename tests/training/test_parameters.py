@@ -1,0 +1,61 @@
+"""From flat notebook parameters to configurations."""
+
+import pytest
+
+from lib.data.sources import SetFiles
+from lib.training.parameters import pretraining_config, training_config
+
+
+def a_cell(**changes: object) -> dict[str, object]:
+    settings = {
+        "train_method": "opmask",
+        "train_init": "detector",
+        "train_iterations": 7,
+        "train_supervised": "voc",
+        "model_backbone": "small",
+        "model_box_channels": [8, 8],
+        "pretrain_iterations": 5,
+        "something_else": object(),
+    }
+    return settings | changes
+
+
+def configs(tmp_path, **changes):
+    files = SetFiles(tmp_path / "a.json", tmp_path)
+    config = training_config(a_cell(**changes), files=files, out=tmp_path, init=None)
+    return config, pretraining_config(a_cell(**changes), config=config)
+
+
+def test_parameters_reach_the_setting_of_their_name(tmp_path):
+    config, pretraining = configs(tmp_path)
+    assert (config.iterations, config.supervised, config.model.method) == (7, "voc", "opmask")
+    assert config.model.box_channels == (8, 8)
+    assert pretraining.iterations == 5
+    assert pretraining.model == config.model
+
+
+def test_switches_of_the_hybrid_study_reach_their_settings(tmp_path):
+    config, _ = configs(
+        tmp_path,
+        train_method="mask_rcnn",
+        train_valid="learn",
+        train_invalid="ignore",
+        model_fpn="direct",
+        model_box_head="fc",
+        model_mask_per_class=True,
+        model_norm="none",
+    )
+    assert (config.valid, config.invalid) == ("learn", "ignore")
+    assert (config.model.fpn, config.model.box_head, config.model.norm) == ("direct", "fc", "none")
+    assert config.model.mask_per_class
+
+
+def test_settings_that_are_not_given_are_the_papers(tmp_path):
+    config, _ = configs(tmp_path)
+    assert (config.batch_size, config.learning_rate, config.clip_value) == (16, 0.02, 1.0)
+    assert config.model.mask_layers == 7
+
+
+def test_wrong_value_is_named(tmp_path):
+    with pytest.raises(ValueError, match=r"model\.mask_layers"):
+        configs(tmp_path, model_mask_layers=0)

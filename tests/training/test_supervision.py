@@ -1,0 +1,240 @@
+"""What becomes of instances with valid and invalid pseudo-masks."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lib.data.coco import CocoSet, load
+from lib.files import read_json, write_json
+from lib.masks.rle import encode
+from lib.models.rpn import IGNORED
+from lib.models.weights import read_tensors
+from lib.training.dataset import TrainingSet, Uses
+from lib.training.log import read_metrics
+from lib.training.train import main, mask_line, train, uses_of
+from tests.fixtures.training import HEIGHT, NAMES, WIDTH, dense, tiny_run
+
+EVERY_LABEL = frozenset({1, 2, 3, 4})
+USES = ["learn", "box_only", "ignore", "drop"]
+
+
+def mark(folder: Path, *, invalid: set[int] | None = None) -> CocoSet:
+    """Give the drawn set's masks the marks of pseudo-masks; every third is invalid unless said."""
+    path = folder / "set" / "annotations.json"
+    content = read_json(path)
+    for annotation in content["annotations"]:
+        bad = annotation["id"] % 3 == 0 if invalid is None else annotation["id"] in invalid
+        annotation["pseudo"] = {
+            "method": "grabcut",
+            "box_iou": 0.3 if bad else 0.9,
+            "valid": not bad,
+        }
+    write_json(path, content)
+    return load(path, folder / "set" / "images")
+
+
+def change(folder: Path, *, mask: bool, label: bool) -> None:
+    """Change the mask or the class of every invalid instance."""
+    path = folder / "set" / "annotations.json"
+    content = read_json(path)
+    for annotation in content["annotations"]:
+        if not annotation["pseudo"]["valid"]:
+            if mask:
+                annotation["segmentation"] = encode(np.ones((HEIGHT, WIDTH), bool))
+            if label:
+                annotation["category_id"] = annotation["category_id"] % 4 + 1
+    write_json(path, content)
+
+
+def trained(folder: Path, name: str, **settings: object) -> dict[str, torch.Tensor]:
+    run = {"method": "mask_rcnn", "iterations": 2, "out": str(folder / name)}
+    return read_tensors(train(tiny_run(folder, **(run | settings))))["state"]
+
+
+def equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[k], other[k]) for k in one)
+
+
+@pytest.mark.parametrize("valid", USES)
+@pytest.mark.parametrize("invalid", USES)
+def test_targets_equal_a_loop_over_instances(drawn, tmp_path, valid, invalid):
+    coco = mark(tmp_path)
+    samples = TrainingSet(coco, uses=Uses(EVERY_LABEL, valid, invalid), flip=False, seed=0)
+    for index, record in enumerate(coco.images):
+        _, target = samples[(index, 0)]
+        row = masks = 0
+        for instance in coco.instances(record.id):
+            use = valid if instance.pseudo["valid"] else invalid
+            if use == "drop":
+                continue
+            assert target["boxes"][row].tolist() == list(instance.box)
+            assert target["labels"][row] == (IGNORED if use == "ignore" else instance.label)
+            if use == "learn" and instance.has_mask:
+                assert target["mask_index"][row] == masks
+                masks += 1
+            else:
+                assert target["mask_index"][row] == -1
+            row += 1
+        assert len(target["boxes"]) == len(target["labels"]) == row
+        assert len(target["mask_frames"]) == masks
+
+
+def test_instances_that_are_no_pseudo_labels_count_as_valid(drawn):
+    uses = Uses(EVERY_LABEL, "box_only", "drop")
+    assert {uses.of(i) for i in drawn.all_instances()} == {"box_only"}
+
+
+def test_mask_that_is_empty_is_no_mask(drawn, tmp_path):
+    path = tmp_path / "set" / "annotations.json"
+    content = read_json(path)
+    content["annotations"][0]["segmentation"] = encode(np.zeros((HEIGHT, WIDTH), bool))
+    write_json(path, content)
+    coco = load(path, tmp_path / "set" / "images")
+    uses = Uses(EVERY_LABEL)
+    with_mask = [a for a in content["annotations"][1:] if a["segmentation"]]
+    total = len(content["annotations"])
+    assert mask_line(coco, uses).startswith(f"{len(with_mask)} of {total} ")
+    first = next(i for i in coco.all_instances() if i.id == content["annotations"][0]["id"])
+    assert not first.has_mask and not uses.reads_mask(first)
+    index = [r.id for r in coco.images].index(first.image_id)
+    target = TrainingSet(coco, uses=uses, flip=False, seed=0)[(index, 0)][1]
+    row = target["boxes"].tolist().index(list(first.box))
+    assert target["mask_index"][row] == -1 and target["labels"][row] == first.label
+
+
+def test_an_empty_pseudo_mask_can_be_learnt_as_background(drawn, tmp_path):
+    path = tmp_path / "set" / "annotations.json"
+    content = read_json(path)
+    empty, given = content["annotations"][:2]
+    empty |= {"segmentation": [], "pseudo": {"valid": False}}
+    given |= {"segmentation": []}  # no pseudo-mask either: nobody looked for one
+    write_json(path, content)
+    coco = load(path, tmp_path / "set" / "images")
+    instances = {i.id: i for i in coco.all_instances()}
+    assert not Uses(EVERY_LABEL).reads_mask(instances[empty["id"]])
+    uses = Uses(EVERY_LABEL, empty="background")
+    assert uses.reads_mask(instances[empty["id"]])
+    assert not uses.reads_mask(instances[given["id"]])
+    assert not replace(uses, invalid="box_only").reads_mask(instances[empty["id"]])
+    index = [r.id for r in coco.images].index(empty["image_id"])
+    target = TrainingSet(coco, uses=uses, flip=False, seed=0)[(index, 0)][1]
+    row = target["boxes"].tolist().index(list(instances[empty["id"]].box))
+    assert dense(target)[target["mask_index"][row]].sum() == 0
+
+
+def test_masks_are_counted_as_they_are_used(drawn, tmp_path):
+    coco = mark(tmp_path)
+    instances = list(coco.all_instances())
+    good = sum(i.has_mask and i.pseudo["valid"] for i in instances)
+    bad = sum(i.has_mask and not i.pseudo["valid"] for i in instances)
+    for valid, invalid, count in [
+        ("learn", "learn", good + bad),
+        ("learn", "box_only", good),
+        ("drop", "learn", bad),
+    ]:
+        line = mask_line(coco, Uses(EVERY_LABEL, valid, invalid))
+        assert line == f"{count} of {len(instances)} instances have a mask to learn from"
+    assert mask_line(coco, Uses(EVERY_LABEL, "box_only", "ignore")).startswith("WARNING: 0 of")
+
+
+@pytest.mark.parametrize("invalid", ["box_only", "ignore", "drop"])
+def test_invalid_masks_that_are_not_learnt_change_no_weight(drawn, tmp_path, invalid):
+    mark(tmp_path)
+    before = trained(tmp_path, "a", invalid=invalid)
+    change(tmp_path, mask=True, label=invalid != "box_only")
+    assert equal(before, trained(tmp_path, "b", invalid=invalid))
+
+
+def test_invalid_masks_that_are_learnt_do_matter(drawn, tmp_path):
+    mark(tmp_path)
+    before = trained(tmp_path, "a")
+    change(tmp_path, mask=True, label=False)
+    assert not equal(before, trained(tmp_path, "b"))
+
+
+def test_dropping_equals_a_set_without_those_labels(drawn, tmp_path):
+    mark(tmp_path)
+    dropped = trained(tmp_path, "a", invalid="drop")
+    ignored = trained(tmp_path, "b", invalid="ignore")
+    path = tmp_path / "set" / "annotations.json"
+    content = read_json(path)
+    content["annotations"] = [a for a in content["annotations"] if a["pseudo"]["valid"]]
+    write_json(path, content)
+    without = trained(tmp_path, "c")
+    assert equal(dropped, without)
+    assert not equal(ignored, without)
+
+
+@pytest.mark.parametrize("method", ["faster_rcnn", "mask_rcnn"])
+@pytest.mark.parametrize("invalid", ["ignore", "drop"])
+def test_images_with_nothing_left_train(drawn, tmp_path, method, invalid):
+    (kept,) = [i.id for i in drawn.all_instances()][:1]
+    mark(tmp_path, invalid={i.id for i in drawn.all_instances()} - {kept})
+    state = trained(tmp_path, "a", method=method, invalid=invalid, iterations=4)
+    assert all(bool(torch.isfinite(t).all()) for t in state.values())
+
+
+def test_set_with_nothing_left_is_a_sentence_before_training(drawn, tmp_path, capsys):
+    mark(tmp_path)
+    config = tiny_run(tmp_path, method="faster_rcnn", valid="ignore", invalid="drop")
+    path = tmp_path / "config.json"
+    write_json(path, config.model_dump(mode="json"))
+    assert main([str(path)]) == 2
+    error = capsys.readouterr().err
+    assert "instances are ignored or dropped" in error and "'drop'" in error
+    assert not (tmp_path / "out" / "metrics.jsonl").exists()
+
+
+def test_model_without_a_usable_mask_trains_its_boxes_and_warns(drawn, tmp_path, capsys):
+    mark(tmp_path, invalid={i.id for i in drawn.all_instances()})
+    trained(tmp_path, "a", invalid="box_only")
+    assert "WARNING: 0 of" in capsys.readouterr().out
+    assert {r["loss_mask"] for r in read_metrics(tmp_path / "a" / "metrics.jsonl")} == {0.0}
+
+
+def test_detector_reads_no_mask_at_all(drawn, tmp_path):
+    mark(tmp_path)
+    before = trained(tmp_path, "a", method="faster_rcnn")
+    path = tmp_path / "set" / "annotations.json"
+    content = read_json(path)
+    for annotation in content["annotations"]:
+        annotation["segmentation"] = []
+    write_json(path, content)
+    assert equal(before, trained(tmp_path, "b", method="faster_rcnn"))
+
+
+@pytest.mark.parametrize("supervised", [[], "none", "official_40"])
+def test_mask_branch_without_a_supervised_class_is_a_sentence(drawn, tmp_path, capsys, supervised):
+    path = tmp_path / "set" / "annotations.json"
+    content = read_json(path)
+    for category in content["categories"]:
+        category["name"] = f"thing {category['id']}"
+    write_json(path, content)
+    coco = load(path, tmp_path / "set" / "images")
+    with pytest.raises(ValueError, match=r"none of the set's 4 classes.*Name another split"):
+        uses_of(tiny_run(tmp_path, supervised=supervised), coco)
+    assert not uses_of(
+        tiny_run(tmp_path, method="faster_rcnn", supervised=supervised), coco
+    ).supervised
+    write_json(
+        tmp_path / "c.json", tiny_run(tmp_path, supervised=supervised).model_dump(mode="json")
+    )
+    assert main([str(tmp_path / "c.json")]) == 2
+    assert "error: train.supervised is" in capsys.readouterr().err
+
+
+def test_unknown_class_in_the_list_is_a_sentence_with_the_nearest(drawn, tmp_path):
+    with pytest.raises(ValueError, match=r"no class 'lapptop'.*did you mean 'laptop'"):
+        uses_of(tiny_run(tmp_path, supervised=["cat", "lapptop"]), drawn)
+
+
+@pytest.mark.parametrize(
+    ("supervised", "said"), [(NAMES, True), ("all", False), (NAMES[:3], False), ("voc", False)]
+)
+def test_list_of_all_classes_is_printed_as_what_it_is(drawn, tmp_path, capsys, supervised, said):
+    train(tiny_run(tmp_path, supervised=supervised, iterations=1))
+    printed = capsys.readouterr().out
+    assert ("all classes have masks: nothing is left to generalise to" in printed) == said
