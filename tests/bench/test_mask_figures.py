@@ -21,7 +21,7 @@ def closed() -> None:
 
 def content(images: int) -> dict:
     what = {"annotations": "a.json", "boxes": 1200, "images": 600, "image_pixels": 187_500.0}
-    machine = {"processor": "x86_64", "cores": 2, "opencv": "4.0", "ziglang": "0.14"}
+    machine = {"processor": "x86_64", "cores": 2, "opencv": "4.0"}
     return measured(images) | {
         "set": what,
         "machine": machine,
