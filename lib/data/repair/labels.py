@@ -8,7 +8,7 @@ place. What is still wrong afterwards is for ``lib.data.validation``.
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import count
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, Literal
 
 from lib.data.numbers import (
     all_finite,
@@ -72,12 +72,10 @@ def repair(
     """
     images = [_writable(image, _IMAGE, repairs) for image in content["images"]]
     images = _whole_fields(images, ("width", "height"), repairs)
-    images, image_ids = _identified(
-        images, lambda v: is_natural(v, zero_allowed=True), "image", repairs
-    )
-    categories = [_named(category, repairs) for category in content["categories"]]
-    categories, category_ids = _identified(categories, is_integer, "category", repairs)
     annotations = [_writable(a, _JUDGED, repairs) for a in content["annotations"]]
+    images, image_ids = _identified(images, annotations, "image", repairs)
+    categories = [_named(category, repairs) for category in content["categories"]]
+    categories, category_ids = _identified(categories, annotations, "category", repairs)
     annotations = [_with_read_values(a, repairs) for a in annotations]
     annotations = _numbered(annotations, repairs)
     for kind, known, names in (
@@ -147,9 +145,19 @@ def _with_read_values(a: Entry, repairs: Repairs) -> Entry:
 
 
 def _identified(
-    entries: list[Entry], usable: Callable[[Any], bool], kind: str, repairs: Repairs
+    entries: list[Entry],
+    annotations: list[Entry],
+    kind: Literal["image", "category"],
+    repairs: Repairs,
 ) -> tuple[list[Entry], dict[Any, int]]:
-    """Return images or categories with integer ids, and the new id by the one in the file."""
+    """Return images or categories with integer ids, and the new id by the one in the file.
+
+    An id is never made up that an annotation names: it would become one of what it never named.
+    """
+
+    def usable(value: Any) -> bool:
+        return is_natural(value, zero_allowed=True) if kind == "image" else is_integer(value)
+
     raws: list[Any] = [entry.get("id") for entry in entries]
     if not not_integers(raws) and all(map(usable, raws)):
         return entries, dict(zip(raws, raws, strict=True))
@@ -160,7 +168,8 @@ def _identified(
         if is_key(raw) and raw not in new and usable(integer) and integer not in taken:
             new[raw] = integer  # type: ignore[assignment]
             taken.add(integer)
-    fresh = _free(taken)
+    named = {whole(a.get(f"{kind}_id")) for a in annotations}
+    fresh = _free(taken | named)
     result = []
     for entry, raw in zip(entries, raws, strict=True):
         known = is_key(raw) and raw in new
@@ -260,7 +269,7 @@ def _unique(pairs: Any) -> dict[str, int]:
     return {name: next(iter(ids)) for name, ids in found.items() if len(ids) == 1}
 
 
-def _free(taken: set[int]) -> Iterator[int]:
+def _free(taken: Collection[int | None]) -> Iterator[int]:
     """Return integers from 1 on that are not taken."""
     return (i for i in count(1) if i not in taken)
 
