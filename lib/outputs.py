@@ -49,7 +49,7 @@ def check_output(
         )
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=out.parent):
+        with tempfile.TemporaryFile(dir=out.resolve().parent):
             pass
     except OSError as error:
         raise ValueError(

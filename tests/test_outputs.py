@@ -1,4 +1,5 @@
 import argparse
+import errno
 import importlib
 import os
 from pathlib import Path
@@ -82,6 +83,46 @@ def test_no_program_replaces_a_file_of_somebody_else(tmp_path: Path, module: str
         assert "argument --out" in (said := capsys.readouterr().err)
         assert out.name in said
         assert out.read_bytes() == content
+
+
+def test_a_link_stays_and_its_target_is_written(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    link, target = tmp_path / "link.json", tmp_path / "folder" / "target.json"
+    link.symlink_to(target)
+    for number in range(2):  # the target is made, then replaced
+        check_output(link)
+        write_json(link, [number])
+        assert link.is_symlink()
+        assert read_json(target) == [number]
+
+
+PROGRAMS = {"lib.masks.__main__": "masks.json", "lib.opmask.overlap": "table.csv"}
+
+
+@pytest.mark.parametrize("module", PROGRAMS)
+def test_a_full_disk_is_said_with_the_file_and_what_to_do(
+    tmp_path: Path, module: str, make_set, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    labels, out = make_set(images=1), tmp_path / PROGRAMS[module]
+    given = ["--annotations", str(labels.annotations_path), "--out", str(out)]
+    if module == "lib.masks.__main__":
+        given += ["--images", str(labels.image_root), "--iterations", "1"]
+    main = importlib.import_module(module).main
+    monkeypatch.setattr(os, "fsync", full)
+    assert main(given) == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert str(tmp_path) in said
+    assert "No space left on device. Make room there" in said
+    monkeypatch.undo()
+    if module == "lib.masks.__main__":
+        (tmp_path / "masks.shards").rename(tmp_path / "kept")
+        (tmp_path / "masks.shards").write_text("somebody's")
+        assert main(given) == 2
+        said = capsys.readouterr().err.splitlines()[-1]
+        assert "masks.shards: File exists. Move it away" in said
 
 
 def test_the_place_that_is_checked_is_the_place_that_is_written(

@@ -27,7 +27,7 @@ from lib.bench.torchvision_reference import (
 )
 from lib.data.coco import CocoSet
 from lib.data.coco import load as load_coco
-from lib.files import write_json
+from lib.files import explain, write_json
 from lib.metrics.bootstrap import paired_difference
 from lib.metrics.coco_ap import IouType, evaluate
 from lib.models.backbones import learn_norm, load_weights
@@ -242,7 +242,7 @@ def main(arguments: list[str] | None = None) -> int:
         content = {"machine": machine(device), "config": config.model_dump(mode="json")}
         write_json(options.out, content | {"rows": rows})
     except (ValueError, OSError, FloatingPointError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {explain(error)}", file=sys.stderr)
         return 2
     print(f"wrote {display(options.out)}")
     return 0

@@ -31,7 +31,7 @@ from lib.bench.drawn import Labels, Result, draw_detections, draw_labels
 from lib.bench.mask_memory import peak_mib
 from lib.data.coco import CocoSet
 from lib.data.label_options import add_on_bad, open_labels
-from lib.files import write_json
+from lib.files import explain, write_json
 from lib.metrics.coco_ap import evaluate
 from lib.metrics.coco_input import IouType, ground_truth
 from lib.outputs import file_ending_in, has_fields
@@ -154,7 +154,7 @@ def main(arguments: list[str] | None = None) -> int:
         if options.out:
             write_json(options.out, content, indent=1)
     except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {explain(error)}", file=sys.stderr)
         return 2
     for row in content["results"]:
         same = "the same twelve numbers" if row["equal"] else "OTHER NUMBERS"

@@ -32,7 +32,7 @@ from torch.profiler import ProfilerActivity, profile
 from lib.data.coco import CocoSet
 from lib.data.label_options import add_on_bad, open_labels
 from lib.data.pictures.images import ImageRecord
-from lib.files import write_json
+from lib.files import explain, write_json
 from lib.metrics.bootstrap import Interval, ratio_of_sums
 from lib.outputs import file_ending_in, has_fields
 from lib.paths import display, resolve
@@ -270,7 +270,7 @@ def main(arguments: list[str] | None = None) -> int:
         )
         write_json(options.out, content)
     except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {explain(error)}", file=sys.stderr)
         return 2
     rows, (reference, *others) = read_rows(content), list(content["models"])
     for name, fact in content["models"].items():

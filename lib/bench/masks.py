@@ -29,7 +29,7 @@ from lib.bench.mask_memory import peaks
 from lib.bench.mask_trials import Run, sample, trial
 from lib.data.coco import CocoSet, Instance
 from lib.data.label_options import add_on_bad, open_labels
-from lib.files import write_json
+from lib.files import explain, write_json
 from lib.masks.grabcut.exact import GrabCutSettings
 from lib.masks.grabcut.segmenter import warm_up
 from lib.masks.pseudo import SHARD_SIZE, boxes_of, generate
@@ -183,7 +183,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"Stopped: {error}", file=sys.stderr)
         return 1
     except (ValueError, OSError) as error:
-        print(f"Error: {error}", file=sys.stderr)
+        print(f"Error: {explain(error)}", file=sys.stderr)
         return 2
     return 0
 

@@ -27,7 +27,7 @@ from lib.bench.rivals import Rivals, Shared
 from lib.bench.roofline import backbone_flops, device_speed
 from lib.bench.speed_set import draw_pictures
 from lib.data.label_options import add_on_bad, open_labels
-from lib.files import read_json, write_json
+from lib.files import explain, read_json, write_json
 from lib.models.config import ModelConfig
 from lib.outputs import file_ending_in, has_fields
 from lib.paths import display, resolve
@@ -203,7 +203,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         write_json(options.out, measure(options))
     except (ValueError, OSError, FloatingPointError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {explain(error)}", file=sys.stderr)
         return 2
     except torch.cuda.OutOfMemoryError:
         print("error: CUDA ran out of memory. Lower --batch or --min-size.", file=sys.stderr)

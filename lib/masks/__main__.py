@@ -15,7 +15,7 @@ from lib.data.label_options import OPTION, add_on_bad
 from lib.data.pictures.check import Orientation, Outside
 from lib.data.repair.counts import REPAIRS
 from lib.data.validation import said
-from lib.files import read_json, read_object
+from lib.files import explain, read_json, read_object
 from lib.interrupts import announced
 from lib.masks.grabcut.exact import GrabCutSettings, Variant
 from lib.masks.pseudo import SHARD_SIZE, generate
@@ -81,7 +81,7 @@ def _run(options: argparse.Namespace) -> int:
         print(f"Stopped: {error}", file=sys.stderr)
         return 1
     except (ValueError, OSError) as error:
-        print(f"Error: {error}", file=sys.stderr)
+        print(f"Error: {explain(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("\nInterrupted: start the same command again to continue.", file=sys.stderr)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lib.data.sources import SetFiles
-from lib.files import read_json, write_json
+from lib.files import explain, read_json, write_json
 from lib.outputs import file_ending_in
 from lib.paths import display, resolve
 from lib.runner.problems import UsageError
@@ -134,7 +134,7 @@ def main(arguments: list[str] | None = None) -> int:
         schedules = training_schedules(options.profile)
         write_json(options.out, measured_models(schedules) if options.measured else schedules)
     except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {explain(error)}", file=sys.stderr)
         return 2
     print(f"wrote {display(options.out)}")
     return 0

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from lib.data.coco import CocoSet, Instance
 from lib.data.label_options import add_on_bad, open_labels
-from lib.files import atomic
+from lib.files import atomic, explain
 from lib.models.heads import POOLED
 from lib.outputs import file_ending_in
 from lib.paths import display, resolve
@@ -189,7 +189,7 @@ def main(arguments: list[str] | None = None) -> int:
         )
         write_arrays(options.out, vars(found))
     except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {explain(error)}", file=sys.stderr)
         return 2
     print(
         f"wrote {display(options.out)}: {len(found.annotation_id)} instances, "

@@ -24,7 +24,7 @@ from torch.utils.data import DataLoader, Dataset
 from lib.data.coco import CocoSet, Instance
 from lib.data.label_options import add_on_bad, open_labels
 from lib.data.pictures.images import ImageRecord
-from lib.files import write_json
+from lib.files import explain, write_json
 from lib.models.config import PriorFrom
 from lib.paths import display, resolve
 from lib.training.activation_maps import write_arrays
@@ -214,7 +214,7 @@ def main(arguments: list[str] | None = None) -> int:
         )
         _write(predictions, options, has_masks=trained.config.has_masks)
     except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {explain(error)}", file=sys.stderr)
         return 2
     return 0
 

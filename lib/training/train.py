@@ -26,7 +26,7 @@ import torch
 
 from lib.data.coco import CocoSet
 from lib.data.coco import load as load_coco
-from lib.files import digest_of, read_object, write_json
+from lib.files import digest_of, explain, read_object, write_json
 from lib.models.build import build_model, load_backbone
 from lib.models.detector import Detector
 from lib.models.weights import read_tensors
@@ -302,7 +302,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return error.code
     except PROBLEMS as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {explain(error)}", file=sys.stderr)
         return 2
     return 0
 
