@@ -128,7 +128,7 @@ def crop(runs: Runs, rows: Tensor, boxes: Tensor, size: int, *, samples: int = S
 
 
 def _runs(counts: str | bytes) -> np.ndarray:
-    """Return the run lengths of a compressed text, as :mod:`lib.data.repair.rle_runs` says."""
+    """Return the run lengths of a compressed text, as :mod:`lib.data.repair.mask_extents` says."""
     text = counts.encode("ascii") if isinstance(counts, str) else counts
     codes = np.frombuffer(text, np.uint8).astype(np.int64) - 48
     ends = np.flatnonzero(codes < 32)

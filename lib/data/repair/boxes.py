@@ -8,8 +8,7 @@ import numpy as np
 from lib.data.numbers import as_array, is_natural, number
 from lib.data.repair.box_readings import Reading, reading_of
 from lib.data.repair.counts import Repairs
-from lib.data.repair.mask_forms import mended
-from lib.data.repair.masks import measure
+from lib.data.repair.masks import measure, mended
 from lib.data.validation import ROUNDING
 
 Entry = dict[str, Any]

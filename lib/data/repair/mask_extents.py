@@ -1,4 +1,4 @@
-"""How many pixels run lengths cover, and where, for many at once, without decoding a mask.
+"""Where masks lie, for many at once: run lengths without decoding, polygons drawn only if thin.
 
 COCO's compressed run lengths are text: each run is a little-endian base-32 number, five bits to a
 character (from chr(48) on), 32 marking that more follow, the last 16 the sign; from the fourth run
@@ -8,18 +8,27 @@ together as one array, some 20 million characters a second.
 """
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
 
+from lib.data.segmentation import mask_area
+
 CHUNK = 1_000
-"""Texts read at a time; few enough to stay in the processor's cache."""
+"""Masks looked at together; few enough to stay in the processor's cache."""
+
+FARTHEST = 100_000.0
+"""Pixels up to which a corner of a polygon may lie away; drawing takes memory for each pixel."""
+
+_THICK = 2.0
+"""Mean thickness (area by longest side), in pixels, from which a polygon surely has a pixel."""
 
 _LONGEST = 6
 """Characters of the longest number allowed: more than any picture has pixels."""
 
 
-def extents(
+def run_extents(
     counts: Sequence[str | Sequence[int]], heights: Sequence[int]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return how many pixels the runs of each mask cover, and where its foreground lies.
@@ -117,3 +126,46 @@ def _undo_differences(values: np.ndarray, first: np.ndarray) -> np.ndarray:
         before = (sums - values[chain])[begins]
         runs[chain] = sums - np.repeat(before, np.diff(np.r_[begins, len(chain)]))
     return runs
+
+
+def polygon_extents(masks: Sequence[list[Any]], sizes: np.ndarray) -> np.ndarray:
+    """Return the boxes around masks of polygons.
+
+    Args:
+        masks: for each its polygons, of three points or more.
+        sizes: (width, height) of their images, [N, 2].
+
+    Returns:
+        ``xyxy`` in pixels, float64 [N, 4]; NaN where the mask has no pixel in its image, or a
+        corner more than ``FARTHEST`` away.
+    """
+    steps = range(0, len(masks), CHUNK)
+    parts = [_of_polygons(masks[i : i + CHUNK], sizes[i : i + CHUNK]) for i in steps]
+    return np.concatenate(parts) if parts else np.zeros((0, 4))
+
+
+def _of_polygons(masks: Sequence[list[Any]], sizes: np.ndarray) -> np.ndarray:
+    parts = list(chain.from_iterable(masks))
+    points = np.fromiter(chain.from_iterable(parts), np.float64).reshape(-1, 2)
+    ends = np.cumsum([len(part) // 2 for part in parts])
+    first = np.r_[0, ends[:-1]]
+    low, high = np.minimum.reduceat(points, first), np.maximum.reduceat(points, first)
+
+    following = np.arange(1, len(points) + 1)
+    following[ends - 1] = first
+    ahead = points[following]
+    with np.errstate(over="ignore", invalid="ignore"):
+        cross = points[:, 0] * ahead[:, 1] - ahead[:, 0] * points[:, 1]
+        area = np.abs(np.add.reduceat(cross, first)) / 2
+        per_mask = [len(mask) for mask in masks]
+        limits = np.repeat(sizes, per_mask, axis=0)
+        inside = ((low >= -1) & (high <= limits + 1)).all(axis=1)
+        sure = inside & (area >= _THICK * (high - low).max(axis=1))
+
+    begins = np.r_[0, np.cumsum(per_mask)[:-1]]
+    boxes = np.hstack([np.minimum.reduceat(low, begins), np.maximum.reduceat(high, begins)])
+    for i in np.flatnonzero(~np.logical_or.reduceat(sure, begins)).tolist():
+        width, height = map(int, sizes[i])
+        if np.abs(boxes[i]).max() > FARTHEST or not mask_area(masks[i], height, width):
+            boxes[i] = np.nan
+    return boxes

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from lib.data.repair import rle_runs
-from lib.data.repair.rle_runs import extents
+from lib.data.repair import mask_extents
+from lib.data.repair.mask_extents import run_extents
 from lib.masks.rle import tight_box
 
 
 def total_lengths(counts: list) -> np.ndarray:
-    return extents(counts, [1] * len(counts))[0]
+    return run_extents(counts, [1] * len(counts))[0]
 
 
 def text_of(mask: np.ndarray) -> str:
@@ -45,7 +45,7 @@ def test_runs_of_a_whole_mask_cover_it() -> None:
 def test_the_result_does_not_depend_on_the_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     texts = [text_of(mask) for mask in masks(np.random.default_rng(2))]
     whole = total_lengths(texts)
-    monkeypatch.setattr(rle_runs, "CHUNK", 3)
+    monkeypatch.setattr(mask_extents, "CHUNK", 3)
     assert (total_lengths(texts) == whole).all()
 
 
@@ -76,6 +76,6 @@ def test_the_foreground_lies_where_the_decoded_mask_has_it() -> None:
     texts = [text_of(mask) for mask in some]
     runs = [plain_runs(mask) for mask in some]
     for counts in (texts, runs):
-        lengths, boxes = extents(counts, [mask.shape[0] for mask in some])
+        lengths, boxes = run_extents(counts, [mask.shape[0] for mask in some])
         assert lengths.tolist() == [mask.size for mask in some]
         np.testing.assert_array_equal(boxes, expected)
