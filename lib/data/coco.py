@@ -27,13 +27,13 @@ from lib.data.pictures.check import (
 )
 from lib.data.pictures.check import check_images as look_at_images
 from lib.data.pictures.images import ImageRecord
-from lib.data.repair.boxes import refuse_other_readings
-from lib.data.repair.categories import possible_roots
+from lib.data.repair.boxes import refuse_other_readings, repair_boxes
+from lib.data.repair.categories import possible_roots, without_roots
 from lib.data.repair.counts import Repairs
 from lib.data.repair.labels import repair, tidy
 from lib.data.repair.masks import check_masks
 from lib.data.segmentation import mask_area
-from lib.data.validation import OPTION, BadLabels, OnBad, Problem
+from lib.data.validation import OPTION, BadLabels, OnBad
 from lib.files import read_json
 
 log = logging.getLogger(__name__)
@@ -149,6 +149,14 @@ class CocoSet:
             _records={i: self._records[i] for i in chosen},
         )
 
+    def with_categories(self, categories: Categories) -> "CocoSet":
+        """Return the set with other categories, its own among them, and labels by them."""
+        relabelled = {
+            i: tuple(replace(x, label=categories.label_of(x.category_id)) for x in some)
+            for i, some in self._instances.items()
+        }
+        return replace(self, categories=categories, _instances=relabelled)
+
     def to_coco(self) -> dict[str, Any]:
         """Return the set as the content of a COCO-format file.
 
@@ -255,21 +263,19 @@ def from_coco(
     listed = len(content["annotations"])
     repairs = Repairs()
     content = tidy(content, repairs, strict=on_bad == "error")
-    bad_images: dict[int, Problem] = {}
-    readings: dict[int, Reading] = {}
-
-    def look(images: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], set[int]]:
-        nonlocal bad_images, readings
-        bad_images, readings = look_at_images(images, root, choices, name=path.name)
-        sized = list(images)
-        for i, reading in readings.items():
-            sized[i] = {**images[i], "width": reading.size[0], "height": reading.size[1]}
-        return sized, {images[i]["id"] for i, reading in readings.items() if reading.against_tag}
-
     if on_bad == "repair":
-        content = repair(content, str(path), option, repairs, look)
+        content = repair(content, repairs)
+    bad_images, readings = look_at_images(content["images"], root, choices, name=path.name)
+    sized = list(content["images"])
+    for i, reading in readings.items():
+        sized[i] = {**sized[i], "width": reading.size[0], "height": reading.size[1]}
+    unturned = {sized[i]["id"] for i, reading in readings.items() if reading.against_tag}
+    if on_bad == "repair":
+        content["annotations"] = repair_boxes(
+            content["annotations"], sized, str(path), option, repairs, turned=unturned
+        )
+        content["categories"] = without_roots(content, repairs)
     else:
-        sized, _ = look(content["images"])
         refuse_other_readings(content["annotations"], sized, str(path), option)
     validation.check_categories(content, str(path))
     try:
@@ -286,11 +292,7 @@ def from_coco(
         sizes={i: (record.width, record.height) for i, record in records.items()},
         dropped_images={p.id for p in bad_images.values() if type(p.id) is int},
         category_ids=set(categories.ids),
-        turned={
-            content["images"][i]["id"]: validation.other_option(option, "orientation", "upright")
-            for i, reading in readings.items()
-            if reading.against_tag
-        },
+        turned=dict.fromkeys(unturned, validation.other_option(option, "orientation", "upright")),
     )
     bad_masks, masks = check_masks(
         content["annotations"], boxes, sizes, bad, repairs, mend=on_bad != "error"

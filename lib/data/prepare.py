@@ -12,6 +12,7 @@ from typing import Literal
 
 from lib.data.coco import CocoSet, load
 from lib.data.merge import merge
+from lib.data.overlap import objects
 from lib.data.pictures.check import ImageCheck, Orientation, Outside
 from lib.data.pictures.images import ImageRecord
 from lib.data.scenes.generate import generate
@@ -214,14 +215,21 @@ def prepare(
         _check_objects(opened, name)
         if name in whole_masks:
             opened = opened.subset(i.id for i in opened.images if _all_masked(opened, i))
-            _check_any(opened, name)
+            if not objects(opened):
+                raise ValueError(
+                    f"{opened.annotations_path} has no image whose every object has a mask, so "
+                    f"nothing is left of {name}. Set data_{name}_whole_masks to False to keep all "
+                    "images."
+                )
         _check_whole(opened, source, name)
+        sets[name] = opened
+    sets = _with_used_roots(sets)
+    for name, opened in sets.items():
         resolved = any(image.read_as for image in opened.images)
         if opened.dropped or opened.repaired or resolved or name in whole_masks:
             clean = out.parent / f"{name}.json"
             write_json(clean, opened.to_coco())
-            opened = replace(opened, annotations_path=clean)
-        sets[name] = opened
+            sets[name] = replace(opened, annotations_path=clean)
     first, *others = sets.values()
     for other in others:
         if other.categories != first.categories:
@@ -277,7 +285,7 @@ def _check_whole(coco_set: CocoSet, source: Source, name: str) -> None:
 
 def _check_objects(coco_set: CocoSet, name: str) -> None:
     """Refuse a training set without an object; warn of another one without."""
-    if any(not x.iscrowd for x in coco_set.all_instances()):
+    if objects(coco_set):
         return
     found = f"{coco_set.annotations_path} has no object (crowd regions apart)"
     if coco_set.dropped:
@@ -293,12 +301,15 @@ def _all_masked(coco_set: CocoSet, image: ImageRecord) -> bool:
     return labelled and bool(image.extra.get("clean", True))
 
 
-def _check_any(coco_set: CocoSet, name: str) -> None:
-    if not any(not x.iscrowd for x in coco_set.all_instances()):
-        raise ValueError(
-            f"{coco_set.annotations_path} has no image whose every object has a mask, so nothing "
-            f"is left of {name}. Set data_{name}_whole_masks to False to keep all images."
-        )
+def _with_used_roots(sets: Mapping[str, CocoSet]) -> dict[str, CocoSet]:
+    """Return sets that list a root category as a class if it is used in one of them."""
+    most = max((s.categories for s in sets.values()), key=len)
+    return {
+        name: s.with_categories(most)
+        if "category_root" in s.repaired and set(s.categories.categories) <= set(most.categories)
+        else s
+        for name, s in sets.items()
+    }
 
 
 def _difference(one: CocoSet, other: CocoSet) -> str:
@@ -308,14 +319,9 @@ def _difference(one: CocoSet, other: CocoSet) -> str:
 
 
 def _warn_of_shared_pictures(sets: Mapping[str, CocoSet]) -> None:
-    if {"train", "val"} <= sets.keys():
-        shared = _files(sets["train"].images) & _files(sets["val"].images)
-        if shared:
-            log.warning(
-                "%d pictures are both in train and in val (%s, ...): results on val will look "
-                "better than they are.", len(shared), min(shared).name,
-            )  # fmt: skip
-
-
-def _files(images: Sequence[ImageRecord]) -> set[Path]:
-    return {image.path for image in images}
+    files = [{image.path for image in s.images} for n, s in sets.items() if n in ("train", "val")]
+    if shared := set.intersection(*files) if len(files) == 2 else set():
+        log.warning(
+            "%d pictures are both in train and in val (%s, ...): results on val will look "
+            "better than they are.", len(shared), min(shared).name,
+        )  # fmt: skip

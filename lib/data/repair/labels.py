@@ -1,11 +1,11 @@
 """Labels as people have them, turned into labels that can be checked.
 
 ``tidy`` does what is harmless in every mode; ``repair`` also reads numbers written as text, finds
-what references mean and gives ids where there are none. Nothing that was parsed is changed in
-place. What is still wrong afterwards is for ``lib.data.validation``.
+what references mean and gives ids where there are none; boxes are for ``repair.boxes``. Nothing
+that was parsed is changed in place. What is still wrong afterwards is for ``lib.data.validation``.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import count
 from pathlib import PurePosixPath
 from typing import Any, Literal
@@ -20,7 +20,6 @@ from lib.data.numbers import (
     shown,
     whole,
 )
-from lib.data.repair.boxes import repair_boxes
 from lib.data.repair.categories import once, without_roots
 from lib.data.repair.counts import Repairs
 
@@ -50,25 +49,12 @@ def tidy(content: Mapping[str, Any], repairs: Repairs, *, strict: bool) -> dict[
     return {**content, "info": info or {}, "categories": once(categories, repairs)}
 
 
-def repair(
-    content: Mapping[str, Any],
-    name: str,
-    option: str,
-    repairs: Repairs,
-    look: Callable[[list[Entry]], tuple[list[Entry], Collection[int]]],
-) -> dict[str, Any]:
-    """Return a COCO set as far as its meaning is clear; see ``lib.data.repair.counts.REPAIRS``.
+def repair(content: Mapping[str, Any], repairs: Repairs) -> dict[str, Any]:
+    """Return a COCO set, boxes apart, as far as its meaning is clear; see ``counts.REPAIRS``.
 
     Args:
         content: a COCO set: lists of objects, maybe with bad ones among them.
-        name: the file, for messages.
-        option: how ``on_bad`` is set in the program in use, for messages.
         repairs: where changes are counted.
-        look: returns images with the sizes that their pictures are read with, on which boxes are
-            repaired, and the ids of those that are not turned although their EXIF tag says so.
-
-    Raises:
-        ValueError: if it is not clear how the boxes of the set are meant.
     """
     images = [_writable(image, _IMAGE, repairs) for image in content["images"]]
     images = _whole_fields(images, ("width", "height"), repairs)
@@ -83,11 +69,8 @@ def repair(
         ("category", category_ids, _unique((c.get("name"), c["id"]) for c in categories)),
     ):
         annotations = _resolved(annotations, kind, known, names, repairs)
-    images, turned = look(images)
-    annotations = repair_boxes(annotations, images, name, option, repairs, turned=turned)
     categories = once(categories, repairs)
-    result = {**content, "images": images, "annotations": annotations, "categories": categories}
-    return {**result, "categories": without_roots(result, repairs)}
+    return {**content, "images": images, "annotations": annotations, "categories": categories}
 
 
 def _keep(key: str, value: Any, repairs: Repairs) -> bool:
