@@ -48,14 +48,14 @@ class PictureChoices:
     option: str = OPTION
 
     def __post_init__(self) -> None:
-        if self.check not in get_args(ImageCheck):
-            raise ValueError(f'check_images is "none", "header" or "decode", not {self.check!r}.')
-        if self.orientation not in get_args(Orientation):
-            raise ValueError(
-                f'orientation is "auto", "upright" or "stored", not {self.orientation!r}.'
-            )
-        if self.outside not in get_args(Outside):
-            raise ValueError(f'outside is "refuse" or "read", not {self.outside!r}.')
+        for name, value, kind in (
+            ("check_images", self.check, ImageCheck),
+            ("orientation", self.orientation, Orientation),
+            ("outside", self.outside, Outside),
+        ):
+            if value not in get_args(kind):
+                known = ", ".join(map(repr, get_args(kind)))
+                raise ValueError(f"{name} is one of {known}, not {value!r}.")
 
     @property
     def permission(self) -> str:

@@ -10,7 +10,6 @@ import re
 import stat
 import unicodedata
 from collections import defaultdict
-from collections.abc import Callable, Mapping
 from functools import cached_property, lru_cache
 from itertools import takewhile
 from pathlib import Path
@@ -19,14 +18,6 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 FILES_MAX = 1_000_000
 """Files below a folder that are looked at; in a larger one no name is guessed."""
-
-_LEVELS: Mapping[str, Callable[[str], str]] = {
-    "backslashes": lambda name: name.replace("\\", "/"),
-    "percent codes": unquote,
-    "accents": lambda name: unicodedata.normalize("NFC", name),
-    "letter case": str.casefold,
-}
-"""Ways of spelling one name, and what makes them one."""
 
 _TYPES = {
     stat.S_IFDIR: "a folder",
@@ -136,11 +127,8 @@ class PictureFiles:
             return Found(name, kind="image_missing", detail=detail)
         whole = entry.parts == wanted and not foreign
         there = self.as_written(entry.file)
-        return (
-            there
-            if there.kind
-            else Found(entry.file, how=_spelling(name, entry.file) if whole else "its last parts")
-        )
+        how = "another spelling" if whole else "its last parts"
+        return there if there.kind else Found(entry.file, how=how)
 
     @cached_property
     def _index(self) -> tuple[dict[str, list[_Entry]], bool]:
@@ -209,14 +197,3 @@ def _common(one: tuple[str, ...], other: tuple[str, ...]) -> int:
 
 def _tail(path: str, parts: int) -> str:
     return unicodedata.normalize("NFC", "/".join(path.replace("\\", "/").split("/")[-parts:]))
-
-
-def _spelling(name: str, file: str) -> str:
-    """Return in what the spelling of a name and of its file differ: what must all be levelled."""
-    needed = []
-    for kind in _LEVELS:
-        one, other = name, file
-        for level in (level for k, level in _LEVELS.items() if k != kind):
-            one, other = level(one), level(other)
-        needed += [kind] if one != other else []
-    return " and ".join(needed) or "a path with further dots or slashes"

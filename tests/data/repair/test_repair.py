@@ -4,6 +4,7 @@ import copy
 import json
 import logging
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from lib.data.coco import CocoSet, load
 from lib.data.repair.counts import REPAIRS
 from lib.files import write_json
 from lib.masks import rle
+from tests.fixtures.labels import labels as made_labels
 
 Save = Callable[[Any], Path]
 NAN = float("nan")
@@ -22,20 +24,7 @@ SQUARE = [10, 5, 30, 5, 30, 25, 10, 25]
 """A polygon whose box is (10, 5, 30, 25)."""
 
 
-def labels(*annotations: dict[str, Any], **fields: Any) -> dict[str, Any]:
-    """Return a set of two images of 80 x 60; annotations are completed."""
-    return {
-        "images": [
-            {"id": 1, "file_name": "sub/a.jpg", "width": 80, "height": 60},
-            {"id": 2, "file_name": "sub/b.jpg", "width": 80, "height": 60},
-        ],
-        "annotations": [
-            {"id": i, "image_id": 1, "category_id": 1, "bbox": [10, 5, 20, 20], **a}
-            for i, a in enumerate(annotations, 1)
-        ],
-        "categories": [{"id": 1, "name": "cell"}, {"id": 2, "name": "dog"}],
-        **fields,
-    }
+labels = partial(made_labels, images=({"file_name": "sub/a.jpg"}, {"file_name": "sub/b.jpg"}))
 
 
 def boxes(opened: CocoSet) -> list[tuple[float, ...]]:
