@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lib.data.segmentation import compressed
+from lib.data.segmentation import compressed, run_lengths
 
 SAMPLES = 3
 """Pixels that are asked of a cell along each axis; with an odd number there are no ties."""
@@ -59,7 +59,7 @@ def edges_of(segmentation: dict[str, Any] | list[Any], height: int, width: int) 
         size, runs = segmentation["size"], np.array(segmentation["counts"], np.int64)
     else:
         code = compressed(segmentation, height, width)
-        size, runs = code["size"], _runs(code["counts"])
+        size, runs = code["size"], run_lengths(code["counts"])
     if list(size) != [height, width]:
         raise ValueError(
             f"A run-length mask is of size {list(size)} (height, width), its image of "
@@ -125,20 +125,6 @@ def crop(runs: Runs, rows: Tensor, boxes: Tensor, size: int, *, samples: int = S
         cells = inside.view(len(row), size, samples, size, samples)
         parts.append((2 * cells.sum((2, 4)) >= samples**2).float())
     return torch.cat(parts)
-
-
-def _runs(counts: str | bytes) -> np.ndarray:
-    """Return the run lengths of a compressed text, as :mod:`lib.data.repair.mask_extents` says."""
-    text = counts.encode("ascii") if isinstance(counts, str) else counts
-    codes = np.frombuffer(text, np.uint8).astype(np.int64) - 48
-    ends = np.flatnonzero(codes < 32)
-    starts = np.r_[0, ends[:-1] + 1]
-    places = np.arange(len(codes)) - np.repeat(starts, ends - starts + 1)
-    values = np.add.reduceat((codes & 31) << (5 * places), starts)
-    values -= np.where(codes[ends] & 16, np.int64(1) << (5 * (ends - starts + 1)), 0)
-    values[1::2] = np.cumsum(values[1::2])
-    values[2::2] = np.cumsum(values[2::2])
-    return values
 
 
 def _without_pairs(edges: np.ndarray) -> np.ndarray:

@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from pycocotools import mask as coco_mask
 
 from lib.data.numbers import number, shown, whole
 from lib.data.repair.counts import Repairs
-from lib.data.repair.mask_extents import polygon_extents, run_extents
+from lib.data.repair.polygons import polygon_extents
+from lib.data.segmentation import compressed, run_lengths
 from lib.data.validation import ROUNDING, Problem
 
 
@@ -116,16 +118,20 @@ def _judge(
             problems[i] = ("mask_other_size", text)
         else:
             codes.append(i)
-    lengths, around = run_extents(
-        [masks[i]["counts"] for i in codes], [masks[i]["size"][0] for i in codes]
-    )
-    boxes = dict(zip(codes, around, strict=True))
-    for i, length in zip(codes, lengths.tolist(), strict=True):
-        pixels = math.prod(masks[i]["size"])
-        if length != pixels:
-            text = f"its runs cover {length} of {pixels} pixels"
-            problems[i] = ("mask_not_filled", text if length >= 0 else "its counts are no RLE")
-            del boxes[i]
+    boxes: dict[int, np.ndarray] = {}
+    for i in codes:
+        counts, pixels = masks[i]["counts"], math.prod(masks[i]["size"])
+        try:
+            covered = int(run_lengths(counts).sum()) if isinstance(counts, str) else sum(counts)
+        except ValueError:
+            problems[i] = ("mask_not_filled", "its counts are no RLE")
+            continue
+        if covered == pixels:
+            x, y, width, height = coco_mask.toBbox(compressed(masks[i], *masks[i]["size"]))
+            boxes[i] = np.array([x, y, x + width, y + height] if width else [np.nan] * 4)
+        else:
+            text = f"its runs cover {covered} of {pixels} pixels"
+            problems[i] = ("mask_not_filled", text)
     boxes.update(
         zip(polygons, polygon_extents([masks[i] for i in polygons], sizes[polygons]), strict=True)
     )
