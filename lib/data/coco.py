@@ -21,7 +21,6 @@ from lib.data.pictures.check import (
     ImageCheck,
     Orientation,
     Outside,
-    PictureChoices,
     Reading,
     written_reading,
 )
@@ -33,7 +32,7 @@ from lib.data.repair.counts import Repairs
 from lib.data.repair.labels import repair, tidy
 from lib.data.repair.masks import check_masks
 from lib.data.segmentation import mask_area
-from lib.data.validation import OPTION, BadLabels, OnBad
+from lib.data.validation import BadLabels, OnBad
 from lib.files import read_json
 
 log = logging.getLogger(__name__)
@@ -183,7 +182,6 @@ def load(
     check_images: ImageCheck = "header",
     orientation: Orientation = "auto",
     outside: Outside = "refuse",
-    option: str = OPTION,
 ) -> CocoSet:
     """Open a COCO-format set and check it.
 
@@ -198,11 +196,9 @@ def load(
             size (about 0.1 ms each), ``"decode"`` damage inside a file too (about 1 ms each on two
             cores), ``"none"`` nothing. See ``lib.data.pictures.headers.look_at``.
         orientation: whether pictures are read as their EXIF tag turns them; see
-            ``lib.data.pictures.check.PictureChoices``.
+            ``lib.data.pictures.check.check_images``.
         outside: ``"read"`` pictures outside the folder too (``..``, absolute names, links), or
             ``"refuse"`` them.
-        option: how messages say that ``on_bad`` is set, with {} for its value, such as
-            ``--on-bad {}``.
 
     Returns:
         The set. Boxes that stick out of their image by rounding (up to 1 px) are clipped.
@@ -229,7 +225,6 @@ def load(
             check_images=check_images,
             orientation=orientation,
             outside=outside,
-            option=option,
         )
 
 
@@ -242,7 +237,6 @@ def from_coco(
     check_images: ImageCheck = "header",
     orientation: Orientation = "auto",
     outside: Outside = "refuse",
-    option: str = OPTION,
 ) -> CocoSet:
     """Build a set from the content of a COCO-format file; see ``load``.
 
@@ -254,29 +248,29 @@ def from_coco(
         check_images: see ``load``.
         orientation: see ``load``.
         outside: see ``load``.
-        option: see ``load``.
     """
     if on_bad not in get_args(OnBad):
         raise ValueError(f'on_bad is "error", "repair" or "drop", not {on_bad!r}.')
-    choices = PictureChoices(check_images, orientation, outside, option)
     validation.check_structure(content, str(path))
     listed = len(content["annotations"])
     repairs = Repairs()
     content = tidy(content, repairs, strict=on_bad == "error")
     if on_bad == "repair":
         content = repair(content, repairs)
-    bad_images, readings = look_at_images(content["images"], root, choices, name=path.name)
+    bad_images, readings = look_at_images(
+        content["images"], root, check_images, orientation, outside, name=path.name
+    )
     sized = list(content["images"])
     for i, reading in readings.items():
         sized[i] = {**sized[i], "width": reading.size[0], "height": reading.size[1]}
     unturned = {sized[i]["id"] for i, reading in readings.items() if reading.against_tag}
     if on_bad == "repair":
         content["annotations"] = repair_boxes(
-            content["annotations"], sized, str(path), option, repairs, turned=unturned
+            content["annotations"], sized, str(path), repairs, turned=unturned
         )
         content["categories"] = without_roots(content, repairs)
     else:
-        refuse_other_readings(content["annotations"], sized, str(path), option)
+        refuse_other_readings(content["annotations"], sized, str(path))
     validation.check_categories(content, str(path))
     try:
         categories = Categories.from_coco(content["categories"])
@@ -292,7 +286,7 @@ def from_coco(
         sizes={i: (record.width, record.height) for i, record in records.items()},
         dropped_images={p.id for p in bad_images.values() if type(p.id) is int},
         category_ids=set(categories.ids),
-        turned=dict.fromkeys(unturned, validation.other_option(option, "orientation", "upright")),
+        unturned=unturned,
     )
     bad_masks, masks = check_masks(
         content["annotations"], boxes, sizes, bad, repairs, mend=on_bad != "error"
@@ -300,7 +294,7 @@ def from_coco(
     problems = [*bad_images.values(), *bad.values(), *bad_masks.values()]
     dropped = validation.count(problems)
     if problems and on_bad == "error":
-        raise BadLabels(str(path), problems, option)
+        raise BadLabels(str(path), problems)
     repairs.warn(path.name)
     for kind, number in dropped.items():
         first = next(p for p in problems if p.kind == kind)

@@ -48,9 +48,6 @@ FETCHED: Mapping[str, str] = {
 }
 """The command that brings a source."""
 
-OPTION = "--set data.on_bad={}"
-"""How messages say that bad labels are to be handled in another way."""
-
 WHOLE: Mapping[str, Mapping[str, int]] = {
     "coco": {"train": 118_287, "val": 5_000},
     "voc": {"train": 10_582, "val": 1_449},
@@ -159,7 +156,7 @@ def find(
         )
     if len(several) > 1:
         paths = [find_data(name) for name in several]
-        file = merge(paths, Path(merged), on_bad=_chosen(on_bad, source), option=OPTION)
+        file = merge(paths, Path(merged), on_bad=_chosen(on_bad, source))
         sets["train"] = replace(sets["train"], annotations=file)
     return sets
 
@@ -210,7 +207,6 @@ def prepare(
             check_images=check_images,
             orientation=orientation,
             outside=outside,
-            option=OPTION,
         )
         _check_objects(opened, name)
         if name in whole_masks:

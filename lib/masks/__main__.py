@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from lib.data.coco import CocoSet, load
-from lib.data.label_options import OPTION, add_on_bad
+from lib.data.label_options import add_on_bad
 from lib.data.pictures.check import Orientation, Outside
 from lib.data.repair.counts import REPAIRS
 from lib.data.validation import said
@@ -64,7 +64,6 @@ def _run(options: argparse.Namespace) -> int:
             check_images="decode",
             orientation=options.orientation,
             outside=options.outside,
-            option=OPTION,
         )
         generate(
             coco_set,

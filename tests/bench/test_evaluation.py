@@ -140,7 +140,7 @@ def test_bad_labels_stop_it_where_they_shall(
     write_json(tmp_path / "labels.json", labels)
     command = ["--annotations", str(tmp_path / "labels.json"), "--on-bad", "error"]
     assert main(command) == 2
-    assert "--on-bad drop" in capsys.readouterr().err
+    assert "--on-bad repair" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("option", ["--images", "--detections", "--rounds"])

@@ -137,7 +137,7 @@ def test_dropped_labels_stay_dropped_for_later_steps(
     content["annotations"][1]["bbox"] = [3, 3, 0, 4]
     (folder / "c.png").unlink()
     files = {"train": SetFiles(save(content), folder)}
-    with pytest.raises(BadLabels, match=r"--set data\.on_bad=drop"):
+    with pytest.raises(BadLabels, match=r"--set data\.on_bad=repair"):
         prepare(files, out=tmp_path / "out" / "sets.json", on_bad="error")
     assert not (tmp_path / "out" / "sets.json").exists()
     sets = prepare(files, out=tmp_path / "out" / "sets.json", on_bad="drop")

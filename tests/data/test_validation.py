@@ -127,7 +127,7 @@ def test_each_bad_label_is_one_clear_error(
     message = str(caught.value)
     assert caught.value.counts[kind] == (2 if case in TWICE else 1)
     assert KINDS[kind] in message and words in message
-    assert "annotations.json" in message and 'on_bad="drop"' in message
+    assert "annotations.json" in message and 'on_bad="repair"' in message
 
 
 @pytest.mark.parametrize("case", CASES)

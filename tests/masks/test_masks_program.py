@@ -182,7 +182,7 @@ def test_bad_labels_are_repaired_or_dropped_or_stop_the_program(make_set, tmp_pa
     out = tmp_path / "masks.json"
     assert main(arguments(coco_set, out, "--on-bad", "error")) == 2
     said = capsys.readouterr().err
-    assert "--on-bad repair" in said and "--on-bad drop" in said
+    assert "--on-bad repair" in said and "drop instead of repair" in said
     assert not out.exists()
     assert main(arguments(coco_set, out)) == 0
     assert len(read_json(out)["annotations"]) == 11

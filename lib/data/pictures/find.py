@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from lib.data.validation import choice
+
 FILES_MAX = 1_000_000
 """Files below a folder that are looked at; in a larger one no name is guessed."""
 
@@ -76,13 +78,13 @@ class PictureFiles:
 
     Args:
         root: the folder. It may itself be a link.
-        permission: what would allow files outside it (``..``, absolute names, links that lead
-            out), for messages; if empty, these are taken too.
+        all_allowed: whether files outside it (``..``, absolute names, links that lead out) are
+            taken too.
     """
 
-    def __init__(self, root: Path, *, permission: str) -> None:
+    def __init__(self, root: Path, *, all_allowed: bool) -> None:
         self.root = root
-        self.permission = permission
+        self.all_allowed = all_allowed
 
     def as_written(self, name: str) -> Found:
         """Find a file by its name as it is written."""
@@ -92,9 +94,10 @@ class PictureFiles:
         except (OSError, ValueError) as error:  # ValueError: a name with a NUL
             return _not_there(name, path, error)
         kind = detail = ""
-        if self.permission and leads_outside(path, self.root):
+        if not self.all_allowed and leads_outside(path, self.root):
             kind = "image_outside"
-            detail = f"it leads to {os.path.realpath(path)[:120]}; {self.permission}"
+            detail = f"it leads to {os.path.realpath(path)[:120]}; "
+            detail += f"{choice('outside', 'read')} allows it"
         elif other:
             kind, detail = "image_not_regular", f"it is {other}"
         return Found(name, kind=kind, detail=detail)
@@ -143,7 +146,7 @@ class PictureFiles:
             state = Path(folder).stat()
             twice = (state.st_dev, state.st_ino) in seen
             seen.add((state.st_dev, state.st_ino))
-            out = bool(self.permission) and Path(folder) != self.root
+            out = not self.all_allowed and Path(folder) != self.root
             if twice or (out and leads_outside(Path(folder), self.root)):
                 folders.clear()
                 continue

@@ -10,7 +10,7 @@ from lib.data.pictures.find import PictureFiles
 
 def found(root: Path, name: str, *, outside: bool = False) -> tuple[str, str]:
     """Return where a name is found, or nothing, and what was said."""
-    files = PictureFiles(root, permission="" if outside else "--outside read")
+    files = PictureFiles(root, all_allowed=outside)
     at = files.as_written(name)
     at = files.otherwise(name) if at.kind == "image_missing" else at
     return ("", f"{at.kind} {at.detail}") if at.kind else (at.file, at.how)
