@@ -21,8 +21,6 @@ from lib.data.pictures.check import (
     ImageCheck,
     Orientation,
     Outside,
-    Reading,
-    written_reading,
 )
 from lib.data.pictures.check import check_images as look_at_images
 from lib.data.pictures.images import ImageRecord
@@ -43,7 +41,6 @@ _NOTHING: dict[str, Any] = {}  # shared by all instances without further fields,
 _ANNOTATION_FIELDS = frozenset(
     ("id", "image_id", "category_id", "bbox", "area", "iscrowd", "segmentation", "pseudo")
 )
-_IMAGE_FIELDS = frozenset(("id", "file_name", "width", "height", "read_as"))
 _SET_FIELDS = frozenset(("info", "images", "annotations", "categories"))
 
 
@@ -168,7 +165,7 @@ class CocoSet:
         return {
             **self.extra,
             "info": dict(self.info),
-            "images": [_image_to_coco(image) for image in self.images],
+            "images": [image.to_coco() for image in self.images],
             "annotations": [instance_to_coco(x) for x in self.all_instances()],
             "categories": categories,
         }
@@ -244,10 +241,7 @@ def from_coco(
         content: the parsed JSON. It is not changed, but the set refers to parts of it.
         path: where it came from, for messages.
         root: folder of the pictures, or ``None``.
-        on_bad: see ``load``.
-        check_images: see ``load``.
-        orientation: see ``load``.
-        outside: see ``load``.
+        on_bad, check_images, orientation, outside: see ``load``.
     """
     if on_bad not in get_args(OnBad):
         raise ValueError(f'on_bad is "error", "repair" or "drop", not {on_bad!r}.')
@@ -262,7 +256,7 @@ def from_coco(
     )
     sized = list(content["images"])
     for i, reading in readings.items():
-        sized[i] = {**sized[i], "width": reading.size[0], "height": reading.size[1]}
+        sized[i] = {**sized[i], **{side: reading.fields[side] for side in ("width", "height")}}
     unturned = {sized[i]["id"] for i, reading in readings.items() if reading.against_tag}
     if on_bad == "repair":
         content["annotations"] = repair_boxes(
@@ -277,7 +271,9 @@ def from_coco(
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     records = {
-        image["id"]: _record(image, root, readings.get(i))
+        image["id"]: replace(ImageRecord.of(image, root), **readings[i].fields)
+        if i in readings
+        else ImageRecord.of(image, root)
         for i, image in enumerate(content["images"])
         if i not in bad_images
     }
@@ -366,27 +362,6 @@ def _instance(
         pseudo=a.get("pseudo"),
         extra=_others(a, _ANNOTATION_FIELDS),
     )
-
-
-def _record(image: dict[str, Any], root: Path | None, reading: Reading | None) -> ImageRecord:
-    extra = _others(image, _IMAGE_FIELDS)
-    reading = reading or written_reading(image)
-    return ImageRecord(
-        image["id"],
-        image["file_name"],
-        *reading.size,
-        root,
-        extra,
-        file=reading.file,
-        upright=reading.upright,
-        outside=reading.outside,
-    )
-
-
-def _image_to_coco(x: ImageRecord) -> dict[str, Any]:
-    found = {"read_as": x.read_as} if x.read_as else {}
-    fields = {"id": x.id, "file_name": x.file_name, "width": x.width, "height": x.height}
-    return fields | found | dict(x.extra)
 
 
 def _others(fields: dict[str, Any], known: frozenset[str]) -> dict[str, Any]:

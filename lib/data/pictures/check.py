@@ -29,31 +29,13 @@ THREADS = 16
 
 
 class Reading(NamedTuple):
-    """How one picture is read; see ``ImageRecord``.
+    """How one picture is read: fields of its ``ImageRecord`` that its labels do not say.
 
     ``against_tag`` says that it is read as stored, although its EXIF tag exchanges its sides.
     """
 
-    size: tuple[int, int]
-    file: str = ""
-    upright: bool | None = None
-    outside: bool = False
+    fields: Mapping[str, Any]
     against_tag: bool = False
-
-
-def written_reading(image: Mapping[str, Any]) -> Reading:
-    """Return how an earlier look at a picture says to read it (``ImageRecord.read_as``)."""
-    said = image.get("read_as")
-    size = (image["width"], image["height"])
-    if not isinstance(said, dict):
-        return Reading(size)
-    file, upright = said.get("file", ""), said.get("upright")
-    return Reading(
-        size,
-        file if isinstance(file, str) else "",
-        upright if isinstance(upright, bool) else None,
-        said.get("outside") is True,
-    )
 
 
 def check_images(
@@ -125,7 +107,9 @@ def check_images(
         size = sizes[i] if turn is None else look.upright_size if turn else look.size
         is_outside = outside == "read" and leads_outside(root / at.file, root)
         stored = look.upright_size != look.size and size == look.size
-        readings[i] = Reading(size, at.file if at.how else "", turn, is_outside, stored)
+        file = at.file if at.how else ""
+        fields = {"width": size[0], "height": size[1], "file": file, "upright": turn}
+        readings[i] = Reading({**fields, "outside": is_outside}, stored)
     return problems, readings
 
 
