@@ -132,11 +132,9 @@ def find(
     """
     if source not in ("coco", "voc", "custom"):
         raise ValueError(f"data_source is one of {', '.join(SOURCES)}, not {source!r}.")
-    several = [] if isinstance(train_annotations, str) else list(train_annotations)
-    if not isinstance(train_annotations, str):
-        train_annotations = several[0] if several else ""
+    parts = [train_annotations] if isinstance(train_annotations, str) else list(train_annotations)
     named = {
-        "train": (train_annotations, train_images),
+        "train": (parts[0] if parts else "", train_images),
         "val": (val_annotations, val_images),
     }
     sets = {}
@@ -154,8 +152,8 @@ def find(
             _first((annotations,) if annotations else usual[0], source),
             _first((images,) if images else usual[1], source),
         )
-    if len(several) > 1:
-        paths = [find_data(name) for name in several]
+    if len(parts) > 1:
+        paths = [find_data(name) for name in parts]
         file = merge(paths, Path(merged), on_bad=_chosen(on_bad, source))
         sets["train"] = replace(sets["train"], annotations=file)
     return sets

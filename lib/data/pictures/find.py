@@ -18,9 +18,6 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from lib.data.validation import choice
 
-FILES_MAX = 1_000_000
-"""Files below a folder that are looked at; in a larger one no name is guessed."""
-
 _TYPES = {
     stat.S_IFDIR: "a folder",
     stat.S_IFIFO: "a pipe",
@@ -106,8 +103,7 @@ class PictureFiles:
         """Find a file whose name as written is not there: by its spelling or its last parts."""
         plain, foreign = _plain(name)
         wanted = _parts(plain)
-        entries, complete = self._index
-        fits = entries.get(wanted[-1], []) if wanted else []
+        fits = self._index.get(wanted[-1], []) if wanted else []
         if not fits:
             return Found(name, kind="image_missing")
         common = {entry: _common(wanted, entry.parts) for entry in fits}
@@ -123,7 +119,7 @@ class PictureFiles:
             return Found(name, kind="image_missing", detail=f"{len(best)} files fit: {shown}")
         (entry,) = best
         ends = common[entry] in (len(wanted), len(entry.parts))
-        if not complete or not (foreign or ends):
+        if not (foreign or ends):
             place = Path(entry.file)
             folder = self.root if place.parent == Path() else place.parent
             detail = f"a file {place.name} is in {folder}/"
@@ -134,14 +130,13 @@ class PictureFiles:
         return there if there.kind else Found(entry.file, how=how)
 
     @cached_property
-    def _index(self) -> tuple[dict[str, list[_Entry]], bool]:
-        """Return the files below the folder by the last part of their name, and if these are all.
+    def _index(self) -> dict[str, list[_Entry]]:
+        """Return the files below the folder by the last part of their name.
 
         Links to folders are followed, each folder once, and out of the folder only where allowed.
         """
         entries: dict[str, list[_Entry]] = defaultdict(list)
         seen: set[tuple[int, int]] = set()
-        number = 0
         for folder, folders, files in os.walk(self.root, followlinks=True):
             state = Path(folder).stat()
             twice = (state.st_dev, state.st_ino) in seen
@@ -151,15 +146,12 @@ class PictureFiles:
                 folders.clear()
                 continue
             folders.sort()
-            number += len(files)
-            if number > FILES_MAX:
-                return entries, False
             for file in sorted(files):
                 path = str(Path(folder, file).relative_to(self.root))
                 parts = _parts(path)
                 if parts:
                     entries[parts[-1]].append(_Entry(path, parts))
-        return entries, True
+        return entries
 
 
 def _not_there(name: str, path: Path, error: OSError | ValueError) -> Found:
