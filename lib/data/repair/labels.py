@@ -5,7 +5,7 @@ what references mean and gives ids where there are none; boxes are for ``repair.
 that was parsed is changed in place. What is still wrong afterwards is for ``lib.data.validation``.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import count
 from pathlib import PurePosixPath
 from typing import Any, Literal
@@ -14,7 +14,6 @@ from lib.data.numbers import (
     all_finite,
     is_integer,
     is_key,
-    is_natural,
     not_integers,
     number,
     shown,
@@ -24,6 +23,7 @@ from lib.data.repair.categories import once, without_roots
 from lib.data.repair.counts import Repairs
 
 Entry = dict[str, Any]
+Kind = Literal["image", "category", "annotation"]
 _IMAGE = frozenset(("id", "file_name", "width", "height"))
 _JUDGED = frozenset(("id", "image_id", "category_id", "bbox", "area", "iscrowd", "segmentation"))
 _LARGEST = 1e300
@@ -59,11 +59,14 @@ def repair(content: Mapping[str, Any], repairs: Repairs) -> dict[str, Any]:
     images = [_writable(image, _IMAGE, repairs) for image in content["images"]]
     images = _whole_fields(images, ("width", "height"), repairs)
     annotations = [_writable(a, _JUDGED, repairs) for a in content["annotations"]]
-    images, image_ids = _identified(images, annotations, "image", repairs)
+    named = {key: {whole(a.get(key)) for a in annotations} for key in ("image_id", "category_id")}
+    images, image_ids = _identified(images, "image", repairs, named=named["image_id"])
     categories = [_named(category, repairs) for category in content["categories"]]
-    categories, category_ids = _identified(categories, annotations, "category", repairs)
+    categories, category_ids = _identified(
+        categories, "category", repairs, named=named["category_id"]
+    )
     annotations = [_with_read_values(a, repairs) for a in annotations]
-    annotations = _numbered(annotations, repairs)
+    annotations, _ = _identified(annotations, "annotation", repairs)
     for kind, known, names in (
         ("image", image_ids, _file_names(images)),
         ("category", category_ids, _unique((c.get("name"), c["id"]) for c in categories)),
@@ -128,70 +131,47 @@ def _with_read_values(a: Entry, repairs: Repairs) -> Entry:
 
 
 def _identified(
-    entries: list[Entry],
-    annotations: list[Entry],
-    kind: Literal["image", "category"],
-    repairs: Repairs,
+    entries: list[Entry], kind: Kind, repairs: Repairs, *, named: Collection[int | None] = ()
 ) -> tuple[list[Entry], dict[Any, int]]:
-    """Return images or categories with integer ids, and the new id by the one in the file.
+    """Return entries with integer ids, and the new id by the one in the file.
 
-    An id is never made up that an annotation names: it would become one of what it never named.
+    Images or categories of one id keep one; of annotations, to whose ids nothing refers, the first
+    keeps it. An id is never made up that annotations name: they would become ones of what they
+    never named.
     """
+    raws: list[Any] = [entry.get("id") for entry in entries]
+    shared = kind != "annotation"
 
     def usable(value: Any) -> bool:
-        return is_natural(value, zero_allowed=True) if kind == "image" else is_integer(value)
+        return is_integer(value) and (value >= 0 or kind != "image")
 
-    raws: list[Any] = [entry.get("id") for entry in entries]
-    if not not_integers(raws) and all(map(usable, raws)):
+    sound = not not_integers(raws) and all(map(usable, raws))
+    if sound and (shared or len(set(raws)) == len(raws)):
         return entries, dict(zip(raws, raws, strict=True))
-    new: dict[Any, int] = {raw: raw for raw in raws if usable(raw)}
-    taken = set(new)
-    for raw in raws:
-        integer = whole(raw)
-        if is_key(raw) and raw not in new and usable(integer) and integer not in taken:
-            new[raw] = integer  # type: ignore[assignment]
+    new: dict[Any, int] = {}
+    own: list[int | None] = [None] * len(raws)
+    taken: set[int] = set()
+    for i in sorted(range(len(raws)), key=lambda i: type(raws[i]) is not int):  # before texts
+        raw, integer = raws[i], whole(raws[i])
+        if integer is not None and usable(integer) and integer not in taken:
             taken.add(integer)
-    named = {whole(a.get(f"{kind}_id")) for a in annotations}
-    fresh = _free(taken | named)
+            own[i] = new[raw] = integer
+    fresh = (i for i in count(1) if i not in taken and i not in named)
     result = []
-    for entry, raw in zip(entries, raws, strict=True):
-        known = is_key(raw) and raw in new
-        found = new[raw] if known else next(fresh)
+    for entry, raw, integer in zip(entries, raws, own, strict=True):
+        known = integer if integer is not None else new.get(raw) if shared and is_key(raw) else None
+        found = next(fresh) if known is None else known
         if is_key(raw):
-            new[raw] = found
+            new.setdefault(raw, found)
         if type(raw) is int and raw == found:
             result.append(entry)
             continue
-        same = whole(raw) == found
-        repairs.add("number_as_text" if same else f"{kind}_id_renumbered", raw)
-        result.append({**entry, "id": found, **_origin(raw, same)})
+        read = whole(raw) == found
+        repairs.add("number_as_text" if read else f"{kind}_id_renumbered", raw)
+        lost = not read if shared else not is_integer(whole(raw))
+        origin = {"original_id": raw} if lost and isinstance(raw, (str, int)) else {}
+        result.append({**entry, "id": found, **origin})
     return result, new
-
-
-def _numbered(annotations: list[Entry], repairs: Repairs) -> list[Entry]:
-    """Return annotations with an integer id of their own; of those that share one, the first's."""
-    raws = [a.get("id") for a in annotations]
-    if not not_integers(raws) and len(set(raws)) == len(raws):
-        return annotations
-    taken: set[int] = set()
-    kept: list[int | None] = []
-    for raw in raws:
-        integer = whole(raw)
-        is_own = is_integer(integer) and integer not in taken
-        kept.append(integer if is_own else None)
-        if integer is not None and is_own:
-            taken.add(integer)
-    fresh = _free(taken)
-    result = []
-    for annotation, raw, own in zip(annotations, raws, kept, strict=True):
-        if own is not None and type(raw) is int:
-            result.append(annotation)
-            continue
-        repairs.add("number_as_text" if own is not None else "annotation_id_renumbered", raw)
-        integer = next(fresh) if own is None else own
-        origin = _origin(raw, is_integer(whole(raw)))
-        result.append({**annotation, "id": integer, **origin})
-    return result
 
 
 def _resolved(
@@ -250,13 +230,3 @@ def _unique(pairs: Any) -> dict[str, int]:
         if isinstance(name, str):
             found.setdefault(name, set()).add(integer)
     return {name: next(iter(ids)) for name, ids in found.items() if len(ids) == 1}
-
-
-def _free(taken: Collection[int | None]) -> Iterator[int]:
-    """Return integers from 1 on that are not taken."""
-    return (i for i in count(1) if i not in taken)
-
-
-def _origin(raw: Any, read: bool) -> Entry:
-    """Return the field that keeps an id which was none, for people to find it again."""
-    return {} if read or not isinstance(raw, (str, int)) else {"original_id": raw}
