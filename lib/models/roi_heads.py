@@ -149,7 +149,8 @@ class PartiallySupervisedRoIHeads(RoIHeads):
             )
         mask_logits = self._mask_logits(features, objects, maps, image_shapes)
         boxes, instances = [o["boxes"] for o in objects], [o["matched"] for o in objects]
-        return losses | {"loss_mask": partial_mask_loss(mask_logits, boxes, instances, targets)}
+        mask_loss = partial_mask_loss(mask_logits, boxes, instances, targets, image_shapes)
+        return losses | {"loss_mask": mask_loss}
 
     def _objects(
         self,

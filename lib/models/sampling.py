@@ -108,12 +108,7 @@ class SeededTransform(GeneralizedRCNNTransform):
         """Return an image, and in training its target, in the size that is drawn for it."""
         if self.training and target is not None:
             (self._seed,) = seeds_of([target], "size")
-        before = image.shape[-2:]
-        resized, changed = super().resize(image, target)
-        if changed is not None and "mask_frames" in changed:
-            height, width = resized.shape[-2:]
-            changed["mask_scale"] = (width / before[1], height / before[0])
-        return resized, changed
+        return super().resize(image, target)
 
     def normalize(self, image: Tensor) -> Tensor:
         """Return an image, uint8 or float in 0..1, as float with the backbone's mean and scale."""

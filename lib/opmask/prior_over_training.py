@@ -7,13 +7,13 @@ import pandas as pd
 import torch
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
+from torchvision.ops import roi_align
 
 from lib.data.coco import CocoSet, Instance
 from lib.masks.paste import MASK_FROM
 from lib.metrics.coco_input import examples
 from lib.metrics.mask_iou import mean_iou
 from lib.models.config import PriorNorm
-from lib.models.mask_branch import mask_targets
 from lib.pages import rois
 from lib.pages.style import COLOURS, FLAT, WIDTH
 from lib.training.activation_maps import OverTraining
@@ -158,8 +158,6 @@ def _cells(coco_set: CocoSet, instance: Instance) -> np.ndarray | None:
     truth = rois.true_mask(coco_set, instance)
     if truth is None:
         return None
-    masks = torch.from_numpy(truth)[None].to(torch.uint8)
-    cells = mask_targets(
-        masks, torch.zeros(1, dtype=torch.long), torch.tensor([instance.box]), CELLS
-    )
-    return cells[0].numpy().astype(bool)
+    mask = torch.from_numpy(truth)[None, None].float()
+    cells = roi_align(mask, [torch.tensor([instance.box])], (CELLS, CELLS), aligned=True)
+    return (cells[0, 0] >= 0.5).numpy()

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
@@ -38,9 +37,8 @@ class TrainingSet(Dataset[tuple[Tensor, Target]]):
 
     - ``boxes``: ``[N, 4]`` float32 xyxy pixels
     - ``labels``: ``[N]`` int64 in 1..K, or -1: to be ignored
-    - ``mask_edges`` and ``mask_frames``: of the instances that have a mask that may be used, as
-      :class:`lib.masks.crops.Runs` has them
-    - ``mask_index``: ``[N]`` int64, the number of each instance's mask, or -1
+    - ``has_mask``: ``[N]`` bool, whether an instance has a mask that may be used
+    - ``mask_edges`` and ``mask_frames``: these masks, as :class:`lib.masks.crops.Runs` has them
     - ``ignores``: bool, whether any label is -1
     - ``image_id``: int
     - ``seed``: int, what is random about the sample in the model (see :mod:`lib.models.sampling`)
@@ -72,13 +70,11 @@ class TrainingSet(Dataset[tuple[Tensor, Target]]):
         instances = [i for i in self.coco.instances(record.id) if self.uses.of(i) != "drop"]
         labels = [IGNORED if self.uses.of(i) == "ignore" else i.label for i in instances]
         boxes = torch.tensor([i.box for i in instances], dtype=torch.float32).reshape(-1, 4)
-        edges: list[np.ndarray] = []
-        mask_index = []
-        for instance in instances:
-            reads = self.uses.reads_mask(instance)
-            mask_index.append(len(edges) if reads else -1)
-            if reads:
-                edges.append(edges_of(instance.segmentation or [], record.height, record.width))
+        has_mask = [self.uses.reads_mask(i) for i in instances]
+        edges = [
+            edges_of((i.segmentation or []) if reads else [], record.height, record.width)
+            for i, reads in zip(instances, has_mask, strict=True)
+        ]
         mirrored = self.flip and derive(self.seed, "flip", position) % 2 == 1
         masks = pack_masks(edges, height=record.height, width=record.width, mirrored=mirrored)
         if mirrored:
@@ -90,9 +86,9 @@ class TrainingSet(Dataset[tuple[Tensor, Target]]):
         return image, {
             "boxes": boxes,
             "labels": torch.tensor(labels, dtype=torch.int64),
+            "has_mask": torch.tensor(has_mask, dtype=torch.bool),
             "mask_edges": masks.edges,
             "mask_frames": masks.frames,
-            "mask_index": torch.tensor(mask_index, dtype=torch.int64),
             "ignores": IGNORED in labels,
             "image_id": record.id,
             "seed": derive(self.seed, "sample", position),

@@ -7,7 +7,7 @@ from torchvision.models.detection.rpn import RegionProposalNetwork
 from torchvision.ops import box_iou
 
 from lib.models.rpn import IGNORED
-from tests.fixtures.models import images_and_targets, tiny_model
+from tests.fixtures.models import images_and_targets, tiny_model, without_masks
 
 
 def random_boxes(count: int, generator: torch.Generator) -> Tensor:
@@ -108,13 +108,9 @@ def test_sampled_proposals_never_match_an_ignored_object(seed):
 @pytest.mark.parametrize("left", ["ignored", "nothing"])
 def test_images_with_nothing_to_find_train(method, left):
     images, targets = images_and_targets()
+    targets = [without_masks(target, 3 if left == "ignored" else 0) for target in targets]
     for target in targets:
-        target["labels"] = torch.full((3,), IGNORED)
-        target["mask_index"] = torch.full((3,), -1)
-        if left == "nothing":
-            for name in ("boxes", "labels", "mask_index"):
-                target[name] = target[name][:0]
-            target["masks"] = target["masks"][:0]
+        target["labels"] = torch.full_like(target["labels"], IGNORED)
     model = tiny_model(method).train()
     losses = model(images, targets)
     sum(losses.values()).backward()

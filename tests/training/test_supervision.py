@@ -65,21 +65,19 @@ def test_targets_equal_a_loop_over_instances(drawn, tmp_path, valid, invalid):
     samples = TrainingSet(coco, uses=Uses(EVERY_LABEL, valid, invalid), flip=False, seed=0)
     for index, record in enumerate(coco.images):
         _, target = samples[(index, 0)]
-        row = masks = 0
+        row = 0
         for instance in coco.instances(record.id):
             use = valid if instance.pseudo["valid"] else invalid
             if use == "drop":
                 continue
             assert target["boxes"][row].tolist() == list(instance.box)
             assert target["labels"][row] == (IGNORED if use == "ignore" else instance.label)
-            if use == "learn" and instance.has_mask:
-                assert target["mask_index"][row] == masks
-                masks += 1
-            else:
-                assert target["mask_index"][row] == -1
+            assert target["has_mask"][row] == (use == "learn" and instance.has_mask)
             row += 1
-        assert len(target["boxes"]) == len(target["labels"]) == row
-        assert len(target["mask_frames"]) == masks
+        assert len(target["boxes"]) == len(target["labels"]) == len(target["mask_frames"]) == row
+        assert (
+            target["mask_edges"][0].unique().tolist() == torch.where(target["has_mask"])[0].tolist()
+        )
 
 
 def test_instances_that_are_no_pseudo_labels_count_as_valid(drawn):
@@ -102,7 +100,7 @@ def test_mask_that_is_empty_is_no_mask(drawn, tmp_path):
     index = [r.id for r in coco.images].index(first.image_id)
     target = TrainingSet(coco, uses=uses, flip=False, seed=0)[(index, 0)][1]
     row = target["boxes"].tolist().index(list(first.box))
-    assert target["mask_index"][row] == -1 and target["labels"][row] == first.label
+    assert not target["has_mask"][row] and target["labels"][row] == first.label
 
 
 def test_an_empty_pseudo_mask_can_be_learnt_as_background(drawn, tmp_path):
@@ -122,7 +120,7 @@ def test_an_empty_pseudo_mask_can_be_learnt_as_background(drawn, tmp_path):
     index = [r.id for r in coco.images].index(empty["image_id"])
     target = TrainingSet(coco, uses=uses, flip=False, seed=0)[(index, 0)][1]
     row = target["boxes"].tolist().index(list(instances[empty["id"]].box))
-    assert dense(target)[target["mask_index"][row]].sum() == 0
+    assert target["has_mask"][row] and dense(target)[row].sum() == 0
 
 
 def test_masks_are_counted_as_they_are_used(drawn, tmp_path):

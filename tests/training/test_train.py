@@ -186,9 +186,10 @@ def test_mirrored_samples_keep_boxes_on_their_masks(drawn):
         image, target = samples[(0, position)]
         plain, _ = TrainingSet(drawn, uses=Uses(frozenset()), flip=False, seed=0)[(0, position)]
         mirrored += not torch.equal(image, plain)
-        for box, row in zip(target["boxes"], target["mask_index"], strict=True):
-            if row >= 0:
-                ys, xs = torch.where(torch.from_numpy(dense(target)[row].copy()))
+        masks = torch.from_numpy(dense(target))
+        for box, known, mask in zip(target["boxes"], target["has_mask"], masks, strict=True):
+            if known:
+                ys, xs = torch.where(mask)
                 tight = torch.stack([xs.min(), ys.min(), xs.max() + 1, ys.max() + 1])
                 assert torch.equal(tight.float(), box)
     assert 0 < mirrored < 8
