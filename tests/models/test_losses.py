@@ -175,7 +175,7 @@ def heads_apart(world: World, method: str, path: Path) -> None:
     heads.model.rpn.requires_grad_(False)
     share = [[part[world.rank]] for part in heads_inputs()]
     if world.rank == 1:
-        assert not len(heads.model.roi_heads.select_training_samples(share[2], share[1])[0][0])
+        assert not len(heads.model.roi_heads.sample_rois(share[2], share[1]).boxes[0])
     found = gradients(DistributedDataParallel(heads), *share)
     for name, wanted in torch.load(path).items():
         torch.testing.assert_close(found[name], wanted, rtol=1e-4, atol=1e-6, msg=name)

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torchvision.models.detection.roi_heads import RoIHeads
 
+from lib.models.sampling import sampled_rows
 from lib.models.selection import select_detections
 from tests.fixtures.models import CLASSES, images_and_targets, tiny_model, without_masks
 
@@ -29,6 +30,28 @@ def test_selected_detections_equal_torchvisions():
     torch.testing.assert_close(boxes[rows, labels], theirs[0][0])
     torch.testing.assert_close(scores[rows, labels], theirs[1][0])
     assert torch.equal(labels, theirs[2][0])
+
+
+def test_sampled_rois_are_torchvisions_for_the_same_rows(monkeypatch):
+    heads = tiny_model("faster_rcnn").roi_heads
+    _, targets = images_and_targets()
+    targets = [{**target, "seed": 0} for target in targets]
+    targets[1] = without_masks(targets[1], 0)
+    corner = torch.rand(2, 40, 2, generator=torch.Generator().manual_seed(0)) * 40
+    proposals = list(torch.cat([corner, corner + 15], 2))
+    rows: list[torch.Tensor] = []
+
+    def note(*arguments, **named):
+        rows[:], foreground = sampled_rows(*arguments, **named)
+        return rows, foreground
+
+    monkeypatch.setattr("lib.models.roi_heads.sampled_rows", note)
+    *ours, foreground = heads.sample_rois(proposals, targets)
+    monkeypatch.setattr(heads, "subsample", lambda _: rows)
+    theirs = RoIHeads.select_training_samples(heads, proposals, targets)
+    for one, other in zip(ours, theirs, strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+    assert foreground == [int((labels > 0).sum()) for labels in ours[2]] and foreground[0] > 0
 
 
 def test_batched_inference_equals_one_image_at_a_time():
