@@ -22,7 +22,7 @@ from lib.metrics.mask_iou import COLUMNS, iou_on_boxes, mean_iou, mean_iou_diffe
 from lib.pages.tables import points
 from lib.paths import resolve
 from lib.training.config import TrainConfig, load_config
-from lib.training.train import uses_of
+from lib.training.train import supervision_of
 
 if TYPE_CHECKING:
     from lib.workspace import Workspace
@@ -95,8 +95,8 @@ def masks_learnt(config: TrainConfig, opened: dict[str, CocoSet]) -> int:
     place = config.annotations
     if place not in opened:
         opened[place] = load(resolve(place), None, check_images="none")
-    uses = uses_of(config, opened[place])
-    return sum(uses.reads_mask(x) for x in opened[place].all_instances())
+    supervision = supervision_of(config, opened[place])
+    return sum(supervision.reads_mask(x) for x in opened[place].all_instances())
 
 
 def size_line(val: CocoSet) -> str:
