@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import pandas as pd
 
-from lib.data.coco import CocoSet, load
+from lib.data.coco import CocoSet, Result, load
 from lib.hybridnet.fusion import FusionSettings, fuse
-from lib.hybridnet.small_branch import Result
 from lib.hybridnet.tables import AREAS, LESS, MOST, SCORE_FROM
 from lib.hybridnet.trained import DRAWN_BY, REQUIRED, STEP, VARIANTS, Methods, Runs
 from lib.masks.quality import SMALL_SIDE

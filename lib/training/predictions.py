@@ -8,19 +8,18 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from lib.data.categories import Categories
-from lib.data.coco import Instance
+from lib.data.coco import Instance, Result
 from lib.data.pictures.images import ImageRecord
 from lib.masks.paste import MASK_FROM, sample
 from lib.training.activation_maps import stack_cams
 
-Result = dict[str, Any]
 Item = TypeVar("Item")
 Made = TypeVar("Made")
 
