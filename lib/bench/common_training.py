@@ -42,7 +42,7 @@ from lib.training.inputs import picture
 from lib.training.learner import Learner
 from lib.training.predict import predict
 from lib.training.predictions import Result, detection_rows
-from lib.training.supervision import uses_of
+from lib.training.supervision import supervision_of
 from lib.training.train import prepare
 
 METRICS = ("AP", "AP50")
@@ -95,7 +95,7 @@ def train_ours(config: TrainConfig, coco: CocoSet, device: torch.device) -> Trai
     """Return the study's model, trained as long as ``config`` says."""
     world = World(device)
     learner = Learner(config, prepare(config, coco).to(device).train(), world)
-    batches = loader(config, coco, uses_of(config, coco), 0, world=world)
+    batches = loader(config, coco, supervision_of(config, coco), 0, world=world)
     for iteration, (images, targets) in enumerate(batches):
         outcome = learner.step(images, targets, iteration)
         _tell("ours", iteration, config, outcome.losses["loss"])

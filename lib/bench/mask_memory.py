@@ -14,9 +14,10 @@ from pathlib import Path
 
 from lib.data.coco import CocoSet, Instance
 from lib.data.pictures.images import read_image
+from lib.masks.gather import Work
 from lib.masks.grabcut.exact import GrabCutSettings, one_thread
 from lib.masks.grabcut.segmenter import prepare, warm_up
-from lib.masks.pseudo import Work, seed_of
+from lib.masks.pseudo import seed_of
 from lib.paths import ROOT
 from lib.workers import WorkerLostError
 

@@ -29,7 +29,7 @@ from lib.training.distributed import World
 from lib.training.inputs import picture
 from lib.training.learner import Learner, mixed_precision
 from lib.training.predictions import encode_masks
-from lib.training.supervision import uses_of
+from lib.training.supervision import supervision_of
 
 REFERENCE = "torchvision"
 SINGLE = "float32"
@@ -177,8 +177,10 @@ class Rivals:
         config = next((c for c in self.configs.values() if c.model.has_masks), None)
         sets: dict[str, Any] = {REFERENCE: ReferenceSet(self.coco, seed=0)}
         if config is not None:
-            uses = uses_of(config, self.coco)
-            sets["ours"] = TrainingSet(self.coco, uses=uses, flip=config.flip, seed=config.seed)
+            supervision = supervision_of(config, self.coco)
+            sets["ours"] = TrainingSet(
+                self.coco, supervision=supervision, flip=config.flip, seed=config.seed
+            )
         times: dict[str, list[float]] = {name: [] for name in sets}
         for index in range(min(LOADED, len(self.coco.images))):
             for name, samples in sets.items():
@@ -206,4 +208,4 @@ class Rivals:
         config = self.configs[name].model_copy(update=changes)
         world = World(self.device)
         learner = Learner(config, self.model(name).train(), world)
-        return learner, loader(config, self.coco, uses_of(config, self.coco), 0, world=world)
+        return learner, loader(config, self.coco, supervision_of(config, self.coco), 0, world=world)

@@ -36,6 +36,8 @@ from lib.files import read_json
 log = logging.getLogger(__name__)
 
 Box = tuple[float, float, float, float]
+Result = dict[str, Any]
+"""A row of a COCO results file: image_id, category_id, bbox (xywh) and score, perhaps a mask."""
 
 _NOTHING: dict[str, Any] = {}  # shared by all instances without further fields, to stay light
 _ANNOTATION_FIELDS = frozenset(

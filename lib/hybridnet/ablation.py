@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import pandas as pd
 
+from lib.data.coco import Result
 from lib.hybridnet.fusion import FusionSettings
-from lib.hybridnet.small_branch import Result
 from lib.hybridnet.trained import Fallback, Runs, fused, small_branch
 from lib.metrics.bootstrap import resample
 from lib.metrics.coco_ap import AREA_RANGES_64, evaluate

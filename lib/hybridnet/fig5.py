@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from lib.data.coco import CocoSet, Instance
+from lib.data.coco import CocoSet, Instance, Result
 from lib.data.pictures.images import read_image
-from lib.hybridnet.small_branch import Result, box_of
+from lib.hybridnet.small_branch import box_of
 from lib.hybridnet.trained import DRAWN_BY
 from lib.masks import rle
 from lib.masks.quality import SMALL_SIDE, mask_box_iou

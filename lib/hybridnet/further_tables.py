@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import pandas as pd
 
-from lib.data.coco import CocoSet, load
+from lib.data.coco import CocoSet, Result, load
 from lib.hybridnet.fusion import FusionSettings, fuse
-from lib.hybridnet.small_branch import Result
 from lib.hybridnet.tables import AREAS, LESS, MOST, SCORE_FROM
 from lib.hybridnet.trained import DRAWN_BY, REQUIRED, STEP, VARIANTS, Methods, Runs
 from lib.masks.quality import SMALL_SIDE
@@ -22,7 +21,7 @@ from lib.metrics.mask_iou import COLUMNS, iou_on_boxes, mean_iou, mean_iou_diffe
 from lib.pages.tables import points
 from lib.paths import resolve
 from lib.training.config import TrainConfig, load_config
-from lib.training.train import uses_of
+from lib.training.train import supervision_of
 
 if TYPE_CHECKING:
     from lib.workspace import Workspace
@@ -95,8 +94,8 @@ def masks_learnt(config: TrainConfig, opened: dict[str, CocoSet]) -> int:
     place = config.annotations
     if place not in opened:
         opened[place] = load(resolve(place), None, check_images="none")
-    uses = uses_of(config, opened[place])
-    return sum(uses.reads_mask(x) for x in opened[place].all_instances())
+    supervision = supervision_of(config, opened[place])
+    return sum(supervision.reads_mask(x) for x in opened[place].all_instances())
 
 
 def size_line(val: CocoSet) -> str:

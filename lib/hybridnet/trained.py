@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from lib.data.coco import Result
 from lib.files import read_json
 from lib.hybridnet.fusion import FusionSettings, fuse
-from lib.hybridnet.small_branch import Result, Shape, read_segmented, with_masks
+from lib.hybridnet.small_branch import Shape, read_segmented, with_masks
 from lib.models.config import ModelConfig
 from lib.pages.backbones import one_backbone
 

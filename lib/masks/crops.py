@@ -28,14 +28,14 @@ TOGETHER = 512
 
 
 class Runs(NamedTuple):
-    """Masks of some pictures as positions at which they begin and end.
+    """Masks of some pictures' instances as positions at which they begin and end.
 
     Attributes:
-        edges: ``[2, T]`` int64: the number of the mask, ascending, and a position in its picture,
-            counted down its columns, ascending within the mask. From each position on the mask is
-            what it was not before.
-        frames: ``[M, 3]`` int64: each mask's height and width, and 1 if the picture was mirrored
-            after the mask was made, else 0.
+        edges: ``[2, T]`` int64: the number of the instance, ascending, and a position in its
+            picture, counted down its columns, ascending within the mask. From each position on the
+            mask is what it was not before; an instance without a position has none or an empty one.
+        frames: ``[N, 3]`` int64: the height and width of each instance's picture, and 1 if it was
+            mirrored after the mask was made, else 0.
     """
 
     edges: Tensor
@@ -74,7 +74,7 @@ def pack(edges: Sequence[np.ndarray], *, height: int, width: int, mirrored: bool
     """Return the masks of one picture.
 
     Args:
-        edges: of each mask, from `edges_of`.
+        edges: of each instance, from `edges_of`; empty for one without a mask.
         height: of the picture.
         width: of the picture.
         mirrored: whether the picture, and boxes in it, are mirrored, and the masks are not.
@@ -99,8 +99,8 @@ def crop(runs: Runs, rows: Tensor, boxes: Tensor, size: int, *, samples: int = S
     """Return the part of each RoI's mask that lies in the RoI, resampled and binary.
 
     Args:
-        runs: at least one mask.
-        rows: ``[R]`` int64, the mask of each RoI.
+        runs: the masks.
+        rows: ``[R]`` int64, the instance of each RoI.
         boxes: ``[R, 4]`` xyxy, in pixels of the mask's picture, mirrored if that is.
         size: side S of the targets.
         samples: of each cell along each axis.
@@ -108,6 +108,8 @@ def crop(runs: Runs, rows: Tensor, boxes: Tensor, size: int, *, samples: int = S
     Returns:
         ``[R, S, S]`` float32, 0 or 1. There is no mask beyond the picture.
     """
+    if not len(rows):
+        return boxes.new_zeros((0, size, size), dtype=torch.float32)
     stride = (runs.frames[:, 0] * runs.frames[:, 1]).max() + 1
     keys = runs.edges[0] * stride + runs.edges[1]
     steps = (torch.arange(size * samples, device=boxes.device) + 0.5) / (size * samples)

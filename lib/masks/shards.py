@@ -10,7 +10,7 @@ import shutil
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -36,6 +36,9 @@ the time, 0.4 % for 2 and 6 % for 16. A unit costs 1 ms besides its work, on a c
 even single images are worth sending. The number of workers must not enter: a run continued with
 other workers would find no unit of its own.
 """
+
+LOCK = "lock"
+"""Name of the file that a process holds in the folder of its shards."""
 
 _IN_FLIGHT = 4096
 """Units sent ahead to a cluster, for workers that join later."""
@@ -155,11 +158,13 @@ def finished(folder: Path, count: int) -> dict[int, Any]:
 
 
 def clear(folder: Path) -> None:
-    """Remove the shards in ``folder``, and the folder above it if nothing else is left in it."""
+    """Remove the shards in ``folder``, and the folder above it unless something else is in it."""
     shutil.rmtree(folder, ignore_errors=True)
     others = sum(path.is_dir() for path in folder.parent.iterdir())
     if not others:
-        shutil.rmtree(folder.parent)
+        (folder.parent / LOCK).unlink(missing_ok=True)
+        with suppress(OSError):  # a file of somebody else's is in it
+            folder.parent.rmdir()
         return
     log.warning(
         "%s holds finished pieces of %d interrupted runs with other settings or pictures. Start "
@@ -173,10 +178,15 @@ def sole_user(folder: Path) -> Iterator[None]:
     """Hold ``folder`` for this process inside the block.
 
     Raises:
-        ValueError: if another process holds it.
+        ValueError: if another process holds it, or it is a file.
     """
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(
+            f"{folder} is a file, but finished pieces are to be kept in a folder of this name. "
+            "Rename the file, or choose another output file."
+        )
     folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / "lock", timeout=0)
+    lock = FileLock(folder / LOCK, timeout=0)
     try:
         lock.acquire()
     except Timeout as error:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from lib.data.coco import Result
 from lib.data.overlap import ambiguous_ids, objects
 from lib.files import read_json
-from lib.hybridnet.small_branch import Result
 from lib.metrics.bootstrap import Replicates, resample
 from lib.metrics.claims import Observation
 from lib.metrics.coco_ap import evaluate

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed, parallel_config
 
-from lib.hybridnet.small_branch import Result
+from lib.data.coco import Result
 from lib.masks.rle import encode
 from lib.masks.shapes import rectangle_mask
 from lib.metrics.bootstrap import Replicates, resample

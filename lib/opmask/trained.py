@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
+from lib.data.coco import Result
 from lib.files import read_json
-from lib.hybridnet.small_branch import Result
 from lib.metrics.coco_ap import APResult, evaluate
 from lib.models.config import ModelConfig
 from lib.pages.backbones import one_backbone

@@ -16,13 +16,12 @@ from lib.metrics.cam_masks import (
     cam_ap_sweep,
     cam_iou_on_boxes,
     cam_results,
-    min_max,
     read_cams,
 )
 from lib.metrics.coco_ap import evaluate
 from lib.metrics.coco_input import BadDetections
 from lib.metrics.mask_iou import iou_on_boxes, mean_iou
-from lib.models.prior import min_max as prior_min_max
+from lib.models.prior import min_max
 
 Made = tuple[dict[str, Any], list[dict[str, Any]]]
 Maker = Callable[..., Made]
@@ -105,9 +104,7 @@ def test_a_pixel_at_the_threshold_is_set() -> None:
 
 def test_masks_equal_pasting_pixel_for_pixel(random_cams: Any) -> None:
     labels, found, maps = random_cams
-    cells = interpolate(
-        prior_min_max(torch.from_numpy(maps)[:, None]), size=(28, 28), mode="bilinear"
-    )
+    cells = interpolate(min_max(torch.from_numpy(maps)[:, None]), size=(28, 28), mode="bilinear")
     filled = 0
     for detection, values, result in zip(
         found, cells[:, 0], cam_results(found, maps, opened(labels)), strict=True
@@ -142,21 +139,10 @@ def test_constant_maps_are_empty_masks_without_nan(rectangles: Maker) -> None:
     coco_set = opened(labels)
     for value in (0.0, 5.0, -3.0):
         maps = np.full((1, 7, 7), value, dtype=np.float32)
-        assert (min_max(maps) == 0).all()
         (result,) = cam_results(found, maps, coco_set, threshold=0.1)
         assert not decode(result["segmentation"], HEIGHT, WIDTH).any()
         assert cam_ap_sweep(coco_set, found, maps, [0.5])[0.5].summary["AP"] == 0
         assert cam_iou_on_boxes(coco_set, Cams(maps, np.array([0])))["iou"].tolist() == [0]
-
-
-def test_scaling_equals_that_of_the_prior() -> None:
-    maps = np.random.default_rng(2).normal(size=(6, 7, 7)).astype(np.float32)
-    maps[1] = 4
-    maps[2] = 4 + 1e-7 * maps[2]
-    maps[3] *= 1e-3
-    expected = prior_min_max(torch.from_numpy(maps)[:, None])[:, 0].numpy()
-    np.testing.assert_array_equal(min_max(maps), expected)
-    assert not min_max(maps)[1:3].any() and min_max(maps)[3].max() == 1
 
 
 def test_the_sweep_equals_judging_each_threshold_alone(random_cams: Any) -> None:
