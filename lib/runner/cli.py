@@ -27,7 +27,7 @@ from lib.runner.plan import Planner
 from lib.runner.problems import UsageError
 from lib.runner.profiles import load_profile, profile_names
 from lib.runner.setup import Request, Setup, prepare
-from lib.runner.steps import STEPS, Step
+from lib.runner.steps import Step
 from lib.runner.writable import check_writable
 from lib.study import Study
 from lib.terms import write_terms
@@ -77,16 +77,16 @@ def parser() -> argparse.ArgumentParser:
 def main(
     arguments: Sequence[str] | None = None,
     *,
+    steps: Sequence[Step],
     study: Study | None = None,
-    steps: Sequence[Step] = STEPS,
     run: Run = run_job,
 ) -> int:
     """Run the study as the command line says; return the exit code.
 
     Args:
         arguments: the command line; that of the process by default.
+        steps: all steps of the study.
         study: the folders; the repository by default.
-        steps: the steps.
         run: executes a notebook.
     """
     options = parser().parse_args(arguments)

@@ -70,8 +70,8 @@ def notebook_cells(notebook: Path) -> list[dict[str, Any]]:
     """
     if not notebook.exists():
         raise FileNotFoundError(
-            f"The notebook notebooks/{notebook.name} does not exist, but lib/runner/steps.py "
-            "has a step that runs it."
+            f"The notebook notebooks/{notebook.name} does not exist, but lib/steps.py has "
+            "a step that runs it."
         )
     try:
         cells: list[dict[str, Any]] = json.loads(notebook.read_text(encoding="utf-8"))["cells"]

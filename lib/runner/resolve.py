@@ -76,7 +76,7 @@ def resolve_parameters(
     """
     problems = [problem for s in settings if (problem := _misnamed(s, steps, schemas))]
     problems += [
-        f"lib/runner/steps.py gives {step.id!r} the parameter {name!r}, which "
+        f"lib/steps.py gives {step.id!r} the parameter {name!r}, which "
         f"notebooks/{step.notebook}.ipynb does not declare."
         f"{nearest(name, schemas[step.notebook])}"
         for step in steps
@@ -90,7 +90,7 @@ def resolve_parameters(
         values = {name: parameter.default for name, parameter in schema.items()}
         meant = [s for s in settings if s.scope is None or in_scope(step, s.scope)]
         given = [s for s in meant if s.name in schema and s.name not in fixed]
-        given += [Setting(n, v, None, "lib/runner/steps.py") for n, v in fixed.items()]
+        given += [Setting(n, v, None, "lib/steps.py") for n, v in fixed.items()]
         for setting in (s for s in given if s.name in schema):
             try:
                 values[setting.name] = schema[setting.name].check(setting.value)

@@ -20,8 +20,8 @@ from lib.runner.places import Here
 from lib.runner.plan import Decision, Planner
 from lib.runner.setup import Request, Setup
 from lib.runner.setup import prepare as set_up
-from lib.runner.steps import STEPS as ALL_STEPS
 from lib.runner.steps import Step
+from lib.steps import STEPS as ALL_STEPS
 from lib.study import Study
 from tests.runner.fake_gpus import show_gpus
 from tests.runner.toy import STEPS, Toy, run_as_script

@@ -11,7 +11,8 @@ from lib.runner.parameters import notebook_cells, parse_cell
 from lib.runner.profiles import load_profile, profile_names
 from lib.runner.resolve import read_schemas, resolve_parameters
 from lib.runner.settings import Setting
-from lib.runner.steps import STEPS, Step, matching, with_needs_resolved
+from lib.runner.steps import Step, matching, with_needs_resolved
+from lib.steps import STEPS
 from lib.study import Study
 from tests.runner.toy import write_notebook
 
@@ -63,7 +64,7 @@ def test_every_module_that_a_notebook_names_exists(notebook: str) -> None:
 def test_every_profile_can_be_planned_with_or_without_its_data(
     name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["--profile", name, "--dry-run"]) == 0, capsys.readouterr().err
+    assert main(["--profile", name, "--dry-run"], steps=STEPS) == 0, capsys.readouterr().err
     plan = capsys.readouterr().out
     assert max(map(len, plan.splitlines())) <= WIDTH
     assert load_profile(STUDY, name).description.endswith(".")
@@ -72,14 +73,14 @@ def test_every_profile_can_be_planned_with_or_without_its_data(
 def test_the_misspelt_parameter_of_the_manual_is_corrected(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert main(["--set", "grabcut.iteratons=3"]) == 2
+    assert main(["--set", "grabcut.iteratons=3"], steps=STEPS) == 2
     assert "Did you mean 'grabcut.iterations'?" in capsys.readouterr().err
 
 
 def test_a_misspelt_variant_to_start_from_is_corrected(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert main(["--set", "train.init=04_train_hybrid.detectr", "--dry-run"]) == 2
+    assert main(["--set", "train.init=04_train_hybrid.detectr", "--dry-run"], steps=STEPS) == 2
     assert "Did you mean '04_train_hybrid.detector'?" in capsys.readouterr().err
 
 
