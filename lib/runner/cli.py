@@ -13,9 +13,8 @@ from contextlib import contextmanager
 from lib.interrupts import announced
 from lib.pages.site import build_site
 from lib.runner import provenance
-from lib.runner.console import print_failures, print_list, print_plan
-from lib.runner.dry_run import print_dry_run, print_missing
-from lib.runner.execute import Execution, Report, expected_wall
+from lib.runner.console import print_failures, print_list
+from lib.runner.execute import Execution, Report
 from lib.runner.gpus import Gpu, choose, visible_gpus
 from lib.runner.jobs import run_job
 from lib.runner.left_out import with_left_out
@@ -24,6 +23,7 @@ from lib.runner.machine import usable_cores
 from lib.runner.own_runs import own_runs
 from lib.runner.places import Here, Place, Run
 from lib.runner.plan import Planner
+from lib.runner.preview import print_preview
 from lib.runner.problems import UsageError
 from lib.runner.profiles import load_profile, profile_names
 from lib.runner.setup import Request, Setup, prepare
@@ -48,8 +48,8 @@ def parser() -> argparse.ArgumentParser:
     add("--profile", default="demo", help="which set of parameters (default: demo)")
     add("--list", action="store_true", help="list steps and profiles, and do nothing else")
     add("--dry-run", action="store_true",
-        help="print the plan, with the data, devices and time it needs and what is missing here, "
-        "and do nothing else")  # fmt: skip
+        help="print the plan, the time that it takes and what is missing on this machine, and do "
+        "nothing else")  # fmt: skip
     add("--only", metavar="STEP", action="append", help="these steps and those they need")
     add("--from", metavar="STEP", action="append", dest="start",
         help="these steps, all that depend on them, and those they need")  # fmt: skip
@@ -114,11 +114,13 @@ def _carry_out(options: argparse.Namespace, study: Study, steps: Sequence[Step],
             described = {n: load_profile(study, n).description for n in names}
             print_list(setup, steps, described, own_runs(study))
             return 0
-        check_writable(study, setup.name, [step.id for step in setup.steps])
+        if not options.dry_run:
+            check_writable(study, setup.name, [step.id for step in setup.chosen])
         gpus = choose(options.gpus, visible_gpus(), absent=options.dry_run)
         with _place(options, setup, gpus, run) as place:
             if options.dry_run:
-                print_dry_run(Planner(setup), place, gpus)
+                planner = Planner(setup)
+                print_preview(planner, planner.plan(), place, gpus)
                 return 0
             with only_runner(study, setup.name):
                 return _run(setup, place, gpus)
@@ -170,10 +172,8 @@ def _place(
 def _run(setup: Setup, place: Place, gpus: Sequence[Gpu]) -> int:
     """Print the plan, carry it out and write the site; return the exit code."""
     write_terms(setup.study, with_left_out(setup))
-    planner, room = Planner(setup), place.room()
-    decisions = planner.plan()
-    print_plan(setup, decisions, lambda step: expected_wall(planner, step, room))
-    print_missing(planner, decisions, place, gpus)
+    planner = Planner(setup)
+    print_preview(planner, planner.plan(), place, gpus)
     try:
         report = Execution(planner, place).run()
     except BaseException:

@@ -171,14 +171,27 @@ def named_files(
 
 
 def missing_files(
-    study: Study, step: str, schema: Mapping[str, Parameter], parameters: Mapping[str, Any]
+    study: Study, steps: Sequence[Step], schemas: Schemas, parameters: Mapping[str, dict[str, Any]]
 ) -> list[str]:
-    """Return a sentence for each file or folder that a parameter names and nobody has."""
+    """Return a sentence for each file or folder that a parameter names and nobody has.
+
+    Args:
+        study: the folders.
+        steps: to look at.
+        schemas: the parameters that each notebook declares.
+        parameters: the full set of parameters of each step, by step id.
+    """
+    naming: dict[tuple[str, str], list[str]] = {}
+    for step in steps:
+        schema = schemas[step.notebook]
+        for name, value in _texts(parameters[step.id]):
+            if _is_path(schema[name], value) and _find(study, value) is None:
+                naming.setdefault((name, value), []).append(step.id)
     return [
-        f"{dotted(name)} of step {step} names {cut(value)!r}, which does not exist"
-        f" in {_places(study)}.{_nearest_path(study, value)}"
-        for name, value in _texts(parameters)
-        if _is_path(schema[name], value) and _find(study, value) is None
+        f"{dotted(name)} of step {ids[0]}{f' and {len(ids) - 1} more' if len(ids) > 1 else ''} "
+        f"names {cut(value)!r}, which does not exist in {_places(study)}."
+        f"{_nearest_path(study, value)}"
+        for (name, value), ids in naming.items()
     ]
 
 

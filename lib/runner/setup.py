@@ -142,15 +142,11 @@ def prepare(study: Study, all_steps: Sequence[Step], request: Request) -> Setup:
     steps, unnamed = with_named_needs(steps, parameters)
     selected = _selection(steps, chosen["only"], chosen["start"])
     problems += _cycle(step for step in steps if step.id in selected)
-    absent: list[str] = []
-    for step in steps:
-        if step.id in selected and step.id in parameters:
-            values = parameters[step.id]
-            absent += missing_files(study, step.id, schemas[step.notebook], values)
-            problems += unnamed.get(step.id, [])
-            problems += [
-                problem for name in step.files if (problem := _unusable(study, step.id, name))
-            ]
+    chosen_steps = [step for step in steps if step.id in selected and step.id in parameters]
+    absent = missing_files(study, chosen_steps, schemas, parameters)
+    for step in chosen_steps:
+        problems += unnamed.get(step.id, [])
+        problems += [p for name in step.files if (p := _unusable(study, step.id, name))]
     problems += [
         f"--keep {name}: the step has nothing to keep in {_called(terms)}; it was never begun."
         for name in sorted(chosen["keep"])

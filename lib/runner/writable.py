@@ -18,7 +18,7 @@ def check_writable(study: Study, profile: str, steps: Iterable[str]) -> None:
     Args:
         study: the folders.
         profile: name of the profile.
-        steps: ids of the steps.
+        steps: ids of the steps that may run.
 
     Raises:
         UsageError: otherwise; a sentence for each place.

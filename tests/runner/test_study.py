@@ -6,7 +6,6 @@ import pytest
 
 from lib.code import used_files
 from lib.runner.cli import main
-from lib.runner.dry_run import WIDTH
 from lib.runner.parameters import notebook_cells, parse_cell
 from lib.runner.profiles import load_profile, profile_names
 from lib.runner.resolve import read_schemas, resolve_parameters
@@ -65,8 +64,6 @@ def test_every_profile_can_be_planned_with_or_without_its_data(
     name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["--profile", name, "--dry-run"], steps=STEPS) == 0, capsys.readouterr().err
-    plan = capsys.readouterr().out
-    assert max(map(len, plan.splitlines())) <= WIDTH
     assert load_profile(STUDY, name).description.endswith(".")
 
 
