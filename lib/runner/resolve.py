@@ -44,7 +44,9 @@ def read_schemas(
     problems: list[str] = []
     for notebook in dict.fromkeys(step.notebook for step in steps):
         try:
-            schemas[notebook] = read_parameters(study.notebooks / f"{notebook}.ipynb")
+            schemas[notebook] = read_parameters(
+                study.notebooks / f"{notebook}.ipynb", root=study.root
+            )
         except (ValueError, FileNotFoundError) as error:
             problems.append(str(error))
     # What every step of a notebook fixes cannot be set, so notebooks need not agree on it.

@@ -1,3 +1,4 @@
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -107,3 +108,20 @@ def test_one_name_with_two_meanings_is_found() -> None:
         assert "'n'" in sentence
         assert "in a" in sentence
         assert "in b" in sentence
+
+
+def test_a_module_declares_what_cells_share_and_a_cell_can_replace_it(tmp_path: Path) -> None:
+    (tmp_path / "lib").mkdir()
+    module = tmp_path / "lib" / "shared.py"
+    module.write_text(
+        '"""Shared."""\n\nrounds: int = 5  # how many\nrate: float = 0.1  # how fast\n'
+    )
+    cell = "from lib.shared import *\n\nname: str = ''  # which\nrate: float = 0.2\n"
+    found = parse_cell(cell, root=tmp_path)
+    assert {name: p.default for name, p in found.items()} == {"rounds": 5, "rate": 0.2, "name": ""}
+    assert found["rounds"].comment == "how many"
+    module.write_text("rounds: int = exit(3)\n")
+    with pytest.raises(ValueError, match=r"lib/shared.py: line 1"):
+        parse_cell(cell, root=tmp_path)
+    with pytest.raises(ValueError, match="does not exist"):
+        parse_cell("from lib.nothing import *", root=tmp_path)
