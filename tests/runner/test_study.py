@@ -57,6 +57,9 @@ def test_every_module_that_a_notebook_names_exists(notebook: str) -> None:
         runner |= set(used_files(["import lib.runner.schedules"], STUDY.root))
         runner = {name for name in runner if name.startswith("lib/runner/")}
     assert {name for name in used if name.startswith("lib/runner/")} == runner
+    # An edit of the trainer must not make pages of results run again.
+    trains = notebook in {step.notebook for step in STEPS if step.kind == "train"}
+    assert ("lib/training/train.py" in used) == trains
 
 
 @pytest.mark.parametrize("name", profile_names(STUDY))
