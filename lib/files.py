@@ -19,6 +19,9 @@ def atomic(path: str | Path) -> Iterator[Path]:
 
     The data reaches the disk before the rename, so a crash or a full disk leaves either the old
     file or the new one, never a part of one.
+
+    Raises:
+        OSError: if it cannot be written; it names a file.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -33,6 +36,9 @@ def atomic(path: str | Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         temporary.chmod(0o644)
         temporary.replace(path)
+    except OSError as error:
+        error.filename = error.filename or str(path)  # a full disk is told without a name
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -28,7 +28,7 @@ from lib.runner.problems import UsageError
 from lib.runner.profiles import load_profile, profile_names
 from lib.runner.setup import Request, Setup, prepare
 from lib.runner.steps import Step
-from lib.runner.writable import check_writable
+from lib.runner.writable import check_writable, full_disk
 from lib.study import Study
 from lib.terms import write_terms
 from lib.workers import WorkerLostError
@@ -128,8 +128,11 @@ def _carry_out(options: argparse.Namespace, study: Study, steps: Sequence[Step],
         for problem in error.problems:
             print(f"error: {problem}", file=sys.stderr)
         return 2
-    except WorkerLostError as error:
-        print(f"error: {error}", file=sys.stderr)
+    except (WorkerLostError, OSError) as error:
+        sentence = full_disk(study, error) if isinstance(error, OSError) else str(error)
+        if not sentence:
+            raise
+        print(f"error: {sentence}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(
