@@ -13,10 +13,8 @@ A line of the cell replaces the module's line of that name.
 """
 
 import ast
-import io
 import json
-import tokenize
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -44,16 +42,12 @@ class Parameter:
     """One line of a parameters cell.
 
     Args:
-        name: the Python name.
         annotation: its type as written.
         default: its value as written.
-        comment: what it means; may be empty.
     """
 
-    name: str
     annotation: str
     default: Any
-    comment: str
 
     @cached_property
     def type(self) -> Any:
@@ -131,13 +125,12 @@ def parse_cell(source: str, *, root: Path = ROOT) -> dict[str, Parameter]:
     """Return the parameters declared by the text of a cell, and after them those of its modules.
 
     Raises:
-        ValueError: naming the line that is not of the form ``name: type = literal  # comment``.
+        ValueError: naming the line that is not of the form ``name: type = literal``.
     """
     try:
         statements = ast.parse(source).body
     except SyntaxError as error:
         raise ValueError(f"line {error.lineno} is not Python: {error.msg}.") from error
-    comments = _comments(source)
     shared: dict[str, Parameter] = {}
     own: dict[str, Parameter] = {}
     for statement in statements:
@@ -154,14 +147,11 @@ def parse_cell(source: str, *, root: Path = ROOT) -> dict[str, Parameter]:
                     raise ValueError(f"{name!r} is declared twice.")
             case _:
                 raise ValueError(problem)
-        annotation, comment = ast.unparse(statement.annotation), statement.end_lineno or 0
         try:
-            default = ast.literal_eval(value)
-            parameter = Parameter(name, annotation, default, comments.get(comment, ""))
-            default = parameter.check(default)
+            written = Parameter(ast.unparse(statement.annotation), ast.literal_eval(value))
+            own[name] = replace(written, default=written.check(written.default))
         except ValueError as error:
             raise ValueError(f"{problem[:-1]}: {error}.") from error
-        own[name] = Parameter(name, annotation, default, parameter.comment)
     return own | shared | own
 
 
@@ -174,33 +164,3 @@ def _of_module(name: str, root: Path) -> dict[str, Parameter]:
         return parse_cell(path.read_text(encoding="utf-8"), root=root)
     except ValueError as error:
         raise ValueError(f"{path.relative_to(root)}: {error}") from error
-
-
-def disagreements(schemas: dict[str, dict[str, Parameter]]) -> list[str]:
-    """Return a sentence for each name that two notebooks declare with another type or default.
-
-    Args:
-        schemas: the parameters of each notebook, by the notebook's name.
-    """
-    first: dict[str, tuple[str, Parameter]] = {}
-    problems = []
-    for notebook, parameters in schemas.items():
-        for name, parameter in parameters.items():
-            other, known = first.setdefault(name, (notebook, parameter))
-            if (known.type, known.default) != (parameter.type, parameter.default):
-                here, there = (
-                    f"{p.annotation} = {p.default!r} in {n}"
-                    for n, p in ((notebook, parameter), (other, known))
-                )
-                problems.append(f"The parameter {name!r} is {here}, but {there}. Make them equal.")
-    return problems
-
-
-def _comments(source: str) -> dict[int, str]:
-    """Return the comment at the end of each line, by line number from 1."""
-    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
-    return {
-        token.start[0]: token.string.lstrip("# ").strip()
-        for token in tokens
-        if token.type == tokenize.COMMENT
-    }

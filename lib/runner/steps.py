@@ -2,7 +2,9 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
 
 from lib.runner.problems import nearest
 from lib.strict_yaml import cut
@@ -11,6 +13,8 @@ EVERYTHING = "*"
 """In ``needs``: every other step of the profile."""
 
 Kind = Literal["cpu", "train", "alone"]
+
+Amount = Annotated[float, Field(ge=0)]
 
 
 @dataclass(frozen=True)
@@ -23,9 +27,9 @@ class Gigabytes:
         disk: what it writes below ``cache/``.
     """
 
-    gpu: float = 0.0
-    memory: float = 0.0
-    disk: float = 0.0
+    gpu: Amount = 0.0
+    memory: Amount = 0.0
+    disk: Amount = 0.0
 
 
 @dataclass(frozen=True)
