@@ -3,6 +3,7 @@
 import sys
 
 from lib.runner.cli import main
+from lib.steps import STEPS
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(steps=STEPS))

@@ -19,8 +19,10 @@ def atomic(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; rename it to ``path`` if the block succeeds.
 
     The data reaches the disk before the rename, so a crash or a full disk leaves either the old
-    file or the new one, never a part of one. Of a symbolic link the target is written. An
-    ``OSError`` names ``path``.
+    file or the new one, never a part of one. Of a symbolic link the target is written.
+
+    Raises:
+        OSError: if it cannot be written; it names ``path``.
     """
     path = Path(path)
     if path.is_symlink():

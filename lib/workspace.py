@@ -73,7 +73,7 @@ class Workspace:
         if running and running != step:
             raise ValueError(
                 f"The runner executes this notebook as step {running!r}, but its workspace is "
-                f"{step!r}. Name the workspace after the step (lib/runner/steps.py)."
+                f"{step!r}. Name the workspace after the step (lib/steps.py)."
             )
         self.by_hand = not running
         lab = self.study.cache(profile) / "lab"
@@ -98,7 +98,7 @@ class Workspace:
         if not self.by_hand and step not in os.environ.get(NEEDS_VARIABLE, "").split(","):
             raise ValueError(
                 f"Step {self.step!r} reads {name!r} of {step!r}, but does not name it among the "
-                f"steps it needs. Add {step!r} to its `needs` in lib/runner/steps.py."
+                f"steps it needs. Add {step!r} to its `needs` in lib/steps.py."
             )
         path = self.study.step_folder(self.profile, step) / name
         if not path.exists():

@@ -13,9 +13,8 @@ from contextlib import contextmanager
 from lib.interrupts import announced
 from lib.pages.site import build_site
 from lib.runner import provenance
-from lib.runner.console import print_failures, print_list, print_plan
-from lib.runner.dry_run import print_dry_run, print_missing
-from lib.runner.execute import Execution, Report, expected_wall
+from lib.runner.console import print_failures, print_list
+from lib.runner.execute import Execution, Report
 from lib.runner.gpus import Gpu, choose, visible_gpus
 from lib.runner.jobs import run_job
 from lib.runner.left_out import with_left_out
@@ -24,11 +23,12 @@ from lib.runner.machine import usable_cores
 from lib.runner.own_runs import own_runs
 from lib.runner.places import Here, Place, Run
 from lib.runner.plan import Planner
+from lib.runner.preview import print_preview
 from lib.runner.problems import UsageError
 from lib.runner.profiles import load_profile, profile_names
 from lib.runner.setup import Request, Setup, prepare
-from lib.runner.steps import STEPS, Step
-from lib.runner.writable import check_writable
+from lib.runner.steps import Step
+from lib.runner.writable import check_writable, full_disk
 from lib.study import Study
 from lib.terms import write_terms
 from lib.workers import WorkerLostError
@@ -48,8 +48,8 @@ def parser() -> argparse.ArgumentParser:
     add("--profile", default="demo", help="which set of parameters (default: demo)")
     add("--list", action="store_true", help="list steps and profiles, and do nothing else")
     add("--dry-run", action="store_true",
-        help="print the plan, with the data, devices and time it needs and what is missing here, "
-        "and do nothing else")  # fmt: skip
+        help="print the plan, the time that it takes and what is missing on this machine, and do "
+        "nothing else")  # fmt: skip
     add("--only", metavar="STEP", action="append", help="these steps and those they need")
     add("--from", metavar="STEP", action="append", dest="start",
         help="these steps, all that depend on them, and those they need")  # fmt: skip
@@ -77,16 +77,16 @@ def parser() -> argparse.ArgumentParser:
 def main(
     arguments: Sequence[str] | None = None,
     *,
+    steps: Sequence[Step],
     study: Study | None = None,
-    steps: Sequence[Step] = STEPS,
     run: Run = run_job,
 ) -> int:
     """Run the study as the command line says; return the exit code.
 
     Args:
         arguments: the command line; that of the process by default.
+        steps: all steps of the study.
         study: the folders; the repository by default.
-        steps: the steps.
         run: executes a notebook.
     """
     options = parser().parse_args(arguments)
@@ -114,11 +114,13 @@ def _carry_out(options: argparse.Namespace, study: Study, steps: Sequence[Step],
             described = {n: load_profile(study, n).description for n in names}
             print_list(setup, steps, described, own_runs(study))
             return 0
-        check_writable(study, setup.name, [step.id for step in setup.steps])
+        if not options.dry_run:
+            check_writable(study, setup.name, [step.id for step in setup.chosen])
         gpus = choose(options.gpus, visible_gpus(), absent=options.dry_run)
         with _place(options, setup, gpus, run) as place:
             if options.dry_run:
-                print_dry_run(Planner(setup), place, gpus)
+                planner = Planner(setup)
+                print_preview(planner, planner.plan(), place, gpus)
                 return 0
             with only_runner(study, setup.name):
                 return _run(setup, place, gpus)
@@ -126,8 +128,11 @@ def _carry_out(options: argparse.Namespace, study: Study, steps: Sequence[Step],
         for problem in error.problems:
             print(f"error: {problem}", file=sys.stderr)
         return 2
-    except WorkerLostError as error:
-        print(f"error: {error}", file=sys.stderr)
+    except (WorkerLostError, OSError) as error:
+        sentence = full_disk(study, error) if isinstance(error, OSError) else str(error)
+        if not sentence:
+            raise
+        print(f"error: {sentence}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(
@@ -170,10 +175,8 @@ def _place(
 def _run(setup: Setup, place: Place, gpus: Sequence[Gpu]) -> int:
     """Print the plan, carry it out and write the site; return the exit code."""
     write_terms(setup.study, with_left_out(setup))
-    planner, room = Planner(setup), place.room()
-    decisions = planner.plan()
-    print_plan(setup, decisions, lambda step: expected_wall(planner, step, room))
-    print_missing(planner, decisions, place, gpus)
+    planner = Planner(setup)
+    print_preview(planner, planner.plan(), place, gpus)
     try:
         report = Execution(planner, place).run()
     except BaseException:

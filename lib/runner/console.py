@@ -1,6 +1,6 @@
-"""What the runner says in the terminal: the plan before, the report after."""
+"""What the runner says in the terminal of steps, failures and profiles."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from lib.runner.jobs import Outcome
 from lib.runner.plan import Decision
@@ -11,38 +11,15 @@ SHOWN_REASONS = 3
 
 
 def duration(seconds: float) -> str:
-    """Return a time for people: ``8 s``, ``2 min 30 s``, ``1 h 5 min``."""
+    """Return a time for people: ``8 s``, ``2 min 30 s``, ``1 h 5 min``, ``12.5 days``."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
     if whole < 3600:
         return f"{whole // 60} min" + (f" {whole % 60} s" if whole % 60 else "")
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
-
-
-def print_plan(
-    setup: Setup, decisions: Sequence[Decision], expected: Callable[[Step], float]
-) -> None:
-    """Print one line for each step: whether it runs, why, and for how long."""
-    for line in heading(setup):
-        print(line)
-    print()
-    width = max((len(d.step.id) for d in decisions), default=0)
-    for decision in decisions:
-        time = ""
-        if decision.action in ("run", "maybe"):
-            time = f"  (about {duration(expected(decision.step))})"
-        print(f"  {decision.step.id:<{width}}  {why(decision)}{time}")
-    working = [d for d in decisions if d.action in ("run", "maybe")]
-    if working:
-        total = duration(sum(expected(d.step) for d in working))
-        up_to = "up to " if any(d.action == "maybe" for d in working) else ""
-        steps = "1 step" if len(working) == 1 else f"{len(working)} steps"
-        print(f"\n{up_to}{steps} to run, about {total} one after the other.\n".capitalize())
-    elif any(d.action == "keep" and d.reasons for d in decisions):
-        print("\nNothing to run.\n")
-    else:
-        print("\nEvery step is up to date.\n")
+    if whole < 48 * 3600:
+        return f"{whole // 3600} h {whole % 3600 // 60} min"
+    return f"{whole / 86400:.1f} days"
 
 
 def heading(setup: Setup) -> list[str]:

@@ -15,9 +15,9 @@ from lib.runner.left_out import with_left_out
 from lib.runner.machine import describe_machine, describe_sources
 from lib.runner.places import Place, Room, images_of, kind_of
 from lib.runner.plan import Decision, Planner
+from lib.runner.preview import expected_wall
 from lib.runner.stamps import begin, finish, read_stamp, remember_seconds
 from lib.runner.steps import Kind, Step
-from lib.runner.timetable import wall_of
 from lib.terms import write_terms
 from lib.workers import WorkerLostError
 
@@ -207,13 +207,6 @@ class Execution:
         remember_seconds(study, profile, step.id, outcome.seconds * outcome.processes)
         executed.unlink()
         self.planner.digests.save()
-
-
-def expected_wall(planner: Planner, step: Step, room: Room) -> float:
-    """Return how many seconds a step is expected to take, with its share of the GPUs."""
-    values = planner.setup.parameters[step.id]
-    seconds = planner.expected_seconds(step)
-    return wall_of(kind_of(step, values), seconds, room, images_of(values))
 
 
 def _clock() -> str:

@@ -50,7 +50,6 @@ class Planner:
             decisions.append(decision)
             if decision.action in ("run", "maybe"):
                 pending.add(step.id)
-        self.digests.save()
         places = {step.id: at for at, step in enumerate(self.setup.steps)}
         return sorted(decisions, key=lambda decision: places[decision.step.id])
 

@@ -1,14 +1,14 @@
 """Profiles: one YAML file each, which only replaces notebooks' defaults."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Annotated, Any
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lib.runner.problems import UsageError, nearest
 from lib.runner.settings import Setting, flatten
-from lib.runner.steps import Gigabytes
+from lib.runner.steps import Amount, Gigabytes
 from lib.strict_yaml import cut, read_yaml
 from lib.study import Study
 
@@ -16,56 +16,37 @@ NOT_PROFILES = {"claims"}
 """Files in ``params/`` that are something else."""
 
 
-_Amount = Annotated[float, Field(ge=0)]
-
-
-class _Gigabytes(BaseModel):
-    """Room that a step takes, as a profile states it."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    gpu: _Amount = 0.0
-    memory: _Amount = 0.0
-    disk: _Amount = 0.0
-
-
 class _File(BaseModel):
     """What a profile's YAML may hold."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     description: str
     parameters: dict[str, Any] = Field(default_factory=dict)
     steps: dict[str, dict[str, Any]] = Field(default_factory=dict)
     leave_out: list[str] = Field(default_factory=list)
     add: list[str] = Field(default_factory=list)
-    minutes: dict[str, _Amount] = Field(default_factory=dict)
-    gigabytes: dict[str, _Gigabytes] = Field(default_factory=dict)
+    minutes: dict[str, Amount] = Field(default_factory=dict)
+    gigabytes: dict[str, Gigabytes] = Field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Profile:
+class Profile(_File):
     """A profile as read from its file.
 
     Args:
         name: the file's name without suffix.
         description: a sentence or two for people.
-        settings: the values it gives to parameters, later ones winning.
-        scopes: notebooks or steps to which it gives values of their own.
+        parameters: values for all notebooks that have such a parameter.
+        steps: values for one notebook or step.
         leave_out: notebooks or steps that it does not run.
         add: steps that it runs although they are extra.
         minutes: expected time of notebooks or steps.
         gigabytes: expected room of notebooks or steps.
+        settings: the values of ``parameters`` and ``steps``, later ones winning.
     """
 
     name: str
-    description: str
-    settings: tuple[Setting, ...]
-    leave_out: tuple[str, ...]
-    add: tuple[str, ...]
-    minutes: dict[str, float]
-    gigabytes: dict[str, Gigabytes] = field(default_factory=dict)
-    scopes: tuple[str, ...] = ()
+    settings: tuple[Setting, ...] = ()
 
 
 def profile_names(study: Study) -> list[str]:
@@ -85,28 +66,22 @@ def load_profile(study: Study, name: str) -> Profile:
     path = study.params / f"{name}.yaml"
     origin = study.relative(path)
     try:
-        file = _File.model_validate(read_yaml(path, origin))
-        settings = tuple(_settings(file, origin))
+        file = _File.model_validate_json(json.dumps(read_yaml(path, origin)))
+        settings = tuple(_settings(file.parameters, file.steps, origin))
     except ValidationError as error:
         raise UsageError(_sentences(error, origin)) from error
     except ValueError as error:
         raise UsageError([str(error)]) from error
-    return Profile(
-        name=name,
-        description=" ".join(file.description.split()),
-        settings=settings,
-        leave_out=tuple(file.leave_out),
-        add=tuple(file.add),
-        minutes=file.minutes,
-        gigabytes={name: Gigabytes(**own.model_dump()) for name, own in file.gigabytes.items()},
-        scopes=tuple(file.steps),
-    )
+    fields = dict(file) | {"description": " ".join(file.description.split())}
+    return Profile(name=name, settings=settings, **fields)
 
 
-def _settings(file: _File, origin: str) -> Iterator[Setting]:
+def _settings(
+    parameters: Mapping[str, Any], steps: Mapping[str, Mapping[str, Any]], origin: str
+) -> Iterator[Setting]:
     # A notebook's overrides come before those of its variants, whichever is written first.
-    scopes = sorted(file.steps, key=lambda name: name.count("."))
-    for scope, values in [(None, file.parameters), *((name, file.steps[name]) for name in scopes)]:
+    scopes = sorted(steps, key=lambda name: name.count("."))
+    for scope, values in [(None, parameters), *((name, steps[name]) for name in scopes)]:
         try:
             yield from (Setting(k, v, scope, origin) for k, v in flatten(values).items())
         except ValueError as error:
@@ -117,7 +92,7 @@ def _settings(file: _File, origin: str) -> Iterator[Setting]:
 def _sentences(error: ValidationError, origin: str) -> Iterator[str]:
     for entry in error.errors():
         where = cut(".".join(str(part) for part in entry["loc"]))
-        if entry["type"] == "extra_forbidden":
+        if entry["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
             known = nearest(where, _File.model_fields)
             yield f"{origin}: {where!r} is not a part of a profile.{known}"
         elif not where:

@@ -1,12 +1,12 @@
 """The value of every parameter of every step; all mistakes are found before anything runs."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, get_origin
 
 from lib import paths
-from lib.runner.parameters import Parameter, disagreements, read_parameters
+from lib.runner.parameters import Parameter, read_parameters
 from lib.runner.problems import nearest
 from lib.runner.settings import Setting, dotted
 from lib.runner.steps import Step, in_scope, matching
@@ -38,25 +38,18 @@ def read_schemas(
 
     Returns:
         The parameters by notebook, and a sentence for each notebook that is missing or has no
-        proper parameters cell, and for each name that notebooks do not agree on.
+        proper parameters cell.
     """
     schemas: dict[str, dict[str, Parameter]] = {}
     problems: list[str] = []
     for notebook in dict.fromkeys(step.notebook for step in steps):
         try:
-            schemas[notebook] = read_parameters(study.notebooks / f"{notebook}.ipynb")
+            schemas[notebook] = read_parameters(
+                study.notebooks / f"{notebook}.ipynb", root=study.root
+            )
         except (ValueError, FileNotFoundError) as error:
             problems.append(str(error))
-    # What every step of a notebook fixes cannot be set, so notebooks need not agree on it.
-    settable = {
-        notebook: {
-            name: parameter
-            for name, parameter in schema.items()
-            if not all(name in s.parameters for s in steps if s.notebook == notebook)
-        }
-        for notebook, schema in schemas.items()
-    }
-    return schemas, problems + disagreements(settable)
+    return schemas, problems
 
 
 def resolve_parameters(
@@ -76,7 +69,7 @@ def resolve_parameters(
     """
     problems = [problem for s in settings if (problem := _misnamed(s, steps, schemas))]
     problems += [
-        f"lib/runner/steps.py gives {step.id!r} the parameter {name!r}, which "
+        f"lib/steps.py gives {step.id!r} the parameter {name!r}, which "
         f"notebooks/{step.notebook}.ipynb does not declare."
         f"{nearest(name, schemas[step.notebook])}"
         for step in steps
@@ -90,7 +83,7 @@ def resolve_parameters(
         values = {name: parameter.default for name, parameter in schema.items()}
         meant = [s for s in settings if s.scope is None or in_scope(step, s.scope)]
         given = [s for s in meant if s.name in schema and s.name not in fixed]
-        given += [Setting(n, v, None, "lib/runner/steps.py") for n, v in fixed.items()]
+        given += [Setting(n, v, None, "lib/steps.py") for n, v in fixed.items()]
         for setting in (s for s in given if s.name in schema):
             try:
                 values[setting.name] = schema[setting.name].check(setting.value)
@@ -162,49 +155,55 @@ def named_files(
     study: Study, schema: Mapping[str, Parameter], parameters: Mapping[str, Any]
 ) -> dict[str, Path]:
     """Return the existing files and folders that text parameters name, by parameter."""
-    found = {}
-    for name, value in _texts(parameters):
-        path = _find(study, value) if _is_path(schema[name], value) else None
-        if path is not None:
-            found[name if value == parameters[name] else f"{name} {value}"] = path
-    return found
+    return {
+        name if value == parameters[name] else f"{name} {value}": path
+        for name, value in _paths(schema, parameters)
+        if (path := _find(study, value)) is not None
+    }
 
 
 def missing_files(
-    study: Study, step: str, schema: Mapping[str, Parameter], parameters: Mapping[str, Any]
+    study: Study, steps: Iterable[Step], schemas: Schemas, parameters: Mapping[str, dict[str, Any]]
 ) -> list[str]:
-    """Return a sentence for each file or folder that a parameter names and nobody has."""
+    """Return a sentence for each file or folder that a parameter names and nobody has.
+
+    Args:
+        study: the folders.
+        steps: to look at.
+        schemas: the parameters that each notebook declares.
+        parameters: the full set of parameters of each step, by step id.
+    """
+    naming: dict[tuple[str, str], list[str]] = {}
+    for step in steps:
+        for name, value in _paths(schemas[step.notebook], parameters[step.id]):
+            if _find(study, value) is None:
+                naming.setdefault((name, value), []).append(step.id)
+    places = ", ".join("the repository" if r == study.root else str(r) for r in _roots(study))
     return [
-        f"{dotted(name)} of step {step} names {cut(value)!r}, which does not exist"
-        f" in {_places(study)}.{_nearest_path(study, value)}"
-        for name, value in _texts(parameters)
-        if _is_path(schema[name], value) and _find(study, value) is None
+        f"{dotted(name)} of step {ids[0]}{f' and {len(ids) - 1} more' if len(ids) > 1 else ''} "
+        f"names {cut(value)!r}, which does not exist in {places}.{_offer(study, value)}"
+        for (name, value), ids in naming.items()
     ]
 
 
-def _texts(parameters: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yield parameters by name, those that are lists entry by entry."""
-    for name, value in parameters.items():
-        yield from ((name, entry) for entry in (value if isinstance(value, list) else [value]))
-
-
-def _is_path(parameter: Parameter, value: Any) -> bool:
-    """Return whether a value names a file or folder; one of a fixed set of words never does."""
-    if not isinstance(value, str) or not value or "://" in value:
-        return False
-    if get_origin(parameter.type) is Literal:
-        return False
-    if parameter.name.endswith("_weights") and value in WEIGHTS_WITHOUT_FILE:
-        return False
-    return parameter.name.endswith(PATH_ENDINGS) or value.lower().endswith(FILE_SUFFIXES)
+def _paths(
+    schema: Mapping[str, Parameter], parameters: Mapping[str, Any]
+) -> Iterator[tuple[str, str]]:
+    """Yield the names and values of parameters that name a file or folder; of lists each entry."""
+    for name, given in parameters.items():
+        if get_origin(schema[name].type) is Literal:  # one of a fixed set of words
+            continue
+        for value in given if isinstance(given, list) else [given]:
+            if not isinstance(value, str) or not value or "://" in value:
+                continue
+            if name.endswith("_weights") and value in WEIGHTS_WITHOUT_FILE:
+                continue
+            if name.endswith(PATH_ENDINGS) or value.lower().endswith(FILE_SUFFIXES):
+                yield name, value
 
 
 def _roots(study: Study) -> list[Path]:
     return [study.root, *paths.data_folders()]
-
-
-def _places(study: Study) -> str:
-    return ", ".join("the repository" if r == study.root else str(r) for r in _roots(study))
 
 
 def _find(study: Study, value: str) -> Path | None:
@@ -212,16 +211,13 @@ def _find(study: Study, value: str) -> Path | None:
     return next((path for path in candidates if paths.exists(path)), None)
 
 
-def _nearest_path(study: Study, value: str) -> str:
-    """Return an offer of the name most like the first part of ``value`` that does not exist."""
+def _offer(study: Study, value: str) -> str:
+    """Return an offer of the name most like a file's, if its folder is there."""
+    path = paths.expanded(value)
     for root in _roots(study):
-        place = paths.expanded(value)
-        absent: list[str] = []
-        while not paths.exists(root / place) and place.name:
-            absent.insert(0, place.name)
-            place = place.parent
-        if absent and place.name and (root / place).is_dir():
-            offer = nearest(absent[0], [p.name for p in (root / place).iterdir()])
+        folder = root / path.parent
+        if path.parent.name and paths.exists(folder) and folder.is_dir():
+            offer = nearest(path.name, [place.name for place in folder.iterdir()])
             if "Did you mean" in offer:
-                return f"{offer[:-1]} (in {place})?"
+                return f"{offer[:-1]} (in {path.parent})?"
     return ""

@@ -16,7 +16,8 @@ from lib.paths import display, resolve
 from lib.runner.problems import UsageError
 from lib.runner.profiles import Profile, load_profile
 from lib.runner.resolve import read_schemas, resolve_parameters
-from lib.runner.steps import STEPS, Step, in_scope, matching
+from lib.runner.steps import Step, in_scope, matching
+from lib.steps import STEPS
 from lib.study import Study
 from lib.training.parameters import training_config
 

@@ -25,6 +25,8 @@ from lib.terms import Terms
 
 Value = TypeVar("Value")
 
+Parameters = dict[str, dict[str, Any]]
+
 
 @dataclass(frozen=True)
 class Request:
@@ -73,7 +75,7 @@ class Setup:
     terms: Terms
     steps: tuple[Step, ...]
     schemas: dict[str, dict[str, Parameter]]
-    parameters: dict[str, dict[str, Any]]
+    parameters: Parameters
     selected: frozenset[str]
     force: frozenset[str] = field(default_factory=frozenset)
     keep: frozenset[str] = field(default_factory=frozenset)
@@ -96,67 +98,49 @@ def prepare(study: Study, all_steps: Sequence[Step], request: Request) -> Setup:
     Raises:
         UsageError: with every mistake at once, as sentences.
     """
-    profile, settings, problems = _settings(study, request)
-
-    named = {
-        "leave_out": profile.leave_out,
-        "add": profile.add,
-        "minutes": profile.minutes,
-        "gigabytes": profile.gigabytes,
-        "steps": set(profile.scopes) - {setting.scope for setting in settings},
-    }
-    meant: dict[str, set[str]] = {}
-    for part, those in named.items():
-        meant[part], wrong = _named(those, all_steps, f"{part} of params/{profile.name}.yaml")
-        problems += wrong
-    steps = tuple(
-        step
-        for step in all_steps
-        if step.id not in meant["leave_out"] and (not step.extra or step.id in meant["add"])
-    )
-    try:
-        steps = tuple(with_needs_resolved(steps))
-    except ValueError as error:
-        problems.append(str(error))
-    chosen: dict[str, set[str]] = {}
-    for option in ("only", "start", "force", "keep"):
-        flag = "--from" if option == "start" else f"--{option}"
-        names = getattr(request, option)
-        chosen[option], wrong = _named(names, steps, flag, all_steps, profile.name)
-        problems += wrong
+    problems: list[str] = []  # whatever is called here adds its own
+    profile, settings = _settings(study, request, problems)
+    steps = _steps_of(profile, all_steps, problems)
+    flags = {"only": "--only", "start": "--from", "force": "--force", "keep": "--keep"}
+    asked = {
+        option: _named(
+            getattr(request, option), flag, steps, problems,
+            all_steps=all_steps, profile=profile.name,
+        )
+        for option, flag in flags.items()
+    }  # fmt: skip
     problems += [
         f"Step {name!r} is both in --force and in --keep; it can only be in one of them."
-        for name in sorted(chosen["force"] & chosen["keep"])
+        for name in sorted(asked["force"] & asked["keep"])
     ]
-    selected = _selection(steps, chosen["only"], chosen["start"])
 
-    present = [s for s in all_steps if (study.notebooks / f"{s.notebook}.ipynb").exists()]
-    wanted = [s for s in steps if s.id in selected and s not in present]
-    schemas, wrong = read_schemas(study, [*present, *wanted])
+    def is_there(step: Step) -> bool:
+        return (study.notebooks / f"{step.notebook}.ipynb").exists()
+
+    schemas, wrong = read_schemas(study, [step for step in all_steps if is_there(step)])
     problems += wrong
     known = [step for step in steps if step.notebook in schemas]
     parameters, wrong = resolve_parameters(known, schemas, settings, profile=profile.name)
-    base, _ = resolve_parameters(known, schemas, profile.settings, profile=profile.name)
-    terms, unnameable = _terms(study, request, None if wrong else base, parameters)
-    problems += [*wrong, *unnameable]
+    problems += wrong
+    own, _ = resolve_parameters(known, schemas, profile.settings, profile=profile.name)
+    terms = _terms(study, request, None if wrong else own, parameters, problems)
     steps, unnamed = with_named_needs(steps, parameters)
-    selected = _selection(steps, chosen["only"], chosen["start"])
-    problems += _cycle(step for step in steps if step.id in selected)
-    absent: list[str] = []
-    for step in steps:
-        if step.id in selected and step.id in parameters:
-            values = parameters[step.id]
-            absent += missing_files(study, step.id, schemas[step.notebook], values)
-            problems += unnamed.get(step.id, [])
-            problems += [
-                problem for name in step.files if (problem := _unusable(study, step.id, name))
-            ]
+    selected = _selection(steps, asked["only"], asked["start"])
+    chosen = [step for step in steps if step.id in selected]
+    problems += read_schemas(study, [step for step in chosen if not is_there(step)])[1]
+    problems += _cycle(chosen)
+    chosen = [step for step in chosen if step.id in parameters]
+    for step in chosen:
+        problems += unnamed.get(step.id, [])
+        problems += [p for name in step.files if (p := _unusable(study, step.id, name))]
     problems += [
-        f"--keep {name}: the step has nothing to keep in {_called(terms)}; it was never begun."
-        for name in sorted(chosen["keep"])
+        f"--keep {name}: the step has nothing to keep in {'run' if terms.is_own else 'profile'} "
+        f"{terms.name!r}; it was never begun."
+        for name in sorted(asked["keep"])
         if read_stamp(study, terms.name, name) is None
         and not study.step_folder(terms.name, name).exists()
     ]
+    absent = missing_files(study, chosen, schemas, parameters)
     problems += [] if request.planned else absent
     if problems:
         raise UsageError(problems)
@@ -164,32 +148,112 @@ def prepare(study: Study, all_steps: Sequence[Step], request: Request) -> Setup:
         study=study,
         profile=profile,
         terms=terms,
-        steps=_with_expectations(steps, profile),
+        steps=tuple(
+            replace(
+                step,
+                minutes=_meant(step, profile.minutes, step.minutes),
+                takes=_meant(step, profile.gigabytes, step.takes),
+            )
+            for step in steps
+        ),
         schemas=schemas,
         parameters=parameters,
         selected=frozenset(selected),
-        force=frozenset(chosen["force"]),
-        keep=frozenset(chosen["keep"]),
+        force=frozenset(asked["force"]),
+        keep=frozenset(asked["keep"]),
         absent=tuple(absent),
     )
 
 
-def _settings(study: Study, request: Request) -> tuple[Profile, list[Setting], list[str]]:
-    """Return the profile, its settings and then those asked for, and what is wrong with them."""
-    problems: list[str] = []
-    settings: list[Setting] = []
-    profile = Profile(request.profile, "", (), (), (), {})
+def _settings(study: Study, request: Request, problems: list[str]) -> tuple[Profile, list[Setting]]:
+    """Return the profile, and its settings followed by those asked for."""
     try:
         profile = load_profile(study, request.profile)
-        settings += profile.settings
     except UsageError as error:
         problems += error.problems
+        profile = Profile(name=request.profile, description="")
+    settings = list(profile.settings)
     for text in request.assignments:
         try:
             settings.append(parse_assignment(text))
         except ValueError as error:
             problems.append(str(error))
-    return profile, settings, problems
+    return profile, settings
+
+
+def _steps_of(profile: Profile, all_steps: Sequence[Step], problems: list[str]) -> tuple[Step, ...]:
+    """Return the steps that a profile runs; every name of a step in its file is checked."""
+    ids = {
+        part: _named(names, f"{part} of params/{profile.name}.yaml", all_steps, problems)
+        for part, names in (
+            ("leave_out", profile.leave_out),
+            ("add", profile.add),
+            ("minutes", profile.minutes),
+            ("gigabytes", profile.gigabytes),
+            ("steps", [name for name, values in profile.steps.items() if not values]),
+        )  # a name of `steps` with values is checked with these
+    }
+    steps = [s for s in all_steps if s.id not in ids["leave_out"]]
+    steps = [s for s in steps if not s.extra or s.id in ids["add"]]
+    try:
+        steps = with_needs_resolved(steps)
+    except ValueError as error:
+        problems.append(str(error))
+    return tuple(steps)
+
+
+def _named(
+    names: Iterable[str],
+    origin: str,
+    steps: Sequence[Step],
+    problems: list[str],
+    *,
+    all_steps: Sequence[Step] = (),
+    profile: str = "",
+) -> set[str]:
+    """Return the ids of those of ``steps`` that names mean.
+
+    Args:
+        names: as they were given.
+        origin: where they were given.
+        steps: those that can be meant.
+        problems: gets what is wrong with the names.
+        all_steps: those of all profiles, to tell names that a profile leaves out.
+        profile: its name.
+    """
+    found: set[str] = set()
+    for name in names:
+        if not name:
+            problems.append(f"{origin} has an empty name. Give ids of steps, with commas.")
+            continue
+        try:
+            found |= set(matching(name, steps))
+        except ValueError as error:
+            there = [step for step in all_steps if in_scope(step, name)]
+            reason = f"Profile {profile!r} leaves out step {name!r}." if there else str(error)
+            if there and all(step.extra for step in there):
+                reason = f"Step {name!r} is extra: name it in `add` of params/{profile}.yaml."
+            problems.append(f"{origin}: {reason}")
+    return found
+
+
+def _selection(steps: Sequence[Step], only: set[str], start: set[str]) -> set[str]:
+    """Return the ids of the steps that are asked for, and of all that these need."""
+    if not only and not start:
+        return {step.id for step in steps}
+    after = set(start)
+    for step in steps:
+        if after & set(step.needs):
+            after.add(step.id)
+    needs = {step.id: step.needs for step in steps}
+    found: set[str] = set()
+    waiting = [*only, *after]
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting += needs.get(name, ())
+    return found
 
 
 def _cycle(steps: Iterable[Step]) -> list[str]:
@@ -225,20 +289,23 @@ def _unusable(study: Study, step: str, name: str) -> str | None:
 def _terms(
     study: Study,
     request: Request,
-    base: Mapping[str, Mapping[str, Any]] | None,
-    parameters: Mapping[str, dict[str, Any]],
-) -> tuple[Terms, list[str]]:
-    """Return what the run is, and what is wrong with its name; the parameters get the name.
+    base: Parameters | None,
+    parameters: Parameters,
+    problems: list[str],
+) -> Terms:
+    """Return what the run is; the parameters get its name.
 
     Args:
         study: the folders.
         request: with the profile's name and perhaps the run's.
         base: the profile's own parameters, by step id; None if there is something wrong with some.
         parameters: those of the run.
+        problems: gets what is wrong with the name.
     """
-    problems = [] if request.name is None else name_problems(study, request.name)
-    if problems or base is None:
-        return Terms(request.profile, request.profile), problems
+    unfit = [] if request.name is None else name_problems(study, request.name)
+    problems += unfit
+    if unfit or base is None:
+        return Terms(request.profile, request.profile)
     terms = terms_for(
         request.profile,
         base=base,
@@ -248,69 +315,8 @@ def _terms(
     )
     for values in parameters.values():
         values[PROFILE] = terms.name  # where the notebooks find their folders
-    return terms, taken(study, terms)
-
-
-def _called(terms: Terms) -> str:
-    return f"{'run' if terms.is_own else 'profile'} {terms.name!r}"
-
-
-def _named(
-    names: Iterable[str],
-    steps: Sequence[Step],
-    origin: str,
-    all_steps: Sequence[Step] = (),
-    profile: str = "",
-) -> tuple[set[str], list[str]]:
-    """Return the ids of the steps that ``names`` mean, and a sentence for each wrong name."""
-    found: set[str] = set()
-    problems = []
-    for name in names:
-        if not name:
-            problems.append(f"{origin} has an empty name. Give ids of steps, with commas.")
-            continue
-        try:
-            found |= set(matching(name, steps))
-        except ValueError as error:
-            there = [step for step in all_steps if in_scope(step, name)]
-            reason = f"Profile {profile!r} leaves out step {name!r}." if there else str(error)
-            if there and all(step.extra for step in there):
-                reason = f"Step {name!r} is extra: name it in `add` of params/{profile}.yaml."
-            problems.append(f"{origin}: {reason}")
-    return found, problems
-
-
-def _selection(steps: Sequence[Step], only: set[str], start: set[str]) -> set[str]:
-    """Return the ids of the steps that are asked for, and of all that these need."""
-    if not only and not start:
-        return {step.id for step in steps}
-    asked = set(only) | set(start)
-    if start:
-        after = set(start)
-        for step in steps:
-            if after & set(step.needs):
-                after.add(step.id)
-        asked |= after
-    needs = {step.id: step.needs for step in steps}
-    waiting, found = list(asked), set(asked)
-    while waiting:
-        for name in needs.get(waiting.pop(), ()):
-            if name not in found:
-                found.add(name)
-                waiting.append(name)
-    return found
-
-
-def _with_expectations(steps: Iterable[Step], profile: Profile) -> tuple[Step, ...]:
-    """Return ``steps`` with the minutes and the room that the profile expects."""
-    return tuple(
-        replace(
-            step,
-            minutes=_meant(step, profile.minutes, step.minutes),
-            takes=_meant(step, profile.gigabytes, step.takes),
-        )
-        for step in steps
-    )
+    problems += taken(study, terms)
+    return terms
 
 
 def _meant(step: Step, stated: Mapping[str, Value], otherwise: Value) -> Value:

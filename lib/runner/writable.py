@@ -1,5 +1,6 @@
-"""Whether a run can write where it has to, found before any work."""
+"""Whether a run can write where it has to: found before any work, or told when a disk is full."""
 
+import errno
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -18,25 +19,42 @@ def check_writable(study: Study, profile: str, steps: Iterable[str]) -> None:
     Args:
         study: the folders.
         profile: name of the profile.
-        steps: ids of the steps.
+        steps: ids of the steps that may run.
 
     Raises:
         UsageError: otherwise; a sentence for each place.
     """
     folders = [study.cache(profile), *(study.step_folder(profile, step) for step in steps)]
     folders += [study.results(profile) / name for name in _BELOW_RESULTS]
-    problems = list(dict.fromkeys(_problems(study, folders)))
-    if problems:
+    if problems := list(_problems(study, folders)):
         raise UsageError(problems)
 
 
+def full_disk(study: Study, error: OSError) -> str:
+    """Return in a sentence which folder's disk is full; empty if that is not the error."""
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        return ""
+    where = f" of {study.relative(Path(error.filename).parent)}" if error.filename else ""
+    return (
+        f"The disk{where} is full. Make room and give the same command again: finished steps and "
+        "checkpoints are kept."
+    )
+
+
 def _problems(study: Study, folders: Iterable[Path]) -> Iterator[str]:
+    """Yield a sentence for each place; what lies below one that was told is not told again."""
+    told: set[Path] = set()
     for folder in folders:
         there = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
+        if told & {there, *there.parents}:
+            continue
+        if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
+            continue
+        told.add(there)
         shown = study.relative(there)
         if not there.is_dir():
             yield f"{shown} has to be a folder, and is none. Move it away."
-        elif not os.access(there, os.W_OK | os.X_OK):
+        else:
             yield (
                 f"Nothing can be written to {shown}: no permission, or a disk that is mounted "
                 "read-only. Make it writable, or run a copy of the study elsewhere."

@@ -295,7 +295,7 @@ def test_a_workspace_of_another_name_is_an_error(toy: Toy) -> None:
     toy.edit("03_other", "Workspace(profile, '03_other')", "Workspace(profile, '03_others')")
     code, output = toy.run("--only", "03_other")
     assert code == 1
-    assert "lib/runner/steps.py" in output
+    assert "lib/steps.py" in output
 
 
 def test_an_input_that_the_plan_does_not_know_of_is_an_error(toy: Toy) -> None:

@@ -154,5 +154,5 @@ def test_list_and_dry_run_do_nothing(toy: Toy) -> None:
     assert "toy           a toy" in output
     code, output = toy.run("--dry-run")
     assert code == 0
-    assert output.count("not run yet") == len(STEPS)
+    assert output.count("has not run yet") == len(STEPS)
     assert not (toy.root / "results").exists()

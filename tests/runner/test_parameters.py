@@ -1,8 +1,9 @@
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lib.runner.parameters import disagreements, parse_cell
+from lib.runner.parameters import parse_cell
 
 CELL = """
 from typing import Literal
@@ -18,13 +19,10 @@ fast: bool = False
 """
 
 
-def test_cell_gives_names_types_defaults_and_comments_in_order() -> None:
+def test_cell_gives_names_types_and_defaults_in_order() -> None:
     found = parse_cell(CELL)
     assert list(found) == ["profile", "rounds", "rate", "method", "names", "size", "limit", "fast"]
     assert found["rounds"].default == 5
-    assert found["rounds"].comment == "rounds of GrabCut"
-    assert found["rate"].comment == ""
-    assert found["names"].comment == '"# is no comment in a text"'
     assert found["size"].default == (320, 240)
     assert found["limit"].annotation == "int | None"
 
@@ -97,13 +95,17 @@ def test_reading_a_cell_does_not_run_it() -> None:
         parse_cell("rounds: int = exit(3)")
 
 
-def test_one_name_with_two_meanings_is_found() -> None:
-    same, other_default, other_type = (
-        parse_cell(text) for text in ("n: int = 5  # a", "n: int = 6", "n: float = 5.0")
+def test_a_module_declares_what_cells_share_and_a_cell_can_replace_it(tmp_path: Path) -> None:
+    (tmp_path / "lib").mkdir()
+    module = tmp_path / "lib" / "shared.py"
+    module.write_text(
+        '"""Shared."""\n\nrounds: int = 5  # how many\nrate: float = 0.1  # how fast\n'
     )
-    assert not disagreements({"a": same, "b": parse_cell("n: int = 5  # another comment")})
-    for other in (other_default, other_type):
-        (sentence,) = disagreements({"a": same, "b": other})
-        assert "'n'" in sentence
-        assert "in a" in sentence
-        assert "in b" in sentence
+    cell = "from lib.shared import *\n\nname: str = ''  # which\nrate: float = 0.2\n"
+    found = parse_cell(cell, root=tmp_path)
+    assert {name: p.default for name, p in found.items()} == {"rounds": 5, "rate": 0.2, "name": ""}
+    module.write_text("rounds: int = exit(3)\n")
+    with pytest.raises(ValueError, match=r"lib/shared.py: line 1"):
+        parse_cell(cell, root=tmp_path)
+    with pytest.raises(ValueError, match="does not exist"):
+        parse_cell("from lib.nothing import *", root=tmp_path)

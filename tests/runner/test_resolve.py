@@ -37,10 +37,14 @@ def test_a_path_is_looked_for_before_anything_runs_and_counts(
     tmp_path: Path, name: str, value: str, is_path: bool
 ) -> None:
     study, values = Study(tmp_path), {name: value}
-    assert bool(missing_files(study, "01_x", SCHEMA, values)) == is_path
+
+    def missing() -> list[str]:
+        return missing_files(study, [Step("01_x")], {"01_x": SCHEMA}, {"01_x": values})
+
+    assert bool(missing()) == is_path
     if "://" not in value and value:
         (tmp_path / value).mkdir(parents=True)
-        assert missing_files(study, "01_x", SCHEMA, values) == []
+        assert missing() == []
         found = {name: tmp_path / value} if is_path else {}
         assert named_files(study, SCHEMA, values) == found
 

@@ -91,15 +91,10 @@ class Toy:
     def planned(self, *arguments: str) -> dict[str, str]:
         """Return what a dry run says of each step."""
         found: dict[str, str] = {}
-        name = ""
         for line in self.run(*arguments, "--dry-run")[1].splitlines():
-            first = line.split(" ")[0]
+            first = line.strip().split(" ")[0]
             if first in {step.id for step in self.steps}:
-                name, found[first] = first, line
-            elif name and line.startswith("      "):
-                found[name] += " " + line.strip()
-            else:
-                name = ""
+                found[first] = line
         return found
 
     def command(self, *arguments: str) -> list[str]:

@@ -1,5 +1,6 @@
-"""What a dry run says: everything that a run needs, and what of it is not on this machine."""
+"""What is said before a run: how long it takes, and what of it is not on this machine."""
 
+import random
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -11,17 +12,17 @@ import pytest
 
 from lib import paths
 from lib.data import prepare
-from lib.runner import missing
-from lib.runner.data_needs import distinct, needed_data
-from lib.runner.dry_run import WIDTH, print_dry_run
+from lib.data_needs import Data, needed_data
+from lib.runner import preview
 from lib.runner.fingerprint import Fingerprint
 from lib.runner.gpus import choose, visible_gpus
-from lib.runner.places import Here
+from lib.runner.places import Here, Room
 from lib.runner.plan import Decision, Planner
+from lib.runner.preview import expected_wall, makespan, print_preview
 from lib.runner.setup import Request, Setup
 from lib.runner.setup import prepare as set_up
-from lib.runner.steps import STEPS as ALL_STEPS
-from lib.runner.steps import Step
+from lib.runner.steps import Kind, Step
+from lib.steps import STEPS as ALL_STEPS
 from lib.study import Study
 from tests.runner.fake_gpus import show_gpus
 from tests.runner.toy import STEPS, Toy, run_as_script
@@ -40,8 +41,8 @@ def _no_gpus_nor_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def room(monkeypatch: pytest.MonkeyPatch, *, memory: float = 4000, disk: float = 4000) -> None:
     there = SimpleNamespace(total=memory * GB)
-    monkeypatch.setattr(missing.psutil, "virtual_memory", lambda: there)
-    monkeypatch.setattr(missing.shutil, "disk_usage", lambda _: SimpleNamespace(free=disk * GB))
+    monkeypatch.setattr(preview.psutil, "virtual_memory", lambda: there)
+    monkeypatch.setattr(preview.shutil, "disk_usage", lambda _: SimpleNamespace(free=disk * GB))
 
 
 @pytest.fixture(scope="module")
@@ -71,9 +72,9 @@ def plan(paper: Setup, capsys: pytest.CaptureFixture[str]) -> Callable[..., tupl
     def run(option: str | None = None, *, jobs: int = 1) -> tuple[str, str]:
         gpus = choose(option, visible_gpus(), absent=True)
         place = Here(run_as_script, jobs=jobs, gpus=gpus)
-        print_dry_run(cast(Planner, Bare(paper)), place, gpus)
+        planner = Bare(paper)
+        print_preview(cast(Planner, planner), planner.plan(), place, gpus)
         text = capsys.readouterr().out
-        assert max(map(len, text.splitlines())) <= WIDTH
         return text, " ".join(text.partition("Missing on this machine:")[2].split())
 
     return run
@@ -96,23 +97,17 @@ def test_everything_that_a_bare_machine_lacks_is_named(
     assert "- A GPU: neither nvidia-smi nor PyTorch shows one." in lacking
     assert "GB for what runs side by side; there are 16 GB." in lacking
     assert "GB for data and cache; 20 GB are free." in lacking
-    lines = {line.split()[0]: line for line in text.splitlines() if line.strip()}
-    assert "voc!, resnet50!" in lines["ablation.plain"]
-    assert "coco!, resnet101!" in lines["r101.opmask.voc"]
-    assert "1 GPU, 72 GB" in lines["r101.opmask.voc"]
-    assert lines["99_summary"].endswith("  not run yet")
+    assert "58 steps to run: about 43.1 days." in text
+    assert "On one GPU, which is missing here" in text
 
 
 def test_several_gpus_that_are_not_here_can_be_planned_with(
     plan: Callable[..., tuple[str, str]],
 ) -> None:
     text, lacking = plan("0,1,2,3", jobs=2)
-    assert "2 GPUs x 36 GB" in text
-    assert "4 GPUs; 2 steps at a time, 2 GPUs for each training" in text
+    assert "On 4 x not on this machine: 2 steps at a time, 2 trainings among them, 2 GPUs" in text
     assert "GPUs named by --gpus that are not here: 0, 1, 2, 3." in lacking
     assert "A GPU:" not in lacking
-    wider = plan("0,1,2", jobs=2)[0]
-    assert "one GPU for each training; 1 GPU left over" in wider
 
 
 def test_gpus_that_are_here_are_planned_with_and_their_memory_is_compared(
@@ -120,7 +115,7 @@ def test_gpus_that_are_here_are_planned_with_and_their_memory_is_compared(
 ) -> None:
     show_gpus(monkeypatch, tmp_path, [48_000] * 2)
     text, lacking = plan(jobs=2)
-    assert "1 x Toy 0, 1 x Toy 1; 2 steps at a time, one GPU for each training" in text
+    assert "On 1 x Toy 0, 1 x Toy 1: 2 steps at a time, 2 trainings among them, 1 GPU" in text
     assert "r101.baseline.voc takes about 72 GB on each GPU, and the smallest has 50" in lacking
     assert "GPU" not in plan()[1]
 
@@ -143,7 +138,7 @@ def test_a_whole_set_is_found_and_a_part_of_it_is_not_taken_for_it(
     (weights / "resnet101-63fe2227.pth").write_text("")
     text, lacking = plan()
     assert "COCO" not in lacking
-    assert "coco: COCO 2017, 30 + 5 images, " in text
+    assert "Data: COCO 2017, 30 + 5 images, in " in text
     assert "10,582" not in text
     assert "20 + 4 images: only 23 images are here" in lacking
     assert "ResNet-101" not in lacking
@@ -152,40 +147,46 @@ def test_a_whole_set_is_found_and_a_part_of_it_is_not_taken_for_it(
     assert "COCO 2017, 30 + 5 images: not found" in plan()[1]
 
 
-def test_each_training_needs_the_data_of_the_step_it_names(paper: Setup) -> None:
-    data = needed_data(paper, paper.chosen)
-    names = {step: [entry.name for entry in entries] for step, entries in data.items()}
-    assert names["04_train_hybrid.large"] == ["voc", "resnet50"]
-    assert names["06_train_opmask.opmask.voc"] == ["coco", "resnet50"]
-    assert names["06_train_opmask.r101.opmask.voc"] == ["coco", "resnet101"]
-    assert names["07_opmask_results"] == names["10_speed"] == ["coco"]
-    assert names["99_summary"] == []
-    assert [entry.name for entry in distinct(data.values())] == [
-        "voc", "coco", "resnet50", "resnet101",
-    ]  # fmt: skip
+def test_each_set_and_file_of_weights_is_named_once(paper: Setup) -> None:
+    titles = [entry.title for entry in needed_data(paper.parameters[s.id] for s in paper.chosen)]
+    assert len(titles) == 4
+    for title, word in zip(titles, ("VOC", "COCO", "ResNet-50", "ResNet-101"), strict=True):
+        assert word in title
     demo = set_up(Study(), ALL_STEPS, Request(profile="demo", planned=True))
-    (scenes,) = distinct(needed_data(demo, demo.chosen).values())
-    assert (scenes.name, scenes.problem) == ("scenes", "")
+    (scenes,) = needed_data(demo.parameters[step.id] for step in demo.chosen)
+    assert scenes.problem == ""
 
 
 def test_a_toy_lacks_nothing_and_its_time_follows_the_jobs(toy: Toy) -> None:
     toy.profile("description: a toy\nminutes: {01_numbers: 60, 03_other: 50, 04_report: 10}\n")
     output = toy.run("--dry-run")[1]
-    assert "4 steps to run: about 2.0 h" in output
+    assert "4 steps to run: about 2 h 0 min." in output
     assert output.rstrip().endswith("Nothing is missing on this machine.")
-    assert "4 steps to run: about 70 min" in toy.run("--dry-run", "--jobs", "2")[1]
+    assert "4 steps to run: about 1 h 10 min." in toy.run("--dry-run", "--jobs", "2")[1]
     toy.run()
-    assert "nothing to run" in toy.run("--dry-run")[1]
+    assert "Every step is up to date." in toy.run("--dry-run")[1]
     assert all("up to date" in text for text in toy.planned().values())
 
 
-def test_a_file_that_nobody_has_is_missing_in_a_plan_and_an_error_in_a_run(toy: Toy) -> None:
+def test_a_file_that_nobody_has_is_named_once_in_a_plan_and_an_error_in_a_run(toy: Toy) -> None:
+    toy.steps = (*STEPS, replace(STEPS[2], variant="more"))
     choice = ("--set", "other.word=boxes/nothing.json")
     code, output = toy.run(*choice, "--dry-run")
     assert code == 0
-    missing_here = " ".join(output.partition("Missing on this machine:")[2].split())
-    assert "other.word of step 03_other names 'boxes/nothing.json'" in missing_here
+    (line,) = [line for line in output.splitlines() if "does not exist" in line]
+    assert "other.word of step 03_other and 1 more names 'boxes/nothing.json'" in line
     assert toy.run(*choice)[0] == 2
+
+
+def test_a_dry_run_writes_nothing(toy: Toy) -> None:
+    toy.run()
+    before = {path: path.stat().st_mtime_ns for path in toy.root.rglob("*")}
+    (toy.root / "mine.json").write_text("{}")  # another file to take a digest of
+    toy.run("--dry-run", "--set", "other.word=mine.json", "--name", "toy2")
+    toy.run("--dry-run")
+    (toy.root / "mine.json").unlink()
+    after = {path: path.stat().st_mtime_ns for path in toy.root.rglob("*")}
+    assert {path for path in after if after[path] != before.get(path)} <= {toy.root}
 
 
 def test_what_is_missing_is_said_before_a_run_as_well(
@@ -209,7 +210,8 @@ def test_room_on_disk_is_for_archives_first_and_for_outputs_later(
     room(monkeypatch, disk=20)
 
     def lacking(*, written: float, kept: float, fetched: float) -> list[str]:
-        return list(missing.disk_problems(written, kept, fetched, tmp_path / "cache"))
+        data = [Data("a set", kept=kept, fetched=fetched)]
+        return list(preview._disk_problems(written, data, tmp_path / "cache"))
 
     assert lacking(written=10, kept=5, fetched=19) == []
     (archives,) = lacking(written=10, kept=5, fetched=40)
@@ -218,33 +220,69 @@ def test_room_on_disk_is_for_archives_first_and_for_outputs_later(
     assert outputs == "Room on disk: 55 GB for data and cache; 20 GB are free."
 
 
-def test_packages_that_are_missing_or_old_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    there = {"torch": "2.14.1+cpu", "numpy": "1.9"}
-
-    def version(name: str) -> str:
-        if name not in there:
-            raise missing.metadata.PackageNotFoundError(name)
-        return there[name]
-
-    asked = ["torch>=2.11", "numpy>=2.0", "scipy", 'nothing; extra == "dev"']
-    monkeypatch.setattr(missing.metadata, "requires", lambda _: asked)
-    monkeypatch.setattr(missing.metadata, "version", version)
-    found = "\n".join(missing.package_problems(gpu=True))
-    assert "numpy>=2.0: 1.9 is installed" in found
-    assert "scipy: not installed" in found
-    assert "2.14.1+cpu is for the CPU alone" in found
-    assert "nothing" not in found
-    assert "CPU alone" not in "\n".join(missing.package_problems(gpu=False))
-
-
 def test_a_profile_states_room_for_groups_of_steps_and_the_longest_name_counts(toy: Toy) -> None:
     toy.steps = (*STEPS, replace(STEPS[2], variant="big"))
     text = "description: a toy\ngigabytes: {03_other: {disk: 1}, 03_other.big: {disk: 3}}\n"
     toy.profile(text)
-    planned = toy.planned()
-    assert "1.0 GB" in planned["03_other"]
-    assert "3.0 GB" in planned["03_other.big"]
+    assert "About 4.0 GB are written below cache/toy/." in toy.run("--dry-run")[1]
     toy.profile("description: a toy\ngigabytes: {03_other: {dsk: 1}}\n")
     code, output = toy.run("--dry-run")
     assert code == 2
     assert "'gigabytes.03_other.dsk' is not a part of a profile" in output
+
+
+def _time(room: Room, *steps: tuple[str, Kind, float, tuple[str, ...]]) -> float:
+    made = [Step(name, kind=kind, needs=needs) for name, kind, _, needs in steps]
+    kinds = {name: kind for name, kind, *_ in steps}
+    return makespan(made, kinds, {name: seconds for name, _, seconds, _ in steps}, room)
+
+
+TWO = (("data", "cpu", 10.0, ()), ("a", "train", 60.0, ("data",)), ("b", "train", 40.0, ("data",)))
+
+
+def test_times_by_hand() -> None:
+    assert _time(Room(1, 1), *TWO) == 110
+    assert _time(Room(2, 2), *TWO) == 70
+    # A second job does not give a second GPU, but steps of the CPU run beside a training.
+    assert _time(Room(2, 1, 1), *TWO) == 110
+    assert _time(Room(2, 1, 1), ("a", "train", 60.0, ()), ("c", "cpu", 50.0, ())) == 60
+    # Nothing runs beside a step that measures time.
+    alone = ("m", "alone", 5.0, ())
+    assert _time(Room(8, 8, 1), ("a", "train", 60.0, ()), alone, ("b", "train", 60.0, ())) == 65
+    # What is needed and does not run is there already.
+    assert _time(Room(2, 2), *TWO[1:]) == 60
+    assert _time(Room(1, 1)) == 0
+
+
+def test_the_gpu_with_most_images_decides_and_none_is_without() -> None:
+    def share(images: int, room: Room, kind: Kind = "train") -> float:
+        step = Step("s", kind=kind, minutes=1 / 60)
+        planner = Bare(cast(Setup, SimpleNamespace(parameters={"s": {"train_batch_size": images}})))
+        return expected_wall(cast(Planner, planner), step, room)
+
+    shares = [share(6, Room(1, 1, gpus)) for gpus in (1, 2, 3, 4, 6, 8)]
+    assert shares == [1, 1 / 2, 1 / 3, 2 / 6, 1 / 6, 1 / 6]
+    assert share(16, Room(1, 1, 3)) == 6 / 16
+    assert share(6, Room(1, 1, 4), "alone") == share(6, Room(4, 4)) == 1
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_no_plan_is_faster_than_its_longest_chain_or_its_share_of_the_work(seed: int) -> None:
+    draw = random.Random(seed)
+    kinds: dict[str, Kind] = {}
+    chain: dict[str, float] = {}
+    seconds, steps = {}, []
+    for n in range(12):
+        name = f"s{n:02}"
+        needs = tuple(draw.sample(sorted(kinds), min(n, draw.randint(0, 2))))
+        kinds[name] = draw.choice(("cpu", "train", "train", "alone"))
+        seconds[name] = float(draw.randint(1, 50))
+        steps.append(Step(name, kind=kinds[name], needs=needs))
+        chain[name] = seconds[name] + max((chain[need] for need in needs), default=0.0)
+    everything = sum(seconds.values())
+    assert makespan(steps, kinds, seconds, Room(1, 1)) == everything
+    for jobs in (2, 3, 5):
+        took = makespan(steps, kinds, seconds, Room(jobs, jobs))
+        assert max(*chain.values(), everything / jobs) <= took <= everything
+    uses_gpu = sum(seconds[name] for name, kind in kinds.items() if kind != "cpu")
+    assert makespan(steps, kinds, seconds, Room(5, 1, 1)) >= uses_gpu

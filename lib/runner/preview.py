@@ -1,0 +1,214 @@
+"""What is said before a run: its steps, how long they take, and what this machine lacks for them.
+
+``--dry-run`` says it and does nothing else.
+"""
+
+import heapq
+import math
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from graphlib import TopologicalSorter
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import psutil  # type: ignore[import-untyped]
+
+from lib.data.download.catalogue import CATALOGUE
+from lib.data_needs import FETCH, Data, needed_data
+from lib.paths import DATA_VARIABLE, ROOT, expanded
+from lib.runner.console import duration, heading, why
+from lib.runner.gpus import Gpu, described
+from lib.runner.machine import usable_cores
+from lib.runner.places import Here, Place, Room, images_of, kind_of
+from lib.runner.plan import Decision, Planner
+from lib.runner.steps import Kind, Step
+
+
+def print_preview(
+    planner: Planner, decisions: Sequence[Decision], place: Place, gpus: Sequence[Gpu]
+) -> None:
+    """Print a plan, the time and the room that it takes, and what is missing on this machine.
+
+    Args:
+        planner: of the checked request.
+        decisions: about each selected step, in order.
+        place: where steps run.
+        gpus: of this machine, those to use.
+    """
+    setup = planner.setup
+    working = [d.step for d in decisions if d.action in ("run", "maybe")]
+    there = place.room()
+    lacks_gpu = not there.gpus and any(step.takes.gpu for step in working)
+    room = replace(there, trainings=1, gpus=1) if lacks_gpu else there  # times are those of one
+    walls = {step.id: expected_wall(planner, step, room) for step in working}
+    times = {name: duration(wall) for name, wall in walls.items()}
+    print("\n".join(heading(setup)), end="\n\n")
+    wide = max((len(decision.step.id) for decision in decisions), default=0)
+    width = max(map(len, times.values()), default=0)
+    for decision in decisions:
+        name = decision.step.id
+        time = f"{times.get(name, ''):>{width}}  " if width else ""
+        print(f"  {name:<{wide}}  {time}{why(decision)}")
+    if not working:
+        kept = any(d.action == "keep" and d.reasons for d in decisions)
+        print("\nNothing to run." if kept else "\nEvery step is up to date.")
+        return
+    data = needed_data(setup.parameters[step.id] for step in setup.chosen)
+    kinds = {step.id: kind_of(step, setup.parameters[step.id]) for step in working}
+    up_to = "up to " if any(d.action == "maybe" for d in decisions) else ""
+    total = duration(makespan(working, kinds, walls, room))
+    print(f"\n{up_to}{_counted(len(working), 'step')} to run: about {total}.".capitalize())
+    on = "the cluster" if not isinstance(place, Here) else _described(gpus, lacks=lacks_gpu)
+    jobs, trainings = _counted(room.jobs, "step"), _counted(room.trainings, "training")
+    each = f", {_counted(room.gpus, 'GPU')} for each training" if room.gpus else ""
+    print(f"On {on}: {jobs} at a time, {trainings} among them{each}.")
+    for entry in data:
+        if not entry.problem:
+            print(f"Data: {entry.title}{f', in {entry.where}' if entry.where else ''}.")
+    if written := sum(step.takes.disk for step in working):
+        folder = setup.study.relative(setup.study.cache(setup.name))
+        print(f"About {_size(written)} are written below {folder}/.")
+    lacking = [
+        *_data_problems(data),
+        *setup.absent,
+        *_gpu_problems(working, there, gpus, here=isinstance(place, Here)),
+        *(_memory_problems(working, room) if isinstance(place, Here) else ()),
+        *_disk_problems(written, data, setup.study.cache(setup.name)),
+    ]
+    print("\nMissing on this machine:" if lacking else "\nNothing is missing on this machine.")
+    print("".join(f"  - {text}\n" for text in lacking))
+
+
+def expected_wall(planner: Planner, step: Step, room: Room) -> float:
+    """Return the seconds that a step is expected to take, with its share of the GPUs.
+
+    The time that is known is one on one GPU; several at best share it, with no time to exchange.
+    """
+    seconds = planner.expected_seconds(step)
+    values = planner.setup.parameters[step.id]
+    if kind_of(step, values) != "train" or not room.gpus:
+        return seconds
+    images = images_of(values)  # the GPU with most of them decides
+    return seconds * (math.ceil(images / room.gpus) / images if images else 1 / room.gpus)
+
+
+def makespan(
+    steps: Sequence[Step], kinds: Mapping[str, Kind], walls: Mapping[str, float], room: Room
+) -> float:
+    """Return the seconds from the first step's start to the last one's end, by a run's own rules.
+
+    Args:
+        steps: those that run, in order. What they need besides is there already.
+        kinds: of each, by id.
+        walls: the seconds that each takes there, by id.
+        room: how many fit side by side.
+    """
+    order = list(kinds)
+    sorter = TopologicalSorter({s.id: [name for name in s.needs if name in kinds] for s in steps})
+    sorter.prepare()
+    now, ready = 0.0, list[str]()
+    running: list[tuple[float, str]] = []
+    while sorter.is_active():
+        ready = sorted([*ready, *sorter.get_ready()], key=order.index)
+        busy = [kinds[name] for _, name in running]
+        name = next((name for name in ready if room.fits(kinds[name], busy)), None)
+        if name is None:
+            now, ended = heapq.heappop(running)
+            sorter.done(ended)
+        else:
+            ready.remove(name)
+            heapq.heappush(running, (now + walls[name], name))
+    return now
+
+
+def _described(gpus: Sequence[Gpu], *, lacks: bool) -> str:
+    if lacks and not gpus:
+        return "one GPU, which is missing here"
+    return described(gpus) or f"{_counted(usable_cores(), 'core')}, no GPU"
+
+
+def _data_problems(data: Sequence[Data]) -> Iterator[str]:
+    """Yield what is amiss with each set and file, and at the end the command that fetches them."""
+    for entry in data:
+        if entry.problem:
+            size = f" It takes {_size(entry.kept)}" if entry.kept else ""
+            if entry.fetched > entry.kept:
+                size += f", and {_size(entry.fetched)} while it is fetched and unpacked"
+            yield f"{entry.title}: {entry.problem}.{size}{'.' if size else ''}"
+    names = {name for entry in data for name in entry.fetch}
+    if names:
+        yield f"To fetch: {FETCH} {' '.join(name for name in CATALOGUE if name in names)}"
+
+
+def _gpu_problems(
+    steps: Sequence[Step], room: Room, gpus: Sequence[Gpu], *, here: bool
+) -> Iterator[str]:
+    """Yield what is missing of GPUs."""
+    needy = [step for step in steps if step.takes.gpu]
+    absent = [gpu.number for gpu in gpus if not gpu.uuid]
+    if absent:
+        yield f"GPUs named by --gpus that are not here: {', '.join(absent)}."
+    elif needy and not room.gpus and here:
+        yield (
+            "A GPU: neither nvidia-smi nor PyTorch shows one. The times above are those of one; a "
+            "CPU takes some hundred times as long. To plan for another machine name its GPUs: "
+            "--gpus 0,1,2,3"
+        )
+    elif needy and not room.gpus:
+        yield "GPUs: some workers of the cluster see none. The times above are those of one."
+    sizes = [gpu.gigabytes for gpu in gpus if gpu.uuid and gpu.gigabytes]
+    most = max(needy, key=lambda step: step.takes.gpu, default=None)
+    if most and sizes and (each := most.takes.gpu / max(1, room.gpus)) > min(sizes):
+        yield (
+            f"Memory of GPUs: {most.id} takes about {each:.0f} GB on each GPU, and the smallest "
+            f"has {min(sizes):.0f} GB. Give each training more GPUs (fewer --jobs), or lower "
+            "train.batch_size."
+        )
+    if needy and (torch := _version("torch")).endswith("+cpu"):
+        yield f"PyTorch for GPUs: {torch} is for the CPU alone. See pytorch.org for another."
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
+
+
+def _memory_problems(steps: Sequence[Step], room: Room) -> Iterator[str]:
+    """Yield what is missing of main memory: for as many trainings as run side by side here."""
+    # Nothing else is as large; GPUs of one training have a process each.
+    largest = sorted((step.takes.memory for step in steps), reverse=True)[: room.trainings]
+    needed = sum(largest) * max(1, room.gpus)
+    there = psutil.virtual_memory().total / 1e9
+    if needed > there:
+        yield (
+            f"Main memory: about {needed:.0f} GB for what runs side by side; there are "
+            f"{there:.0f} GB. Use fewer --jobs or GPUs."
+        )
+
+
+def _disk_problems(written: float, data: Sequence[Data], cache: Path) -> Iterator[str]:
+    """Yield what is missing of room on disk, in GB: for outputs, and for data and its archives."""
+    kept, fetched = sum(d.kept for d in data), sum(d.fetched for d in data)
+    folder, cache = (
+        next(path for path in (place, *place.parents) if path.exists())
+        for place in (expanded(os.environ.get(DATA_VARIABLE, ROOT / "data")), cache)
+    )
+    needs = {"the cache": (cache, written), "data": (folder, fetched)}
+    if folder.stat().st_dev == cache.stat().st_dev:  # archives go before outputs come
+        needs = {"data and cache": (cache, max(fetched, kept + written))}
+    for name, (place, needed) in needs.items():
+        free = shutil.disk_usage(place).free / 1e9
+        if needed > free:
+            yield f"Room on disk: {_size(needed)} for {name}; {_size(free)} are free."
+
+
+def _size(gigabytes: float) -> str:
+    return f"{gigabytes:.1f} GB" if gigabytes < 10 else f"{gigabytes:.0f} GB"
+
+
+def _counted(count: int, word: str) -> str:
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"

@@ -1,0 +1,46 @@
+"""What both training notebooks are told: the model, its training and its inference.
+
+The lines are part of the notebooks' parameters cells (:mod:`lib.runner.parameters`).
+"""
+
+from typing import Literal
+
+train_init: str = "04_train_hybrid.detector"  # step to start from; empty: model.weights
+model_backbone: Literal["small", "resnet50", "resnet101"] = "small"  # feature extractor
+model_weights: str = "none"  # none, imagenet (downloaded), or a file of ResNet weights
+model_weights_style: Literal["torchvision", "caffe"] = "torchvision"  # what the file expects
+model_fresh_stages: list[str] = []  # stages that the file lacks, such as layer4: they start random
+model_trainable_stages: int = 3  # of a pre-trained ResNet's five stages, how many learn
+model_fpn_channels: int = 48  # channels of the feature pyramid
+model_box_head: Literal["conv", "fc"] = "conv"  # convolutions, or Mask R-CNN's two layers
+model_box_channels: list[int] = [64, 64, 64, 128]  # the box head's four convolutions
+model_predictor_std: float = 0.2  # spread of the initial classification weights
+model_mask_per_class: bool = False  # one mask per class, as Mask R-CNN, or one for all
+model_mask_channels: int = 48  # channels of the mask head
+model_mask_layers: int = 7  # convolutions of the mask head
+model_norm: Literal["bn", "syncbn", "gn", "none"] = "bn"  # normalisation in both heads
+model_anchor_sizes: list[int] = [12, 24, 48, 96, 192]  # anchor side per level, in pixels
+model_min_size: list[int] = [240]  # shorter side after resizing; drawn per training image
+model_max_size: int = 320  # limit of its longer side
+model_rpn_proposals: int = 200  # proposals kept per image
+model_rois_per_image: int = 40  # RoIs sampled per training image
+model_score_threshold: float = 0.05  # detections with a lower score are dropped
+model_detections_per_image: int = 50  # at most this many are kept
+train_iterations: int = 350  # optimiser steps
+train_batch_size: int = 8  # images per step
+train_images_per_device: int | None = None  # images of each GPU: more GPUs, a larger batch
+train_optimizer: Literal["sgd", "adamw"] = "adamw"  # the paper: sgd, on a long schedule
+train_learning_rate: float = 0.002  # after warm-up
+train_warmup: int = 50  # steps of linear warm-up
+train_steps: list[int] = [280]  # iterations at which the rate falls to a tenth
+train_weight_decay: float = 0.01  # decoupled for adamw
+train_clip_value: float | None = None  # element-wise clipping of gradients (the paper: 1)
+train_clip_norm: float | None = 5.0  # clipping of the gradient's norm
+train_flip: bool = True  # mirror half of the training images
+train_amp: Literal["auto", "none"] = "auto"  # mixed precision on a GPU
+train_device: Literal["auto", "cpu", "cuda"] = "auto"  # auto: a GPU if there is one
+train_workers: int = 0  # processes that load images
+train_seed: int = 0  # everything random derives from it
+train_checkpoint_every: int = 100  # steps between checkpoints
+train_log_every: int = 25  # steps between lines of the log
+predict_batch_size: int = 8  # images per step of the inference
