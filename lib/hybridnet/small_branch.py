@@ -95,7 +95,7 @@ def segment(
     units = _units(coco_set, detections, boxes)
     parent = out.with_suffix(".shards")
     with shards.sole_user(parent), shards.cluster_at(dask, __name__) as cluster:
-        workers = cluster.cores if cluster else workers
+        workers = sum(cluster.nthreads().values()) if cluster else workers
         folder = parent / _key(units, settings, seed)
         work = partial(masks_of, settings=settings, seed=seed)
         found: dict[int, tuple[Any, float]] = {}

@@ -22,7 +22,7 @@ from lib.runner.left_out import with_left_out
 from lib.runner.lock import only_runner
 from lib.runner.machine import usable_cores
 from lib.runner.own_runs import own_runs
-from lib.runner.places import Here, Place, Run
+from lib.runner.places import LocalMachine, Place, Run
 from lib.runner.plan import Planner
 from lib.runner.problems import UsageError
 from lib.runner.profiles import load_profile, profile_names
@@ -152,7 +152,7 @@ def _place(
 ) -> Iterator[Place]:
     """Hold the place where steps run inside the block: this machine, or a cluster."""
     if options.dask is None:
-        yield Here(run, jobs=options.jobs or usual_jobs(gpus), gpus=gpus)
+        yield LocalMachine(run, jobs=options.jobs or usual_jobs(gpus), gpus=gpus)
         return
     if options.gpus is not None:
         raise UsageError(

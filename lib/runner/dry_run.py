@@ -11,7 +11,7 @@ from lib.runner.data_needs import Data, distinct, needed_data
 from lib.runner.gpus import Gpu, described
 from lib.runner.machine import usable_cores
 from lib.runner.missing import shown
-from lib.runner.places import Here, Place, Room, images_of, kind_of
+from lib.runner.places import LocalMachine, Place, Room, images_of, kind_of
 from lib.runner.plan import Decision, Planner
 from lib.runner.setup import Setup
 from lib.runner.steps import Kind, Step
@@ -138,7 +138,7 @@ def _made(planner: Planner, decisions: list[Decision], place: Place, gpus: Seque
         room=Room(there.jobs, 1, 1) if lacks_gpu else there,
         there=there,
         gpus=gpus,
-        here=isinstance(place, Here),
+        here=isinstance(place, LocalMachine),
     )
 
 

@@ -16,7 +16,7 @@ from lib.runner.data_needs import distinct, needed_data
 from lib.runner.dry_run import WIDTH, print_dry_run
 from lib.runner.fingerprint import Fingerprint
 from lib.runner.gpus import choose, visible_gpus
-from lib.runner.places import Here
+from lib.runner.places import LocalMachine
 from lib.runner.plan import Decision, Planner
 from lib.runner.setup import Request, Setup
 from lib.runner.setup import prepare as set_up
@@ -70,7 +70,7 @@ def plan(paper: Setup, capsys: pytest.CaptureFixture[str]) -> Callable[..., tupl
 
     def run(option: str | None = None, *, jobs: int = 1) -> tuple[str, str]:
         gpus = choose(option, visible_gpus(), absent=True)
-        place = Here(run_as_script, jobs=jobs, gpus=gpus)
+        place = LocalMachine(run_as_script, jobs=jobs, gpus=gpus)
         print_dry_run(cast(Planner, Bare(paper)), place, gpus)
         text = capsys.readouterr().out
         assert max(map(len, text.splitlines())) <= WIDTH
