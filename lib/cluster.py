@@ -1,8 +1,8 @@
 """A running dask cluster: a connection to it, and work done by its workers.
 
 ``lib.masks.shards`` sends it pieces of work, ``lib.runner.remote`` whole steps. What is amiss is
-said in sentences. This needs the package ``distributed``, an optional extra: import this module
-only when a cluster was asked for.
+said in sentences. The package ``distributed`` is an optional extra, and slow to import: only who
+asks for a cluster needs it.
 """
 
 import importlib
@@ -38,17 +38,20 @@ _compared: dict[str, str] = {}
 
 
 @contextmanager
-def connected(address: str, module: str) -> Iterator[Any]:
+def connected(address: str | None, module: str) -> Iterator[Any]:
     """Hold a connection to a dask scheduler, a ``distributed.Client``, inside the block.
 
     Args:
-        address: for example ``tcp://host:8786``.
+        address: for example ``tcp://host:8786``; None for no cluster, which gives None.
         module: what its processes must be able to import.
 
     Raises:
         ValueError: if ``distributed`` is not installed, nothing can work at that address, or the
             module cannot be imported there.
     """
+    if address is None:
+        yield None
+        return
     try:
         import distributed
     except ImportError:

@@ -21,6 +21,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from lib.cluster import connected
 from lib.data.coco import CocoSet
 from lib.data.numbers import all_finite, as_array
 from lib.data.pictures.images import ImageRecord, read_image
@@ -94,7 +95,7 @@ def segment(
     workers = worker_count(workers)
     units = _units(coco_set, detections, boxes)
     parent = out.with_suffix(".shards")
-    with shards.sole_user(parent), shards.cluster_at(dask, __name__) as cluster:
+    with shards.sole_user(parent), connected(dask, __name__) as cluster:
         workers = sum(cluster.nthreads().values()) if cluster else workers
         folder = parent / _key(units, settings, seed)
         work = partial(masks_of, settings=settings, seed=seed)

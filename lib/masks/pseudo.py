@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from lib.cluster import connected
 from lib.data.coco import CocoSet, ImageRecord, Instance
 from lib.data.pictures.images import read_image
 from lib.files import digest_of, write_json
@@ -88,7 +89,7 @@ def generate(
     workers = worker_count(workers)
     units = _units(coco_set, shard_size)
     parent = out.with_suffix(".shards")
-    with shards.sole_user(parent), shards.cluster_at(dask, __name__) as cluster:
+    with shards.sole_user(parent), connected(dask, __name__) as cluster:
         folder = parent / _key(coco_set, units, settings, seed)
         work = partial(masks_of, settings=settings, seed=seed)
         found: dict[int, list[Any]] = {}

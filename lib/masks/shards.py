@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 import joblib
 from filelock import FileLock, Timeout
 
+from lib.cluster import completed
 from lib.files import digest_of, read_object, write_json
 from lib.workers import WorkerLostError, worker_options
 
@@ -38,26 +39,6 @@ other workers would find no unit of its own.
 def unit_size(images: int, most: int) -> int:
     """Return how many images make a unit: up to ``most``, fewer in a small set."""
     return max(1, min(most, math.ceil(images / MANY_UNITS)))
-
-
-@contextmanager
-def cluster_at(address: str | None, module: str) -> Iterator[Any]:
-    """Hold a connection to a dask cluster inside the block; None without an address.
-
-    Args:
-        address: of its scheduler, such as ``tcp://host:8786``.
-        module: what its processes must be able to import.
-
-    Raises:
-        ValueError: if ``distributed`` is not installed, or the cluster is not fit for work.
-    """
-    if address is None:
-        yield None
-        return
-    from lib.cluster import connected  # an optional package, and a slow import
-
-    with connected(address, module) as cluster:
-        yield cluster
 
 
 def run(
@@ -82,7 +63,7 @@ def run(
         workers: processes; with 1 the work is done in this one. Numerical libraries use one
             thread in each.
         done: what `finished` found in ``folder``, if that was asked already.
-        cluster: what `cluster_at` yields; its workers do the work in place of processes here.
+        cluster: does the work in place of processes here, see `lib.cluster.connected`.
         made_by: the versions of all that could change a result, by name; a worker of the cluster
             where they differ is an error.
 
@@ -97,8 +78,6 @@ def run(
         return
     try:
         if cluster:
-            from lib.cluster import completed
-
             results = completed(cluster, work, missing, made_by)
         else:
             with joblib.parallel_config(**worker_options()):

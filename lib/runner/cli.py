@@ -26,6 +26,7 @@ from lib.runner.places import LocalMachine, Place, Run
 from lib.runner.plan import Planner
 from lib.runner.problems import UsageError
 from lib.runner.profiles import load_profile, profile_names
+from lib.runner.remote import cluster_at
 from lib.runner.setup import Request, Setup, prepare
 from lib.runner.steps import STEPS, Step
 from lib.runner.writable import check_writable
@@ -161,8 +162,6 @@ def _place(
                 "cluster use the GPUs that they see (CUDA_VISIBLE_DEVICES)."
             ]
         )
-    from lib.runner.remote import cluster_at  # a slow import
-
     with cluster_at(options.dask, setup.study, setup.name, run, jobs=options.jobs) as cluster:
         yield cluster
 
