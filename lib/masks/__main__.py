@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
 
+from lib.cluster import connected
 from lib.data.coco import CocoSet, load
 from lib.data.label_options import add_on_bad
 from lib.data.pictures.check import Orientation, Outside
@@ -20,7 +21,6 @@ from lib.interrupts import announced
 from lib.masks.grabcut.exact import GrabCutSettings, Variant
 from lib.masks.pseudo import SHARD_SIZE, generate
 from lib.masks.quality import SMALL_SIDE, VALID_FROM
-from lib.masks.shards import cluster_at
 from lib.outputs import check_output
 from lib.progress import duration, printer
 from lib.workers import WorkerLostError
@@ -54,7 +54,7 @@ def _run(options: argparse.Namespace) -> int:
         settings = GrabCutSettings(iterations=options.iterations, method=options.method)
         if options.dask and options.workers is not None:
             print("--workers is not used: with --dask, the cluster decides.", file=sys.stderr)
-        with cluster_at(options.dask, generate.__module__):
+        with connected(options.dask, generate.__module__):
             pass  # is it there at all?
         # Decoding every image first costs little beside GrabCut and finds all damage at once.
         coco_set = load(

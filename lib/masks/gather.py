@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
 
+from lib.cluster import connected
 from lib.data.pictures.images import ImageRecord
 from lib.files import digest_of
 from lib.masks import shards
@@ -96,7 +97,7 @@ def gathered(
         module: of ``work``: what the processes of a cluster must be able to import.
         made_by: by name all but pictures and boxes that could change a mask.
         workers: processes, or 0 for all cores; not looked at with ``dask``.
-        dask: address of a scheduler, see `lib.masks.shards.cluster_at`.
+        dask: address of a scheduler, see `lib.cluster.connected`.
         valid_from: box IoU from which a mask counts as valid, for ``on_progress``.
         on_progress: called after every shard.
 
@@ -108,15 +109,16 @@ def gathered(
     """
     workers, parent = worker_count(workers), out.with_suffix(".shards")
     total = sum(len(item.boxes) for unit in units for item in unit)
-    with shards.sole_user(parent), shards.cluster_at(dask, module) as cluster:
+    with shards.sole_user(parent), connected(dask, module) as cluster:
+        workers = sum(cluster.nthreads().values()) if cluster else workers
         folder = parent / key(units, made_by())
         done = shards.finished(folder, len(units))
-        found, start, invalid = Gathered(cluster.cores if cluster else workers), time.monotonic(), 0
+        found, start, invalid = Gathered(workers), time.monotonic(), 0
         for index, made in shards.run(
             units,
             work,
             folder=folder,
-            workers=found.workers,
+            workers=workers,
             done=done,
             cluster=cluster,
             made_by=made_by,
