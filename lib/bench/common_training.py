@@ -10,7 +10,6 @@ gradients are not clipped.
 """
 
 import argparse
-import sys
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Any
 import torch
 
 from lib.bench.inference import machine
+from lib.bench.program import add_out, with_sentences, write
 from lib.bench.torchvision_reference import (
     ReferenceLearner,
     build_reference,
@@ -27,11 +27,9 @@ from lib.bench.torchvision_reference import (
 )
 from lib.data.coco import CocoSet
 from lib.data.coco import load as load_coco
-from lib.files import write_json
 from lib.metrics.bootstrap import paired_difference
 from lib.metrics.coco_ap import IouType, evaluate
 from lib.models.backbones import learn_norm, load_weights
-from lib.outputs import file_ending_in, has_fields
 from lib.paths import display, resolve
 from lib.training.checkpoint import TrainedModel
 from lib.training.config import TrainConfig, parse_config
@@ -44,6 +42,8 @@ from lib.training.predict import predict
 from lib.training.predictions import Result, detection_rows
 from lib.training.supervision import uses_of
 from lib.training.train import prepare
+
+PROGRAM = "lib.bench.common_training"
 
 METRICS = ("AP", "AP50")
 KINDS: tuple[IouType, ...] = ("bbox", "segm")
@@ -157,7 +157,7 @@ def compare(
         FloatingPointError: if a loss is not finite.
     """
     coco = load_coco(resolve(config.annotations), resolve(config.images), check_images="none")
-    rows = []
+    rows = list[dict[str, Any]]()
     for seed in seeds:
         own = config.model_copy(update={"seed": seed})
         trained = train_ours(own, coco, device)
@@ -166,8 +166,9 @@ def compare(
         reference = train_reference(own, coco, device)
         found["torchvision"] = reference_detections(reference, val, device)
         del reference
-        rows += judged(val, found, seed=seed)
-        for row in rows[-len(KINDS) * len(METRICS) :]:
+        new = judged(val, found, seed=seed)
+        rows += new
+        for row in new:
             print(
                 f"seed {seed}, {row['kind']} {row['metric']}: ours {row['ours']:.1%}, torchvision "
                 f"{row['torchvision']:.1%}, difference {100 * row['difference']:+.1f} points "
@@ -202,10 +203,11 @@ def configured(options: argparse.Namespace) -> TrainConfig:
     return parse_config(content, where="The command line")
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; problems that a user can mend are sentences and exit code 2."""
+@with_sentences
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Train and judge both as the command line says."""
     parser = argparse.ArgumentParser(
-        prog="python -m lib.bench.common_training",
+        prog=f"python -m {PROGRAM}",
         description="Train torchvision's Mask R-CNN and the study's alike, and compare their AP.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
@@ -214,12 +216,7 @@ def main(arguments: list[str] | None = None) -> int:
     add("--images", type=Path, required=True, help="folder of their pictures")
     add("--val", type=Path, required=True, help="COCO labels to judge on")
     add("--val-images", type=Path, required=True, help="folder of their pictures")
-    add(
-        "--out",
-        type=file_ending_in(".json", has_fields("config", "rows"), place=resolve),
-        required=True,
-        help="the JSON file to write",
-    )
+    add_out(parser, PROGRAM)
     add("--iterations", type=int, default=3000)
     add("--batch-size", type=int, default=8)
     add("--learning-rate", type=float, default=0.01)
@@ -234,16 +231,12 @@ def main(arguments: list[str] | None = None) -> int:
     add("--workers", type=int, default=4, help="processes that load pictures")
     add("--seeds", type=int, nargs="+", default=[0], help="two trainings for each")
     options = parser.parse_args(arguments)
-    try:
-        config = configured(options)
-        device = pick_device(config.device)
-        val = load_coco(resolve(options.val), resolve(options.val_images), check_images="none")
-        rows = compare(config, val, device, options.seeds)
-        content = {"machine": machine(device), "config": config.model_dump(mode="json")}
-        write_json(options.out, content | {"rows": rows})
-    except (ValueError, OSError, FloatingPointError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    config = configured(options)
+    device = pick_device(config.device)
+    val = load_coco(resolve(options.val), resolve(options.val_images), check_images="none")
+    rows = compare(config, val, device, options.seeds)
+    content = {"machine": machine(device), "config": config.model_dump(mode="json"), "rows": rows}
+    write(options.out, PROGRAM, content)
     print(f"wrote {display(options.out)}")
     return 0
 

@@ -6,7 +6,7 @@ import pytest
 from pycocotools.mask import frPyObjects, merge
 
 from lib.bench import evaluation
-from lib.bench.drawn import HEIGHT, WIDTH, draw_detections, draw_labels
+from lib.bench.drawn_detections import HEIGHT, WIDTH, draw_detections, draw_labels
 from lib.bench.evaluation import main
 from lib.files import read_json, write_json
 

@@ -1,4 +1,4 @@
-"""Tables of speed and limits, from hand-made measurements."""
+"""Tables of speed, agreement and limits, from hand-made measurements."""
 
 import json
 import math
@@ -9,6 +9,7 @@ import pytest
 
 from lib.bench import mask_tables
 from lib.bench.mask_boxes import boxes_of
+from lib.bench.program import print_tables
 from tests.bench.measured import DRAWN, measured
 
 
@@ -50,6 +51,37 @@ def test_coco_pays_once_for_each_of_its_images_and_boxes() -> None:
     assert table.loc["fast", "hours_on_16_cores"] == pytest.approx(seconds / 3600 / 16)
     exact = 860_000 * 7 + 118_000 * 0.25
     assert table.loc["exact", "hours_on_1_core"] == pytest.approx(exact / 3600)
+
+
+def test_agreement_with_the_fast_method_stands_beside_that_of_two_seeds() -> None:
+    table = mask_tables.agreement_table(boxes_of(measured()), **DRAWN)
+    cells = table.set_index(["measure", "size"])
+    columns = ["exact", "fast", "difference"]
+    whole = {name: cells.loc[(name, "all"), columns].tolist() for name in cells.index.levels[0]}
+    assert whole["valid or invalid"] == pytest.approx([1, 0.75, -0.25])
+    assert whole["mask IoU"] == pytest.approx([0.5, 0.75, 0.25])
+    assert whole["IoU with the true mask"] == pytest.approx([0.6, 0.65, 0.05])
+    small = cells.loc[("valid or invalid", "< 32²")]
+    assert (small["boxes"], small["fast"]) == (6, 0.5)
+    assert -1 <= small["ci_low"] < -0.5 < small["ci_high"] <= 0
+
+
+def test_without_true_masks_nothing_is_said_of_them() -> None:
+    content = measured()
+    content["rows"] = [line | {"true_iou": None} for line in content["rows"]]
+    table = mask_tables.agreement_table(boxes_of(content), **DRAWN)
+    assert set(table["measure"]) == {"valid or invalid", "mask IoU"}
+
+
+def test_shares_of_fig_1_are_those_of_each_run() -> None:
+    found = mask_tables.fig1_table(boxes_of(measured()), **DRAWN).set_index("formula")
+    assert found["fast"].to_dict() == pytest.approx(
+        {"I / N": 3 / 12, "Iₛ / I": 1, "Iₛ / S": 3 / 6, "Iₗ / L": 0}
+    )
+    assert found.loc["I / N", "exact"] == 0 and math.isnan(found.loc["Iₛ / I", "exact"])
+    assert math.isnan(found.loc["Iₛ / I", "difference"])
+    assert found.loc["Iₛ / S", "difference"] == pytest.approx(0.5)
+    assert found.loc["Iₛ / S", "ci_low"] < 0.5 < found.loc["Iₛ / S", "ci_high"]
 
 
 def limits(content: dict[str, Any]) -> pd.DataFrame:
@@ -112,7 +144,7 @@ def test_a_difference_that_is_just_the_limit_keeps_to_it() -> None:
 def test_the_program_prints_every_table(tmp_path, capsys) -> None:
     path = tmp_path / "speed.json"
     path.write_text(json.dumps(measured()), encoding="utf-8")
-    assert mask_tables.main([str(path)]) == 0
+    assert print_tables("x", mask_tables.tables, [str(path)]) == 0
     printed = capsys.readouterr().out
     for name in mask_tables.tables(measured(), **DRAWN):
         assert f"\n{name}\n" in printed

@@ -4,11 +4,11 @@ import matplotlib as mpl
 import pytest
 from matplotlib import pyplot as plt
 
-from lib.bench import costs, model_tables, step_profile
+from lib.bench import costs, model_tables
 from lib.bench import model_figures as shown
+from lib.bench.schedules import MEASURED
 from lib.pages import style
 from lib.pages.tables import show
-from lib.runner.schedules import MEASURED
 from tests.bench.model_measured import DRAWS, MODEL, model_measured
 
 
@@ -20,14 +20,12 @@ def closed():
     plt.close("all")
 
 
-def test_every_part_of_a_step_has_a_name_and_a_colour():
-    assert tuple(shown.PARTS) == step_profile.PARTS
-    assert len(set(shown.PART_COLOURS.values())) == len(step_profile.PARTS)
+def test_every_measured_model_has_its_names():
     assert list(shown.SHORT) == list(MEASURED) == list(shown.NAMES)[1:]
 
 
 @pytest.mark.parametrize("gpu", [False, True])
-def test_figures_show_every_model_but_torchvisions_and_every_part(gpu: bool):
+def test_the_figure_shows_every_model_but_torchvisions(gpu: bool):
     tables = model_tables.tables(model_measured(gpu=gpu), **DRAWS)
     figure = shown.ratios(tables["training"], tables["inference"])
     figure.canvas.draw()
@@ -35,9 +33,6 @@ def test_figures_show_every_model_but_torchvisions_and_every_part(gpu: bool):
     assert bars == pytest.approx([2, 4] * (2 if gpu else 1))
     labels = [t.get_text() for t in figure.axes[0].get_yticklabels()]
     assert labels == [shown.NAMES["mask_rcnn"], shown.NAMES["small"]]
-    figure = shown.parts_figure(tables["parts"])
-    figure.canvas.draw()
-    assert len(figure.axes[0].patches) == 11 * 3 * (2 if gpu else 1)
     assert figure.get_figwidth() <= style.WIDTH
 
 
@@ -45,13 +40,9 @@ def test_figures_show_every_model_but_torchvisions_and_every_part(gpu: bool):
 def test_tables_can_be_shown(gpu: bool):
     content = model_measured(gpu=gpu)
     tables = model_tables.tables(content, **DRAWS)
-    html = show(shown.readable_training(tables["training"]), percent=["waiting"]).html
+    html = show(shown.readable(tables["training"]), percent=["waiting"]).html
     assert "the same network here" in html and "images per second from memory" in html
-    show(shown.readable_inference(tables["inference"]))
-    parts = shown.readable_parts(model_tables.by_part(tables["parts"]))
-    assert parts["part"].tolist()[0] == "waiting for data"
-    assert list(parts)[1].startswith("torchvision's Mask R-CNN")
-    assert ("busy" in shown.readable_roofline(tables["roofline"])) is gpu
+    show(shown.readable(tables["inference"]))
     config = {"iterations": 9000, "batch_size": 4, "amp": "none", "model": MODEL}
     schedule = {"step": "a", "minutes": 30, "config": config}
     table = costs.cost_table([schedule], content, tables["training"], price=2.5)
@@ -70,6 +61,5 @@ def test_lines_say_where_and_how_large():
     assert "20 ms (torchvision), 10 ms (ours)" in said
     assert "trial of the measurement on a CPU and with small" in shown.scale_line(model_measured())
     assert "scale of the papers" in shown.scale_line(model_measured(gpu=True))
-    assert "1 (float32)" in shown.speed_line(model_measured())
     assert "asked on a GPU; here" in shown.asked_line(model_measured())
     assert "here" not in shown.asked_line(model_measured(gpu=True))

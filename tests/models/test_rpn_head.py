@@ -6,8 +6,8 @@ from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.rpn import RPNHead
 
-from lib.bench.step_profile import waits
 from lib.models.rpn_head import SingleAnchors, SingleHead, SteadyMatcher
+from tests.fixtures.waits import waits
 
 SIZES = (((16,), (32,)), ((0.5, 1.0, 2.0),) * 2)
 

@@ -1,0 +1,221 @@
+"""Training steps of several models measured in turns, in one process, on the same pictures.
+
+A turn builds a model with its optimiser and loader, takes some steps that nobody measures, then
+steps fed by the loader, then steps on batches that are in memory already; afterwards nothing of it
+is left on the device, so the peak of its memory is its own.
+
+Batches in memory are as the model's loader gives them: the study's on the device, torchvision's
+not. Some steps' batches lie ready when the clock starts, twice as many as there are loader
+processes; more steps must be measured than that to see whether the loader keeps up.
+"""
+
+import gc
+import statistics
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import cycle, islice, pairwise
+from time import perf_counter
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from lib.bench.inference import MIB, peak_mib, weights_mib
+from lib.bench.program import in_turn
+
+KEPT_BATCHES = 4
+"""Batches kept in memory for the steps that wait for no loader."""
+
+
+class Trainer(Protocol):
+    """What can be measured: :class:`lib.training.learner.Learner`, or torchvision's."""
+
+    @property
+    def model(self) -> nn.Module:
+        """What is trained."""
+        ...
+
+    @property
+    def optimizer(self) -> torch.optim.Optimizer:
+        """What trains it."""
+        ...
+
+    def step(self, images: list[Tensor], targets: list[dict[str, Any]], iteration: int) -> object:
+        """Learn from one batch."""
+        ...
+
+
+@dataclass(frozen=True)
+class Training:
+    """One model in one precision.
+
+    Attributes:
+        model: its name.
+        precision: ``float32``, or the type of its autocast.
+        start: builds it for a turn, by its number: the trainer, and an iterator of pictures and
+            targets without end, other ones in each turn.
+    """
+
+    model: str
+    precision: str
+    start: Callable[[int], tuple[Trainer, Iterator[Any]]]
+
+
+class StepRow(NamedTuple):
+    """One measured training step.
+
+    Attributes:
+        model: whose.
+        precision: in which.
+        round: in which every model had its turn.
+        step: within the turn; the same number is at the same place in every model's turn.
+        loaded: whether the batch came from the loader; else it was in memory.
+        wait: seconds that the CPU waited for it.
+        seconds: of the whole step, the wait included.
+    """
+
+    model: str
+    precision: str
+    round: int
+    step: int
+    loaded: bool
+    wait: float
+    seconds: float
+
+
+def compare_training(
+    trainings: Sequence[Training],
+    *,
+    rounds: int,
+    warm_up: int,
+    steps: int,
+    device: torch.device,
+    on_turn: Callable[[str], None] = lambda line: None,
+) -> tuple[list[StepRow], list[dict[str, Any]]]:
+    """Measure all models.
+
+    Args:
+        trainings: those who take turns.
+        rounds: turns of each.
+        warm_up: steps at the beginning of each turn that do not count.
+        steps: measured steps of a turn with the loader, and as many without.
+        device: where.
+        on_turn: is told of each turn.
+
+    Returns:
+        A row for each measured step, and for each model ``model``, ``precision``, ``parameters``,
+        ``weights_mib``, ``peak_mib`` (everything on the device: weights, gradients, optimiser,
+        activations) and ``flops`` (of a step's convolutions and matrix products, forward and
+        backward: a multiplication with an addition counts as two).
+
+    Raises:
+        ValueError: if there is nothing to measure.
+    """
+    if not trainings or rounds < 1 or steps < 1 or warm_up < 0:
+        raise ValueError(
+            "A comparison needs models, at least one round and one step, and no negative warm-up; "
+            f"got {len(trainings)} models, {rounds} rounds, {steps} steps, a warm-up of {warm_up}."
+        )
+    rows, facts = list[StepRow](), dict[int, dict[str, Any]]()
+    for turn in range(rounds):
+        for number in in_turn(range(len(trainings)), turn):
+            one, begin = trainings[number], perf_counter()
+            measured, found = _turn(one, turn, warm_up, steps, device)
+            rows += measured
+            facts.setdefault(number, found)
+            on_turn(
+                f"round {turn + 1} of {rounds}: {one.model}, {one.precision}: "
+                f"{statistics.mean(r.seconds for r in measured):.3f} s per step, "
+                f"{perf_counter() - begin:.0f} s in all"
+            )
+    return rows, [facts[number] for number in sorted(facts)]
+
+
+def _turn(
+    one: Training, turn: int, warm_up: int, steps: int, device: torch.device
+) -> tuple[list[StepRow], dict[str, Any]]:
+    """Return the steps of one turn, and in the first turn what else is known of the model."""
+    held = _release(device)
+    trainer, batches = one.start(turn)
+    for iteration in range(warm_up):
+        trainer.step(*next(batches), iteration)
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    kept = list(islice(batches, min(KEPT_BATCHES, steps)))
+    rows = [
+        StepRow(one.model, one.precision, turn, step, loaded, *times)
+        for loaded, source in ((True, batches), (False, cycle(kept)))
+        for step, times in enumerate(_timed(trainer, source, steps, device))
+    ]
+    of = {"model": one.model, "precision": one.precision}
+    return rows, {} if turn else of | _facts(trainer, kept, held, device)
+
+
+def _timed(
+    trainer: Trainer, source: Iterator[Any], steps: int, device: torch.device
+) -> list[tuple[float, float]]:
+    """Return the seconds of waiting for a batch, and of all, of each step.
+
+    On CUDA a step lasts from event to event in the stream, for which the CPU waits at the end
+    alone: it may be ahead of the device, as in any training.
+    """
+    waits, marks = list[float](), list[Any]()
+
+    def mark() -> None:
+        if device.type == "cuda":
+            marks.append(torch.cuda.Event(enable_timing=True))
+            marks[-1].record(torch.cuda.current_stream(device))
+        else:
+            marks.append(perf_counter())
+
+    for iteration in range(steps):
+        mark()
+        begin = perf_counter()
+        images, targets = next(source)
+        waits.append(perf_counter() - begin)
+        trainer.step(images, targets, iteration)
+    mark()
+    pairs = pairwise(marks)
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+        seconds = [a.elapsed_time(b) / 1000 for a, b in pairs]
+    else:
+        seconds = [b - a for a, b in pairs]
+    return list(zip(waits, seconds, strict=True))
+
+
+def _facts(
+    trainer: Trainer, kept: Sequence[Any], held: int, device: torch.device
+) -> dict[str, Any]:
+    """Return what is known of a model besides its times."""
+    if device.type == "cuda":
+        peak = (torch.cuda.max_memory_allocated(device) - held) / MIB
+    else:
+        trainer.optimizer.zero_grad(set_to_none=True)  # so that gradients count as the step's
+        peak = _held_mib(trainer) + peak_mib(lambda: trainer.step(*kept[0], 0), device)
+    with FlopCounterMode(display=False) as counter:
+        for images, targets in kept:
+            trainer.step(images, targets, 0)
+    return {
+        "parameters": sum(p.numel() for p in trainer.model.parameters()),
+        "weights_mib": weights_mib(trainer.model),
+        "peak_mib": peak,
+        "flops": counter.get_total_flops() / len(kept),
+    }
+
+
+def _held_mib(trainer: Trainer) -> float:
+    """Return what a trainer holds besides gradients between steps: weights, optimiser's state."""
+    groups = trainer.optimizer.state.values()
+    tensors = [v for group in groups for v in group.values() if isinstance(v, Tensor)]
+    return weights_mib(trainer.model) + sum(t.numel() * t.element_size() for t in tensors) / MIB
+
+
+def _release(device: torch.device) -> int:
+    """Return the bytes that are on a CUDA device although nobody is at work; usually none."""
+    gc.collect()
+    if device.type != "cuda":
+        return 0
+    torch.cuda.empty_cache()
+    return torch.cuda.memory_allocated(device)
