@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -69,17 +69,11 @@ class Detections(nn.Module):
     Args:
         model: the detector, in evaluation mode.
         precision: ``float32``, or the type of the autocast.
-        encode: turns a result and the picture's (height, width) into run-length codes.
     """
 
-    def __init__(
-        self,
-        model: nn.Module,
-        precision: str,
-        encode: Callable[[dict[str, Tensor], int, int], list[Any]],
-    ) -> None:
+    def __init__(self, model: nn.Module, precision: str) -> None:
         super().__init__()
-        self.model, self.encode = model, encode
+        self.model = model
         self.precision = None if precision == SINGLE else getattr(torch, precision)
 
     def forward(self, images: list[Tensor]) -> list[dict[str, Any]]:
@@ -88,19 +82,18 @@ class Detections(nn.Module):
         with torch.autocast(images[0].device.type, dtype=self.precision, enabled=mixed):
             results = self.model(images)
         return [
-            {"boxes": result["boxes"].cpu(), "codes": self.encode(result, *image.shape[-2:])}
+            {"boxes": result["boxes"].cpu(), "codes": _codes(result, *image.shape[-2:])}
             for image, result in zip(images, results, strict=True)
         ]
 
 
-def _encode_reference(result: dict[str, Tensor], height: int, width: int) -> list[Any]:
-    return encode_full(result)
-
-
-def _encode_own(result: dict[str, Tensor], height: int, width: int) -> list[Any]:
-    if "mask_probs" not in result:
-        return []
-    return encode_masks(result["mask_probs"], result["boxes"], height, width)
+def _codes(result: dict[str, Tensor], height: int, width: int) -> list[Any]:
+    """Return the run-length codes of masks, each model's in its own way."""
+    if "masks" in result:  # torchvision's: as large as the picture
+        return encode_full(result)
+    if "mask_probs" in result:  # ours: within the boxes
+        return encode_masks(result["mask_probs"], result["boxes"], height, width)
+    return []
 
 
 class ComparedModels:
@@ -169,11 +162,7 @@ class ComparedModels:
     def finders(self) -> dict[str, Detections]:
         """Return the models at test, by name and precision."""
         return {
-            f"{one.model} {one.precision}": Detections(
-                self.model(one.model),
-                one.precision,
-                _encode_reference if one.model == REFERENCE else _encode_own,
-            ).eval()
+            f"{one.model} {one.precision}": Detections(self.model(one.model), one.precision).eval()
             for one in self.trainings()
         }
 

@@ -85,7 +85,7 @@ def cost_table(
         name = stands_for(config["model"], content["models"])
         kind = "single" if config["amp"] == "none" or not on_gpu else "mixed"
         pictures = config["iterations"] * config["batch_size"]
-        rates: dict[str, float] = {}
+        rates: dict[Any, float] = {}
         if name is not None:
             like = speeds[speeds["model"] == name].set_index("kind")["images_per_second"]
             rates = (like / deeper(content, config["model"], name)).to_dict()

@@ -18,7 +18,6 @@ import platform
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
 from importlib import metadata
 from typing import Any, get_args
 
@@ -76,7 +75,8 @@ def compare(
     seconds: dict[str, list[float]] = {name: [] for name in JUDGES}
     numbers: dict[str, list[float]] = {}
     # Compiled functions compile at their first call, which is none of the clock's business.
-    ours(*_copies(*_few(labels, detections), iou_type), iou_type)
+    drawn = draw_labels(5, seed=0)
+    ours(drawn, draw_detections(drawn, per_image=1, seed=0), iou_type)
     for turn in range(rounds):
         for name in in_turn(list(JUDGES), turn):
             given = _copies(labels, detections, iou_type)
@@ -97,8 +97,9 @@ def compare(
         "equal": bool(np.array_equal(numbers["pycocotools"], numbers["ours"], equal_nan=True)),
     }
     if memory:
-        judged = partial(_judged, labels=labels, detections=detections, iou_type=iou_type)
-        found["memory_mib"] = {name: _memory(partial(judged, name)) for name in JUDGES}
+        found["memory_mib"] = {
+            name: _memory(judge, labels, detections, iou_type) for name, judge in JUDGES.items()
+        }
     return found
 
 
@@ -209,27 +210,14 @@ def _copies(
     )
 
 
-def _few(labels: Labels, detections: Sequence[Result]) -> tuple[Labels, list[Result]]:
-    """Return the labels and detections of the first few images."""
-    images = labels["images"][:20]
-    ids = {image["id"] for image in images}
-    kept = [a for a in labels["annotations"] if a["image_id"] in ids]
-    few = {**labels, "images": images, "annotations": kept}
-    return few, [d for d in detections if d["image_id"] in ids]
-
-
-def _judged(name: str, labels: Labels, detections: Sequence[Result], iou_type: IouType) -> None:
-    JUDGES[name](*_copies(labels, detections, iou_type), iou_type)
-
-
-def _memory(work: Callable[[], None]) -> float:
-    """Return by how much a piece of work raises the memory of a copy of this process, MiB."""
+def _memory(judge: Judge, labels: Labels, detections: Sequence[Result], iou_type: IouType) -> float:
+    """Return by how much judging raises the memory of a copy of this process, MiB."""
     context = multiprocessing.get_context("fork")  # the copy holds the detections already
     receiver, sender = context.Pipe(duplex=False)
 
     def measured() -> None:
         before = peak_mib()
-        work()
+        judge(*_copies(labels, detections, iou_type), iou_type)
         sender.send(peak_mib() - before)
 
     process = context.Process(target=measured)

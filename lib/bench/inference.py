@@ -17,10 +17,10 @@ import os
 import platform
 import statistics
 import tempfile
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -40,6 +40,9 @@ from lib.training.device import pick_device
 from lib.training.inputs import picture
 
 PROGRAM = "lib.bench.inference"
+
+Timed = TypeVar("Timed")
+"""What is timed: an image, by its id, or a step."""
 
 MIB = 2**20
 WARM_UP = 5
@@ -167,8 +170,8 @@ def image_seconds(rows: Sequence[Row], model: str) -> dict[int, float]:
 
 
 def time_ratio(
-    first: Mapping[Hashable, float],
-    second: Mapping[Hashable, float],
+    first: Mapping[Timed, float],
+    second: Mapping[Timed, float],
     *,
     resamples: int = 300,
     seed: int = 0,

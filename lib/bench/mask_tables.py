@@ -143,7 +143,7 @@ def fig1_table(boxes: pd.DataFrame, *, resamples: int, seed: int) -> pd.DataFram
         counts[f"small invalid {run}"] = invalid & small
         counts[f"large invalid {run}"] = invalid & ~small
 
-    def share(sums: Mapping[str, Any], run: str, above: str, below: str) -> np.ndarray:
+    def share(sums: Mapping[Any, Any], run: str, above: str, below: str) -> np.ndarray:
         whole = np.asarray(sums[below.format(run)], dtype=float)
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.where(whole > 0, sums[above.format(run)] / whole, np.nan)

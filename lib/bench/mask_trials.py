@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -47,13 +47,6 @@ class Run:
 
     settings: GrabCutSettings
     seed: int
-
-
-class Timed(NamedTuple):
-    """A prepared picture, and the seconds that it took."""
-
-    segmenter: Segmenter
-    seconds: float
 
 
 def sample(coco_set: CocoSet, count: int, *, seed: int) -> list[Instance]:
@@ -118,12 +111,13 @@ def trial(
             image = read_image(coco_set.image(image_id))
             of_image = {"image_boxes": len(boxes), "decode_seconds": time.perf_counter() - begin}
             used = dict.fromkeys(runs[name].settings for name in in_turn(names, done))
-            prepared = {settings: _prepare(image, settings) for settings in used}
+            prepared = {settings: _prepared(image, settings) for settings in used}
             for instance in boxes:
                 for name in in_turn(names, done):
-                    row = _one_mask(instance, image, runs[name].seed, prepared[runs[name].settings])
-                    row["seconds"] += row["prepare_seconds"] / len(boxes)
-                    rows.append({"run": name, **of_image, **row})
+                    segmenter, preparing = prepared[runs[name].settings]
+                    row = _one_mask(instance, image, runs[name].seed, segmenter)
+                    row["seconds"] += preparing / len(boxes)
+                    rows.append({"run": name, **of_image, "prepare_seconds": preparing, **row})
                     invalid += name == names[0] and not is_valid(row["box_iou"])
                 done += 1
             if on_progress:
@@ -230,19 +224,22 @@ def side_by_side(frame: pd.DataFrame) -> pd.DataFrame:
     return wide[[EXACT, FAST]].add_suffix("_seconds").reset_index()
 
 
-def _prepare(image: np.ndarray, settings: GrabCutSettings) -> Timed:
+def _prepared(image: np.ndarray, settings: GrabCutSettings) -> tuple[Segmenter, float]:
+    """Return a prepared picture, and the seconds that it took."""
     start = time.perf_counter()
     segmenter = prepare(image, settings)
-    return Timed(segmenter, time.perf_counter() - start)
+    return segmenter, time.perf_counter() - start
 
 
-def _one_mask(instance: Instance, image: np.ndarray, seed: int, prepared: Timed) -> dict[str, Any]:
+def _one_mask(
+    instance: Instance, image: np.ndarray, seed: int, segmenter: Segmenter
+) -> dict[str, Any]:
     """Return what one run gives for one box, with the seconds of the mask alone."""
     height, width = image.shape[:2]
     x1, y1, x2, y2 = instance.box
     own_seed = seed_of(seed, instance.id)
     start = time.perf_counter()
-    mask = prepared.segmenter.mask(instance.box, seed=own_seed)
+    mask = segmenter.mask(instance.box, seed=own_seed)
     seconds = time.perf_counter() - start
     true = rle.decode_mask(instance, height, width) if instance.has_mask else None
     return {
@@ -251,7 +248,6 @@ def _one_mask(instance: Instance, image: np.ndarray, seed: int, prepared: Timed)
         "box_area": (x2 - x1) * (y2 - y1),
         "image_area": height * width,
         "seconds": seconds,
-        "prepare_seconds": prepared.seconds,
         "box_iou": mask_box_iou(mask, instance.box),
         "true_iou": mask_iou(mask, true) if true is not None else math.nan,
         "segmentation": rle.encode(mask),

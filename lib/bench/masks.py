@@ -13,7 +13,6 @@ things on boxes of a set, and compiles nothing while the clock runs:
 
 import argparse
 import importlib.metadata
-import math
 import platform
 import tempfile
 import time
@@ -23,12 +22,12 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import numpy as np
+import pandas as pd
 
 from lib.bench.mask_memory import peaks
 from lib.bench.mask_trials import EXACT, FAST, OTHER_SEED, Run, sample, trial
 from lib.bench.program import add_out, with_sentences, write
-from lib.data.coco import CocoSet, Instance
+from lib.data.coco import CocoSet
 from lib.data.label_options import add_on_bad, open_labels
 from lib.masks.grabcut.exact import GrabCutSettings
 from lib.masks.grabcut.segmenter import warm_up
@@ -80,9 +79,8 @@ def measure(
     clock, processor = time.perf_counter(), time.process_time()
     frame = trial(coco_set, instances, runs, on_progress=printer())
     busy = (time.process_time() - processor) / (time.perf_counter() - clock)
-    rows = [
-        {name: _plain(value) for name, value in row.items()} for row in frame.to_dict("records")
-    ]
+    demanding = most_demanding(frame)
+    large = [x for x in instances if x.image_id in demanding]
     return {
         "set": {
             "annotations": display(coco_set.annotations_path),
@@ -94,29 +92,21 @@ def measure(
         "machine": machine(),
         "compile_seconds": compiling,
         "cores_used": busy,
-        "rows": rows,
-        "memory": peaks(
-            coco_set, most_demanding(coco_set, instances), {EXACT: exact, FAST: fast}, seed=seed
-        ),
+        "rows": frame.astype(object).where(frame.notna(), None).to_dict("records"),
+        "memory": peaks(coco_set, large, {EXACT: exact, FAST: fast}, seed=seed),
         "workers": workers(coco_set, boxes=worker_boxes, settings=fast, seed=seed),
     }
 
 
-def most_demanding(coco_set: CocoSet, instances: Sequence[Instance]) -> list[Instance]:
-    """Return the boxes of the images that hold the largest boxes, or are the largest."""
+def most_demanding(frame: pd.DataFrame) -> set[int]:
+    """Return the ids of the images that hold the largest boxes, or are the largest.
 
-    def box_area(instance: Instance) -> float:
-        x1, y1, x2, y2 = instance.box
-        return (x2 - x1) * (y2 - y1)
-
-    def image_area(image_id: int) -> int:
-        image = coco_set.image(image_id)
-        return image.width * image.height
-
-    by_box = [x.image_id for x in sorted(instances, key=box_area, reverse=True)]
-    by_size = sorted(dict.fromkeys(by_box), key=image_area, reverse=True)
-    chosen = {*list(dict.fromkeys(by_box))[:MEMORY_IMAGES], *by_size[:MEMORY_IMAGES]}
-    return [x for x in instances if x.image_id in chosen]
+    Args:
+        frame: columns ``image_id``, ``box_area`` and ``image_area``.
+    """
+    orders = (["box_area"], ["image_area", "box_area"])
+    by_area = (frame.sort_values(order, ascending=False)["image_id"].unique() for order in orders)
+    return {int(image_id) for ids in by_area for image_id in ids[:MEMORY_IMAGES]}
 
 
 def workers(
@@ -161,13 +151,6 @@ def machine() -> dict[str, Any]:
         "opencv": cv2.__version__,
         "ziglang": importlib.metadata.version("ziglang"),
     }
-
-
-def _plain(value: Any) -> Any:
-    """Return a value as JSON can hold it: Python's own numbers, None for NaN."""
-    if isinstance(value, np.generic):
-        value = value.item()
-    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 @with_sentences

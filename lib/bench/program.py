@@ -5,7 +5,7 @@ import functools
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from lib.files import read_json, write_json
 from lib.metrics.bootstrap import Interval
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 T = TypeVar("T")
+P = ParamSpec("P")
 
 
 def in_turn(names: Sequence[T], turn: int) -> list[T]:
@@ -54,15 +55,13 @@ def write(
     write_json(out, {WRITTEN_BY: program, **content}, indent=indent)
 
 
-def with_sentences(
-    main: Callable[[Sequence[str] | None], int],
-) -> Callable[[Sequence[str] | None], int]:
+def with_sentences(main: Callable[P, int]) -> Callable[P, int]:
     """Let a program end in a sentence: exit code 2 for what a user can mend, 1 if a worker died."""
 
     @functools.wraps(main)
-    def run(arguments: Sequence[str] | None = None) -> int:
+    def run(*args: P.args, **kwargs: P.kwargs) -> int:
         try:
-            return main(arguments)
+            return main(*args, **kwargs)
         except WorkerLostError as error:
             print(f"Stopped: {error}", file=sys.stderr)
             return 1

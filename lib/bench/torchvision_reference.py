@@ -111,19 +111,14 @@ def full_masks(objects: list[Instance], height: int, width: int) -> Tensor:
 
     The parts of an object are decoded one by one and joined, as the reference does it.
     """
-    masks = []
-    for thing in objects:
-        code = thing.segmentation or []
-        if isinstance(code, list):
-            parts = coco_mask.decode(coco_mask.frPyObjects(code, height, width)) if code else None
-        else:
-            whole = isinstance(code["counts"], str)
-            rle = code if whole else coco_mask.frPyObjects(code, height, width)
-            parts = coco_mask.decode(rle)[..., None]
-        if parts is None:
-            parts = np.zeros((height, width, 1), np.uint8)
-        masks.append(torch.as_tensor(parts, dtype=torch.uint8).any(dim=2))
-    return torch.stack(masks) if masks else torch.zeros((0, height, width), dtype=torch.uint8)
+    masks = torch.zeros((len(objects), height, width), dtype=torch.uint8)
+    for mask, thing in zip(masks, objects, strict=True):
+        if code := thing.segmentation:
+            packed = isinstance(code, dict) and isinstance(code["counts"], str)
+            codes = code if packed else coco_mask.frPyObjects(code, height, width)
+            parts = coco_mask.decode(codes if isinstance(codes, list) else [codes])
+            mask[:] = torch.as_tensor(parts, dtype=torch.uint8).any(dim=2)
+    return masks
 
 
 class ReferenceBatches(Sampler[list[tuple[int, int]]]):

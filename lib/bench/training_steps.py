@@ -15,35 +15,23 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import cycle, islice, pairwise
 from time import perf_counter
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from lib.bench.inference import MIB, peak_mib, weights_mib
 from lib.bench.program import in_turn
+from lib.bench.torchvision_reference import ReferenceLearner
+from lib.training.learner import Learner
 
 KEPT_BATCHES = 4
 """Batches kept in memory for the steps that wait for no loader."""
 
 
-class Trainer(Protocol):
-    """What can be measured: :class:`lib.training.learner.Learner`, or torchvision's."""
-
-    @property
-    def model(self) -> nn.Module:
-        """What is trained."""
-        ...
-
-    @property
-    def optimizer(self) -> torch.optim.Optimizer:
-        """What trains it."""
-        ...
-
-    def step(self, images: list[Tensor], targets: list[dict[str, Any]], iteration: int) -> object:
-        """Learn from one batch."""
-        ...
+Trainer = Learner | ReferenceLearner
+"""What takes the steps: the study's way, or torchvision's."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +127,8 @@ def _turn(
     held = _release(device)
     trainer, batches = one.start(turn)
     for iteration in range(warm_up):
-        trainer.step(*next(batches), iteration)
+        images, targets = next(batches)
+        trainer.step(images, targets, iteration)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     kept = list(islice(batches, min(KEPT_BATCHES, steps)))
@@ -193,7 +182,8 @@ def _facts(
         peak = (torch.cuda.max_memory_allocated(device) - held) / MIB
     else:
         trainer.optimizer.zero_grad(set_to_none=True)  # so that gradients count as the step's
-        peak = _held_mib(trainer) + peak_mib(lambda: trainer.step(*kept[0], 0), device)
+        images, targets = kept[0]
+        peak = _held_mib(trainer) + peak_mib(lambda: trainer.step(images, targets, 0), device)
     with FlopCounterMode(display=False) as counter:
         for images, targets in kept:
             trainer.step(images, targets, 0)
