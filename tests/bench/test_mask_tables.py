@@ -1,6 +1,5 @@
 """Tables of speed, agreement and limits, from hand-made measurements."""
 
-import json
 import math
 from typing import Any
 
@@ -9,7 +8,6 @@ import pytest
 
 from lib.bench import mask_tables
 from lib.bench.mask_boxes import boxes_of
-from lib.bench.program import print_tables
 from tests.bench.measured import DRAWN, measured
 
 
@@ -139,12 +137,3 @@ def test_a_difference_that_is_just_the_limit_keeps_to_it() -> None:
         assert fast - exact < -0.005  # by a rounding error or more
         assert table.loc["mask IoU, fast − exact", "kept"] == kept
         assert table.loc["I / N, fast − exact", "kept"] == kept
-
-
-def test_the_program_prints_every_table(tmp_path, capsys) -> None:
-    path = tmp_path / "speed.json"
-    path.write_text(json.dumps(measured()), encoding="utf-8")
-    assert print_tables("x", mask_tables.tables, [str(path)]) == 0
-    printed = capsys.readouterr().out
-    for name in mask_tables.tables(measured(), **DRAWN):
-        assert f"\n{name}\n" in printed

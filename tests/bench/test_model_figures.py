@@ -1,8 +1,6 @@
 """Figures, tables and sentences of notebook 11."""
 
-import matplotlib as mpl
 import pytest
-from matplotlib import pyplot as plt
 
 from lib.bench import costs, model_tables
 from lib.bench import model_figures as shown
@@ -12,20 +10,8 @@ from lib.pages.tables import show
 from tests.bench.model_measured import DRAWS, MODEL, model_measured
 
 
-@pytest.fixture(autouse=True)
-def closed():
-    mpl.use("agg")
-    style.use_style()
-    yield
-    plt.close("all")
-
-
-def test_every_measured_model_has_its_names():
-    assert list(shown.SHORT) == list(MEASURED) == list(shown.NAMES)[1:]
-
-
 @pytest.mark.parametrize("gpu", [False, True])
-def test_the_figure_shows_every_model_but_torchvisions(gpu: bool):
+def test_the_figure_shows_every_model_but_torchvisions(drawing, gpu: bool):
     tables = model_tables.tables(model_measured(gpu=gpu), **DRAWS)
     figure = shown.ratios(tables["training"], tables["inference"])
     figure.canvas.draw()
@@ -33,11 +19,12 @@ def test_the_figure_shows_every_model_but_torchvisions(gpu: bool):
     assert bars == pytest.approx([2, 4] * (2 if gpu else 1))
     labels = [t.get_text() for t in figure.axes[0].get_yticklabels()]
     assert labels == [shown.NAMES["mask_rcnn"], shown.NAMES["small"]]
+    assert list(shown.SHORT) == list(MEASURED) == list(shown.NAMES)[1:]
     assert figure.get_figwidth() <= style.WIDTH
 
 
 @pytest.mark.parametrize("gpu", [False, True])
-def test_tables_can_be_shown(gpu: bool):
+def test_tables_and_sentences_can_be_shown(gpu: bool):
     content = model_measured(gpu=gpu)
     tables = model_tables.tables(content, **DRAWS)
     html = show(shown.readable(tables["training"]), percent=["waiting"]).html
@@ -51,15 +38,7 @@ def test_tables_can_be_shown(gpu: bool):
     assert costly.loc[0, "like"] == "Mask R-CNN" and "from" not in costly
     assert costly["million_pictures"].tolist() == [0.036, 0.036]
     said = shown.cost_line(content, table, profile="paper", price=2.5)
-    assert "At 2.5 per GPU hour, which is an assumption" in said
     assert ("estimates in params/paper.yaml" in said) is not gpu
-
-
-def test_lines_say_where_and_how_large():
-    said = shown.measured_line(model_measured())
-    assert "8 pictures of 600 x 500 on average with 7.2 objects" in said
-    assert "20 ms (torchvision), 10 ms (ours)" in said
-    assert "trial of the measurement on a CPU and with small" in shown.scale_line(model_measured())
-    assert "scale of the papers" in shown.scale_line(model_measured(gpu=True))
-    assert "asked on a GPU; here" in shown.asked_line(model_measured())
-    assert "here" not in shown.asked_line(model_measured(gpu=True))
+    assert "20 ms (torchvision), 10 ms (ours)" in shown.measured_line(content)
+    assert ("trial" in shown.scale_line(content)) is not gpu
+    assert ("here" in shown.asked_line(content)) is not gpu
