@@ -10,12 +10,13 @@ gradients are not clipped.
 """
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import torch
+from torchvision.models.detection import MaskRCNN
 
 from lib.bench.inference import machine
 from lib.bench.program import add_out, with_sentences, write
@@ -25,6 +26,7 @@ from lib.bench.torchvision_reference import (
     encode_full,
     reference_loader,
 )
+from lib.bench.training_steps import Trainer
 from lib.data.coco import CocoSet
 from lib.data.coco import load as load_coco
 from lib.metrics.bootstrap import paired_difference
@@ -50,56 +52,59 @@ KINDS: tuple[IouType, ...] = ("bbox", "segm")
 RESAMPLES = 300
 
 
-def train_reference(config: TrainConfig, coco: CocoSet, device: torch.device) -> Any:
-    """Return torchvision's model, trained by its reference's recipe as long as ``config`` says.
+def train(name: str, config: TrainConfig, coco: CocoSet, device: torch.device) -> Any:
+    """Return a model, trained as long as ``config`` says, in evaluation mode.
 
     Args:
+        name: ``ours``, or ``torchvision`` for its model and its reference's recipe.
         config: whose weights, size of pictures, batch, rate, warm-up, iterations and seed count.
         coco: the set.
         device: where.
     """
+    learner: Trainer
+    if name == "ours":
+        world = World(device)
+        learner = Learner(config, prepare(config, coco).to(device).train(), world)
+        batches: Iterator[Any] = loader(config, coco, uses_of(config, coco), 0, world=world)
+    else:
+        learner = ReferenceLearner(
+            _reference(config).to(device).train(),
+            device,
+            amp=config.amp == "auto" and device.type == "cuda",
+            learning_rate=config.learning_rate,
+            warmup=config.warmup,
+        )
+        batches = reference_loader(
+            coco, batch_size=config.batch_size, workers=config.workers, seed=config.seed
+        )
+    for done, (images, targets) in enumerate(islice(batches, config.iterations), start=1):
+        loss = learner.step(images, targets, done - 1).losses["loss"]
+        if done % config.log_every == 0 or done == config.iterations:
+            print(f"{name}: {done} of {config.iterations} iterations, loss {loss:.3f}", flush=True)
+    return learner.model.eval()
+
+
+def _reference(config: TrainConfig) -> MaskRCNN:
+    """Return torchvision's model with the weights that a run starts from."""
     torch.manual_seed(config.seed)
+    settings = config.model
     model = build_reference(
-        min_size=config.model.min_size,
-        max_size=config.model.max_size,
-        rois_per_image=config.model.rois_per_image,
-        detections=config.model.detections_per_image,
+        min_size=settings.min_size,
+        max_size=settings.max_size,
+        rois_per_image=settings.rois_per_image,
+        detections=settings.detections_per_image,
     )
-    if config.model.weights != "none":
+    if settings.weights != "none":
         load_weights(
             model.backbone,
-            weights=config.model.weights,
-            style=config.model.weights_style,
-            depth=config.model.resnet_depth,
-            fresh_stages=config.model.fresh_stages,
+            weights=settings.weights,
+            style=settings.weights_style,
+            depth=settings.resnet_depth,
+            fresh_stages=settings.fresh_stages,
         )
-    for stage in config.model.fresh_stages:
+    for stage in settings.fresh_stages:
         learn_norm(getattr(model.backbone.body, stage))
-    learner = ReferenceLearner(
-        model.to(device).train(),
-        device,
-        amp=config.amp == "auto" and device.type == "cuda",
-        learning_rate=config.learning_rate,
-        warmup=config.warmup,
-    )
-    batches = reference_loader(
-        coco, batch_size=config.batch_size, workers=config.workers, seed=config.seed
-    )
-    for iteration, (images, targets) in enumerate(islice(batches, config.iterations)):
-        losses = learner.step(images, targets, iteration)
-        _tell("torchvision", iteration, config, losses["loss"])
-    return model.eval()
-
-
-def train_ours(config: TrainConfig, coco: CocoSet, device: torch.device) -> TrainedModel:
-    """Return the study's model, trained as long as ``config`` says."""
-    world = World(device)
-    learner = Learner(config, prepare(config, coco).to(device).train(), world)
-    batches = loader(config, coco, uses_of(config, coco), 0, world=world)
-    for iteration, (images, targets) in enumerate(batches):
-        outcome = learner.step(images, targets, iteration)
-        _tell("ours", iteration, config, outcome.losses["loss"])
-    return TrainedModel(learner.model.eval(), config.model, coco.categories)
+    return model
 
 
 @torch.inference_mode()
@@ -127,23 +132,15 @@ def judged(val: CocoSet, found: dict[str, list[Result]], *, seed: int) -> list[d
         ``ours``, ``torchvision``, ``difference`` (ours minus theirs), ``low`` and ``high``, in
         fractions of 1.
     """
-    rows = []
+    rows: list[dict[str, Any]] = []
     for kind in KINDS:
         ours, theirs = (evaluate(val, found[n], iou_type=kind) for n in ("ours", "torchvision"))
         for metric in METRICS:
             between = paired_difference(ours, theirs, metric=metric, resamples=RESAMPLES)
-            rows.append(
-                {
-                    "seed": seed,
-                    "kind": kind,
-                    "metric": metric,
-                    "ours": ours.value(metric),
-                    "torchvision": theirs.value(metric),
-                    "difference": between.estimate,
-                    "low": between.low,
-                    "high": between.high,
-                }
-            )
+            of = {"seed": seed, "kind": kind, "metric": metric}
+            both = {"ours": ours.value(metric), "torchvision": theirs.value(metric)}
+            ends = {"low": between.low, "high": between.high}
+            rows.append({**of, **both, "difference": between.estimate, **ends})
     return rows
 
 
@@ -160,10 +157,10 @@ def compare(
     rows = list[dict[str, Any]]()
     for seed in seeds:
         own = config.model_copy(update={"seed": seed})
-        trained = train_ours(own, coco, device)
+        trained = TrainedModel(train("ours", own, coco, device), own.model, coco.categories)
         found = {"ours": predict(trained, val, device=device, on_boxes=False).detections}
         del trained
-        reference = train_reference(own, coco, device)
+        reference = train("torchvision", own, coco, device)
         found["torchvision"] = reference_detections(reference, val, device)
         del reference
         new = judged(val, found, seed=seed)
@@ -176,12 +173,6 @@ def compare(
                 flush=True,
             )
     return rows
-
-
-def _tell(name: str, iteration: int, config: TrainConfig, loss: float) -> None:
-    done = iteration + 1
-    if done % config.log_every == 0 or done == config.iterations:
-        print(f"{name}: {done} of {config.iterations} iterations, loss {loss:.3f}", flush=True)
 
 
 def configured(options: argparse.Namespace) -> TrainConfig:

@@ -13,9 +13,8 @@ from lib.bench.program import add_out, with_sentences, write
 from lib.data.sources import SetFiles
 from lib.paths import display
 from lib.runner.problems import UsageError
-from lib.runner.profiles import Profile, load_profile
-from lib.runner.resolve import read_schemas, resolve_parameters
-from lib.runner.steps import STEPS, Step, in_scope, matching
+from lib.runner.setup import Request, prepare
+from lib.runner.steps import STEPS
 from lib.study import Study
 from lib.training.parameters import training_config
 
@@ -49,21 +48,14 @@ def training_schedules(profile: str, study: Study | None = None) -> list[dict[st
     Raises:
         ValueError: if there is no such profile, or a setting of it is wrong.
     """
-    study = study or Study()
     try:
-        found = load_profile(study, profile)
+        setup = prepare(study or Study(), STEPS, Request(profile=profile, planned=True))
     except UsageError as error:
         raise ValueError("\n".join(error.problems)) from error
-    left_out, added = _ids(found.leave_out), _ids(found.add)
-    steps = [s for s in STEPS if s.id not in left_out and (not s.extra or s.id in added)]
-    schemas, _ = read_schemas(study, steps)
-    parameters, _ = resolve_parameters(
-        [s for s in steps if s.notebook in schemas], schemas, found.settings, profile=profile
-    )
     return [
-        {"step": step.id, "minutes": _minutes(step, found), "config": _config(parameters[step.id])}
-        for step in steps
-        if TRAINS in parameters.get(step.id, {})
+        {"step": step.id, "minutes": step.minutes, "config": _config(parameters)}
+        for step in setup.steps
+        if TRAINS in (parameters := setup.parameters.get(step.id, {}))
     ]
 
 
@@ -93,15 +85,6 @@ def measured_models(
             "Name another profile in speed.profile."
         )
     return found
-
-
-def _ids(names: Iterable[str]) -> set[str]:
-    return {step for name in names for step in matching(name, STEPS)}
-
-
-def _minutes(step: Step, profile: Profile) -> float:
-    names = [name for name in profile.minutes if in_scope(step, name)]
-    return profile.minutes[max(names, key=len)] if names else step.minutes
 
 
 def _config(parameters: Mapping[str, Any]) -> dict[str, Any]:

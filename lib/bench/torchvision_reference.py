@@ -25,6 +25,7 @@ from torchvision.transforms import functional
 from lib.data.coco import CocoSet, Instance
 from lib.data.pictures.images import read_image
 from lib.seeds import derive
+from lib.training.learner import Outcome
 from lib.training.schedule import WARMUP_START
 
 CLASSES = 91
@@ -204,7 +205,7 @@ class ReferenceLearner:
 
     def step(
         self, images: list[Tensor], targets: list[dict[str, Tensor]], iteration: int
-    ) -> dict[str, float]:
+    ) -> Outcome:
         """Learn from one batch and return the losses, their sum ``loss`` first.
 
         Raises:
@@ -224,7 +225,8 @@ class ReferenceLearner:
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.warmup.step()
-        return {"loss": value, **{name: loss.item() for name, loss in losses.items()}}
+        read = {name: loss.item() for name, loss in losses.items()}
+        return Outcome({"loss": value, **read}, stop=False)
 
 
 def encode_full(found: dict[str, Tensor]) -> list[dict[str, Any]]:

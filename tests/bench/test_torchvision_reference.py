@@ -98,7 +98,7 @@ def test_a_step_learns_and_tells_its_losses(drawn: CocoSet):
     learner = ReferenceLearner(tiny_reference().train(), cpu, amp=False)
     before = {n: p.detach().clone() for n, p in learner.model.named_parameters()}
     batches = reference_loader(drawn, batch_size=2, workers=0, seed=0)
-    losses = [learner.step(*next(batches), i) for i in range(2)]
+    losses = [learner.step(*next(batches), i).losses for i in range(2)]
     assert {"loss", "loss_mask", "loss_objectness"} <= losses[0].keys()
     parts = sum(value for name, value in losses[0].items() if name != "loss")
     assert losses[0]["loss"] == pytest.approx(parts)
