@@ -18,7 +18,7 @@ from lib.bench.torchvision_reference import (
     encode_full,
     reference_loader,
 )
-from lib.bench.training_steps import Trainer, Training
+from lib.bench.training_steps import Start, Trainer
 from lib.bench.untrained import keep_busy, settle
 from lib.data.coco import CocoSet
 from lib.models.build import build_model
@@ -147,23 +147,21 @@ class ComparedModels:
         keep_busy(model, foreground=shared.foreground, boxes=found)
         return model
 
-    def trainings(self) -> list[Training]:
-        """Return all trainings, torchvision's first, in each precision that the device has."""
-        return [
-            Training(
-                name,
-                self._precision(name, amp),
-                partial(self._train_reference if name == REFERENCE else self._train, name, amp),
+    def trainings(self) -> dict[tuple[str, str], Start]:
+        """Return how trainings start, torchvision's first, in each precision of the device."""
+        return {
+            (name, self._precision(name, amp)): partial(
+                self._train_reference if name == REFERENCE else self._train, name, amp
             )
             for name in (REFERENCE, *self.configs)
             for amp in ((False, True) if self.device.type == "cuda" else (False,))
-        ]
+        }
 
     def finders(self) -> dict[str, Detections]:
         """Return the models at test, by name and precision."""
         return {
-            f"{one.model} {one.precision}": Detections(self.model(one.model), one.precision).eval()
-            for one in self.trainings()
+            f"{name} {precision}": Detections(self.model(name), precision).eval()
+            for name, precision in self.trainings()
         }
 
     def loading(self) -> dict[str, float]:

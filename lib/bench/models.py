@@ -136,7 +136,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
             "objects": len(objects) / len(coco.images),
         },
         "models": {n: c.model.model_dump(mode="json") for n, c in models.configs.items()},
-        "rows": [row._asdict() for row in rows],
+        "rows": rows,
         "training": facts,
         "inference": {"rows": [row._asdict() for row in found], "models": finders},
         "loading": models.loading(),

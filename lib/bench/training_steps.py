@@ -11,11 +11,10 @@ processes; more steps must be measured than that to see whether the loader keeps
 
 import gc
 import statistics
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import cycle, islice, pairwise
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -34,57 +33,24 @@ Trainer = Learner | ReferenceLearner
 """What takes the steps: the study's way, or torchvision's."""
 
 
-@dataclass(frozen=True)
-class Training:
-    """One model in one precision.
-
-    Attributes:
-        model: its name.
-        precision: ``float32``, or the type of its autocast.
-        start: builds it for a turn, by its number: the trainer, and an iterator of pictures and
-            targets without end, other ones in each turn.
-    """
-
-    model: str
-    precision: str
-    start: Callable[[int], tuple[Trainer, Iterator[Any]]]
-
-
-class StepRow(NamedTuple):
-    """One measured training step.
-
-    Attributes:
-        model: whose.
-        precision: in which.
-        round: in which every model had its turn.
-        step: within the turn; the same number is at the same place in every model's turn.
-        loaded: whether the batch came from the loader; else it was in memory.
-        wait: seconds that the CPU waited for it.
-        seconds: of the whole step, the wait included.
-    """
-
-    model: str
-    precision: str
-    round: int
-    step: int
-    loaded: bool
-    wait: float
-    seconds: float
+Start = Callable[[int], tuple[Trainer, Iterator[Any]]]
+"""Builds a model for a turn, by its number: what trains it, and an iterator of pictures and targets
+without end, other ones in each turn."""
 
 
 def compare_training(
-    trainings: Sequence[Training],
+    models: Mapping[tuple[str, str], Start],
     *,
     rounds: int,
     warm_up: int,
     steps: int,
     device: torch.device,
     on_turn: Callable[[str], None] = lambda line: None,
-) -> tuple[list[StepRow], list[dict[str, Any]]]:
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Measure all models.
 
     Args:
-        trainings: those who take turns.
+        models: by name and precision (``float32``, or the type of the autocast).
         rounds: turns of each.
         warm_up: steps at the beginning of each turn that do not count.
         steps: measured steps of a turn with the loader, and as many without.
@@ -92,40 +58,44 @@ def compare_training(
         on_turn: is told of each turn.
 
     Returns:
-        A row for each measured step, and for each model ``model``, ``precision``, ``parameters``,
-        ``weights_mib``, ``peak_mib`` (everything on the device: weights, gradients, optimiser,
-        activations) and ``flops`` (of a step's convolutions and matrix products, forward and
-        backward: a multiplication with an addition counts as two).
+        A row for each measured step: ``model``, ``precision``, ``round``, ``step`` (within the
+        turn), ``loaded`` (whether the batch came from the loader; else it was in memory), ``wait``
+        (seconds that the CPU waited for it) and ``seconds`` (of the whole step, the wait included).
+        And for each model ``model``, ``precision``, ``parameters``, ``weights_mib``, ``peak_mib``
+        (everything on the device: weights, gradients, optimiser, activations) and ``flops`` (of a
+        step's convolutions and matrix products, forward and backward: a multiplication with an
+        addition counts as two).
 
     Raises:
         ValueError: if there is nothing to measure.
     """
-    if not trainings or rounds < 1 or steps < 1 or warm_up < 0:
+    if not models or rounds < 1 or steps < 1 or warm_up < 0:
         raise ValueError(
             "A comparison needs models, at least one round and one step, and no negative warm-up; "
-            f"got {len(trainings)} models, {rounds} rounds, {steps} steps, a warm-up of {warm_up}."
+            f"got {len(models)} models, {rounds} rounds, {steps} steps, a warm-up of {warm_up}."
         )
-    rows, facts = list[StepRow](), dict[int, dict[str, Any]]()
+    rows, facts = list[dict[str, Any]](), dict[tuple[str, str], dict[str, Any]]()
     for turn in range(rounds):
-        for number in in_turn(range(len(trainings)), turn):
-            one, begin = trainings[number], perf_counter()
-            measured, found = _turn(one, turn, warm_up, steps, device)
-            rows += measured
-            facts.setdefault(number, found)
+        for key in in_turn(list(models), turn):
+            begin = perf_counter()
+            of = {"model": key[0], "precision": key[1]}
+            measured, found = _turn(models[key], turn, warm_up, steps, device)
+            rows += [{**of, "round": turn, **row} for row in measured]
+            facts.setdefault(key, of | found)
             on_turn(
-                f"round {turn + 1} of {rounds}: {one.model}, {one.precision}: "
-                f"{statistics.mean(r.seconds for r in measured):.3f} s per step, "
+                f"round {turn + 1} of {rounds}: {', '.join(key)}: "
+                f"{statistics.mean(row['seconds'] for row in measured):.3f} s per step, "
                 f"{perf_counter() - begin:.0f} s in all"
             )
-    return rows, [facts[number] for number in sorted(facts)]
+    return rows, [facts[key] for key in models]
 
 
 def _turn(
-    one: Training, turn: int, warm_up: int, steps: int, device: torch.device
-) -> tuple[list[StepRow], dict[str, Any]]:
+    start: Start, turn: int, warm_up: int, steps: int, device: torch.device
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Return the steps of one turn, and in the first turn what else is known of the model."""
     held = _release(device)
-    trainer, batches = one.start(turn)
+    trainer, batches = start(turn)
     for iteration in range(warm_up):
         images, targets = next(batches)
         trainer.step(images, targets, iteration)
@@ -133,12 +103,11 @@ def _turn(
         torch.cuda.reset_peak_memory_stats(device)
     kept = list(islice(batches, min(KEPT_BATCHES, steps)))
     rows = [
-        StepRow(one.model, one.precision, turn, step, loaded, *times)
+        {"step": step, "loaded": loaded, "wait": wait, "seconds": seconds}
         for loaded, source in ((True, batches), (False, cycle(kept)))
-        for step, times in enumerate(_timed(trainer, source, steps, device))
+        for step, (wait, seconds) in enumerate(_timed(trainer, source, steps, device))
     ]
-    of = {"model": one.model, "precision": one.precision}
-    return rows, {} if turn else of | _facts(trainer, kept, held, device)
+    return rows, {} if turn else _facts(trainer, kept, held, device)
 
 
 def _timed(

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from lib.bench.inference import MIB, weights_mib
-from lib.bench.training_steps import Training, compare_training
+from lib.bench.training_steps import Start, compare_training
 from tests.fixtures.models import images_and_targets, tiny_model
 
 CPU = torch.device("cpu")
@@ -38,11 +38,11 @@ def batch():
     return images, targets
 
 
-def trainings(calls: dict[str, list[int]]) -> list[Training]:
+def trainings(calls: dict[str, list[int]]) -> dict[tuple[str, str], Start]:
     def start(method: str, turn: int):
         return PlainTrainer(tiny_model(method), calls[method]), repeat(batch())
 
-    return [Training(m, "float32", partial(start, m)) for m in METHODS]
+    return {(method, "float32"): partial(start, method) for method in calls}
 
 
 def test_everyone_has_every_step_and_another_one_begins_each_round():
@@ -57,10 +57,10 @@ def test_everyone_has_every_step_and_another_one_begins_each_round():
         for step in range(2)
         for loaded in (True, False)
     }
-    assert {(r.model, r.round, r.step, r.loaded) for r in rows} == expected
+    assert {(r["model"], r["round"], r["step"], r["loaded"]) for r in rows} == expected
     assert len(rows) == len(expected)
-    assert [row.model for row in rows[:: 3 * 4]] == ["mask_rcnn", "opmask"]
-    assert all(0 <= row.wait <= row.seconds for row in rows)
+    assert [row["model"] for row in rows[:: 3 * 4]] == ["mask_rcnn", "opmask"]
+    assert all(0 <= row["wait"] <= row["seconds"] for row in rows)
     assert len(told) == 6 and told[0].startswith("round 1 of 2: mask_rcnn, float32")
     # warm-up and 2 x 2 measured steps; in the first round one for the peak, two for the operations
     assert len(calls["opmask"]) == (1 + 4 + 1 + 2) + (1 + 4)
@@ -88,14 +88,15 @@ def test_the_operations_are_those_of_layers_counted_by_hand():
         def step(self, images, targets, iteration) -> None:
             self.model(images).sum().backward()
 
-    start = Training("a", "float32", lambda _: (Sums(model, []), repeat((torch.randn(16, 8), []))))
-    _, (fact,) = compare_training([start], rounds=1, warm_up=0, steps=3, device=CPU)
+    batches = repeat((torch.randn(16, 8), []))
+    start = {("a", "float32"): lambda turn: (Sums(model, []), batches)}
+    _, (fact,) = compare_training(start, rounds=1, warm_up=0, steps=3, device=CPU)
     forward = 2 * 16 * 8 * 4 + 2 * 16 * 4 * 2
     assert fact["flops"] == forward + 2 * 16 * 4 * 2  # backward: of the second weight alone
 
 
 @pytest.mark.parametrize(("models", "steps"), [(METHODS, 0), ((), 1)])
 def test_nothing_to_measure_is_a_sentence(models, steps):
-    given = trainings({m: [] for m in METHODS})[: len(models)]
+    given = trainings({method: [] for method in models})
     with pytest.raises(ValueError, match="needs models, at least one round and one step"):
         compare_training(given, rounds=1, warm_up=0, steps=steps, device=CPU)
