@@ -20,7 +20,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -50,15 +50,6 @@ WARM_UP = 5
 
 MEMORY_IMAGES = 5
 """Images that memory is measured on; the largest value counts."""
-
-
-class Row(NamedTuple):
-    """One inference: which model, on which image, in which round, and how long it took."""
-
-    model: str
-    image_id: int
-    round: int
-    seconds: float
 
 
 def draw_images(coco: CocoSet, count: int) -> list[ImageRecord]:
@@ -98,7 +89,7 @@ def compare(
     *,
     rounds: int,
     device: torch.device,
-) -> tuple[list[Row], dict[str, dict[str, float]]]:
+) -> tuple[list[dict[str, Any]], dict[str, dict[str, float]]]:
     """Measure models on single images, side by side.
 
     Args:
@@ -109,8 +100,9 @@ def compare(
         device: where they are.
 
     Returns:
-        A row per inference, and of each model ``parameters``, ``weights_mib``, ``peak_mib`` and
-        ``detections`` (their mean number per image, which the time depends on).
+        A row per inference (``model``, ``image_id``, ``round`` and ``seconds``), and of each model
+        ``parameters``, ``weights_mib``, ``peak_mib`` and ``detections`` (their mean number per
+        image, which the time depends on).
 
     Raises:
         ValueError: if there is nothing to measure.
@@ -120,7 +112,7 @@ def compare(
             f"A benchmark needs models, images and rounds; got {len(models)}, {len(images)} and "
             f"{rounds}."
         )
-    rows, found = list[Row](), {name: list[int]() for name in models}
+    rows, found = list[dict[str, Any]](), {name: list[int]() for name in models}
     with torch.inference_mode():
         for image in list(images.values())[:WARM_UP]:
             for model in models.values():
@@ -130,7 +122,9 @@ def compare(
                 for name in in_turn(list(models), turn + place):
                     begin = timer()  # waits for the device
                     (result,) = models[name]([image])
-                    rows.append(Row(name, image_id, turn, timer() - begin))
+                    seconds = timer() - begin
+                    of = {"model": name, "image_id": image_id, "round": turn}
+                    rows.append({**of, "seconds": seconds})
                     found[name].append(len(result["boxes"]))
         few = list(images.values())[:MEMORY_IMAGES]
         peaks = {
@@ -148,12 +142,7 @@ def compare(
     }
 
 
-def read_rows(content: Mapping[str, Any]) -> list[Row]:
-    """Return the rows of a benchmark's JSON file."""
-    return [Row(**row) for row in content["rows"]]
-
-
-def image_seconds(rows: Sequence[Row], model: str) -> dict[int, float]:
+def image_seconds(rows: Sequence[Mapping[str, Any]], model: str) -> dict[int, float]:
     """Return a model's seconds per image: the median over the rounds, which hiccups leave alone.
 
     Raises:
@@ -161,10 +150,10 @@ def image_seconds(rows: Sequence[Row], model: str) -> dict[int, float]:
     """
     times: dict[int, list[float]] = {}
     for row in rows:
-        if row.model == model:
-            times.setdefault(row.image_id, []).append(row.seconds)
+        if row["model"] == model:
+            times.setdefault(row["image_id"], []).append(row["seconds"])
     if not times:
-        names = ", ".join(sorted({row.model for row in rows}))
+        names = ", ".join(sorted({row["model"] for row in rows}))
         raise ValueError(f"There are no times of {model!r}; the models are {names}.")
     return {image: statistics.median(values) for image, values in times.items()}
 
@@ -233,8 +222,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     models = {name: load_model(path).model.to(device) for name, path in options.model}
     images = {x.id: picture(x).to(device) for x in draw_images(coco, options.count)}
     rows, facts = compare(models, images, rounds=options.rounds, device=device)
-    content = {"models": facts, **machine(device), "images": len(images), "rounds": options.rounds}
-    write(options.out, PROGRAM, content | {"rows": [row._asdict() for row in rows]})
+    amount = {"images": len(images), "rounds": options.rounds}
+    write(options.out, PROGRAM, {"models": facts, **machine(device), **amount, "rows": rows})
     seconds = {name: image_seconds(rows, name) for name in models}
     for name, fact in facts.items():
         median = 1000 * statistics.median(seconds[name].values())

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from lib.bench.compared_models import REFERENCE, SINGLE
-from lib.bench.inference import image_seconds, read_rows, time_ratio
+from lib.bench.inference import image_seconds, time_ratio
 from lib.bench.program import interval_columns, print_tables
 
 TWIN = "mask_rcnn"
@@ -75,7 +75,7 @@ def inference_table(content: Mapping[str, Any], *, resamples: int, seed: int) ->
         ``ci_low``, ``ci_high``, ``detections`` (mean per picture), ``peak_mib`` (with the weights)
         and ``memory_ratio``.
     """
-    facts, rows = content["inference"]["models"], read_rows(content["inference"])
+    facts, rows = content["inference"]["models"], content["inference"]["rows"]
     seconds = {name: image_seconds(rows, name) for name in facts}
     peaks = {name: fact["peak_mib"] + fact["weights_mib"] for name, fact in facts.items()}
     names = {tuple(name.split(" ")): name for name in facts}

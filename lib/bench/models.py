@@ -138,7 +138,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         "models": {n: c.model.model_dump(mode="json") for n, c in models.configs.items()},
         "rows": rows,
         "training": facts,
-        "inference": {"rows": [row._asdict() for row in found], "models": finders},
+        "inference": {"rows": found, "models": finders},
         "loading": models.loading(),
         "backbone_flops": {
             name: backbone_flops(name, options.min_size, width)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from lib.bench.inference import image_seconds, read_rows, time_ratio
+from lib.bench.inference import image_seconds, time_ratio
 from lib.bench.program import interval_columns
 from lib.metrics.claims import Observation
 from lib.opmask.trained import DIRECTIONS, METHODS, Run, Runs, pairs
@@ -51,7 +51,7 @@ def inference_table(content: Mapping[str, Any], *, resamples: int, seed: int) ->
         ci_low, ci_high (of the ratio), peak_mib (beside the weights), weights_mib, parameters,
         detections (mean per image).
     """
-    rows, facts = read_rows(content), content["models"]
+    rows, facts = content["rows"], content["models"]
     times = {method: image_seconds(rows, method) for method in METHODS}
     ratio = time_ratio(times["opmask"], times["baseline"], resamples=resamples, seed=seed)
     lines: list[dict[str, Any]] = [
