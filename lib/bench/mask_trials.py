@@ -7,9 +7,9 @@ first changes from box to box.
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import groupby
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -36,14 +36,8 @@ COLUMNS = [
 ]  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Run:
-    """One way to make a mask.
-
-    Attributes:
-        settings: of GrabCut.
-        seed: base seed, as in `lib.masks.pseudo.generate`.
-    """
+class Run(NamedTuple):
+    """One way to make a mask: GrabCut's settings, and the base seed (as of `pseudo.generate`)."""
 
     settings: GrabCutSettings
     seed: int

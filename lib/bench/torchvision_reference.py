@@ -9,7 +9,8 @@ CPU and encoded one by one.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ import torch
 from PIL import Image
 from pycocotools import mask as coco_mask
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 from torchvision.models.detection import MaskRCNN
 from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 from torchvision.transforms import functional
@@ -122,53 +123,45 @@ def full_masks(objects: list[Instance], height: int, width: int) -> Tensor:
     return masks
 
 
-class ReferenceBatches(Sampler[list[tuple[int, int]]]):
-    """Endless batches of (index, position): random order, pictures of similar shape together.
+def reference_batches(
+    ratios: Sequence[float], batch_size: int, *, seed: int
+) -> Iterator[list[tuple[int, int]]]:
+    """Yield batches of (index, position) without end: in random order, each of pictures alike.
 
     Args:
-        coco: the set.
+        ratios: width over height of each picture; those of a batch are similar.
         batch_size: pictures per batch.
         seed: what the order derives from.
     """
-
-    def __init__(self, coco: CocoSet, batch_size: int, *, seed: int) -> None:
-        ratios = np.array([x.width / x.height for x in coco.images])
-        edges = 2 ** np.linspace(-1, 1, 2 * SHAPE_STEPS + 1)
-        self.groups = np.searchsorted(edges, ratios, side="right")
-        self.batch_size, self.seed = batch_size, seed
-
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        """Yield batch after batch."""
-        waiting: dict[int, list[tuple[int, int]]] = {}
-        position = epoch = 0
-        while True:
-            order = np.random.default_rng(derive(self.seed, "epoch", epoch))
-            for index in order.permutation(len(self.groups)):
-                group = waiting.setdefault(int(self.groups[index]), [])
-                group.append((int(index), position))
-                position += 1
-                if len(group) == self.batch_size:
-                    yield list(group)
-                    group.clear()
-            epoch += 1
-
-
-def collate(samples: list[Any]) -> tuple[list[Any], ...]:
-    """Return the pictures of some samples, and their targets."""
-    images, targets = zip(*samples, strict=True)
-    return list(images), list(targets)
+    edges = 2 ** np.linspace(-1, 1, 2 * SHAPE_STEPS + 1)
+    groups = np.searchsorted(edges, ratios, side="right").tolist()
+    waiting: dict[int, list[tuple[int, int]]] = {group: [] for group in groups}
+    positions = count()
+    for epoch in count():
+        order = np.random.default_rng(derive(seed, "epoch", epoch)).permutation(len(groups))
+        for index in order.tolist():
+            group = waiting[groups[index]]
+            group.append((index, next(positions)))
+            if len(group) == batch_size:
+                yield list(group)
+                group.clear()
 
 
 def reference_loader(coco: CocoSet, *, batch_size: int, workers: int, seed: int) -> Iterator[Any]:
-    """Yield lists of pictures and of targets without end."""
+    """Yield pictures and their targets without end."""
+    ratios = [x.width / x.height for x in coco.images]
     return iter(
         DataLoader(
             ReferenceSet(coco, seed=seed),
-            batch_sampler=ReferenceBatches(coco, batch_size, seed=seed),
+            batch_sampler=reference_batches(ratios, batch_size, seed=seed),
             num_workers=workers,
-            collate_fn=collate,
+            collate_fn=_collate,
         )
     )
+
+
+def _collate(samples: list[Any]) -> tuple[tuple[Any, ...], ...]:
+    return tuple(zip(*samples, strict=True))
 
 
 class ReferenceLearner:
