@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from lib import paths
+from lib.bench.program import write
 from lib.files import read_json, write_json
 from lib.outputs import check_output, file_ending_in, written_by
 
@@ -73,6 +74,14 @@ OUTPUTS = {
     "lib.training.activation_maps": "x.npz",
     "lib.opmask.overlap": "x.csv",
 }
+
+
+@pytest.mark.parametrize("module", [name for name in OUTPUTS if name.startswith("lib.bench.")])
+def test_a_program_knows_what_it_wrote_itself(tmp_path: Path, module: str) -> None:
+    program = importlib.import_module(module).PROGRAM
+    assert program == module
+    write(tmp_path / "x.json", program, {"rows": []})
+    assert [n for n in OUTPUTS if written_by(n)(tmp_path / "x.json")] == [module]
 
 
 @pytest.mark.parametrize("module", OUTPUTS)

@@ -61,10 +61,9 @@ def compare_training(
         A row for each measured step: ``model``, ``precision``, ``round``, ``step`` (within the
         turn), ``loaded`` (whether the batch came from the loader; else it was in memory), ``wait``
         (seconds that the CPU waited for it) and ``seconds`` (of the whole step, the wait included).
-        And for each model ``model``, ``precision``, ``parameters``, ``weights_mib``, ``peak_mib``
-        (everything on the device: weights, gradients, optimiser, activations) and ``flops`` (of a
-        step's convolutions and matrix products, forward and backward: a multiplication with an
-        addition counts as two).
+        And for each model ``model``, ``precision``, ``peak_mib`` (all on the device: weights,
+        gradients, optimiser, activations) and ``flops`` (of a step's convolutions and matrix
+        products, forward and backward: a multiplication with an addition counts as two).
 
     Raises:
         ValueError: if there is nothing to measure.
@@ -156,12 +155,7 @@ def _facts(
     with FlopCounterMode(display=False) as counter:
         for images, targets in kept:
             trainer.step(images, targets, 0)
-    return {
-        "parameters": sum(p.numel() for p in trainer.model.parameters()),
-        "weights_mib": weights_mib(trainer.model),
-        "peak_mib": peak,
-        "flops": counter.get_total_flops() / len(kept),
-    }
+    return {"peak_mib": peak, "flops": counter.get_total_flops() / len(kept)}
 
 
 def _held_mib(trainer: Trainer) -> float:

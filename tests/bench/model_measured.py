@@ -39,8 +39,6 @@ def model_measured(
             facts.append(
                 {
                     **of,
-                    "parameters": 10,
-                    "weights_mib": 100.0,
                     "peak_mib": size,
                     "flops": 4e11,
                 }

@@ -72,7 +72,6 @@ def test_what_is_known_of_each():
     amounts = {"rounds": 1, "warm_up": 0, "steps": 1}
     _, (fact, *_) = compare_training(trainings(calls), **amounts, device=CPU)
     model = tiny_model("mask_rcnn")
-    assert fact["parameters"] == sum(p.numel() for p in model.parameters())
     gradients = sum(p.numel() * p.element_size() for p in model.parameters()) / MIB
     picture = 2 * 3 * 64 * 96 * 4 / MIB
     assert fact["peak_mib"] > weights_mib(model) + gradients + picture
