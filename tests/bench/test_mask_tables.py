@@ -88,27 +88,17 @@ def limits(content: dict[str, Any]) -> pd.DataFrame:
 
 def test_limits_are_judged_by_what_was_found_and_by_its_interval() -> None:
     table = limits(measured())
-    assert table["kept"].to_dict() == {
-        "time, exact / fast": False,
-        "memory of masks, fast / exact": True,
-        "memory of all beyond pictures, fast / exact": True,
-        "valid or invalid, fast − exact": False,
-        "mask IoU, fast − exact": True,
-        "IoU with the true mask, fast − exact": True,
-        "I / N, fast − exact": False,
-        "Iₛ / S, fast − exact": False,
-        "Iₗ / L, fast − exact": True,
-        "two workers over one": False,
-    }
+    kept = [what for what, row in table.iterrows() if row["kept"]]
+    assert kept == [
+        "memory of masks, fast / exact", "memory of all beyond pictures, fast / exact",
+        "mask IoU, fast − exact", "IoU with the true mask, fast − exact", "Iₗ / L, fast − exact",
+    ]  # fmt: skip
     assert table.loc["mask IoU, fast − exact", "found"] == pytest.approx(25)
     assert table.loc["memory of masks, fast / exact", "found"] == pytest.approx(15 / 40)
-    found = table.loc["memory of all beyond pictures, fast / exact", "found"]
-    assert found == pytest.approx(25 / 50)
     assert table["asked"].tolist()[1:4] == ["at most 1", "at most 1", "at least −0.5"]
     assert table.loc["I / N, fast − exact", "asked"] == "−1 to 1"
     assert table.loc["Iₗ / L, fast − exact", "beyond_chance"] is None  # no box differs
     assert table.loc["I / N, fast − exact", "beyond_chance"]
-    assert table.loc["two workers over one", "beyond_chance"] is None
 
 
 def test_a_limit_that_the_interval_crosses_is_not_decided_beyond_chance() -> None:
