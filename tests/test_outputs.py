@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from lib import paths
+from lib.bench.program import write
 from lib.files import read_json, write_json
-from lib.outputs import check_output, file_ending_in, has_fields
+from lib.outputs import check_output, file_ending_in, written_by
 
 LABELS = {"images": [], "annotations": [], "categories": []}
 
@@ -50,11 +51,15 @@ def test_a_place_that_cannot_be_written_is_said_before_the_work(tmp_path: Path) 
             check_output(out)
 
 
-def test_numbers_replace_earlier_numbers_alone(tmp_path: Path) -> None:
-    given = file_ending_in(".json", has_fields("rows"), place=lambda name: tmp_path / name)
-    write_json(tmp_path / "numbers.json", {"rows": [], "more": 1})
+def test_a_program_replaces_what_it_wrote_alone(tmp_path: Path) -> None:
+    given = file_ending_in(".json", written_by("lib.a"), place=lambda name: tmp_path / name)
+    write_json(tmp_path / "numbers.json", {"written_by": "lib.a", "rows": []})
     assert given("numbers.json") == tmp_path / "numbers.json"
-    for name, content in {"labels": LABELS, "results": [{"score": 1}], "text": "x"}.items():
+    others = {
+        "labels": LABELS, "results": [{"score": 1}], "text": "x", "other": {"written_by": "lib.b"},
+        "fields": {"labels": [], "results": [], "machine": {}, "config": {}, "rows": []},
+    }  # fmt: skip
+    for name, content in others.items():
         write_json(tmp_path / f"{name}.json", content)
         with pytest.raises(argparse.ArgumentTypeError, match=name):
             given(f"{name}.json")
@@ -66,16 +71,29 @@ OUTPUTS = {
     "lib.bench.models": "x.json",
     "lib.bench.common_training": "x.json",
     "lib.bench.masks": "x.json",
-    "lib.runner.schedules": "x.json",
+    "lib.bench.schedules": "x.json",
     "lib.training.activation_maps": "x.npz",
     "lib.opmask.overlap": "x.csv",
 }
 
 
+@pytest.mark.parametrize("module", [name for name in OUTPUTS if name.startswith("lib.bench.")])
+def test_a_program_knows_what_it_wrote_itself(tmp_path: Path, module: str) -> None:
+    program = importlib.import_module(module).PROGRAM
+    assert program == module
+    write(tmp_path / "x.json", program, {"rows": []})
+    assert [n for n in OUTPUTS if written_by(n)(tmp_path / "x.json")] == [module]
+
+
 @pytest.mark.parametrize("module", OUTPUTS)
 def test_no_program_replaces_a_file_of_somebody_else(tmp_path: Path, module: str, capsys) -> None:
     out = tmp_path / OUTPUTS[module]
-    for content in (b'[{"image_id": 1, "score": 0.5}]', b'{"name": "x"}', b"id,name\n1,x\n", b"PK"):
+    theirs = (
+        b'[{"image_id": 1, "score": 0.5}]', b'{"written_by": "me"}', b"id,name\n1,x\n", b"PK",
+        b'{"machine": "a", "config": {}, "labels": [], "models": {}, "rounds": 1, "rows": [],'
+        b' "results": []}',
+    )  # fmt: skip
+    for content in theirs:
         out.write_bytes(content)
         with pytest.raises(SystemExit) as end:
             importlib.import_module(module).main(["--out", str(out)])
@@ -135,5 +153,5 @@ def test_the_place_that_is_checked_is_the_place_that_is_written(
     theirs = tmp_path / "repository" / "x.json"
     write_json(theirs, LABELS)
     with pytest.raises(SystemExit):
-        importlib.import_module("lib.runner.schedules").main(["--out", "x.json"])
+        importlib.import_module("lib.bench.schedules").main(["--out", "x.json"])
     assert read_json(theirs) == LABELS

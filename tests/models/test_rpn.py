@@ -9,9 +9,9 @@ from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
 from torchvision.ops import box_iou
 
-from lib.bench.step_profile import waits
 from lib.models.rpn import IGNORED, Float32Anchors, Float32RPNHead, NonBlockingMatcher
 from tests.fixtures.models import images_and_targets, tiny_model, without_masks
+from tests.fixtures.waits import waits
 
 
 def random_boxes(count: int, generator: torch.Generator) -> Tensor:
