@@ -28,7 +28,7 @@ from lib.bench.torchvision_reference import (
 from lib.data.coco import CocoSet
 from lib.data.coco import load as load_coco
 from lib.files import write_json
-from lib.metrics.bootstrap import paired_difference
+from lib.metrics.bootstrap import resample
 from lib.metrics.coco_ap import IouType, evaluate
 from lib.models.backbones import learn_norm, load_weights
 from lib.outputs import file_ending_in, has_fields
@@ -131,7 +131,8 @@ def judged(val: CocoSet, found: dict[str, list[Result]], *, seed: int) -> list[d
     for kind in KINDS:
         ours, theirs = (evaluate(val, found[n], iou_type=kind) for n in ("ours", "torchvision"))
         for metric in METRICS:
-            between = paired_difference(ours, theirs, metric=metric, resamples=RESAMPLES)
+            one, other = (resample(r, resamples=RESAMPLES).score(metric) for r in (ours, theirs))
+            between = (one - other).interval
             rows.append(
                 {
                     "seed": seed,

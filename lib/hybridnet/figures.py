@@ -10,10 +10,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from lib.hybridnet.ablation import GROUPS
-from lib.hybridnet.tables import LESS, TABLE2_METHODS, readable
-from lib.hybridnet.trained import NAMES
+from lib.hybridnet.table2 import METHODS
+from lib.hybridnet.trained import NAMES, readable
 from lib.pages.ablation import MASK_IOU
 from lib.pages.ablation_figure import ROW, changes, sections
+from lib.pages.comparison import LESS
 from lib.pages.drawing import handle, hollow, metric_name, share_curve
 from lib.pages.style import BLUE, COLOURS, GREEN, PINK, WIDTH
 
@@ -38,13 +39,13 @@ def branches(table: pd.DataFrame) -> Figure:
     """Draw Table 2: every method's AP, by size, with its interval and the paper's number.
 
     Args:
-        table: of `lib.hybridnet.tables.table2`.
+        table: of `lib.hybridnet.table2.table2`.
     """
-    places = np.arange(len(TABLE2_METHODS))[::-1]
+    places = np.arange(len(METHODS))[::-1]
     figure, panels = plt.subplots(1, 3, figsize=(WIDTH, 0.9 + 0.34 * len(places)), sharey=True)
     for axes, (metric, title) in zip(panels, _TITLES.items(), strict=True):
-        rows = table[table["metric"] == metric].set_index("method").loc[list(TABLE2_METHODS)]
-        colours = [METHOD_COLOURS[method] for method in TABLE2_METHODS]
+        rows = table[table["metric"] == metric].set_index("method").loc[list(METHODS)]
+        colours = [METHOD_COLOURS[method] for method in METHODS]
         axes.hlines(places, rows["ci_low"], rows["ci_high"], color=colours, linewidth=2.4)
         axes.scatter(rows["ours"], places, color=colours, s=38, zorder=3)
         axes.scatter(rows["paper"], places, marker="D", s=34, zorder=2, **hollow())
@@ -52,7 +53,7 @@ def branches(table: pd.DataFrame) -> Figure:
         axes.set(xlim=(0, None), ylim=(-0.6, len(places) - 0.4), xlabel="mask AP, points")
         axes.set_title(title, fontsize=10)
         axes.grid(axis="y", visible=False)
-    panels[0].set_yticks(places, [NAMES[method] for method in TABLE2_METHODS])
+    panels[0].set_yticks(places, [NAMES[method] for method in METHODS])
     _paper_legend(figure)
     return figure
 
@@ -61,7 +62,7 @@ def differences(table: pd.DataFrame) -> Figure:
     """Draw the differences that paper A claims, with paired intervals and the paper's numbers.
 
     Args:
-        table: of `lib.hybridnet.tables.table2`.
+        table: of `lib.hybridnet.table2.table2`.
     """
     claimed = table[table["method"].str.contains(LESS) & table["paper"].notna()]
     titled = {

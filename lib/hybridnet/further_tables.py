@@ -1,6 +1,6 @@
 """Further tables of paper A's results: boxes, what the fusion keeps, best overlaps, mask IoU.
 
-As in :mod:`lib.hybridnet.tables`: tidy, in points of 100, small is below 64x64 pixels.
+All are tidy, in points of 100, small is below 64x64 pixels.
 """
 
 import itertools
@@ -13,12 +13,14 @@ import pandas as pd
 from lib.data.coco import CocoSet, load
 from lib.hybridnet.fusion import FusionSettings, fuse
 from lib.hybridnet.small_branch import Result
-from lib.hybridnet.tables import AREAS, LESS, MOST, SCORE_FROM
+from lib.hybridnet.table1 import MOST, SCORE_FROM
+from lib.hybridnet.table2 import AREAS
 from lib.hybridnet.trained import DRAWN_BY, REQUIRED, STEP, VARIANTS, Methods, Runs
 from lib.masks.quality import SMALL_SIDE
 from lib.metrics import abo
 from lib.metrics.coco_ap import evaluate
-from lib.metrics.mask_iou import COLUMNS, iou_on_boxes, mean_iou, mean_iou_difference
+from lib.metrics.mask_iou import COLUMNS, iou_on_boxes, mean_iou
+from lib.pages.comparison import LESS
 from lib.pages.tables import points
 from lib.paths import resolve
 from lib.training.config import TrainConfig, load_config
@@ -185,7 +187,7 @@ def abo_table(
     """Return the average best overlap of every method by each definition of it.
 
     Args:
-        best: from :func:`lib.hybridnet.tables.overlaps`.
+        best: from :func:`lib.hybridnet.table1.overlaps`.
         methods: the detections that they were made from.
         resamples: bootstrap resamples, over images.
         seed: of the resamples.
@@ -199,11 +201,9 @@ def abo_table(
         per_image = Counter(d["image_id"] for d in methods[method] if d["score"] >= SCORE_FROM)
         kept = sum(min(count, MOST) for count in per_image.values())
         for definition in get_args(abo.Definition):
-            interval = abo.abo_interval(
-                frame, definition=definition, resamples=resamples, seed=seed
-            )
+            score = abo.score(frame, definition=definition, resamples=resamples, seed=seed)
             line = {"method": method, "detections": kept, "definition": definition}
-            lines.append(line | points(interval))
+            lines.append(line | points(score.interval))
     return pd.DataFrame(lines)
 
 
@@ -255,11 +255,11 @@ def mask_iou_table(frame: pd.DataFrame, *, resamples: int, seed: int) -> pd.Data
     for size in SIZES:
         rows = frame if size == "all" else frame[frame["size"] == size]
         of = {m: rows[rows["method"] == m] for m in dict.fromkeys(frame["method"])}
-        intervals = {method: mean_iou(part, **drawn) for method, part in of.items()}
+        intervals = {method: mean_iou(part, **drawn).interval for method, part in of.items()}
         for first, second in MASK_PAIRS:
             if first in of and second in of:
-                difference = mean_iou_difference(of[first], of[second], **drawn)
-                intervals[first + LESS + second] = difference
+                difference = mean_iou(of[first], **drawn) - mean_iou(of[second], **drawn)
+                intervals[first + LESS + second] = difference.interval
         count = max((len(part) for part in of.values()), default=0)
         lines += [
             {"method": method, "size": size, "instances": count, **points(interval)}

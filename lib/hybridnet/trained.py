@@ -13,9 +13,12 @@ from lib.files import read_json
 from lib.hybridnet.fusion import FusionSettings, fuse
 from lib.hybridnet.small_branch import Result, Shape, read_segmented, with_masks
 from lib.models.config import ModelConfig
+from lib.pages import comparison
 from lib.pages.backbones import one_backbone
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from lib.data.coco import CocoSet
     from lib.workspace import Workspace
 
@@ -34,6 +37,9 @@ NAMES = {
     "pixel_level": "true masks",
 }
 """Method -> as people read it, in the order of the tables."""
+
+PRINTED = {"DeepMask": "DeepMask", "DeepLabBOX": "DeepLabBOX"}
+"""Other people's methods, of which there are only the paper's numbers -> as people read them."""
 
 SHAPES: tuple[Shape, ...] = ("rectangle", "ellipse", "grabcut")
 """Methods that learn nothing about masks: one shape in every detection of the small branch."""
@@ -172,3 +178,13 @@ def small_branch(
 def segmented(runs: Runs) -> list[Result]:
     """Return the small branch's detections with what GrabCut found in each."""
     return runs["small"].segmented or []
+
+
+def named(table: "pd.DataFrame") -> "pd.DataFrame":
+    """Return a table with methods, and differences of two, as people read them."""
+    return table.assign(method=table["method"].map(readable))
+
+
+def readable(method: str) -> str:
+    """Return a method, or the difference of two, as people read it."""
+    return comparison.readable(method, NAMES | PRINTED)

@@ -26,7 +26,7 @@ import pandas as pd
 from pycocotools import mask as mask_api
 
 from lib.data.categories import Categories
-from lib.metrics.bootstrap import Interval, image_weights, percentiles
+from lib.metrics.bootstrap import Score, image_weights
 from lib.metrics.coco_input import as_dict, ground_truth, results
 
 if TYPE_CHECKING:
@@ -121,14 +121,14 @@ def abo(frame: pd.DataFrame, *, definition: Definition = "class_mean") -> float:
     return float(_averages(frame, images, ones, definition)[0])
 
 
-def abo_interval(
+def score(
     frame: pd.DataFrame,
     *,
     definition: Definition = "class_mean",
     resamples: int = 300,
     seed: int = 0,
-) -> Interval:
-    """Return the average best overlap with its 95 % interval, resampling images.
+) -> Score:
+    """Return the average best overlap with its resamples over images.
 
     Class means are taken within each resample; a class that is not in it is left out of the mean.
 
@@ -137,47 +137,16 @@ def abo_interval(
         definition: see the module.
         resamples: number of resamples.
         seed: of the resamples.
-
-    Returns:
-        Fractions of 1; NaN where there is nothing to average, no interval below four images.
     """
-    return _interval([frame], definition, resamples=resamples, seed=seed)
-
-
-def abo_difference(
-    first: pd.DataFrame,
-    second: pd.DataFrame,
-    *,
-    definition: Definition = "class_mean",
-    resamples: int = 300,
-    seed: int = 0,
-) -> Interval:
-    """Return the ABO of ``first`` minus that of ``second`` with its interval, paired by image.
-
-    Raises:
-        ValueError: if the two frames are not of the same instances.
-    """
-    if set(first["annotation_id"]) != set(second["annotation_id"]):
-        raise ValueError(
-            "A paired difference of average best overlaps needs both on the same instances."
-        )
-    return _interval([first, second], definition, resamples=resamples, seed=seed)
-
-
-def _interval(
-    frames: Sequence[pd.DataFrame], definition: Definition, *, resamples: int, seed: int
-) -> Interval:
-    """Return the interval of the first frame's ABO, less the second's if there is one."""
-    images = sorted(set(frames[0]["image_id"]))
-    estimates = [abo(frame, definition=definition) for frame in frames]
-    if not images:
-        return Interval(float("nan"), float("nan"), float("nan"))
-    weights = image_weights(len(images), resamples=resamples, seed=seed)
-    values = [_averages(frame, images, weights, definition) for frame in frames]
-    holding = min(_parts(frame, definition)["image_id"].nunique() for frame in frames)
-    if len(frames) == 1:
-        return percentiles(estimates[0], values[0], images=holding)
-    return percentiles(estimates[0] - estimates[1], values[0] - values[1], images=holding)
+    images = sorted(set(frame["image_id"]))
+    weights = image_weights(len(images), resamples=resamples, seed=seed) if images else None
+    nothing = np.full(resamples, np.nan)
+    return Score(
+        estimate=abo(frame, definition=definition),
+        resampled=nothing if weights is None else _averages(frame, images, weights, definition),
+        images=_parts(frame, definition)["image_id"].nunique(),
+        drawn_from=(frozenset(frame["annotation_id"]), seed),
+    )
 
 
 def _averages(

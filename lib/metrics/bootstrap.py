@@ -14,7 +14,7 @@ so on few images the intervals lean upwards, and of a difference towards the bet
 there is no difference this cancels: the sign of an interval can be trusted, its far end less.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -44,6 +44,48 @@ class Interval(NamedTuple):
         return Interval(self.estimate * factor, self.low * factor, self.high * factor)
 
 
+@dataclass(frozen=True, eq=False)
+class Score:
+    """A metric of one model on some images, and on every resample of them: what tables are made of.
+
+    ``a - b`` is the paired difference of two models: in each resample both see the same images.
+
+    Args:
+        estimate: the metric on the images as they are, as a fraction of 1.
+        resampled: the metric in each resample, [B]; NaN where there is nothing of it.
+        images: how many images hold something that counts.
+        drawn_from: what the resamples were drawn from and how; equal for scores that can be paired.
+    """
+
+    estimate: float
+    resampled: np.ndarray
+    images: int
+    drawn_from: Hashable
+
+    @property
+    def interval(self) -> Interval:
+        """The estimate with its 95 % interval over images; NaN where there is none."""
+        return percentiles(self.estimate, self.resampled, images=self.images)
+
+    def __sub__(self, other: "Score") -> "Score":
+        """Return the paired difference.
+
+        Raises:
+            ValueError: if the two do not rest on the same images and the same resamples of them.
+        """
+        if self.drawn_from != other.drawn_from or self.resampled.shape != other.resampled.shape:
+            raise ValueError(
+                "A paired difference needs both models judged on the same images and instances and "
+                "resampled with the same seed and number of resamples."
+            )
+        return Score(
+            self.estimate - other.estimate,
+            self.resampled - other.resampled,
+            min(self.images, other.images),
+            self.drawn_from,
+        )
+
+
 @dataclass(frozen=True)
 class Replicates:
     """AP of every resample, class and IoU threshold: area -> [B, K, T], NaN without instances."""
@@ -52,50 +94,26 @@ class Replicates:
     seed: int
     values: Mapping[str, np.ndarray]
 
-    def images(self, name: str, labels: Iterable[int] | None = None) -> int:
-        """Return how many images hold an instance that counts in a metric."""
-        area, _ = metric_parts(name, self.result.areas)
-        part = self.result if labels is None else self.result.select(labels)
-        return int(np.count_nonzero(sum(part.matches[k, area].instances for k in part.labels)))
+    def score(self, name: str, labels: Iterable[int] | None = None) -> Score:
+        """Return a metric over all classes or some; its estimate is pycocotools' own.
 
-    def metric(self, name: str, labels: Iterable[int] | None = None) -> np.ndarray:
-        """Return a metric's value in each resample, [B], over all classes or some."""
+        Raises:
+            ValueError: if there is no such metric, or its area range was not resampled.
+        """
+        chosen = self.result.labels if labels is None else tuple(labels)
+        part = self.result.select(chosen)
         area, threshold = metric_parts(name, self.result.areas)
         if area not in self.values:
             raise ValueError(f"The area range {area!r} was not resampled: {list(self.values)}.")
-        chosen = self.result.labels if labels is None else self.result.select(labels).labels
-        positions = [self.result.labels.index(label) for label in chosen]
-        values = self.values[area][:, positions]
-        return mean_over_classes(
-            values.mean(axis=2) if threshold is None else values[:, :, threshold]
+        values = self.values[area][:, [self.result.labels.index(k) for k in part.labels]]
+        over_classes = values.mean(axis=2) if threshold is None else values[:, :, threshold]
+        holding = sum(part.matches[k, area].instances for k in part.labels)
+        return Score(
+            estimate=part.value(name),
+            resampled=mean_over_classes(over_classes),
+            images=int(np.count_nonzero(holding)),
+            drawn_from=(self.result.image_ids, self.seed),
         )
-
-    def interval(self, name: str, labels: Iterable[int] | None = None) -> Interval:
-        """Return a metric's point estimate (pycocotools' own) with its interval."""
-        chosen = self.result.labels if labels is None else tuple(labels)
-        estimate = self.result.select(chosen).value(name)
-        return percentiles(estimate, self.metric(name, chosen), images=self.images(name, chosen))
-
-    def difference(
-        self, other: "Replicates", name: str, labels: Iterable[int] | None = None
-    ) -> Interval:
-        """Return the interval of this model's metric minus the other's, in the same resamples.
-
-        Raises:
-            ValueError: if the two do not rest on the same images, seed and number of resamples.
-        """
-        same_images = self.result.image_ids == other.result.image_ids
-        shapes = {next(iter(r.values.values())).shape[0] for r in (self, other)}
-        if not same_images or self.seed != other.seed or len(shapes) > 1:
-            raise ValueError(
-                "A paired difference needs both models judged on the same images and resampled "
-                "with the same seed and number of resamples."
-            )
-        chosen = self.result.labels if labels is None else tuple(labels)
-        estimate = self.result.select(chosen).value(name) - other.result.select(chosen).value(name)
-        values = self.metric(name, chosen) - other.metric(name, chosen)
-        images = min(self.images(name, chosen), other.images(name, chosen))
-        return percentiles(estimate, values, images=images)
 
 
 def resample(
@@ -116,47 +134,6 @@ def resample(
         for area in names
     }
     return Replicates(result=result, seed=seed, values=values)
-
-
-def bootstrap_ap(
-    result: APResult,
-    *,
-    metric: str = "AP",
-    labels: Iterable[int] | None = None,
-    resamples: int = 300,
-    seed: int = 0,
-) -> Interval:
-    """Return a metric with its 95 % interval over images, as a fraction of 1.
-
-    For several metrics or subsets of one result, call :func:`resample` once instead.
-    """
-    area, _ = metric_parts(metric, result.areas)
-    part = result if labels is None else result.select(labels)
-    return resample(part, areas=[area], resamples=resamples, seed=seed).interval(metric)
-
-
-def paired_difference(
-    first: APResult,
-    second: APResult,
-    *,
-    metric: str = "AP",
-    labels: Iterable[int] | None = None,
-    resamples: int = 300,
-    seed: int = 0,
-) -> Interval:
-    """Return a metric of ``first`` minus that of ``second`` with its interval, paired by image."""
-    area, _ = metric_parts(metric, first.areas)
-    chosen = None if labels is None else tuple(labels)
-    drawn = [
-        resample(
-            result if chosen is None else result.select(chosen),
-            areas=[area],
-            resamples=resamples,
-            seed=seed,
-        )
-        for result in (first, second)
-    ]
-    return drawn[0].difference(drawn[1], metric)
 
 
 def image_weights(images: int, *, resamples: int, seed: int) -> np.ndarray:

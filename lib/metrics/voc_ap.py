@@ -31,12 +31,11 @@ import pandas as pd
 
 from lib.data.categories import Categories
 from lib.metrics.bootstrap import (
-    Interval,
+    Score,
     best_from_there,
     counts_at_right,
     image_weights,
     mean_over_classes,
-    percentiles,
 )
 from lib.metrics.coco_input import as_dict, ground_truth, results
 from lib.metrics.coco_match import Matches
@@ -123,36 +122,17 @@ class VOCReplicates:
     seed: int
     values: np.ndarray
 
-    def metric(self, name: str) -> np.ndarray:
-        """Return a metric's value in each resample, [B]; classes absent from one are left out."""
-        return mean_over_classes(self.values[:, :, _position(name)])
+    def score(self, name: str) -> Score:
+        """Return a metric over the judged classes; those absent from a resample are left out of it.
 
-    def interval(self, name: str) -> Interval:
-        """Return a metric with its 95 % interval over images.
-
-        On few images it leans upwards, for the reason :mod:`lib.metrics.bootstrap` gives.
+        On few images its interval leans upwards, for the reason :mod:`lib.metrics.bootstrap` gives.
         """
-        return percentiles(self.result.value(name), self.metric(name), images=self.result.images)
-
-    def difference(self, other: "VOCReplicates", name: str) -> Interval:
-        """Return the interval of this model's metric minus the other's, in the same resamples.
-
-        Raises:
-            ValueError: if the two do not rest on the same images, classes and resamples.
-        """
-        if (
-            self.result.image_ids != other.result.image_ids
-            or self.result.labels != other.result.labels
-            or self.seed != other.seed
-            or len(self.values) != len(other.values)
-        ):
-            raise ValueError(
-                "A paired difference needs both models judged on the same images and classes and "
-                "resampled with the same seed and number of resamples."
-            )
-        estimate = self.result.value(name) - other.result.value(name)
-        images = min(self.result.images, other.result.images)
-        return percentiles(estimate, self.metric(name) - other.metric(name), images=images)
+        return Score(
+            estimate=self.result.value(name),
+            resampled=mean_over_classes(self.values[:, :, _position(name)]),
+            images=self.result.images,
+            drawn_from=(self.result.image_ids, self.result.labels, self.seed),
+        )
 
 
 def evaluate_voc(

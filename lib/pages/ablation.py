@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from lib.metrics.bootstrap import Interval, Replicates
-from lib.metrics.mask_iou import mean_iou, mean_iou_difference
+from lib.metrics.mask_iou import mean_iou
 from lib.pages.tables import points
 
 MASK_IOU = "mask_IoU"
@@ -95,8 +95,11 @@ def _metrics(
     """Yield each metric, its interval, and that of its difference from the default."""
     for name, (drawn, metric) in one.ap.items():
         other, _ = default.ap[name]
-        yield name, drawn.interval(metric), drawn.difference(other, metric)
+        ours, base = drawn.score(metric), other.score(metric)
+        yield name, ours.interval, (ours - base).interval
     if one.on_boxes is not None and default.on_boxes is not None:
-        ours = mean_iou(one.on_boxes, resamples=resamples, seed=seed)
-        change = mean_iou_difference(one.on_boxes, default.on_boxes, resamples=resamples, seed=seed)
-        yield MASK_IOU, ours, change
+        ours, base = (
+            mean_iou(frame, resamples=resamples, seed=seed)
+            for frame in (one.on_boxes, default.on_boxes)
+        )
+        yield MASK_IOU, ours.interval, (ours - base).interval
