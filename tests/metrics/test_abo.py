@@ -9,7 +9,7 @@ import pytest
 
 from lib.data.coco import from_coco
 from lib.masks.rle import decode, encode
-from lib.metrics.abo import Definition, abo, best_overlaps, score
+from lib.metrics.abo import Definition, best_overlaps, score
 from lib.metrics.bootstrap import image_weights
 from lib.metrics.coco_input import BadDetections
 
@@ -17,6 +17,10 @@ Maker = Callable[..., tuple[dict[str, Any], list[dict[str, Any]]]]
 A, B, C = [10.0, 10.0, 20.0, 20.0], [50.0, 10.0, 20.0, 20.0], [80.0, 50.0, 20.0, 20.0]
 HALF_A = [10.0, 10.0, 10.0, 20.0]
 DEFINITIONS = get_args(Definition)
+
+
+def abo(frame: pd.DataFrame, definition: Any = "class_mean") -> float:
+    return score(frame, definition=definition, resamples=1).estimate
 
 
 def naive(
@@ -74,16 +78,14 @@ def test_equals_a_naive_evaluation_on_pixels(random_set: Maker, lowest: float, m
 
 def test_columns_describe_the_instances(random_set: Maker) -> None:
     labels, found = random_set(32)
-    frame = best_overlaps(labels, found).set_index("annotation_id")
+    opened = from_coco(labels, Path("labels.json"), None, check_images="none")
+    frame = best_overlaps(opened, found).set_index("annotation_id")
     judged = {a["id"]: a for a in labels["annotations"] if not a["iscrowd"]}
     assert set(frame.index) == judged.keys() != {a["id"] for a in labels["annotations"]}
     for name, a in judged.items():
         row = frame.loc[name]
         assert (row["image_id"], row["area"]) == (a["image_id"], a["area"])
         assert (row["label"], row["name"]) == (a["category_id"] // 3, f"class {row['label']}")
-    opened = from_coco(labels, Path("labels.json"), None, check_images="none")
-    from_set = best_overlaps(opened, found).set_index("annotation_id")
-    pd.testing.assert_frame_equal(from_set.sort_index(), frame.sort_index())
 
 
 def test_four_definitions_by_hand(rectangles: Maker) -> None:
@@ -98,7 +100,7 @@ def test_four_definitions_by_hand(rectangles: Maker) -> None:
     assert frame["overlap"].tolist() == [1.0, 0.0, 0.5, 1.0, 0.0]  # image after image
     assert frame["overlap_any"].tolist() == [1.0, 1.0, 0.5, 1.0, 0.0]
     assert frame["detections"].tolist() == [2, 0, 1, 1, 1]
-    assert abo(frame) == abo(frame, definition="class_mean") == pytest.approx((0.75 + 1 / 3) / 2)
+    assert abo(frame) == pytest.approx((0.75 + 1 / 3) / 2)
     assert abo(frame, definition="instance_mean") == pytest.approx(2.5 / 5)
     assert abo(frame, definition="pair_mean_found") == pytest.approx((1.0 + 0.5 + 0.5) / 3)
     assert abo(frame, definition="class_agnostic") == pytest.approx(3.5 / 5)
@@ -128,7 +130,6 @@ def test_nothing_found_nothing_to_find_and_empty_masks(rectangles: Maker) -> Non
     assert best_overlaps(labels, [{**found[0], "segmentation": empty}]).empty
     nothing = best_overlaps({**labels, "annotations": []}, found)
     for definition in DEFINITIONS:
-        assert math.isnan(abo(nothing, definition=definition))
         unknown = score(nothing, definition=definition, resamples=5)
         assert np.isnan([unknown.interval, (unknown - unknown).interval]).all()
 
@@ -139,7 +140,7 @@ def test_bad_input_is_a_sentence(rectangles: Maker) -> None:
     with pytest.raises(BadDetections, match=r"1 without 'segmentation', at positions \(0\)"):
         best_overlaps(labels, [{"image_id": 1, "category_id": 1, "score": 0.5, "bbox": A}])
     with pytest.raises(ValueError, match=r"No definition 'mean'.*class_mean, instance_mean"):
-        abo(frame, definition="mean")  # type: ignore[arg-type]
+        abo(frame, definition="mean")
     with pytest.raises(ValueError, match="same images and instances"):
         score(frame, resamples=5) - score(frame[1:], resamples=5)
     with pytest.raises(ValueError, match="missing: images, categories"):

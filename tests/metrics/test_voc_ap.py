@@ -12,7 +12,7 @@ from lib.masks.rle import decode, encode
 from lib.metrics.bootstrap import image_weights, resample
 from lib.metrics.coco_ap import evaluate
 from lib.metrics.coco_input import BadDetections
-from lib.metrics.voc_ap import METRICS, all_point_ap, evaluate_voc, resample_voc
+from lib.metrics.voc_ap import METRICS, VOCResult, all_point_ap, evaluate_voc, resample_voc
 from lib.metrics.voc_match import Difficult, Matching
 
 Made = tuple[dict[str, Any], list[dict[str, Any]]]
@@ -73,6 +73,10 @@ def random_masks(seed: int, images: int = 9) -> Made:
         for i in order
     ]
     return labels, detections
+
+
+def counted(result: VOCResult) -> list[int]:
+    return [int(matches.instances.sum()) for matches in result.matches.values()]
 
 
 def ratio(part: np.ndarray, whole: np.ndarray) -> float:
@@ -158,8 +162,6 @@ def test_equals_a_naive_evaluation_on_pixels(matching: Any, difficult: Any, void
         assert np.isnan(expected[3]).all()  # detected, never labelled: left out of the mean
         means = np.nanmean(expected, axis=0)
         assert [result.value(m) for m in METRICS] == pytest.approx(means.tolist())
-        assert list(result.summary) == list(result.metrics) == list(METRICS)
-        np.testing.assert_allclose(result.per_class["mAP50"], [row[1] for row in expected])
 
 
 def test_the_choices_make_a_difference_on_the_random_sets() -> None:
@@ -205,15 +207,12 @@ def test_an_iou_on_the_threshold_is_enough_for_argmax_alone(rectangles: Maker) -
 def test_unlabelled_images_are_skipped_under_sds_alone(rectangles: Maker) -> None:
     labels, found = rectangles([(1, 1, A)], [(2, 1, A, 0.9), (1, 1, A, 0.8)], images=2, classes=2)
     assert evaluate_voc(labels, found).value("mAP50") == pytest.approx(1.0)
-    assert evaluate_voc(labels, found).skipped == (2,)
     assert evaluate_voc(labels, found, matching="argmax").value("mAP50") == pytest.approx(0.5)
-    assert evaluate_voc(labels, found, matching="argmax").skipped == ()
     # A label of another class, or a mere crowd of one, makes it a labelled image.
     for crowd in (0, 1):
         other = {**labels["annotations"][0], "id": 9, "image_id": 2, "category_id": 2}
         both = {**labels, "annotations": [*labels["annotations"], {**other, "iscrowd": crowd}]}
         result = evaluate_voc(both, found, labels=[1])
-        assert result.skipped == ()
         assert result.value("mAP50") == pytest.approx(0.5)
 
 
@@ -270,7 +269,7 @@ def test_difficult_instances_by_hand(rectangles: Maker) -> None:
     labels["annotations"][1]["difficult"] = 1
     ignored = evaluate_voc(labels, found, difficult="ignore")
     assert ignored.value("mAP50") == 1.0  # neither missed nor found, and found twice costs nothing
-    assert ignored.per_class["instances"].tolist() == [1]
+    assert counted(ignored) == [1]
     assert evaluate_voc(labels, found).value("mAP50") == pytest.approx(0.5 + 0.5 * 2 / 3)
     assert evaluate_voc(labels, [], difficult="ignore").value("mAP50") == 0.0
 
@@ -287,7 +286,7 @@ def test_crowds_and_instances_without_a_mask_excuse_what_lies_in_them(rectangles
     for case in (crowd, boxed):
         result = evaluate_voc(case, found)
         assert result.value("mAP50") == 1.0
-        assert result.per_class["instances"].tolist() == [1]
+        assert counted(result) == [1]
     # By a quarter it lies in there: enough at .25, not at .5.
     found[0]["segmentation"] = rectangles([], [(1, 1, [25.0, 40.0, 20.0, 9.0], 1)])[1][0][
         "segmentation"
@@ -301,7 +300,7 @@ def test_no_detections_no_instances_and_empty_masks(rectangles: Maker) -> None:
     assert evaluate_voc(labels, []).summary == dict.fromkeys(METRICS, 0.0)
     result = evaluate_voc(labels, found)
     assert result.value("mAP75") == 1.0
-    assert np.isnan(result.per_class["mAP75"]).tolist() == [False, True]
+    assert np.isnan(result.average_precision[:, 3]).tolist() == [False, True]
     assert math.isnan(evaluate_voc(labels, found, labels=[2]).value("mAP50"))
     nothing = evaluate_voc({**labels, "annotations": []}, found)
     assert math.isnan(nothing.value("mAP50"))
@@ -312,7 +311,7 @@ def test_no_detections_no_instances_and_empty_masks(rectangles: Maker) -> None:
     assert evaluate_voc(labels, hollow).value("mAP25") == 0.0
     labels["annotations"][0]["segmentation"] = empty
     assert math.isnan(evaluate_voc(labels, hollow).value("mAP25"))
-    assert evaluate_voc(labels, hollow).per_class["instances"].tolist() == [0, 0]
+    assert counted(evaluate_voc(labels, hollow)) == [0, 0]
 
 
 def test_neither_input_is_changed() -> None:
@@ -377,7 +376,7 @@ def test_unit_weights_give_the_point_estimate_and_chunks_change_nothing(
         both = all_point_ap(result.matches[label], ones)
         expected = result.average_precision[[position] * 2]
         np.testing.assert_allclose(both, expected, rtol=0, atol=1e-12)
-    monkeypatch.setattr("lib.metrics.voc_ap._TOGETHER", 1)
+    monkeypatch.setattr("lib.metrics.bootstrap._TOGETHER", 1)
     chunks = resample_voc(result, resamples=7, seed=2).values
     np.testing.assert_allclose(chunks, whole.values, rtol=0, atol=1e-12)
 
