@@ -29,7 +29,7 @@ from lib.bench.torchvision_reference import (
 from lib.bench.training_steps import Trainer
 from lib.data.coco import CocoSet
 from lib.data.coco import load as load_coco
-from lib.metrics.bootstrap import paired_difference
+from lib.metrics.bootstrap import resample
 from lib.metrics.coco_ap import IouType, evaluate
 from lib.models.backbones import learn_norm, load_weights
 from lib.paths import display, resolve
@@ -136,7 +136,8 @@ def judged(val: CocoSet, found: dict[str, list[Result]], *, seed: int) -> list[d
     for kind in KINDS:
         ours, theirs = (evaluate(val, found[n], iou_type=kind) for n in ("ours", "torchvision"))
         for metric in METRICS:
-            between = paired_difference(ours, theirs, metric=metric, resamples=RESAMPLES)
+            one, other = (resample(r, resamples=RESAMPLES).score(metric) for r in (ours, theirs))
+            between = (one - other).interval
             of = {"seed": seed, "kind": kind, "metric": metric}
             both = {"ours": ours.value(metric), "torchvision": theirs.value(metric)}
             ends = {"low": between.low, "high": between.high}

@@ -129,7 +129,9 @@ def prior_curves(frame: pd.DataFrame, *, resamples: int, seed: int) -> Figure | 
     for axes, (measure, title) in zip(panels, MEASURES.items(), strict=True):
         known = frame.dropna(subset=measure)
         intervals = {
-            iteration: mean_iou(part.assign(iou=part[measure]), resamples=resamples, seed=seed)
+            iteration: mean_iou(
+                part.assign(iou=part[measure]), resamples=resamples, seed=seed
+            ).interval
             for iteration, part in known.groupby("iteration")
         }
         at = list(intervals)

@@ -47,10 +47,10 @@ def flatten(mapping: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _leaves(mapping: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+def _leaves(mapping: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
     for key, value in mapping.items():
         name = f"{prefix}{key}".replace(".", "_")
-        if isinstance(value, dict) and value:
+        if isinstance(value, Mapping) and value:
             yield from _leaves(value, f"{name}_")
         else:
             yield name, value

@@ -23,7 +23,7 @@ from lib.opmask import pictures
 from lib.opmask import prior_over_training as prior
 from lib.opmask.trained import METHODS, Run, Runs
 from lib.pages import rois
-from lib.pages.mask_gallery import overlay
+from lib.pages.drawing import overlay
 from lib.pages.style import COLOURS, use_style
 from lib.training.activation_maps import CamHistory, write_arrays
 
