@@ -259,7 +259,7 @@ def from_coco(
     unturned = {sized[i]["id"] for i, reading in readings.items() if reading.against_tag}
     if on_bad == "repair":
         content["annotations"] = repair_boxes(
-            content["annotations"], sized, str(path), repairs, turned=unturned
+            content["annotations"], sized, str(path), repairs, unturned=unturned
         )
         content["categories"] = without_roots(content, repairs)
     else:
