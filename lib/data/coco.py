@@ -25,9 +25,8 @@ from lib.data.pictures.check import (
 from lib.data.pictures.check import check_images as look_at_images
 from lib.data.pictures.images import ImageRecord
 from lib.data.repair.boxes import refuse_other_readings, repair_boxes
-from lib.data.repair.categories import possible_roots, without_roots
 from lib.data.repair.counts import Repairs
-from lib.data.repair.labels import repair, tidy
+from lib.data.repair.labels import possible_roots, repair, tidy, without_roots
 from lib.data.repair.masks import check_masks
 from lib.data.segmentation import mask_area
 from lib.data.validation import BadLabels, OnBad
@@ -262,7 +261,7 @@ def from_coco(
     unturned = {sized[i]["id"] for i, reading in readings.items() if reading.against_tag}
     if on_bad == "repair":
         content["annotations"] = repair_boxes(
-            content["annotations"], sized, str(path), repairs, turned=unturned
+            content["annotations"], sized, str(path), repairs, unturned=unturned
         )
         content["categories"] = without_roots(content, repairs)
     else:

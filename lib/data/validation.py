@@ -66,7 +66,7 @@ def choice(name: str, value: str) -> str:
     return f'{option} (--set data.{name}={value} for run_all.py, {name}="{value}" in Python)'
 
 
-_JUDGED = frozenset(("id", "image_id", "category_id", "bbox", "area", "iscrowd", "segmentation"))
+JUDGED = frozenset(("id", "image_id", "category_id", "bbox", "area", "iscrowd", "segmentation"))
 """Fields of an annotation that have checks of their own; the others are kept as they are."""
 
 
@@ -237,7 +237,7 @@ def _check_numbers(
 ) -> tuple[np.ndarray, dict[int, Problem]]:
     """Return boxes as clipped ``xyxy`` and bad numbers; ``limits`` [N, 2] is (width, height)."""
     others = [
-        all(all_finite(a[key]) for key in rest) if (rest := a.keys() - _JUDGED) else True
+        all(all_finite(a[key]) for key in rest) if (rest := a.keys() - JUDGED) else True
         for a in annotations
     ]
     with np.errstate(invalid="ignore"):

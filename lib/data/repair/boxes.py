@@ -31,7 +31,7 @@ def repair_boxes(
     name: str,
     repairs: Repairs,
     *,
-    turned: Collection[int] = (),
+    unturned: Collection[int] = (),
 ) -> list[Entry]:
     """Return annotations whose boxes are COCO's, as far as it is clear what they mean.
 
@@ -40,7 +40,7 @@ def repair_boxes(
         images: with their sizes.
         name: the file, for messages.
         repairs: where changes are counted.
-        turned: ids of images that are not turned although their EXIF tag says so: boxes that
+        unturned: ids of images that are not turned although their EXIF tag says so: boxes that
             would be inside the turned picture are no boxes to clip.
 
     Raises:
@@ -73,8 +73,9 @@ def repair_boxes(
     with np.errstate(invalid="ignore"):
         outside = (np.abs(clipped - corners) > ROUNDING).any(axis=1)
         outside &= (clipped[:, 2:] > clipped[:, :2]).all(axis=1)
-        if turned:
-            untold = np.array([a.get("image_id") in turned for a in annotations], bool)
+        if unturned:
+            images_of = [a.get("image_id") for a in annotations]
+            untold = np.array([type(i) is int and i in unturned for i in images_of], bool)
             fits = (corners[:, 2:] <= limits[:, ::-1] + ROUNDING).all(axis=1)
             outside &= ~(untold & fits & (corners >= -ROUNDING).all(axis=1))
     outside[list(masked)] = False

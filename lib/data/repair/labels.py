@@ -5,6 +5,7 @@ what references mean and gives ids where there are none; boxes are for ``repair.
 that was parsed is changed in place. What is still wrong afterwards is for ``lib.data.validation``.
 """
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from itertools import count
 from pathlib import PurePosixPath
@@ -19,13 +20,12 @@ from lib.data.numbers import (
     shown,
     whole,
 )
-from lib.data.repair.categories import once, without_roots
 from lib.data.repair.counts import Repairs
+from lib.data.validation import JUDGED
 
 Entry = dict[str, Any]
 Kind = Literal["image", "category", "annotation"]
 _IMAGE = frozenset(("id", "file_name", "width", "height"))
-_JUDGED = frozenset(("id", "image_id", "category_id", "bbox", "area", "iscrowd", "segmentation"))
 _LARGEST = 1e300
 
 
@@ -46,7 +46,7 @@ def tidy(content: Mapping[str, Any], repairs: Repairs, *, strict: bool) -> dict[
         repairs.add("info_no_object", "info")
         info = {"original": info}
     categories = without_roots(content, repairs)
-    return {**content, "info": info or {}, "categories": once(categories, repairs)}
+    return {**content, "info": info or {}, "categories": _once(categories, repairs)}
 
 
 def repair(content: Mapping[str, Any], repairs: Repairs) -> dict[str, Any]:
@@ -58,7 +58,7 @@ def repair(content: Mapping[str, Any], repairs: Repairs) -> dict[str, Any]:
     """
     images = [_writable(image, _IMAGE, repairs) for image in content["images"]]
     images = _whole_fields(images, ("width", "height"), repairs)
-    annotations = [_writable(a, _JUDGED, repairs) for a in content["annotations"]]
+    annotations = [_writable(a, JUDGED, repairs) for a in content["annotations"]]
     named = {key: {whole(a.get(key)) for a in annotations} for key in ("image_id", "category_id")}
     images, image_ids = _identified(images, "image", repairs, named=named["image_id"])
     categories = [_named(category, repairs) for category in content["categories"]]
@@ -72,8 +72,52 @@ def repair(content: Mapping[str, Any], repairs: Repairs) -> dict[str, Any]:
         ("category", category_ids, _unique((c.get("name"), c["id"]) for c in categories)),
     ):
         annotations = _resolved(annotations, kind, known, names, repairs)
-    categories = once(categories, repairs)
+    categories = _once(categories, repairs)
     return {**content, "images": images, "annotations": annotations, "categories": categories}
+
+
+def possible_roots(categories: Sequence[Entry]) -> list[Entry]:
+    """Return categories that others name as supercategory and that have none of their own."""
+    above = {name for c in categories if isinstance(name := c.get("supercategory"), str) and name}
+    return [
+        c
+        for c in categories
+        if isinstance(c.get("name"), str)
+        and c["name"] in above
+        and c.get("supercategory") in (None, "", "none")
+    ]
+
+
+def without_roots(content: Mapping[str, Any], repairs: Repairs) -> list[Entry]:
+    """Return the categories of a set without roots that no annotation uses."""
+    categories: list[Entry] = content["categories"]
+    roots = [c for c in possible_roots(categories) if is_integer(whole(c.get("id")))]
+    if not roots:
+        return categories
+    used = {whole(a.get("category_id")) for a in content["annotations"]}
+    same = Counter(c.get("name") for c in categories if isinstance(c.get("name"), str))
+    named = {
+        a["category_id"]
+        for a in content["annotations"]
+        if isinstance(a.get("category_id"), str) and same[a["category_id"]] == 1
+    }
+    roots = [c for c in roots if whole(c["id"]) not in used and c["name"] not in named]
+    repairs.add("category_root", *(c["name"] for c in roots))
+    return [c for c in categories if not any(c is root for root in roots)]
+
+
+def _once(categories: list[Entry], repairs: Repairs) -> list[Entry]:
+    """Return the categories without further entries of the same id and name."""
+    seen: set[tuple[Any, Any]] = set()
+    first: list[Entry] = []
+    for category in categories:
+        key = (category.get("id"), category.get("name"))
+        if not all(map(is_key, key)) or key not in seen:
+            first.append(category)
+            seen.update([key] if all(map(is_key, key)) else [])
+        else:
+            repairs.add("category_repeated", category["name"])
+    return first
 
 
 def _keep(key: str, value: Any, repairs: Repairs) -> bool:
