@@ -74,6 +74,8 @@ def _set_of(values: Mapping[str, Any]) -> Data:
     folders = dict.fromkeys(files.images for files in places.values())
     if whole and (count := sum(map(_count, folders))) < sum(whole.values()):
         return _absent(title, f"only {count:,} images are here: a part of it", fetch)
+    if not fetch:
+        title = ", ".join(display(files.annotations) for files in places.values())
     return Data(title, ", ".join(map(display, folders)))
 
 
