@@ -1,7 +1,7 @@
 """Which sets and weights steps read besides outputs of others, and whether these are here."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,15 +38,23 @@ class Data:
     fetched: float = 0.0
 
 
-def needed_data(steps: Iterable[Mapping[str, Any]]) -> list[Data]:
-    """Return what steps with these parameters read: each set and file once, in order."""
-    found: dict[Data, None] = {}
-    for values in steps:
-        if "data_source" in values:
-            found[_set_of(values)] = None
-        if values.get("model_weights") == "imagenet" and not values.get("train_init"):
-            found[_weights_of(str(values["model_backbone"]))] = None
-    return list(found)
+def needed_data(
+    running: Sequence[Mapping[str, Any]], needed: Sequence[Mapping[str, Any]] = ()
+) -> list[Data]:
+    """Return what steps read: each set and file once, sets first.
+
+    Args:
+        running: parameters of the steps that run.
+        needed: parameters of those whose outputs are read. Sets point to pictures, which stay
+            where they are; a trained model has no need of the weights that it began with.
+    """
+    sets = [_set_of(values) for values in (*needed, *running) if "data_source" in values]
+    backbones = [
+        str(values["model_backbone"])
+        for values in running
+        if values.get("model_weights") == "imagenet" and not values.get("train_init")
+    ]
+    return list(dict.fromkeys([*sets, *map(_weights_of, dict.fromkeys(backbones))]))
 
 
 def _set_of(values: Mapping[str, Any]) -> Data:
@@ -74,6 +82,8 @@ def _set_of(values: Mapping[str, Any]) -> Data:
     folders = dict.fromkeys(files.images for files in places.values())
     if whole and (count := sum(map(_count, folders))) < sum(whole.values()):
         return _absent(title, f"only {count:,} images are here: a part of it", fetch)
+    if not fetch:
+        title = ", ".join(display(files.annotations) for files in places.values())
     return Data(title, ", ".join(map(display, folders)))
 
 

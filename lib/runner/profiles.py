@@ -1,7 +1,7 @@
 """Profiles: one YAML file each, which only replaces notebooks' defaults."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -77,7 +77,7 @@ def load_profile(study: Study, name: str) -> Profile:
 
 
 def _settings(
-    parameters: Mapping[str, Any], steps: Mapping[str, Mapping[str, Any]], origin: str
+    parameters: dict[str, Any], steps: dict[str, dict[str, Any]], origin: str
 ) -> Iterator[Setting]:
     # A notebook's overrides come before those of its variants, whichever is written first.
     scopes = sorted(steps, key=lambda name: name.count("."))

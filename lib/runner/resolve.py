@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal, get_origin
 
 from lib import paths
+from lib.parameter_names import FILE_SUFFIXES, PATH_ENDINGS, STEP_NAMING, WEIGHTS_WITHOUT_FILE
 from lib.runner.parameters import Parameter, read_parameters
 from lib.runner.problems import nearest
 from lib.runner.settings import Setting, dotted
@@ -15,18 +16,6 @@ from lib.study import Study
 
 PROFILE = "profile"
 """The parameter that every notebook has, and that the runner sets."""
-
-PATH_ENDINGS = ("_annotations", "_images", "_file", "_folder", "_weights")
-"""A text parameter whose name ends so is a path, if it is not empty."""
-
-WEIGHTS_WITHOUT_FILE = ("none", "imagenet")
-"""What a parameter that ends in ``_weights`` may be besides a path."""
-
-STEP_NAMING = ("train_init", "data_from")
-"""Parameters that name a step that theirs needs: whose model it starts from, whose sets it uses.
-Empty for none."""
-
-FILE_SUFFIXES = (".json", ".pt", ".pth", ".safetensors", ".npz", ".yaml", ".csv")
 
 Schemas = Mapping[str, Mapping[str, Parameter]]
 
@@ -123,7 +112,7 @@ def _misnamed(setting: Setting, steps: Sequence[Step], schemas: Schemas) -> str 
 def with_named_needs(
     steps: Sequence[Step], parameters: Mapping[str, Mapping[str, Any]]
 ) -> tuple[tuple[Step, ...], dict[str, list[str]]]:
-    """Add to each step's needs the steps that its parameters name (:data:`STEP_NAMING`).
+    """Add to each step's needs the steps that its parameters name.
 
     Args:
         steps: with what they need as step ids.

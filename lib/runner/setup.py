@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from graphlib import CycleError, TopologicalSorter
 from typing import Any, TypeVar
 
+from lib.parameter_names import STEP_NAMING
 from lib.runner.own_runs import name_problems, taken, terms_for
 from lib.runner.parameters import Parameter
 from lib.runner.problems import UsageError
@@ -16,9 +17,9 @@ from lib.runner.resolve import (
     resolve_parameters,
     with_named_needs,
 )
-from lib.runner.settings import Setting, parse_assignment
+from lib.runner.settings import Setting, dotted, parse_assignment
 from lib.runner.stamps import read_stamp
-from lib.runner.steps import Step, in_scope, matching, with_needs_resolved
+from lib.runner.steps import Step, in_scope, matching, selection, with_needs_resolved
 from lib.strict_yaml import read_yaml
 from lib.study import Study
 from lib.terms import Terms
@@ -125,7 +126,7 @@ def prepare(study: Study, all_steps: Sequence[Step], request: Request) -> Setup:
     own, _ = resolve_parameters(known, schemas, profile.settings, profile=profile.name)
     terms = _terms(study, request, None if wrong else own, parameters, problems)
     steps, unnamed = with_named_needs(steps, parameters)
-    selected = _selection(steps, asked["only"], asked["start"])
+    selected = selection(steps, only=asked["only"], start=asked["start"])
     chosen = [step for step in steps if step.id in selected]
     problems += read_schemas(study, [step for step in chosen if not is_there(step)])[1]
     problems += _cycle(chosen)
@@ -237,25 +238,6 @@ def _named(
     return found
 
 
-def _selection(steps: Sequence[Step], only: set[str], start: set[str]) -> set[str]:
-    """Return the ids of the steps that are asked for, and of all that these need."""
-    if not only and not start:
-        return {step.id for step in steps}
-    after = set(start)
-    for step in steps:
-        if after & set(step.needs):
-            after.add(step.id)
-    needs = {step.id: step.needs for step in steps}
-    found: set[str] = set()
-    waiting = [*only, *after]
-    while waiting:
-        name = waiting.pop()
-        if name not in found:
-            found.add(name)
-            waiting += needs.get(name, ())
-    return found
-
-
 def _cycle(steps: Iterable[Step]) -> list[str]:
     """Return a sentence if some of ``steps`` would wait for each other."""
     try:
@@ -264,7 +246,7 @@ def _cycle(steps: Iterable[Step]) -> list[str]:
         *_, found = error.args
         return [
             f"These steps would wait for each other: {', which is needed by '.join(found)}. Change "
-            "train.init or data.from, which name a step that theirs needs."
+            f"{' or '.join(map(dotted, STEP_NAMING))}, which name a step that theirs needs."
         ]
     return []
 

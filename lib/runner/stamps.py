@@ -3,7 +3,7 @@
 Beside it lies ``started.json``, the fingerprint under which the files in the step's folder were
 begun. A step that runs again finds its folder as it left it (models, checkpoints, shards) unless
 something changed that those can depend on: parameters, inputs, packages, or a module of ``lib``
-outside ``analysis``, ``evaluation``, ``report`` and ``runner``.
+that is not one of :data:`JUDGING`.
 """
 
 import shutil
@@ -30,7 +30,7 @@ NOT_READ = (*UNCHECKED, "table")
 """Kinds of outputs that are for people: a change of them makes no other step run again."""
 
 JUDGING = (
-    *("lib/metrics/", "lib/pages/", "lib/runner/"),
+    *("lib/metrics/", "lib/opmask/", "lib/pages/", "lib/runner/"),
     *("lib/study.py", "lib/terms.py", "lib/workspace.py"),
 )
 """Code that looks at models and masks, draws and records them, and makes none."""

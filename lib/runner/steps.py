@@ -1,6 +1,6 @@
 """Steps: one execution of a notebook each, and how their names are read."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal
 
@@ -40,7 +40,7 @@ class Step:
         notebook: file name without suffix.
         variant: what tells it from other executions of the same notebook, such as ``opmask.voc``.
         needs: steps whose outputs it reads; a notebook's name stands for all its variants. Steps
-            that ``train_init`` and ``data_from`` name need not be listed.
+            that its parameters name need not be listed.
         parameters: values that make the variant what it is; no profile can change them.
         kind: ``train`` for steps that use GPUs where there are any: never two of them on one.
             ``alone`` for steps that measure time: nothing runs beside them.
@@ -115,3 +115,27 @@ def with_needs_resolved(steps: Sequence[Step]) -> list[Step]:
                 ) from error
         resolved.append(replace(step, needs=tuple(dict.fromkeys(needs))))
     return resolved
+
+
+def selection(steps: Sequence[Step], *, only: Iterable[str], start: Collection[str]) -> set[str]:
+    """Return the ids of the steps that are asked for, and of all that these need.
+
+    Args:
+        steps: with what they need as step ids, in order.
+        only: ids of steps that are asked for.
+        start: ids of steps that are asked for with all that depend on them; without any in
+            ``only`` and ``start`` all are.
+    """
+    after = set(start)
+    for step in steps:
+        if after & set(step.needs):
+            after.add(step.id)
+    needs = {step.id: step.needs for step in steps}
+    waiting = [*only, *after] or list(needs)
+    found: set[str] = set()
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting += needs.get(name, ())
+    return found

@@ -148,12 +148,12 @@ def test_a_whole_set_is_found_and_a_part_of_it_is_not_taken_for_it(
 
 
 def test_each_set_and_file_of_weights_is_named_once(paper: Setup) -> None:
-    titles = [entry.title for entry in needed_data(paper.parameters[s.id] for s in paper.chosen)]
+    titles = [entry.title for entry in needed_data([paper.parameters[s.id] for s in paper.chosen])]
     assert len(titles) == 4
     for title, word in zip(titles, ("VOC", "COCO", "ResNet-50", "ResNet-101"), strict=True):
         assert word in title
     demo = set_up(Study(), ALL_STEPS, Request(profile="demo", planned=True))
-    (scenes,) = needed_data(demo.parameters[step.id] for step in demo.chosen)
+    (scenes,) = needed_data([demo.parameters[step.id] for step in demo.chosen])
     assert scenes.problem == ""
 
 

@@ -343,3 +343,15 @@ def test_damaged_records_of_a_profile_cost_nothing(done: Toy, content: str) -> N
     for path in (done.root / "cache/toy").glob("*.json"):
         path.write_text(content)
     assert done.ran() == []
+
+
+def test_a_parameter_of_a_module_counts_by_its_value_alone(toy: Toy) -> None:
+    shared = toy.root / "lib" / "toy" / "shared.py"
+    shared.write_text('"""Shared."""\n\nnumbers_count: int = 3  # how many\n')
+    toy.edit("01_numbers", "numbers_count: int = 3  # how many", "from lib.toy.shared import *")
+    toy.run()
+    shared.write_text('"""Shared by some."""\n\nnumbers_count: int = 3  # so many\n')
+    assert toy.ran() == []
+    shared.write_text("numbers_count: int = 4  # how many\n")
+    assert toy.ran("--only", "02_sum") == ["01_numbers", "02_sum"]
+    assert toy.output("02_sum", "sum.json") == "6.0"
