@@ -1,5 +1,4 @@
-"""What the fast method of GrabCut saves, whether its masks are those of GrabCut on the whole image
-up to chance, and whether it keeps to what was asked of it.
+"""What the fast method of GrabCut saves, and whether its masks are GrabCut's up to chance.
 
 GrabCut starts from a random k-means, so two runs of the very same method differ: how far two seeds
 of the whole-image method agree is what the fast method's agreement with it is held against.
@@ -8,7 +7,6 @@ of the whole-image method agree is what the fast method's agreement with it is h
 `lib.bench.masks`.
 """
 
-import math
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -17,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lib.bench.mask_boxes import ALL, RUNS, Sums, boxes_of, by_size, over_images
+from lib.bench.mask_boxes import RUNS, Sums, boxes_of, by_size, over_images
 from lib.bench.mask_trials import EXACT, FAST, OTHER_SEED
 from lib.bench.program import interval_columns, print_tables
 from lib.hybridnet import fig1
@@ -27,10 +25,6 @@ COCO_BOXES, COCO_IMAGES = 860_000, 118_000
 """Boxes and images of COCO train2017, rounded."""
 
 COCO_CORES = (1, 16, 1024)
-
-# What the fast method has to keep to.
-FASTER, TWO_WORKERS = 5.0, 1.8  # ratios
-MARGIN, FIG1_MARGIN = 0.5, 1.0  # points of 100
 
 SHARES = {
     "A.fig1.invalid_rate": ("invalid {}", "all"),
@@ -226,74 +220,20 @@ def coco_table(boxes: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def limits_table(
-    speed: pd.DataFrame,
-    agreement: pd.DataFrame,
-    fig1: pd.DataFrame,
-    memory: pd.DataFrame,
-    workers: pd.DataFrame,
-) -> pd.DataFrame:
-    """Return what is asked of the fast method beside what was found, from the other tables.
-
-    Returns:
-        Columns ``what``, ``unit``, ``asked``, ``found``, ``ci_low``, ``ci_high``, ``kept`` (by
-        what was found) and ``beyond_chance`` (whether the whole interval says the same; None
-        without an interval, or if every resample is the same).
-    """
-    rows = []
-
-    def add(what: str, unit: str, least: float, most: float, *values: float) -> None:
-        found, low, high = (*values, math.nan, math.nan)[:3]
-        found = round(found, 9)  # a difference of 3 in 300 is one point, not a little more
-        kept = least <= found <= most
-        inside, outside = least <= low and high <= most, high < least or low > most
-        asked = f"at least {least:g}" if math.isinf(most) else f"{least:g} to {most:g}"
-        rows.append(
-            {
-                "what": what,
-                "unit": unit,
-                "asked": f"at most {most:g}" if least == 0 else asked.replace("-", "−"),
-                "found": found,
-                "ci_low": low,
-                "ci_high": high,
-                "kept": kept,
-                "beyond_chance": (inside if kept else outside) if low < high else None,
-            }
-        )
-
-    def points(row: Mapping[Any, Any]) -> list[float]:
-        return [100 * row[name] for name in ("difference", "ci_low", "ci_high")]
-
-    (total,) = speed.loc[speed["size"] == ALL, ["ratio", "ci_low", "ci_high"]].to_numpy()
-    add("time, exact / fast", "ratio", FASTER, math.inf, *total)
-    for what, column in (("masks", "masks"), ("all beyond pictures", "beyond_pictures")):
-        peak = memory.set_index("method")[column]
-        if peak[EXACT] > 0:  # a few tiny pictures need no more than their decoding did
-            add(f"memory of {what}, fast / exact", "ratio", 0, 1, peak[FAST] / peak[EXACT])
-    for row in agreement[agreement["size"] == ALL].to_dict("records"):
-        add(f"{row['measure']}, fast − exact", "points", -MARGIN, math.inf, *points(row))
-    for row in fig1.dropna(subset="difference").to_dict("records"):
-        limits = -FIG1_MARGIN, FIG1_MARGIN
-        add(f"{row['formula']}, fast − exact", "points", *limits, *points(row))
-    (two,) = workers.loc[workers["workers"] == 2, "speedup"]
-    add("two workers over one", "ratio", TWO_WORKERS, math.inf, two)
-    return pd.DataFrame(rows)
-
-
 def tables(
     content: Mapping[str, Any], *, resamples: int, seed: int, valid_from: float = VALID_FROM
 ) -> dict[str, pd.DataFrame]:
     """Return all tables of a measurement by name."""
     boxes = boxes_of(content, valid_from=valid_from)
     draws = {"resamples": resamples, "seed": seed}
-    made = {
+    return {
         "speed": speed_table(boxes, **draws),
         "agreement": agreement_table(boxes, **draws),
         "fig1": fig1_table(boxes, **draws),
         "memory": memory_table(content),
         "workers": workers_table(content),
+        "coco": coco_table(boxes),
     }
-    return {**made, "coco": coco_table(boxes), "limits": limits_table(**made)}
 
 
 if __name__ == "__main__":

@@ -10,8 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lib.bench.compared_models import REFERENCE, SINGLE
-from lib.bench.model_tables import FASTER_INFERENCE, FASTER_TRAINING
-from lib.pages.style import COLOURS, FLAT, GREY, WIDTH
+from lib.pages.style import COLOURS, FLAT, WIDTH
 
 NAMES = {
     "torchvision": "torchvision's Mask R-CNN",
@@ -67,7 +66,7 @@ def scale_line(content: Mapping[str, Any]) -> str:
     ]
     return (
         f"This is a trial of the measurement {' and '.join(parts)}: on a GPU at full size the "
-        "parts of a step compare otherwise, and what is asked of a GPU is not asked here."
+        "parts of a step compare otherwise."
     )
 
 
@@ -75,19 +74,6 @@ def readable(table: pd.DataFrame) -> pd.DataFrame:
     """Return a table of `lib.bench.model_tables` with names for people."""
     named = table.assign(model=[NAMES.get(name, name) for name in table["model"]])
     return named.rename(columns={"from_memory": "images_per_second_from_memory"})
-
-
-def asked_line(content: Mapping[str, Any]) -> str:
-    """Return what is asked of speed, as sentences."""
-    where = (
-        ""
-        if content["machine"]["on_gpu"]
-        else " It is asked on a GPU; here the table only shows how the two compare on a CPU."
-    )
-    return (
-        f"Asked is training at {FASTER_TRAINING:g} times torchvision's images per second, "
-        f"inference at {FASTER_INFERENCE:g} times, and no more memory.{where}"
-    )
 
 
 def ratios(training: pd.DataFrame, inference: pd.DataFrame) -> Figure:
@@ -98,8 +84,8 @@ def ratios(training: pd.DataFrame, inference: pd.DataFrame) -> Figure:
         inference: of `lib.bench.model_tables.inference_table`.
     """
     figure, panels = plt.subplots(1, 2, figsize=(WIDTH, FLAT * 1.1), sharey=True)
-    _ratio_bars(panels[0], training, FASTER_TRAINING)
-    _ratio_bars(panels[1], inference, FASTER_INFERENCE)
+    _ratio_bars(panels[0], training)
+    _ratio_bars(panels[1], inference)
     panels[0].set_title("Training")
     panels[1].set_title("Inference")
     panels[0].invert_yaxis()
@@ -108,7 +94,7 @@ def ratios(training: pd.DataFrame, inference: pd.DataFrame) -> Figure:
     return figure
 
 
-def _ratio_bars(axes: Axes, table: pd.DataFrame, asked: float) -> None:
+def _ratio_bars(axes: Axes, table: pd.DataFrame) -> None:
     table = table[table["model"] != REFERENCE]
     models = list(dict.fromkeys(table["model"]))
     single = table["precision"] == SINGLE
@@ -123,7 +109,6 @@ def _ratio_bars(axes: Axes, table: pd.DataFrame, asked: float) -> None:
         axes.barh(places, part["ratio"], height=height, color=colour, alpha=0.75, label=label)
         axes.hlines(places, part["ci_low"], part["ci_high"], color="black", linewidth=2)
     axes.axvline(1, color="black", linewidth=1, label="torchvision's")
-    axes.axvline(asked, color=GREY, linestyle="--", linewidth=1.2, label="asked on a GPU")
     middle = (len(shown) - 1) * height / 2
     axes.set_yticks(np.arange(len(models)) + middle, [NAMES.get(m, m) for m in models])
     axes.grid(axis="y", visible=False)

@@ -16,12 +16,6 @@ from lib.bench.compared_models import REFERENCE, SINGLE
 from lib.bench.inference import image_seconds, time_ratio
 from lib.bench.program import interval_columns, print_tables
 
-TWIN = "mask_rcnn"
-"""The model that is torchvision's network; what is asked of speed is asked of it."""
-
-FASTER_TRAINING, FASTER_INFERENCE = 1.5, 1.3
-"""What is asked on a GPU: images per second over torchvision's."""
-
 
 def policy(precision: str) -> str:
     """Return ``single`` or ``mixed``: precisions of one policy are compared."""
@@ -98,35 +92,11 @@ def inference_table(content: Mapping[str, Any], *, resamples: int, seed: int) ->
     return _without_own_ratio(table)
 
 
-def limits_table(training: pd.DataFrame, inference: pd.DataFrame) -> pd.DataFrame:
-    """Return what is asked of speed on a GPU beside what was found, for torchvision's own network.
-
-    Returns:
-        Columns ``what``, ``precision``, ``asked``, ``found``, ``ci_low``, ``ci_high``, ``kept``.
-        Asked of speed is at least, of memory at most. Empty if the network was not measured.
-    """
-    table = []
-    for what, frame, least in (
-        ("training", training, FASTER_TRAINING),
-        ("inference", inference, FASTER_INFERENCE),
-    ):
-        for row in frame[frame["model"] == TWIN].to_dict("records"):
-            ratio, low, high = row["ratio"], row["ci_low"], row["ci_high"]
-            speed = (f"at least {least:g}", ratio, low, high, ratio >= least)
-            memory = row["memory_ratio"]
-            room = ("at most 1", memory, math.nan, math.nan, memory <= 1)
-            for of, values in (("images per second", speed), ("peak memory", room)):
-                table.append((f"{what}, {of} over torchvision's", row["precision"], *values))
-    columns = ["what", "precision", "asked", "found", "ci_low", "ci_high", "kept"]
-    return pd.DataFrame(table, columns=columns)
-
-
 def tables(content: Mapping[str, Any], *, resamples: int, seed: int) -> dict[str, pd.DataFrame]:
     """Return all tables of a measurement by name."""
     training = training_table(content, resamples=resamples, seed=seed)
     inference = inference_table(content, resamples=resamples, seed=seed)
-    limits = limits_table(training, inference)
-    return {"training": training, "inference": inference, "limits": limits}
+    return {"training": training, "inference": inference}
 
 
 def _without_own_ratio(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:

@@ -1,9 +1,7 @@
 """Tables of speed, agreement and limits, from hand-made measurements."""
 
 import math
-from typing import Any
 
-import pandas as pd
 import pytest
 
 from lib.bench import mask_tables
@@ -80,50 +78,3 @@ def test_shares_of_fig_1_are_those_of_each_run() -> None:
     assert math.isnan(found.loc["Iₛ / I", "difference"])
     assert found.loc["Iₛ / S", "difference"] == pytest.approx(0.5)
     assert found.loc["Iₛ / S", "ci_low"] < 0.5 < found.loc["Iₛ / S", "ci_high"]
-
-
-def limits(content: dict[str, Any]) -> pd.DataFrame:
-    return mask_tables.tables(content, **DRAWN)["limits"].set_index("what")
-
-
-def test_limits_are_judged_by_what_was_found_and_by_its_interval() -> None:
-    table = limits(measured())
-    kept = [what for what, row in table.iterrows() if row["kept"]]
-    assert kept == [
-        "memory of masks, fast / exact", "memory of all beyond pictures, fast / exact",
-        "mask IoU, fast − exact", "IoU with the true mask, fast − exact", "Iₗ / L, fast − exact",
-    ]  # fmt: skip
-    assert table.loc["mask IoU, fast − exact", "found"] == pytest.approx(25)
-    assert table.loc["memory of masks, fast / exact", "found"] == pytest.approx(15 / 40)
-    assert table["asked"].tolist()[1:4] == ["at most 1", "at most 1", "at least −0.5"]
-    assert table.loc["I / N, fast − exact", "asked"] == "−1 to 1"
-    assert table.loc["Iₗ / L, fast − exact", "beyond_chance"] is None  # no box differs
-    assert table.loc["I / N, fast − exact", "beyond_chance"]
-
-
-def test_a_limit_that_the_interval_crosses_is_not_decided_beyond_chance() -> None:
-    content = measured()
-    for line in content["rows"]:
-        odd = line["image_id"] % 2
-        line["seconds"] = (9.0 if odd else 3.0) if line["run"] != "fast" else 1.0
-    table = limits(content)  # 6 times as fast, but 9 on some images and 3 on others
-    assert table.loc["time, exact / fast", "found"] == pytest.approx(6)
-    assert table.loc["time, exact / fast", "kept"]
-    assert not table.loc["time, exact / fast", "beyond_chance"]
-
-
-def test_a_difference_that_is_just_the_limit_keeps_to_it() -> None:
-    interval = {"ci_low": math.nan, "ci_high": math.nan}
-    share = {"size": "all", "measure": "mask IoU", "formula": "I / N", **interval}
-    memory = pd.DataFrame({"method": ["exact", "fast"], "masks": 2.0, "beyond_pictures": 3.0})
-    for exact, fast, kept in ((0.99, 0.985, True), (0.99, 0.9849, False)):
-        table = mask_tables.limits_table(
-            pd.DataFrame([{"size": "all", "ratio": 6.0, **interval}]),
-            pd.DataFrame([{**share, "difference": fast - exact}]),
-            pd.DataFrame([{**share, "difference": 2 * (fast - exact)}]),
-            memory,
-            pd.DataFrame({"workers": [1, 2], "speedup": [1.0, 1.9]}),
-        ).set_index("what")
-        assert fast - exact < -0.005  # by a rounding error or more
-        assert table.loc["mask IoU, fast − exact", "kept"] == kept
-        assert table.loc["I / N, fast − exact", "kept"] == kept

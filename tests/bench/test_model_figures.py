@@ -41,4 +41,3 @@ def test_tables_and_sentences_can_be_shown(gpu: bool):
     assert ("estimates in params/paper.yaml" in said) is not gpu
     assert "20 ms (torchvision), 10 ms (ours)" in shown.measured_line(content)
     assert ("trial" in shown.scale_line(content)) is not gpu
-    assert ("here" in shown.asked_line(content)) is not gpu

@@ -37,15 +37,3 @@ def test_inference_takes_the_median_of_the_rounds_and_counts_weights_as_memory()
     assert table.loc["small", "ratio"] == pytest.approx(4)
     assert table.loc["small", "peak_mib"] == pytest.approx(600)
     assert table.loc["small", "memory_ratio"] == pytest.approx(600 / 2100)
-
-
-def test_limits_are_asked_of_torchvisions_own_network():
-    tables = model_tables.tables(model_measured(gpu=True), **DRAWS)
-    limits = tables["limits"]
-    assert len(limits) == 8 and limits["kept"].all()
-    slow = model_measured()
-    for row in slow["rows"]:
-        row["seconds"] *= 1.5 if row["model"] == "mask_rcnn" else 1
-    slow["training"][1]["peak_mib"] = 3000.0
-    kept = model_tables.tables(slow, **DRAWS)["limits"].set_index("what")["kept"]
-    assert kept.tolist() == [False, False, True, True]
