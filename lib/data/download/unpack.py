@@ -13,7 +13,8 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PureWindowsPath
+from typing import IO
 
 from lib.data.download.catalogue import Member
 from lib.files import TEMPORARY
@@ -80,12 +81,12 @@ def files_below(path: Path) -> int:
 def _extract(archive: Path, members: Sequence[Member], staging: Path, limit: int) -> None:
     left = limit
 
-    def place_of(name: str, size: int, is_file: bool) -> str | None:
+    def place_of(name: str, size: int, is_file: bool) -> Path | None:
         nonlocal left
         target = _target(name, members)
         if target is None:
             return None
-        if not is_file or ".." in PurePosixPath(target).parts:
+        if not is_file or ".." in PureWindowsPath(target).parts:  # parted by \\ too
             raise _refused(
                 f"{archive.name} holds {name[:100]!r}, which is a link, a device, or leads out of "
                 "its folder"
@@ -93,31 +94,33 @@ def _extract(archive: Path, members: Sequence[Member], staging: Path, limit: int
         left -= size
         if left < 0:
             raise _refused(f"{archive.name} holds more than the {limit:,} bytes expected")
-        return target
+        return staging / target
 
     try:
         if zipfile.is_zipfile(archive):
             with zipfile.ZipFile(archive) as zipped:
-                for info in zipped.infolist():
+                for info in (x for x in zipped.infolist() if not x.is_dir()):
                     is_file = stat.S_IFMT(info.external_attr >> 16) in (0, stat.S_IFREG)
-                    if not info.is_dir() and (
-                        target := place_of(info.filename, info.file_size, is_file)
-                    ):
-                        info.filename = target
-                        zipped.extract(info, staging)
+                    if place := place_of(info.filename, info.file_size, is_file):
+                        _write(zipped.open(info), place)
         else:
             with tarfile.open(archive) as tar:
-                for entry in tar:
-                    name = entry.name.removeprefix("./")
-                    if not entry.isdir() and (target := place_of(name, entry.size, entry.isreg())):
-                        renamed = entry.replace(name=target, deep=False)
-                        tar.extract(renamed, staging, set_attrs=False, filter="data")
+                for entry in (x for x in tar if not x.isdir()):
+                    place = place_of(entry.name.removeprefix("./"), entry.size, entry.isreg())
+                    if place and (source := tar.extractfile(entry)):
+                        _write(source, place)
     except _UNREADABLE as error:
         raise _refused(f"{archive.name} cannot be read ({str(error)[:200]})") from error
     except OSError as error:
         if error.errno is not None:  # of the disk; otherwise of a decoder
             raise
         raise _refused(f"{archive.name} cannot be read ({error})") from error
+
+
+def _write(source: IO[bytes], path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with source, path.open("wb") as file:
+        shutil.copyfileobj(source, file)
 
 
 def _target(name: str, members: Sequence[Member]) -> str | None:
