@@ -135,7 +135,7 @@ WITHOUT_EFFECT = {
     # how work is shared, described, checked and shown, not what comes of it
     "distributed", "filelock", "ipython", "ipywidgets", "jinja2", "joblib", "latex2mathml",
     "nbconvert", "nbformat", "packaging", "papermill", "psutil", "pydantic", "pygments", "pyyaml",
-    "requests", "traitlets", "defusedxml",
+    "requests", "tqdm", "traitlets", "defusedxml",
 }  # fmt: skip
 
 

@@ -7,7 +7,6 @@ pixels in memory and ``xywh`` in files; masks stay as the file has them (RLE or 
 """
 
 import gc
-import logging
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -16,7 +15,6 @@ from typing import Any, get_args
 
 from lib.data import validation
 from lib.data.categories import Categories
-from lib.data.numbers import shown
 from lib.data.pictures.check import (
     ImageCheck,
     Orientation,
@@ -31,8 +29,6 @@ from lib.data.repair.masks import check_masks
 from lib.data.segmentation import mask_area
 from lib.data.validation import BadLabels, OnBad
 from lib.files import read_json
-
-log = logging.getLogger(__name__)
 
 Box = tuple[float, float, float, float]
 Result = dict[str, Any]
@@ -244,8 +240,15 @@ def from_coco(
         root: folder of the pictures, or ``None``.
         on_bad, check_images, orientation, outside: see ``load``.
     """
-    if on_bad not in get_args(OnBad):
-        raise ValueError(f'on_bad is "error", "repair" or "drop", not {on_bad!r}.')
+    for argument, value, choices in (
+        ("on_bad", on_bad, OnBad),
+        ("check_images", check_images, ImageCheck),
+        ("orientation", orientation, Orientation),
+        ("outside", outside, Outside),
+    ):
+        if value not in get_args(choices):
+            known = ", ".join(map(repr, get_args(choices)))
+            raise ValueError(f"{argument} is one of {known}, not {value!r}.")
     validation.check_structure(content, str(path))
     listed = len(content["annotations"])
     repairs = Repairs()
@@ -293,13 +296,7 @@ def from_coco(
     if problems and on_bad == "error":
         raise BadLabels(str(path), problems)
     repairs.warn(path.name)
-    for kind, number in dropped.items():
-        first = next(p for p in problems if p.kind == kind)
-        log.warning(
-            "%s: dropped %s (id %s: %s%s)",
-            path.name, validation.said({kind: number}), shown(first.id), first.detail[:300],
-            "; ..." if number > 1 else "",
-        )  # fmt: skip
+    validation.warn_of_dropped(problems, path.name)
     if not records:
         raise ValueError(f"No usable image is left in {path}: {validation.said(dropped)}.")
     by_image: dict[int, list[Instance]] = {}

@@ -9,6 +9,7 @@ A box may stick out of its image by up to ``ROUNDING`` pixels on each side, as r
 sets do; it is clipped and not reported. More is a bad label: most often the image is another one.
 """
 
+import logging
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
@@ -23,6 +24,8 @@ from lib.data.numbers import (
     not_integers,
     shown,
 )
+
+log = logging.getLogger(__name__)
 
 ROUNDING = 1.0
 """Pixels by which a box may stick out of its image and is clipped silently."""
@@ -111,6 +114,17 @@ def count(problems: Collection[Problem]) -> dict[str, int]:
     """Return the number of problems by kind, in the order of ``KINDS``."""
     numbers = Counter(p.kind for p in problems)
     return {kind: numbers[kind] for kind in KINDS if numbers[kind]}
+
+
+def warn_of_dropped(problems: Collection[Problem], name: str) -> None:
+    """Log one warning for each kind, with the number and the first one."""
+    for kind, number in count(problems).items():
+        first = next(p for p in problems if p.kind == kind)
+        log.warning(
+            "%s: dropped %s (id %s: %s%s)",
+            name, said({kind: number}), shown(first.id), first.detail[:300],
+            "; ..." if number > 1 else "",
+        )  # fmt: skip
 
 
 def check_structure(content: Any, name: str) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from graphlib import TopologicalSorter
 from typing import Any
 
+from lib.files import explain
 from lib.runner import provenance
 from lib.runner.console import duration
 from lib.runner.executed import injected_cell, refresh_text, write_executed
@@ -166,7 +167,7 @@ class Execution:
             try:
                 self._record(decision, outcome, notes)
             except OSError as error:
-                outcome = replace(outcome, error=str(error))
+                outcome = replace(outcome, error=explain(error))
         word = "finished in" if outcome.error is None else "FAILED after"
         print(f"{_clock()} {step.id} {word} {duration(outcome.seconds)}", flush=True)
         if outcome.error is None:

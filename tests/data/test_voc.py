@@ -7,7 +7,6 @@ from lib.data.coco import load
 from lib.data.voc import convert
 from lib.files import read_json
 from lib.masks.rle import decode
-from lib.paths import find_data
 from tests.data.voc_files import (
     Thing,
     write_lists,
@@ -167,46 +166,3 @@ def test_a_missing_picture_is_named(folder):
     (folder / "JPEGImages/2007_000002.jpg").unlink()
     with pytest.raises(FileNotFoundError, match=r"2007_000002\.jpg is missing"):
         convert(folder, workers=1, sizes={"train": 2, "val": 1})
-
-
-@pytest.mark.photos
-def test_real_objects_come_back_from_files_of_vocs_formats(tmp_path):
-    """Boxes and masks of real images, written as VOC and as SBD, are read as they were."""
-    try:
-        labels = find_data("voc2012/annotations/val.json")
-    except FileNotFoundError:
-        pytest.skip("needs the VOC subset")
-    truth = load(labels, None, check_images="none")
-    images = [i for i in truth.images if i.extra.get("clean")][::12]
-    folder = tmp_path / "voc2012"
-    expected = {}
-    for image in images:
-        name, shape = image.file_name.removesuffix(".jpg"), (image.height, image.width)
-        instances = truth.instances(image.id)
-        things = [
-            Thing(truth.categories.name_of(x.label), x.box, decode(x.segmentation, *shape),
-                  x.extra["difficult"])
-            for x in instances
-        ]  # fmt: skip
-        write_picture(folder, name, shape)
-        write_xml(folder, name, things)
-        if len(expected) % 2:
-            write_masks(folder, name, things, np.zeros(shape, dtype=bool))
-        else:
-            write_sbd(folder, name, things, shape)
-        expected[image.id] = [
-            (x.category_id, x.box, t.mask) for x, t in zip(instances, things, strict=True)
-        ]
-    names = [i.file_name.removesuffix(".jpg") for i in images]
-    write_lists(folder, train=names[1::2], val=[], sbd_train=names[::2], sbd_val=[])
-    convert(folder, workers=1, sizes={"train": len(names), "val": 0})
-    found = load(folder / "annotations/train.json", folder / "JPEGImages")
-    for image in found.images:
-        for x, (category, box, mask) in zip(
-            found.instances(image.id), expected[image.id], strict=True
-        ):
-            assert (x.category_id, x.box) == (category, box)
-            if x.has_mask:  # an instance that fits its box badly has none where SBD is matched
-                assert np.array_equal(decode(x.segmentation, image.height, image.width), mask)
-    masked = [x.has_mask for x in found.all_instances()]
-    assert np.mean(masked) > 0.95

@@ -12,10 +12,9 @@ import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Generator, Sequence
-from contextlib import closing
-from pathlib import Path, PurePosixPath
-from typing import NamedTuple
+from collections.abc import Sequence
+from pathlib import Path, PureWindowsPath
+from typing import IO
 
 from lib.data.download.catalogue import Member
 from lib.files import TEMPORARY
@@ -29,15 +28,6 @@ _UNREADABLE = (
 
 class UnpackError(Exception):
     """An archive could not be unpacked; the message says why, and what can be done."""
-
-
-class _Entry(NamedTuple):
-    """Something in an archive that is no folder; ``extract`` writes it as a name in a folder."""
-
-    name: str
-    size: int
-    is_file: bool
-    extract: Callable[[str, Path], object]
 
 
 def unpack(archive: Path, members: Sequence[Member], folder: Path, *, limit: int) -> None:
@@ -89,29 +79,48 @@ def files_below(path: Path) -> int:
 
 
 def _extract(archive: Path, members: Sequence[Member], staging: Path, limit: int) -> None:
-    size = 0
-    entries = _zip_entries if zipfile.is_zipfile(archive) else _tar_entries
+    left = limit
+
+    def place_of(name: str, size: int, is_file: bool) -> Path | None:
+        nonlocal left
+        target = _target(name, members)
+        if target is None:
+            return None
+        if not is_file or ".." in PureWindowsPath(target).parts:  # parted by \\ too
+            raise _refused(
+                f"{archive.name} holds {name[:100]!r}, which is a link, a device, or leads out of "
+                "its folder"
+            )
+        left -= size
+        if left < 0:
+            raise _refused(f"{archive.name} holds more than the {limit:,} bytes expected")
+        return staging / target
+
     try:
-        with closing(entries(archive)) as listed:
-            for entry in listed:
-                target = _target(entry.name, members)
-                if target is None:
-                    continue
-                if not entry.is_file or ".." in PurePosixPath(target).parts:
-                    raise _refused(
-                        f"{archive.name} holds {entry.name[:100]!r}, which is a link, a device, or "
-                        "leads out of its folder"
-                    )
-                size += entry.size
-                if size > limit:
-                    raise _refused(f"{archive.name} holds more than the {limit:,} bytes expected")
-                entry.extract(target, staging)
+        if zipfile.is_zipfile(archive):
+            with zipfile.ZipFile(archive) as zipped:
+                for info in (x for x in zipped.infolist() if not x.is_dir()):
+                    is_file = stat.S_IFMT(info.external_attr >> 16) in (0, stat.S_IFREG)
+                    if place := place_of(info.filename, info.file_size, is_file):
+                        _write(zipped.open(info), place)
+        else:
+            with tarfile.open(archive) as tar:
+                for entry in (x for x in tar if not x.isdir()):
+                    place = place_of(entry.name.removeprefix("./"), entry.size, entry.isreg())
+                    if place and (source := tar.extractfile(entry)):
+                        _write(source, place)
     except _UNREADABLE as error:
         raise _refused(f"{archive.name} cannot be read ({str(error)[:200]})") from error
     except OSError as error:
         if error.errno is not None:  # of the disk; otherwise of a decoder
             raise
         raise _refused(f"{archive.name} cannot be read ({error})") from error
+
+
+def _write(source: IO[bytes], path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with source, path.open("wb") as file:
+        shutil.copyfileobj(source, file)
 
 
 def _target(name: str, members: Sequence[Member]) -> str | None:
@@ -128,28 +137,3 @@ def _refused(why: str) -> UnpackError:
     return UnpackError(
         f"{why}. Nothing was unpacked; remove it and fetch it again, or from another place."
     )
-
-
-def _zip_entries(archive: Path) -> Generator[_Entry, None, None]:
-    with zipfile.ZipFile(archive) as opened:
-        for info in opened.infolist():
-
-            def extract(name: str, folder: Path, info: zipfile.ZipInfo = info) -> None:
-                info.filename = name
-                opened.extract(info, folder)
-
-            if not info.is_dir():
-                is_file = stat.S_IFMT(info.external_attr >> 16) in (0, stat.S_IFREG)
-                yield _Entry(info.filename, info.file_size, is_file, extract)
-
-
-def _tar_entries(archive: Path) -> Generator[_Entry, None, None]:
-    with tarfile.open(archive) as opened:
-        for info in opened:
-
-            def extract(name: str, folder: Path, info: tarfile.TarInfo = info) -> None:
-                renamed = info.replace(name=name, deep=False)
-                opened.extract(renamed, folder, set_attrs=False, filter="data")
-
-            if not info.isdir():
-                yield _Entry(info.name.removeprefix("./"), info.size, info.isreg(), extract)

@@ -11,7 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple
 
 from lib.data.numbers import all_finite, is_natural
 from lib.data.pictures.find import Found, PictureFiles, leads_outside
@@ -65,18 +65,7 @@ def check_images(
         Problems by position in ``images``, and readings of the pictures that were looked at. Of
         records that repeat one id, the first stays if they all name the same file; else none does,
         as nobody knows which one the labels mean.
-
-    Raises:
-        ValueError: if a choice is none of these.
     """
-    for argument, value, choices in (
-        ("check_images", check, ImageCheck),
-        ("orientation", orientation, Orientation),
-        ("outside", outside, Outside),
-    ):
-        if value not in get_args(choices):
-            known = ", ".join(map(repr, get_args(choices)))
-            raise ValueError(f"{argument} is one of {known}, not {value!r}.")
     problems = _check_fields(images)
     if root is None or check == "none":
         return problems, {}

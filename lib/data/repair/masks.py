@@ -102,40 +102,35 @@ def _judge(
 ) -> tuple[dict[int, tuple[str, str]], dict[int, np.ndarray]]:
     """Return what is wrong with masks, and the boxes around the others."""
     problems: dict[int, tuple[str, str]] = {}
-    codes: list[int] = []
+    boxes: dict[int, np.ndarray] = {}
     polygons: list[int] = []
     for i, mask in masks.items():
-        if isinstance(mask, list):
-            if _are_polygons(mask):
-                polygons.append(i)
-            else:
-                problems[i] = ("mask_malformed", f"segmentation {shown(mask)}")
+        if isinstance(mask, list) and _are_polygons(mask):
+            polygons.append(i)
         elif not isinstance(mask, dict) or not _is_rle(mask):
             problems[i] = ("mask_malformed", f"segmentation {shown(mask)}")
-        elif (mask["size"][1], mask["size"][0]) != tuple(sizes[i]):
-            image = f"{sizes[i, 1]:g} x {sizes[i, 0]:g}"
-            text = f"RLE [height, width] {mask['size']}, its image {image}"
-            problems[i] = ("mask_other_size", text)
+        elif wrong := _wrong_runs(mask, *sizes[i]):
+            problems[i] = wrong
         else:
-            codes.append(i)
-    boxes: dict[int, np.ndarray] = {}
-    for i in codes:
-        counts, pixels = masks[i]["counts"], math.prod(masks[i]["size"])
-        try:
-            covered = int(run_lengths(counts).sum()) if isinstance(counts, str) else sum(counts)
-        except ValueError:
-            problems[i] = ("mask_not_filled", "its counts are no RLE")
-            continue
-        if covered == pixels:
-            x, y, width, height = coco_mask.toBbox(compressed(masks[i], *masks[i]["size"]))
+            x, y, width, height = coco_mask.toBbox(compressed(mask, *mask["size"]))
             boxes[i] = np.array([x, y, x + width, y + height] if width else [np.nan] * 4)
-        else:
-            text = f"its runs cover {covered} of {pixels} pixels"
-            problems[i] = ("mask_not_filled", text)
-    boxes.update(
-        zip(polygons, polygon_extents([masks[i] for i in polygons], sizes[polygons]), strict=True)
-    )
-    return problems, boxes
+    around = polygon_extents([masks[i] for i in polygons], sizes[polygons])
+    return problems, boxes | dict(zip(polygons, around, strict=True))
+
+
+def _wrong_runs(mask: dict[str, Any], width: float, height: float) -> tuple[str, str] | None:
+    """Return what is wrong with run lengths in an image of this size."""
+    if mask["size"] != [height, width]:
+        image = f"{height:g} x {width:g}"
+        return "mask_other_size", f"RLE [height, width] {mask['size']}, its image {image}"
+    counts, pixels = mask["counts"], math.prod(mask["size"])
+    try:
+        covered = int(run_lengths(counts).sum()) if isinstance(counts, str) else sum(counts)
+    except ValueError:
+        return "mask_not_filled", "its counts are no RLE"
+    if covered != pixels:
+        return "mask_not_filled", f"its runs cover {covered} of {pixels} pixels"
+    return None
 
 
 def _are_polygons(mask: list[Any]) -> bool:

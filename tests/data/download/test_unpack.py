@@ -150,9 +150,3 @@ def test_what_cannot_be_read_is_one_sentence_and_leaves_nothing(tmp_path, name):
     with pytest.raises(UnpackError, match=f"{name} cannot be read"):
         unpack(tmp_path / name, PARTS, tmp_path / "out", limit=10_000)
     assert tree(tmp_path / "out") == {}
-
-
-def test_an_empty_folder_in_the_place_of_a_part_gives_way(pack, tmp_path):
-    (tmp_path / "out/images/deep").mkdir(parents=True)
-    unpack(pack(FILES), PARTS, tmp_path / "out", limit=10_000)
-    assert tree(tmp_path / "out")["images/deep/2.jpg"] == b"two" * 1000
