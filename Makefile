@@ -1,4 +1,5 @@
-# `make demo` and `make test` need Python 3.11 or 3.12, git and make, and nothing else installed.
+# `make demo` and `make test` need Python 3.11 or 3.12, git and make. A C compiler, if there is none, is
+# installed as a package (413 MB).
 SUPPORTED := import sys; sys.exit(sys.version_info[:2] not in [(3, 11), (3, 12)])
 # A name may be there and not run, as the shims of version managers do: the first that runs counts.
 PYTHON ?= $(shell for p in python3.12 python3.11 python3 python; do \
@@ -37,6 +38,9 @@ $(VENV)/installed: requirements.lock pyproject.toml
 	$(RUN) -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
 	$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@echo 'int one(void) { return 1; }' | $(CC) -x c -shared -fPIC -o $(VENV)/tried.so - 2>/dev/null || \
+	  $(RUN) -m pip install --quiet --disable-pip-version-check 'ziglang>=0.13'
+	@rm -f $(VENV)/tried.so
 	touch $@
 
 lock:  ## pin what pyproject.toml asks for (needs uv)

@@ -1,22 +1,21 @@
-"""A running dask cluster: a connection to it, and a place for joblib's work on it.
+"""A running dask cluster: a connection to it, and work done by its workers.
 
-What is amiss is said in sentences, for all that use a cluster: ``lib.masks.shards`` through joblib,
-``lib.runner.remote`` for whole steps. This needs the package ``distributed``, an optional extra:
-import this module only when a cluster was asked for.
+``lib.masks.shards`` sends it pieces of work, ``lib.runner.remote`` whole steps. What is amiss is
+said in sentences. The package ``distributed`` is an optional extra, and slow to import: only who
+asks for a cluster needs it.
 """
 
-import asyncio
 import importlib
 import logging
 import platform
-import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import CancelledError, Future, InvalidStateError, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping
+from concurrent.futures import CancelledError
+from contextlib import contextmanager
 from functools import partial
-from typing import Any
-
-from joblib._dask import DaskDistributedBackend  # joblib has no public name for it
+from itertools import islice
+from queue import Empty, SimpleQueue
+from typing import Any, TypeVar
 
 from lib.workers import WorkerLostError
 
@@ -26,135 +25,33 @@ CONNECT_SECONDS = 10.0
 ALONE_SECONDS = 60.0
 """How long a cluster may be without any worker before a run ends."""
 
+IN_FLIGHT = 1024
+"""Units sent at a time: also workers that join later shall find some."""
+
 MadeBy = Callable[[], Mapping[str, Any]]
 """A function of a module that returns, by name, the versions of all that could change a result."""
+
+Unit = TypeVar("Unit")
 
 _compared: dict[str, str] = {}
 """In a worker process: what was expected and how it differs. Workers on threads share it."""
 
 
-class Cluster(DaskDistributedBackend):
-    """joblib's backend for dask, made fit for long runs in which workers come and go.
-
-    joblib's own (1.6) works in the calling process where a cluster has a single core, and waits
-    for ever for a task that the scheduler has given up, and for a cluster without workers.
-    """
-
-    def __init__(self, client: Any) -> None:
-        super().__init__(client=client)
-        self._open: set[Future] = set()
-        self._over = threading.Event()
-
-    @property
-    def cores(self) -> int:
-        """Threads of all workers at the moment."""
-        return sum(self.client.nthreads().values())
-
-    def there(self, work: Callable[..., Any], made_by: MadeBy) -> Callable[..., Any]:
-        """Return ``work`` as workers of the cluster are to do it.
-
-        It is an error where versions are other than here. Each process finds that out before its
-        first unit, since workers may join at any time. The error for a picture that cannot be read
-        says where that was.
-        """
-        return partial(_there, work, made_by, dict(made_by()))
-
-    def effective_n_jobs(self, n_jobs: int) -> int:
-        """Return how many units can be worked on at once; for 1, joblib would work here."""
-        return max(super().effective_n_jobs(n_jobs), 2)
-
-    def start_call(self) -> None:
-        """Begin, see joblib."""
-        super().start_call()
-        self._over.clear()
-        end_if_alone(lambda: self.cores, lambda: self._open, self._over)
-
-    def stop_call(self) -> None:
-        """End, see joblib."""
-        self._over.set()
-        super().stop_call()
-
-    def submit(self, func: Any, callback: Callable[[Any], None]) -> Future:
-        """Send work to the cluster, and tell joblib also of failures, see joblib."""
-
-        def ended(future: Future) -> None:
-            self._open.discard(future)
-            error = future.exception()
-            if error:
-                callback(lost(error))
-
-        future: Future = super().submit(func, callback)
-        self._open.add(future)
-        future.add_done_callback(ended)
-        return future
-
-    def retrieve_result_callback(self, out: Any) -> Any:
-        """Return a result or raise what the work raised, see joblib."""
-        return super().retrieve_result_callback(
-            lost(out) if isinstance(out, CancelledError) else out
-        )
-
-
-def end_if_alone(
-    workers: Callable[[], int],
-    running: Callable[[], Iterable[Future]],
-    over: threading.Event,
-    *,
-    kind: str = "worker",
-) -> None:
-    """Watch whether anybody can do the work; if for a while nobody can, end it with an error.
-
-    Args:
-        workers: counts those who can.
-        running: what waits for them.
-        over: ends the watch.
-        kind: what they are called in the error.
-    """
-
-    def watch() -> None:
-        alone, every = 0.0, min(5.0, ALONE_SECONDS / 4)
-        while not over.wait(every):
-            try:
-                alone = 0.0 if workers() or not tuple(running()) else alone + every
-            except Exception:  # whatever it is: the scheduler does not answer
-                alone += every
-            if alone >= ALONE_SECONDS:
-                error = TimeoutError(f"it has had no {kind} for {ALONE_SECONDS:.0f} s")
-                for future in tuple(running()):
-                    with suppress(InvalidStateError):  # it has just ended
-                        future.set_exception(error)
-                alone = 0.0
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
 @contextmanager
-def connected(address: str, module: str) -> Iterator[Cluster]:
-    """Hold a connection to a dask scheduler, as a backend for joblib, inside the block.
-
-    Args:
-        address: for example ``tcp://host:8786``.
-        module: what its processes must be able to import.
-
-    Raises:
-        ValueError: see :func:`client_at`.
-    """
-    with client_at(address, module) as client:
-        yield Cluster(client)
-
-
-@contextmanager
-def client_at(address: str, module: str) -> Iterator[Any]:
+def connected(address: str | None, module: str) -> Iterator[Any]:
     """Hold a connection to a dask scheduler, a ``distributed.Client``, inside the block.
 
     Args:
-        address: for example ``tcp://host:8786``.
+        address: for example ``tcp://host:8786``; None for no cluster, which gives None.
         module: what its processes must be able to import.
 
     Raises:
         ValueError: if ``distributed`` is not installed, nothing can work at that address, or the
             module cannot be imported there.
     """
+    if address is None:
+        yield None
+        return
     try:
         import distributed
     except ImportError:
@@ -164,9 +61,6 @@ def client_at(address: str, module: str) -> Iterator[Any]:
         ) from None
     with _quiet():
         try:
-            # A client that failed to connect waits once more, and prints, when it is collected.
-            with ThreadPoolExecutor(1) as thread:
-                thread.submit(asyncio.run, _reach(address)).result()
             client = distributed.Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
         except Exception as error:
             raise ValueError(
@@ -179,12 +73,135 @@ def client_at(address: str, module: str) -> Iterator[Any]:
             yield client
 
 
-async def _reach(address: str) -> None:
-    from distributed import Security
-    from distributed.comm import connect
+def completed(
+    client: Any, work: Callable[[Unit], Any], units: Mapping[int, Unit], made_by: MadeBy
+) -> Generator[tuple[int, Any], None, None]:
+    """Yield the key and the result of every unit, in the order in which they end.
 
-    secured = Security().get_connection_args("client")
-    await (await connect(address, timeout=CONNECT_SECONDS, **secured)).close()
+    Args:
+        client: connected to the cluster.
+        work: a function of a module, for the workers to find.
+        units: what it takes, one at a time.
+        made_by: returns the versions that have to be the same there as here.
+
+    Raises:
+        ValueError: if they are not.
+        FileNotFoundError: if a worker cannot read a file; it says which machine that was.
+        WorkerLostError: if the cluster gave up.
+    """
+    there = partial(_there, work, made_by, dict(made_by()))
+    waiting = iter(units.items())
+    running: dict[Any, int] = {}
+    ended: SimpleQueue[Any] = SimpleQueue()
+    while True:
+        for key, unit in islice(waiting, IN_FLIGHT - len(running)):
+            future = client.submit(there, unit, pure=False)
+            running[future] = key
+            future.add_done_callback(ended.put)
+        if not running:
+            return
+        future = next_ended(client, ended)
+        yield running.pop(future), result_of(future)
+
+
+def next_ended(client: Any, ended: "SimpleQueue[Any]", *, resource: str = "") -> Any:
+    """Wait for the next of dask's futures that ends, and return it.
+
+    Args:
+        client: connected to the cluster.
+        ended: gets the futures, as their callback.
+        resource: what a worker needs for the work; empty for nothing.
+
+    Raises:
+        WorkerLostError: if for a while there has been nobody to do the work.
+    """
+    seen = time.monotonic()
+    while True:
+        try:
+            return ended.get(timeout=min(5.0, ALONE_SECONDS / 4))
+        except Empty:
+            workers = workers_of(client).values()
+        if any(not resource or worker["resources"].get(resource) for worker in workers):
+            seen = time.monotonic()
+        elif time.monotonic() - seen > ALONE_SECONDS:
+            kind = f"worker with the resource {resource}" if resource else "worker"
+            raise _gave_up(f"it has had no {kind} for {ALONE_SECONDS:.0f} s")
+
+
+def result_of(future: Any) -> Any:
+    """Return the result of one of dask's futures, or raise what the work raised.
+
+    Raises:
+        WorkerLostError: if the cluster gave up.
+    """
+    from distributed import KilledWorker
+
+    try:
+        return future.result()
+    except KilledWorker as error:
+        died = error.allowed_failures + 1
+        raise _gave_up(
+            f"{died} workers died on the same piece of work, perhaps for want of memory"
+        ) from error
+    except CancelledError as error:
+        raise _gave_up(_DISCONNECTED) from error
+
+
+def workers_of(client: Any) -> dict[str, dict[str, Any]]:
+    """Return by address what the scheduler knows of its workers, such as ``nthreads``.
+
+    Raises:
+        WorkerLostError: if the scheduler does not answer.
+    """
+    try:
+        workers: dict[str, dict[str, Any]] = client.run_on_scheduler(_identities)
+    except Exception as error:  # whatever it is
+        raise _gave_up(_DISCONNECTED) from error
+    return workers
+
+
+def compare(made_by: MadeBy, expected: Mapping[str, Any]) -> None:
+    """Compare versions, in a worker; each process does so once.
+
+    Args:
+        made_by: returns those of this process.
+        expected: those of the machine that sends the work.
+
+    Raises:
+        ValueError: if they differ; the message says in what.
+    """
+    known = repr(expected)
+    if known not in _compared:
+        _compared[known] = difference(expected, made_by())
+    if _compared[known]:
+        raise ValueError(
+            f"The worker on {platform.node()} differs from this machine and could give other "
+            f"results: {_compared[known]}. All machines need the same code and packages; restart "
+            "workers after a change."
+        )
+
+
+def difference(here: Mapping[str, Any], there: Mapping[str, Any]) -> str:
+    """Return in words in which versions, or digests of files, two machines differ."""
+    return "; ".join(
+        f"{name} is {str(value)[:12]} here and {str(there.get(name, 'missing'))[:12]} there"
+        for name, value in here.items()
+        if there.get(name) != value
+    )
+
+
+_DISCONNECTED = "the connection to its scheduler was lost"
+
+
+def _identities(dask_scheduler: Any = None) -> Any:
+    return dask_scheduler.identity()["workers"]
+
+
+def _gave_up(reason: str) -> WorkerLostError:
+    return WorkerLostError(
+        f"The cluster gave up: {reason}. The finished part is kept: start the same command again "
+        "to continue."
+    )
 
 
 def _check(client: Any, address: str, module: str) -> None:
@@ -215,12 +232,11 @@ def _check(client: Any, address: str, module: str) -> None:
         )
 
 
-def _there(
-    work: Callable[..., Any], made_by: MadeBy, expected: Mapping[str, Any], *arguments: Any
-) -> Any:
+def _there(work: Callable[[Unit], Any], made_by: MadeBy, expected: Any, unit: Unit) -> Any:
+    """Do the work, in a worker; say where a file could not be read."""
     compare(made_by, expected)
     try:
-        return work(*arguments)
+        return work(unit)
     except (OSError, ValueError) as error:
         unreadable = isinstance(error, OSError) or isinstance(error.__cause__, PermissionError)
         if not unreadable:
@@ -231,67 +247,15 @@ def _there(
         ) from error
 
 
-def compare(made_by: MadeBy, expected: Mapping[str, Any]) -> None:
-    """Compare versions, in a worker; each process does so once.
-
-    Args:
-        made_by: returns those of this process.
-        expected: those of the machine that sends the work.
-
-    Raises:
-        ValueError: if they differ; the message says in what.
-    """
-    known = repr(expected)
-    if known not in _compared:
-        _compared[known] = difference(expected, made_by())
-    if _compared[known]:
-        raise ValueError(
-            f"The worker on {platform.node()} differs from this machine and could give other "
-            f"results: {_compared[known]}. All machines need the same code and packages."
-        )
-
-
-def difference(here: Mapping[str, Any], there: Mapping[str, Any]) -> str:
-    """Return in words in which versions, or digests of files, two machines differ."""
-    return "; ".join(
-        f"{name} is {str(value)[:12]} here and {str(there.get(name, 'missing'))[:12]} there"
-        for name, value in here.items()
-        if there.get(name) != value
-    )
-
-
-def lost(error: BaseException) -> WorkerLostError:
-    """Return what to say of an error that is dask's own, not the work's."""
-    from distributed import KilledWorker
-
-    if isinstance(error, KilledWorker):
-        died = error.allowed_failures + 1
-        reason = f"{died} workers died on the same piece of work, perhaps for want of memory"
-    elif isinstance(error, CancelledError):
-        reason = "the connection to its scheduler was lost"
-    else:
-        reason = str(error) or type(error).__name__
-    lost = WorkerLostError(
-        f"The cluster gave up: {reason}. The finished part is kept: start the same command again "
-        "to continue."
-    )
-    lost.__cause__ = error
-    return lost
-
-
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keep dask from printing inside the block: what matters is said in an error."""
-    names = ("distributed", "distributed.client")
-    handlers = [handler for name in names for handler in logging.getLogger(name).handlers]
-    for handler in handlers:
-        handler.addFilter(_is_critical)
+    loggers = [logging.getLogger(name) for name in ("distributed", "distributed.client")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
     try:
         yield
     finally:
-        for handler in handlers:
-            handler.removeFilter(_is_critical)
-
-
-def _is_critical(record: logging.LogRecord) -> bool:
-    return record.levelno >= logging.CRITICAL
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

@@ -1,20 +1,22 @@
 """Functions in C, compiled when one of them is first called.
 
-For the few loops that no library has and that Python is too slow for. The compiler is a package of
-the environment (``ziglang``), hence the same on every machine, and nothing else need be installed.
-What it makes is kept among Python's own compiled files, named after this source, this compiler and
-its own contents, so that a damaged one is found and made anew; where
+For the few loops that no library has and that Python is too slow for. The compiler is the one that
+``$CC`` names, else the machine's ``cc``, else the Python package ``ziglang``; the numbers do not
+depend on which. What it makes is kept among Python's own compiled files, named after its source and
+its own contents: it serves where there is no compiler too, and a damaged one is made anew. Where
 nothing can be written each process compiles for itself, a tenth of a second per file. A source has
 no headers of its own: it would not be compiled anew when they change.
 
 Such a library costs a process a few kilobytes; a compiler within the process costs over 100 MB.
+Used on Linux, compiled without a warning for macOS; for Windows it was linked (by ``ziglang``) and
+never run, and Microsoft's compiler, whose options differ, was not tried.
 """
 
 import ctypes
-import importlib.metadata
 import importlib.util
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import sys
@@ -30,11 +32,12 @@ from numpy.typing import DTypeLike
 
 from lib.files import atomic, digest, digest_of
 
-# Any processor of a kind runs it, and no product is fused with a sum: the same numbers everywhere.
-_FLAGS = (
-    *("-std=c11", "-O3", "-mcpu=baseline", "-ffp-contract=off", "-Wall", "-Wextra"),
-    *("-shared", "-fPIC", "-ffreestanding", "-nostdlib", "-g0", "-s"),
-)
+# IEEE arithmetic as written, no product fused with a sum: the same numbers everywhere. Freestanding
+# headers are the compiler's own, so that none need be installed.
+FLAGS = ("-std=c11", "-O3", "-ffp-contract=off", "-ffreestanding", "-fPIC", "-shared")
+# Any processor of a kind runs it, as with cc. Without -nostdlib it builds a C library first, which
+# Windows alone cannot do without.
+_ZIG_FLAGS = ("-mcpu=baseline", *(() if sys.platform == "win32" else ("-nostdlib",)))
 
 INT = ctypes.c_int64
 FLOAT = ctypes.c_double
@@ -85,14 +88,7 @@ class CFile:
 
 
 def _load(source: Path) -> ctypes.CDLL:
-    try:
-        compiler = importlib.metadata.version("ziglang")
-    except importlib.metadata.PackageNotFoundError:
-        raise FileNotFoundError(
-            f"{source.name} needs its compiler, which is missing: "
-            f"install it with {sys.executable} -m pip install ziglang."
-        ) from None
-    made_from = [digest(source), _FLAGS, compiler, sys.platform, platform.machine()]
+    made_from = [digest(source), FLAGS, sys.platform, platform.machine()]
     folder = Path(importlib.util.cache_from_source(str(source))).parent
     name = f"{source.stem}.{digest_of(made_from)[:16]}"
     for kept in folder.glob(f"{name}.*.so"):
@@ -100,7 +96,7 @@ def _load(source: Path) -> ctypes.CDLL:
             if kept.name == f"{name}.{digest(kept)[:16]}.so":
                 return ctypes.CDLL(str(kept))
             kept.unlink()  # damaged
-    with tempfile.TemporaryDirectory() as temporary:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
         made = _compile(source, Path(temporary))
         kept = folder / f"{name}.{digest(made)[:16]}.so"
         try:
@@ -111,20 +107,41 @@ def _load(source: Path) -> ctypes.CDLL:
             return ctypes.CDLL(str(made))
 
 
+def compilers() -> list[list[str]]:
+    """Return the commands that may compile here, the first that works is used."""
+    found = [shlex.split(os.environ.get("CC", "")), [shutil.which("cc") or ""]]
+    if importlib.util.find_spec("ziglang"):
+        found.append([sys.executable, "-m", "ziglang", "cc", *_ZIG_FLAGS])
+    return [command for command in found if any(command)]
+
+
 def _compile(source: Path, folder: Path) -> Path:
     made = folder / "library.so"
     # Nothing but the source decides: no headers that the shell's settings name.
     environment = {k: v for k, v in os.environ.items() if k not in {"CPATH", "C_INCLUDE_PATH"}}
     environment |= {"ZIG_GLOBAL_CACHE_DIR": str(folder), "ZIG_LOCAL_CACHE_DIR": str(folder)}
-    done = subprocess.run(
-        [sys.executable, "-m", "ziglang", "cc", *_FLAGS, "-o", str(made), str(source)],
-        check=False,
-        capture_output=True,
-        text=True,
-        errors="replace",
-        env=environment,
-    )
-    if done.returncode != 0:
-        said = done.stderr.strip() or f"nothing; it ended with {done.returncode}"
-        raise OSError(f"{source} could not be compiled. The compiler says: {said}")
-    return made
+    said = []
+    for compiler in compilers():
+        try:
+            done = subprocess.run(
+                [*compiler, *FLAGS, "-o", str(made), str(source)],
+                check=False,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                env=environment,
+            )
+        except OSError as error:  # $CC is no program
+            said.append(f"{compiler[0]}: {error.strerror or error}")
+            continue
+        if done.returncode == 0:
+            return made
+        message = done.stderr.strip() or f"nothing; it ended with {done.returncode}"
+        said.append(f"{shlex.join(compiler)} says: {message}")
+    if not said:
+        raise FileNotFoundError(
+            f"{source.name} needs a C compiler, and there is none: neither $CC nor cc. Install one "
+            f"(clang, gcc), or {sys.executable} -m pip install ziglang. Without it, training, "
+            "prediction and GrabCut's exact method work; its fast method and COCO's AP do not."
+        )
+    raise OSError(f"{source} could not be compiled. " + "\n".join(said))

@@ -1,10 +1,11 @@
-"""Files that are whole or not there: atomic writes, JSON, and digests of contents."""
+"""Atomic writes, JSON, digests of contents, and what to say where a file cannot be used."""
 
+import errno
 import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,14 @@ def atomic(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; rename it to ``path`` if the block succeeds.
 
     The data reaches the disk before the rename, so a crash or a full disk leaves either the old
-    file or the new one, never a part of one.
+    file or the new one, never a part of one. Of a symbolic link the target is written.
 
     Raises:
-        OSError: if it cannot be written; it names a file.
+        OSError: if it cannot be written; it names ``path``.
     """
     path = Path(path)
+    if path.is_symlink():
+        path = path.resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(
         dir=path.parent, prefix=f"{TEMPORARY}{path.name}-", suffix=path.suffix
@@ -37,7 +40,8 @@ def atomic(path: str | Path) -> Iterator[Path]:
         temporary.chmod(0o644)
         temporary.replace(path)
     except OSError as error:
-        error.filename = error.filename or str(path)  # a full disk is told without a name
+        if error.filename in (None, name):
+            error.filename = str(path)
         raise
     finally:
         temporary.unlink(missing_ok=True)
@@ -93,6 +97,27 @@ def read_object(path: str | Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}
+
+
+_ADVICE: Mapping[int, str] = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "Make room there, or choose another disk"),
+    **dict.fromkeys(
+        (errno.EACCES, errno.EPERM, errno.EROFS),
+        "Set its permissions right, or choose another place",
+    ),
+    **dict.fromkeys((errno.EEXIST, errno.ENOTDIR), "Move it away, or choose another place"),
+    errno.ENOENT: "Check the name",
+}
+"""What a user can do about the errors of a system."""
+
+
+def explain(error: Exception) -> str:
+    """Return an error as a sentence for users: of one of the system its file, reason and remedy."""
+    if not isinstance(error, OSError) or error.strerror is None:
+        return str(error)
+    file = f"{error.filename}: " if error.filename is not None else ""
+    remedy = _ADVICE.get(error.errno or 0, "Set that right")
+    return f"{file}{error.strerror}. {remedy}, and start again."
 
 
 def digest(path: str | Path) -> str:

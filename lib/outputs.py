@@ -7,6 +7,9 @@ from pathlib import Path
 
 from lib.files import read_object
 
+WRITTEN_BY = "written_by"
+"""Field of a JSON file with the program that wrote it, which alone may replace it."""
+
 
 def check_output(
     out: Path,
@@ -49,7 +52,7 @@ def check_output(
         )
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=out.parent):
+        with tempfile.TemporaryFile(dir=out.resolve().parent):
             pass
     except OSError as error:
         raise ValueError(
@@ -84,6 +87,10 @@ def file_ending_in(
     return checked
 
 
-def has_fields(*names: str) -> Callable[[Path], bool]:
-    """Return a function that tells whether a JSON file holds an object with these fields."""
-    return lambda path: set(names) <= read_object(path).keys()
+def written_by(program: str) -> Callable[[Path], bool]:
+    """Return a function that tells whether a JSON file says that a program wrote it.
+
+    Args:
+        program: what the file's field :data:`WRITTEN_BY` must hold: a module's name.
+    """
+    return lambda path: read_object(path).get(WRITTEN_BY) == program

@@ -1,4 +1,5 @@
 import argparse
+import errno
 import importlib
 import os
 from pathlib import Path
@@ -6,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from lib import paths
+from lib.bench.program import write
 from lib.files import read_json, write_json
-from lib.outputs import check_output, file_ending_in, has_fields
+from lib.outputs import check_output, file_ending_in, written_by
 
 LABELS = {"images": [], "annotations": [], "categories": []}
 
@@ -49,11 +51,15 @@ def test_a_place_that_cannot_be_written_is_said_before_the_work(tmp_path: Path) 
             check_output(out)
 
 
-def test_numbers_replace_earlier_numbers_alone(tmp_path: Path) -> None:
-    given = file_ending_in(".json", has_fields("rows"), place=lambda name: tmp_path / name)
-    write_json(tmp_path / "numbers.json", {"rows": [], "more": 1})
+def test_a_program_replaces_what_it_wrote_alone(tmp_path: Path) -> None:
+    given = file_ending_in(".json", written_by("lib.a"), place=lambda name: tmp_path / name)
+    write_json(tmp_path / "numbers.json", {"written_by": "lib.a", "rows": []})
     assert given("numbers.json") == tmp_path / "numbers.json"
-    for name, content in {"labels": LABELS, "results": [{"score": 1}], "text": "x"}.items():
+    others = {
+        "labels": LABELS, "results": [{"score": 1}], "text": "x", "other": {"written_by": "lib.b"},
+        "fields": {"labels": [], "results": [], "machine": {}, "config": {}, "rows": []},
+    }  # fmt: skip
+    for name, content in others.items():
         write_json(tmp_path / f"{name}.json", content)
         with pytest.raises(argparse.ArgumentTypeError, match=name):
             given(f"{name}.json")
@@ -65,16 +71,29 @@ OUTPUTS = {
     "lib.bench.models": "x.json",
     "lib.bench.common_training": "x.json",
     "lib.bench.masks": "x.json",
-    "lib.runner.schedules": "x.json",
+    "lib.bench.schedules": "x.json",
     "lib.training.activation_maps": "x.npz",
     "lib.opmask.overlap": "x.csv",
 }
 
 
+@pytest.mark.parametrize("module", [name for name in OUTPUTS if name.startswith("lib.bench.")])
+def test_a_program_knows_what_it_wrote_itself(tmp_path: Path, module: str) -> None:
+    program = importlib.import_module(module).PROGRAM
+    assert program == module
+    write(tmp_path / "x.json", program, {"rows": []})
+    assert [n for n in OUTPUTS if written_by(n)(tmp_path / "x.json")] == [module]
+
+
 @pytest.mark.parametrize("module", OUTPUTS)
 def test_no_program_replaces_a_file_of_somebody_else(tmp_path: Path, module: str, capsys) -> None:
     out = tmp_path / OUTPUTS[module]
-    for content in (b'[{"image_id": 1, "score": 0.5}]', b'{"name": "x"}', b"id,name\n1,x\n", b"PK"):
+    theirs = (
+        b'[{"image_id": 1, "score": 0.5}]', b'{"written_by": "me"}', b"id,name\n1,x\n", b"PK",
+        b'{"machine": "a", "config": {}, "labels": [], "models": {}, "rounds": 1, "rows": [],'
+        b' "results": []}',
+    )  # fmt: skip
+    for content in theirs:
         out.write_bytes(content)
         with pytest.raises(SystemExit) as end:
             importlib.import_module(module).main(["--out", str(out)])
@@ -82,6 +101,46 @@ def test_no_program_replaces_a_file_of_somebody_else(tmp_path: Path, module: str
         assert "argument --out" in (said := capsys.readouterr().err)
         assert out.name in said
         assert out.read_bytes() == content
+
+
+def test_a_link_stays_and_its_target_is_written(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    link, target = tmp_path / "link.json", tmp_path / "folder" / "target.json"
+    link.symlink_to(target)
+    for number in range(2):  # the target is made, then replaced
+        check_output(link)
+        write_json(link, [number])
+        assert link.is_symlink()
+        assert read_json(target) == [number]
+
+
+PROGRAMS = {"lib.masks.__main__": "masks.json", "lib.opmask.overlap": "table.csv"}
+
+
+@pytest.mark.parametrize("module", PROGRAMS)
+def test_a_full_disk_is_said_with_the_file_and_what_to_do(
+    tmp_path: Path, module: str, make_set, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    labels, out = make_set(images=1), tmp_path / PROGRAMS[module]
+    given = ["--annotations", str(labels.annotations_path), "--out", str(out)]
+    if module == "lib.masks.__main__":
+        given += ["--images", str(labels.image_root), "--iterations", "1"]
+    main = importlib.import_module(module).main
+    monkeypatch.setattr(os, "fsync", full)
+    assert main(given) == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert str(tmp_path) in said
+    assert "No space left on device. Make room there" in said
+    monkeypatch.undo()
+    if module == "lib.masks.__main__":
+        (tmp_path / "masks.shards").rename(tmp_path / "kept")
+        (tmp_path / "masks.shards").write_text("somebody's")
+        assert main(given) == 2
+        said = capsys.readouterr().err.splitlines()[-1]
+        assert "masks.shards: File exists. Move it away" in said
 
 
 def test_the_place_that_is_checked_is_the_place_that_is_written(
@@ -94,5 +153,5 @@ def test_the_place_that_is_checked_is_the_place_that_is_written(
     theirs = tmp_path / "repository" / "x.json"
     write_json(theirs, LABELS)
     with pytest.raises(SystemExit):
-        importlib.import_module("lib.runner.schedules").main(["--out", "x.json"])
+        importlib.import_module("lib.bench.schedules").main(["--out", "x.json"])
     assert read_json(theirs) == LABELS

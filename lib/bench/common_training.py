@@ -10,28 +10,28 @@ gradients are not clipped.
 """
 
 import argparse
-import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import torch
+from torchvision.models.detection import MaskRCNN
 
 from lib.bench.inference import machine
+from lib.bench.program import add_out, with_sentences, write
 from lib.bench.torchvision_reference import (
     ReferenceLearner,
     build_reference,
     encode_full,
     reference_loader,
 )
+from lib.bench.training_steps import Trainer
 from lib.data.coco import CocoSet
 from lib.data.coco import load as load_coco
-from lib.files import write_json
-from lib.metrics.bootstrap import paired_difference
+from lib.metrics.bootstrap import resample
 from lib.metrics.coco_ap import IouType, evaluate
 from lib.models.backbones import learn_norm, load_weights
-from lib.outputs import file_ending_in, has_fields
 from lib.paths import display, resolve
 from lib.training.checkpoint import TrainedModel
 from lib.training.config import TrainConfig, parse_config
@@ -42,64 +42,69 @@ from lib.training.inputs import picture
 from lib.training.learner import Learner
 from lib.training.predict import predict
 from lib.training.predictions import Result, detection_rows
-from lib.training.supervision import uses_of
+from lib.training.supervision import supervision_of
 from lib.training.train import prepare
+
+PROGRAM = "lib.bench.common_training"
 
 METRICS = ("AP", "AP50")
 KINDS: tuple[IouType, ...] = ("bbox", "segm")
 RESAMPLES = 300
 
 
-def train_reference(config: TrainConfig, coco: CocoSet, device: torch.device) -> Any:
-    """Return torchvision's model, trained by its reference's recipe as long as ``config`` says.
+def train(name: str, config: TrainConfig, coco: CocoSet, device: torch.device) -> Any:
+    """Return a model, trained as long as ``config`` says, in evaluation mode.
 
     Args:
+        name: ``ours``, or ``torchvision`` for its model and its reference's recipe.
         config: whose weights, size of pictures, batch, rate, warm-up, iterations and seed count.
         coco: the set.
         device: where.
     """
+    learner: Trainer
+    if name == "ours":
+        world = World(device)
+        learner = Learner(config, prepare(config, coco).to(device).train(), world)
+        batches: Iterator[Any] = loader(config, coco, supervision_of(config, coco), 0, world=world)
+    else:
+        learner = ReferenceLearner(
+            _reference(config).to(device).train(),
+            device,
+            amp=config.amp == "auto" and device.type == "cuda",
+            learning_rate=config.learning_rate,
+            warmup=config.warmup,
+        )
+        batches = reference_loader(
+            coco, batch_size=config.batch_size, workers=config.workers, seed=config.seed
+        )
+    for done, (images, targets) in enumerate(islice(batches, config.iterations), start=1):
+        loss = learner.step(images, targets, done - 1).losses["loss"]
+        if done % config.log_every == 0 or done == config.iterations:
+            print(f"{name}: {done} of {config.iterations} iterations, loss {loss:.3f}", flush=True)
+    return learner.model.eval()
+
+
+def _reference(config: TrainConfig) -> MaskRCNN:
+    """Return torchvision's model with the weights that a run starts from."""
     torch.manual_seed(config.seed)
+    settings = config.model
     model = build_reference(
-        min_size=config.model.min_size,
-        max_size=config.model.max_size,
-        rois_per_image=config.model.rois_per_image,
-        detections=config.model.detections_per_image,
+        min_size=settings.min_size,
+        max_size=settings.max_size,
+        rois_per_image=settings.rois_per_image,
+        detections=settings.detections_per_image,
     )
-    if config.model.weights != "none":
+    if settings.weights != "none":
         load_weights(
             model.backbone,
-            weights=config.model.weights,
-            style=config.model.weights_style,
-            depth=config.model.resnet_depth,
-            fresh_stages=config.model.fresh_stages,
+            weights=settings.weights,
+            style=settings.weights_style,
+            depth=settings.resnet_depth,
+            fresh_stages=settings.fresh_stages,
         )
-    for stage in config.model.fresh_stages:
+    for stage in settings.fresh_stages:
         learn_norm(getattr(model.backbone.body, stage))
-    learner = ReferenceLearner(
-        model.to(device).train(),
-        device,
-        amp=config.amp == "auto" and device.type == "cuda",
-        learning_rate=config.learning_rate,
-        warmup=config.warmup,
-    )
-    batches = reference_loader(
-        coco, batch_size=config.batch_size, workers=config.workers, seed=config.seed
-    )
-    for iteration, (images, targets) in enumerate(islice(batches, config.iterations)):
-        losses = learner.step(images, targets, iteration)
-        _tell("torchvision", iteration, config, losses["loss"])
-    return model.eval()
-
-
-def train_ours(config: TrainConfig, coco: CocoSet, device: torch.device) -> TrainedModel:
-    """Return the study's model, trained as long as ``config`` says."""
-    world = World(device)
-    learner = Learner(config, prepare(config, coco).to(device).train(), world)
-    batches = loader(config, coco, uses_of(config, coco), 0, world=world)
-    for iteration, (images, targets) in enumerate(batches):
-        outcome = learner.step(images, targets, iteration)
-        _tell("ours", iteration, config, outcome.losses["loss"])
-    return TrainedModel(learner.model.eval(), config.model, coco.categories)
+    return model
 
 
 @torch.inference_mode()
@@ -127,23 +132,16 @@ def judged(val: CocoSet, found: dict[str, list[Result]], *, seed: int) -> list[d
         ``ours``, ``torchvision``, ``difference`` (ours minus theirs), ``low`` and ``high``, in
         fractions of 1.
     """
-    rows = []
+    rows: list[dict[str, Any]] = []
     for kind in KINDS:
         ours, theirs = (evaluate(val, found[n], iou_type=kind) for n in ("ours", "torchvision"))
         for metric in METRICS:
-            between = paired_difference(ours, theirs, metric=metric, resamples=RESAMPLES)
-            rows.append(
-                {
-                    "seed": seed,
-                    "kind": kind,
-                    "metric": metric,
-                    "ours": ours.value(metric),
-                    "torchvision": theirs.value(metric),
-                    "difference": between.estimate,
-                    "low": between.low,
-                    "high": between.high,
-                }
-            )
+            one, other = (resample(r, resamples=RESAMPLES).score(metric) for r in (ours, theirs))
+            between = (one - other).interval
+            of = {"seed": seed, "kind": kind, "metric": metric}
+            both = {"ours": ours.value(metric), "torchvision": theirs.value(metric)}
+            ends = {"low": between.low, "high": between.high}
+            rows.append({**of, **both, "difference": between.estimate, **ends})
     return rows
 
 
@@ -157,17 +155,18 @@ def compare(
         FloatingPointError: if a loss is not finite.
     """
     coco = load_coco(resolve(config.annotations), resolve(config.images), check_images="none")
-    rows = []
+    rows = list[dict[str, Any]]()
     for seed in seeds:
         own = config.model_copy(update={"seed": seed})
-        trained = train_ours(own, coco, device)
+        trained = TrainedModel(train("ours", own, coco, device), own.model, coco.categories)
         found = {"ours": predict(trained, val, device=device, on_boxes=False).detections}
         del trained
-        reference = train_reference(own, coco, device)
+        reference = train("torchvision", own, coco, device)
         found["torchvision"] = reference_detections(reference, val, device)
         del reference
-        rows += judged(val, found, seed=seed)
-        for row in rows[-len(KINDS) * len(METRICS) :]:
+        new = judged(val, found, seed=seed)
+        rows += new
+        for row in new:
             print(
                 f"seed {seed}, {row['kind']} {row['metric']}: ours {row['ours']:.1%}, torchvision "
                 f"{row['torchvision']:.1%}, difference {100 * row['difference']:+.1f} points "
@@ -175,12 +174,6 @@ def compare(
                 flush=True,
             )
     return rows
-
-
-def _tell(name: str, iteration: int, config: TrainConfig, loss: float) -> None:
-    done = iteration + 1
-    if done % config.log_every == 0 or done == config.iterations:
-        print(f"{name}: {done} of {config.iterations} iterations, loss {loss:.3f}", flush=True)
 
 
 def configured(options: argparse.Namespace) -> TrainConfig:
@@ -202,10 +195,11 @@ def configured(options: argparse.Namespace) -> TrainConfig:
     return parse_config(content, where="The command line")
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; problems that a user can mend are sentences and exit code 2."""
+@with_sentences
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Train and judge both as the command line says."""
     parser = argparse.ArgumentParser(
-        prog="python -m lib.bench.common_training",
+        prog=f"python -m {PROGRAM}",
         description="Train torchvision's Mask R-CNN and the study's alike, and compare their AP.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
@@ -214,12 +208,7 @@ def main(arguments: list[str] | None = None) -> int:
     add("--images", type=Path, required=True, help="folder of their pictures")
     add("--val", type=Path, required=True, help="COCO labels to judge on")
     add("--val-images", type=Path, required=True, help="folder of their pictures")
-    add(
-        "--out",
-        type=file_ending_in(".json", has_fields("config", "rows"), place=resolve),
-        required=True,
-        help="the JSON file to write",
-    )
+    add_out(parser, PROGRAM)
     add("--iterations", type=int, default=3000)
     add("--batch-size", type=int, default=8)
     add("--learning-rate", type=float, default=0.01)
@@ -234,16 +223,12 @@ def main(arguments: list[str] | None = None) -> int:
     add("--workers", type=int, default=4, help="processes that load pictures")
     add("--seeds", type=int, nargs="+", default=[0], help="two trainings for each")
     options = parser.parse_args(arguments)
-    try:
-        config = configured(options)
-        device = pick_device(config.device)
-        val = load_coco(resolve(options.val), resolve(options.val_images), check_images="none")
-        rows = compare(config, val, device, options.seeds)
-        content = {"machine": machine(device), "config": config.model_dump(mode="json")}
-        write_json(options.out, content | {"rows": rows})
-    except (ValueError, OSError, FloatingPointError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    config = configured(options)
+    device = pick_device(config.device)
+    val = load_coco(resolve(options.val), resolve(options.val_images), check_images="none")
+    rows = compare(config, val, device, options.seeds)
+    content = {"machine": machine(device), "config": config.model_dump(mode="json"), "rows": rows}
+    write(options.out, PROGRAM, content)
     print(f"wrote {display(options.out)}")
     return 0
 

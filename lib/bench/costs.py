@@ -65,7 +65,7 @@ def cost_table(
     """Return what each training step costs on one device.
 
     Args:
-        schedules: of `lib.runner.schedules.training_schedules`.
+        schedules: of `lib.bench.schedules.training_schedules`.
         content: what `lib.bench.models` wrote.
         training: of `lib.bench.model_tables.training_table`.
         price: of an hour of a GPU.
@@ -78,25 +78,20 @@ def cost_table(
         ``gpu_hours_mixed``, where it was measured. The last row, ``all``, has the sums.
     """
     on_gpu = content["machine"]["on_gpu"]
-    speeds = {
-        (row["model"], policy(row["precision"])): row["images_per_second"]
-        for row in training.to_dict("records")
-    }
+    speeds = training.assign(kind=training["precision"].map(policy))
     table = []
     for row in schedules:
         config = row["config"]
         name = stands_for(config["model"], content["models"])
         kind = "single" if config["amp"] == "none" or not on_gpu else "mixed"
         pictures = config["iterations"] * config["batch_size"]
-        rates: dict[str, float] = {}
+        rates: dict[Any, float] = {}
         if name is not None:
-            more = deeper(content, config["model"], name)
-            rates = {k: v / more for (model, k), v in speeds.items() if model == name}
-        here = _hours(pictures, rates.get(kind))
-        estimated = row["minutes"] / 60
-        measured = here is not None and on_gpu
-        hours = here if measured else estimated
-        assert hours is not None
+            like = speeds[speeds["model"] == name].set_index("kind")["images_per_second"]
+            rates = (like / deeper(content, config["model"], name)).to_dict()
+        hours = {k: pictures / rate / 3600 for k, rate in rates.items()}
+        measured = on_gpu and kind in hours
+        gpu_hours = hours[kind] if measured else row["minutes"] / 60
         table.append(
             {
                 "step": row["step"],
@@ -104,11 +99,11 @@ def cost_table(
                 "like": name,
                 "precision": kind,
                 "images_per_second": rates.get(kind),
-                "hours_here": here,
-                "gpu_hours": hours,
+                "hours_here": hours.get(kind),
+                "gpu_hours": gpu_hours,
                 "from": "measured" if measured else "estimated",
-                "money": hours * price,
-                "gpu_hours_mixed": _hours(pictures, rates.get("mixed")) if on_gpu else None,
+                "money": gpu_hours * price,
+                "gpu_hours_mixed": hours.get("mixed") if on_gpu else None,
             }
         )
     frame = pd.DataFrame(table)
@@ -116,7 +111,3 @@ def cost_table(
     total = frame[sums].astype(float).sum(min_count=len(frame))
     last = {"step": "all", **total.to_dict(), "pictures": int(frame["pictures"].sum())}
     return pd.concat([frame, pd.DataFrame([last])], ignore_index=True)
-
-
-def _hours(pictures: int, rate: float | None) -> float | None:
-    return None if rate is None else pictures / rate / 3600

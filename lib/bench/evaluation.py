@@ -16,10 +16,8 @@ import io
 import multiprocessing
 import platform
 import statistics
-import sys
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
 from importlib import metadata
 from typing import Any, get_args
 
@@ -27,15 +25,16 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from lib.bench.drawn import Labels, Result, draw_detections, draw_labels
+from lib.bench.drawn_detections import Labels, Result, draw_detections, draw_labels
 from lib.bench.mask_memory import peak_mib
+from lib.bench.program import add_out, in_turn, with_sentences, write
 from lib.data.coco import CocoSet
 from lib.data.label_options import add_on_bad, open_labels
-from lib.files import write_json
 from lib.metrics.coco_ap import evaluate
 from lib.metrics.coco_input import IouType, ground_truth
-from lib.outputs import file_ending_in, has_fields
 from lib.paths import display, resolve
+
+PROGRAM = "lib.bench.evaluation"
 
 Judge = Callable[[Labels, list[Result], IouType], list[float]]
 
@@ -76,9 +75,10 @@ def compare(
     seconds: dict[str, list[float]] = {name: [] for name in JUDGES}
     numbers: dict[str, list[float]] = {}
     # Compiled functions compile at their first call, which is none of the clock's business.
-    ours(*_copies(*_few(labels, detections), iou_type), iou_type)
+    drawn = draw_labels(5, seed=0)
+    ours(drawn, draw_detections(drawn, per_image=1, seed=0), iou_type)
     for turn in range(rounds):
-        for name in list(JUDGES)[:: 1 if turn % 2 == 0 else -1]:
+        for name in in_turn(list(JUDGES), turn):
             given = _copies(labels, detections, iou_type)
             gc.collect()
             start = time.perf_counter()
@@ -98,7 +98,7 @@ def compare(
     }
     if memory:
         found["memory_mib"] = {
-            name: _memory(partial(_judged, name, labels, detections, iou_type)) for name in JUDGES
+            name: _memory(judge, labels, detections, iou_type) for name, judge in JUDGES.items()
         }
     return found
 
@@ -129,33 +129,27 @@ def completed(coco_set: CocoSet, iou_type: IouType) -> Labels:
     return labels | {"annotations": annotations}
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; problems that a user can mend are sentences and exit code 2."""
+@with_sentences
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Time both judges; exit code 1 if their numbers differ."""
     parser = argparse.ArgumentParser(
-        prog="python -m lib.bench.evaluation",
+        prog=f"python -m {PROGRAM}",
         description="Time our evaluation and pycocotools' own on the same detections.",
     )
-    parser.add_argument("--annotations", help="COCO-format labels; drawn without")
-    parser.add_argument("--images", type=int, default=5000, help="drawn images")
-    parser.add_argument("--detections", type=int, default=100, help="on each image")
-    parser.add_argument("--iou-type", choices=get_args(IouType), nargs="+", default=["segm"])
-    parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--memory", action="store_true", help="measure memory too (not on Windows)")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument(
-        "--out",
-        type=file_ending_in(".json", has_fields("labels", "results"), place=resolve),
-        help="a JSON file for the numbers",
-    )
+    add = parser.add_argument
+    add("--annotations", help="COCO-format labels; drawn without")
+    add("--images", type=int, default=5000, help="drawn images")
+    add("--detections", type=int, default=100, help="on each image")
+    add("--iou-type", choices=get_args(IouType), nargs="+", default=["segm"])
+    add("--rounds", type=int, default=2)
+    add("--memory", action="store_true", help="measure memory too (not on Windows)")
+    add("--seed", type=int, default=0)
+    add_out(parser, PROGRAM, required=False)
     add_on_bad(parser)
     options = parser.parse_args(arguments)
-    try:
-        content = _measure(options)
-        if options.out:
-            write_json(options.out, content, indent=1)
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    content = _measure(options)
+    if options.out:
+        write(options.out, PROGRAM, content, indent=1)
     for row in content["results"]:
         same = "the same twelve numbers" if row["equal"] else "OTHER NUMBERS"
         print(f"{row['iou_type']}: {row['ratio']:.1f} times as fast, {same}")
@@ -216,27 +210,14 @@ def _copies(
     )
 
 
-def _few(labels: Labels, detections: Sequence[Result]) -> tuple[Labels, list[Result]]:
-    """Return the labels and detections of the first few images."""
-    images = labels["images"][:20]
-    ids = {image["id"] for image in images}
-    kept = [a for a in labels["annotations"] if a["image_id"] in ids]
-    few = {**labels, "images": images, "annotations": kept}
-    return few, [d for d in detections if d["image_id"] in ids]
-
-
-def _judged(name: str, labels: Labels, detections: Sequence[Result], iou_type: IouType) -> None:
-    JUDGES[name](*_copies(labels, detections, iou_type), iou_type)
-
-
-def _memory(work: Callable[[], None]) -> float:
-    """Return by how much a piece of work raises the memory of a copy of this process, MiB."""
+def _memory(judge: Judge, labels: Labels, detections: Sequence[Result], iou_type: IouType) -> float:
+    """Return by how much judging raises the memory of a copy of this process, MiB."""
     context = multiprocessing.get_context("fork")  # the copy holds the detections already
     receiver, sender = context.Pipe(duplex=False)
 
     def measured() -> None:
         before = peak_mib()
-        work()
+        judge(*_copies(labels, detections, iou_type), iou_type)
         sender.send(peak_mib() - before)
 
     process = context.Process(target=measured)

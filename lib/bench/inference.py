@@ -3,8 +3,8 @@
 What is measured is ``model(images)`` as a user calls it: in evaluation mode, one image at a time,
 from the picture in memory to boxes, classes, scores and mask probabilities within the boxes.
 Pasting masks into the image and encoding them is the same for all models and left out. Each round
-every model sees every image; who comes first changes with each image and each round, so that a
-machine that slows down slows all models. Timed after a warm-up, with the device synchronised.
+every model sees every image; who comes first changes with each image and each round. Timed after a
+warm-up, with the device synchronised.
 
 Memory is the most that tensors of one inference hold at once, beyond the weights (listed apart) and
 the picture: what the caching allocator hands out on CUDA, and what PyTorch's profiler records of
@@ -16,30 +16,33 @@ import json
 import os
 import platform
 import statistics
-import sys
 import tempfile
-import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
+from torch.utils.benchmark import timer
 
+from lib.bench.program import add_out, in_turn, with_sentences, write
 from lib.data.coco import CocoSet
 from lib.data.label_options import add_on_bad, open_labels
 from lib.data.pictures.images import ImageRecord
-from lib.files import write_json
 from lib.metrics.bootstrap import Interval, ratio_of_sums
-from lib.outputs import file_ending_in, has_fields
 from lib.paths import display, resolve
 from lib.seeds import derive
 from lib.training.checkpoint import load_model
 from lib.training.device import pick_device
 from lib.training.inputs import picture
+
+PROGRAM = "lib.bench.inference"
+
+Timed = TypeVar("Timed")
+"""What is timed: an image, by its id, or a step."""
 
 MIB = 2**20
 WARM_UP = 5
@@ -49,35 +52,9 @@ MEMORY_IMAGES = 5
 """Images that memory is measured on; the largest value counts."""
 
 
-class Row(NamedTuple):
-    """One inference: which model, on which image, in which round, and how long it took."""
-
-    model: str
-    image_id: int
-    round: int
-    seconds: float
-
-
 def draw_images(coco: CocoSet, count: int) -> list[ImageRecord]:
     """Return ``count`` images drawn by a hash of their ids, or all if there are fewer."""
     return sorted(coco.images, key=lambda x: derive(0, "benchmark", x.id))[:count]
-
-
-def detect(model: nn.Module, image: Tensor) -> dict[str, Tensor]:
-    """Return what a model finds on one image: the call that is measured."""
-    (found,) = model([image])
-    return found
-
-
-def timed(model: nn.Module, image: Tensor, device: torch.device) -> tuple[float, dict[str, Tensor]]:
-    """Return how long an inference takes, with all that it leaves a CUDA device to do; and it."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    begin = time.perf_counter()
-    result = detect(model, image)
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter() - begin, result
 
 
 def peak_mib(call: Callable[[], object], device: torch.device) -> float:
@@ -89,6 +66,7 @@ def peak_mib(call: Callable[[], object], device: torch.device) -> float:
         call()
         torch.cuda.synchronize(device)
         return (torch.cuda.max_memory_allocated(device) - before) / MIB
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # or the profiler tells of each start and stop
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
         call()
     with tempfile.TemporaryDirectory() as folder:
@@ -100,13 +78,18 @@ def peak_mib(call: Callable[[], object], device: torch.device) -> float:
     return float(held.max(initial=0)) / MIB
 
 
+def weights_mib(model: nn.Module) -> float:
+    """Return the size of a model's weights and buffers in MiB."""
+    return sum(t.numel() * t.element_size() for t in model.state_dict().values()) / MIB
+
+
 def compare(
     models: Mapping[str, nn.Module],
     images: Mapping[int, Tensor],
     *,
     rounds: int,
     device: torch.device,
-) -> tuple[list[Row], dict[str, dict[str, float]]]:
+) -> tuple[list[dict[str, Any]], dict[str, dict[str, float]]]:
     """Measure models on single images, side by side.
 
     Args:
@@ -117,8 +100,9 @@ def compare(
         device: where they are.
 
     Returns:
-        A row per inference, and of each model ``parameters``, ``weights_mib``, ``peak_mib`` and
-        ``detections`` (their mean number per image, which the time depends on).
+        A row per inference (``model``, ``image_id``, ``round`` and ``seconds``), and of each model
+        ``parameters``, ``weights_mib``, ``peak_mib`` and ``detections`` (their mean number per
+        image, which the time depends on).
 
     Raises:
         ValueError: if there is nothing to measure.
@@ -128,23 +112,25 @@ def compare(
             f"A benchmark needs models, images and rounds; got {len(models)}, {len(images)} and "
             f"{rounds}."
         )
-    rows, names = list[Row](), list(models)
-    found: dict[str, list[int]] = {name: [] for name in names}
-    peaks: dict[str, float] = {}
+    rows, found = list[dict[str, Any]](), {name: list[int]() for name in models}
     with torch.inference_mode():
         for image in list(images.values())[:WARM_UP]:
             for model in models.values():
-                detect(model, image)
+                model([image])
         for turn in range(rounds):
             for place, (image_id, image) in enumerate(images.items()):
-                first = (turn + place) % len(names)
-                for name in [*names[first:], *names[:first]]:
-                    seconds, result = timed(models[name], image, device)
-                    rows.append(Row(name, image_id, turn, seconds))
+                for name in in_turn(list(models), turn + place):
+                    begin = timer()  # waits for the device
+                    (result,) = models[name]([image])
+                    seconds = timer() - begin
+                    of = {"model": name, "image_id": image_id, "round": turn}
+                    rows.append({**of, "seconds": seconds})
                     found[name].append(len(result["boxes"]))
-        for name, model in models.items():
-            few = list(images.values())[:MEMORY_IMAGES]
-            peaks[name] = max(peak_mib(partial(detect, model, image), device) for image in few)
+        few = list(images.values())[:MEMORY_IMAGES]
+        peaks = {
+            name: max(peak_mib(partial(model, [image]), device) for image in few)
+            for name, model in models.items()
+        }
     return rows, {
         name: {
             "parameters": sum(p.numel() for p in model.parameters()),
@@ -156,12 +142,7 @@ def compare(
     }
 
 
-def weights_mib(model: nn.Module) -> float:
-    """Return the size of a model's weights and buffers in MiB."""
-    return sum(t.numel() * t.element_size() for t in model.state_dict().values()) / MIB
-
-
-def image_seconds(rows: Sequence[Row], model: str) -> dict[int, float]:
+def image_seconds(rows: Sequence[Mapping[str, Any]], model: str) -> dict[int, float]:
     """Return a model's seconds per image: the median over the rounds, which hiccups leave alone.
 
     Raises:
@@ -169,34 +150,36 @@ def image_seconds(rows: Sequence[Row], model: str) -> dict[int, float]:
     """
     times: dict[int, list[float]] = {}
     for row in rows:
-        if row.model == model:
-            times.setdefault(row.image_id, []).append(row.seconds)
+        if row["model"] == model:
+            times.setdefault(row["image_id"], []).append(row["seconds"])
     if not times:
-        names = ", ".join(sorted({row.model for row in rows}))
+        names = ", ".join(sorted({row["model"] for row in rows}))
         raise ValueError(f"There are no times of {model!r}; the models are {names}.")
     return {image: statistics.median(values) for image, values in times.items()}
 
 
 def time_ratio(
-    rows: Sequence[Row], first: str, second: str, *, resamples: int = 300, seed: int = 0
+    first: Mapping[Timed, float],
+    second: Mapping[Timed, float],
+    *,
+    resamples: int = 300,
+    seed: int = 0,
 ) -> Interval:
-    """Return the time of ``first`` over that of ``second``, on the same images.
+    """Return the time that one took over that of another, paired, with its interval.
 
-    The ratio of the sums over the images of :func:`image_seconds`, with its interval over images.
+    Args:
+        first: seconds of each image, or of whatever was timed.
+        second: likewise, of the same ones.
+        resamples: of the bootstrap over them.
+        seed: of the bootstrap.
 
     Raises:
-        ValueError: if there are no rows of a model, or the two saw other images.
+        ValueError: if they are not of the same ones.
     """
-    times = [image_seconds(rows, name) for name in (first, second)]
-    if times[0].keys() != times[1].keys():
-        raise ValueError(f"{first!r} and {second!r} were not timed on the same images.")
-    above, below = ([part[image] for image in times[0]] for part in times)
-    return ratio_of_sums(above, below, resamples=resamples, seed=seed)
-
-
-def read_rows(content: Mapping[str, Any]) -> list[Row]:
-    """Return the rows of a benchmark's JSON file."""
-    return [Row(**row) for row in content["rows"]]
+    if first.keys() != second.keys() or not first:
+        raise ValueError("The two were not timed on the same images, or in the same turns.")
+    below = [second[key] for key in first]
+    return ratio_of_sums(list(first.values()), below, resamples=resamples, seed=seed)
 
 
 def machine(device: torch.device) -> dict[str, Any]:
@@ -210,26 +193,6 @@ def machine(device: torch.device) -> dict[str, Any]:
     }
 
 
-def benchmark(
-    files: Mapping[str, Path], coco: CocoSet, *, count: int, rounds: int, device: torch.device
-) -> dict[str, Any]:
-    """Measure model files on images of a set and return what the JSON file holds.
-
-    Raises:
-        FileNotFoundError, ValueError: if a file is missing or unfit, or nothing is to be measured.
-    """
-    models = {name: load_model(path).model.to(device) for name, path in files.items()}
-    images = {x.id: picture(x).to(device) for x in draw_images(coco, count)}
-    rows, facts = compare(models, images, rounds=rounds, device=device)
-    return {
-        "models": facts,
-        **machine(device),
-        "images": len(images),
-        "rounds": rounds,
-        "rows": [row._asdict() for row in rows],
-    }
-
-
 def named_file(text: str) -> tuple[str, Path]:
     """Return the name and the path of ``NAME=FILE``."""
     name, found, path = text.partition("=")
@@ -238,46 +201,36 @@ def named_file(text: str) -> tuple[str, Path]:
     return name, resolve(path)
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; problems that a user can mend are sentences and exit code 2."""
+@with_sentences
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure model files on images of a set."""
     parser = argparse.ArgumentParser(
-        prog="python -m lib.bench.inference", description="Time inference of models side by side."
+        prog=f"python -m {PROGRAM}", description="Time inference of models side by side."
     )
-    parser.add_argument(
-        "--model", type=named_file, action="append", required=True, metavar="NAME=FILE"
-    )
-    parser.add_argument("--annotations", required=True, help="COCO-format labels of the set")
-    parser.add_argument("--images", required=True, help="the folder of its images")
-    parser.add_argument("--count", type=int, default=40, help="images, drawn by a hash of their id")
-    parser.add_argument("--rounds", type=int, default=5, help="times that each model sees each")
-    parser.add_argument(
-        "--out",
-        type=file_ending_in(".json", has_fields("models", "rows", "rounds"), place=resolve),
-        required=True,
-        help="the JSON to write",
-    )
-    parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
+    add = parser.add_argument
+    add("--model", type=named_file, action="append", required=True, metavar="NAME=FILE")
+    add("--annotations", required=True, help="COCO-format labels of the set")
+    add("--images", required=True, help="the folder of its images")
+    add("--count", type=int, default=40, help="images, drawn by a hash of their id")
+    add("--rounds", type=int, default=5, help="times that each model sees each")
+    add_out(parser, PROGRAM)
+    add("--device", default="auto", choices=["auto", "cpu", "cuda"])
     add_on_bad(parser)
     options = parser.parse_args(arguments)
-    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # or the profiler tells of each start and stop
-    try:
-        content = benchmark(
-            dict(options.model),
-            open_labels(options, resolve(options.annotations), resolve(options.images)),
-            count=options.count,
-            rounds=options.rounds,
-            device=pick_device(options.device),
-        )
-        write_json(options.out, content)
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    rows, (reference, *others) = read_rows(content), list(content["models"])
-    for name, fact in content["models"].items():
-        median = 1000 * statistics.median(image_seconds(rows, name).values())
+    coco = open_labels(options, resolve(options.annotations), resolve(options.images))
+    device = pick_device(options.device)
+    models = {name: load_model(path).model.to(device) for name, path in options.model}
+    images = {x.id: picture(x).to(device) for x in draw_images(coco, options.count)}
+    rows, facts = compare(models, images, rounds=options.rounds, device=device)
+    amount = {"images": len(images), "rounds": options.rounds}
+    write(options.out, PROGRAM, {"models": facts, **machine(device), **amount, "rows": rows})
+    seconds = {name: image_seconds(rows, name) for name in models}
+    for name, fact in facts.items():
+        median = 1000 * statistics.median(seconds[name].values())
         print(f"{name}: {median:.1f} ms per image, {fact['peak_mib']:.1f} MiB beside the weights")
+    reference, *others = models
     for name in others:
-        ratio, low, high = time_ratio(rows, name, reference)
+        ratio, low, high = time_ratio(seconds[name], seconds[reference])
         print(f"{name} takes {ratio:.3f} [{low:.3f}, {high:.3f}] times as long as {reference}")
     print(f"wrote {display(options.out)}")
     return 0

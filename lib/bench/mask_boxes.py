@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lib.bench.mask_trials import COLUMNS, pairs
-from lib.bench.masks import EXACT, FAST, OTHER_SEED
+from lib.bench.mask_trials import COLUMNS, EXACT, FAST, OTHER_SEED, pairs
 from lib.masks.quality import VALID_FROM
 from lib.metrics.bootstrap import Interval, image_weights, percentiles
 

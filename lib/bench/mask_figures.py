@@ -112,10 +112,9 @@ def measured_line(content: Mapping[str, Any]) -> str:
         f"{what['boxes']:,} boxes on {what['images']:,} pictures of "
         f"{what['image_pixels'] / 1e6:.2f} megapixels on average; one core of {machine['cores']} "
         f"({machine['processor']}), of which {content['cores_used']:.0%} was used (less: something "
-        f"else ran too); OpenCV {machine['opencv']}; compiler of the fast method: ziglang "
-        f"{machine['ziglang']}. The first mask of the fast method in a process, which compiles it "
-        f"or loads what was compiled before, "
-        f"took {content['compile_seconds']:.1f} s and is counted nowhere else."
+        f"else ran too); OpenCV {machine['opencv']}. The first mask of the fast method in a "
+        f"process, which compiles it or loads what was compiled before, took "
+        f"{content['compile_seconds']:.1f} s and is counted nowhere else."
     )
 
 

@@ -14,9 +14,10 @@ from pathlib import Path
 
 from lib.data.coco import CocoSet, Instance
 from lib.data.pictures.images import read_image
+from lib.masks.gather import Work
 from lib.masks.grabcut.exact import GrabCutSettings, one_thread
 from lib.masks.grabcut.segmenter import prepare, warm_up
-from lib.masks.pseudo import Work, seed_of
+from lib.masks.pseudo import seed_of
 from lib.paths import ROOT
 from lib.workers import WorkerLostError
 
@@ -51,13 +52,8 @@ def peaks(
     found = {}
     for name, own in settings.items():
         # Neither forked nor spawned: it would begin with what this one holds, or has imported.
-        done = subprocess.run(
-            [sys.executable, "-m", "lib.bench.mask_memory"],
-            input=pickle.dumps((work, own, seed)),
-            stdout=subprocess.PIPE,
-            check=False,
-            cwd=ROOT,
-        )
+        command, given = [sys.executable, "-m", __name__], pickle.dumps((work, own, seed))
+        done = subprocess.run(command, input=given, stdout=subprocess.PIPE, check=False, cwd=ROOT)
         if done.returncode != 0:
             raise WorkerLostError(
                 f"The process that was to show how much memory {name!r} takes ended with "

@@ -1,19 +1,20 @@
 """Trials of GrabCut on a sample of boxes: what masks cost, side by side, and how far they agree.
 
 The runs of a trial take turns box by box on the same decoded picture, on one core, and who comes
-first changes from box to box: a machine that slows down, or a cache that is warm, favours none.
+first changes from box to box.
 """
 
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from lib.bench.program import in_turn
 from lib.data.coco import CocoSet, Instance
 from lib.data.pictures.images import read_image
 from lib.masks import rle
@@ -24,30 +25,22 @@ from lib.masks.quality import VALID_FROM, is_valid, mask_box_iou, mask_iou
 from lib.progress import Progress
 from lib.seeds import derive
 
+EXACT: Final = "exact"
+OTHER_SEED: Final = "other_seed"
+FAST: Final = "fast"
+"""Runs: GrabCut on the whole image, the same with another seed, and the fast method."""
+
 COLUMNS = [
     "run", "annotation_id", "image_id", "box_area", "image_area", "image_boxes", "seconds",
     "prepare_seconds", "decode_seconds", "box_iou", "true_iou", "segmentation",
 ]  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Run:
-    """One way to make a mask.
-
-    Attributes:
-        settings: of GrabCut.
-        seed: base seed, as in `lib.masks.pseudo.generate`.
-    """
+class Run(NamedTuple):
+    """One way to make a mask: GrabCut's settings, and the base seed (as of `pseudo.generate`)."""
 
     settings: GrabCutSettings
     seed: int
-
-
-class Timed(NamedTuple):
-    """A prepared picture, and the seconds that it took."""
-
-    segmenter: Segmenter
-    seconds: float
 
 
 def sample(coco_set: CocoSet, count: int, *, seed: int) -> list[Instance]:
@@ -110,24 +103,20 @@ def trial(
             boxes = list(group)
             begin = time.perf_counter()
             image = read_image(coco_set.image(image_id))
-            decoding = time.perf_counter() - begin
-            used = dict.fromkeys(runs[name].settings for name in _turn(names, done))
-            prepared = {settings: _prepare(image, settings) for settings in used}
+            of_image = {"image_boxes": len(boxes), "decode_seconds": time.perf_counter() - begin}
+            used = dict.fromkeys(runs[name].settings for name in in_turn(names, done))
+            prepared = {settings: _prepared(image, settings) for settings in used}
             for instance in boxes:
-                for name in _turn(names, done):
-                    row = _one_mask(instance, image, runs[name].seed, prepared[runs[name].settings])
-                    row |= {"run": name, "image_boxes": len(boxes), "decode_seconds": decoding}
-                    row["seconds"] += row["prepare_seconds"] / len(boxes)
-                    rows.append(row)
+                for name in in_turn(names, done):
+                    segmenter, preparing = prepared[runs[name].settings]
+                    row = _one_mask(instance, image, runs[name].seed, segmenter)
+                    row["seconds"] += preparing / len(boxes)
+                    rows.append({"run": name, **of_image, "prepare_seconds": preparing, **row})
                     invalid += name == names[0] and not is_valid(row["box_iou"])
                 done += 1
             if on_progress:
-                seconds = time.monotonic() - start
-                on_progress(
-                    Progress(
-                        done=done, total=len(instances), earlier=0, invalid=invalid, seconds=seconds
-                    )
-                )
+                counts = {"done": done, "total": len(instances), "earlier": 0, "invalid": invalid}
+                on_progress(Progress(**counts, seconds=time.monotonic() - start))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -200,10 +189,10 @@ def stability(
     """
     if not instances:
         raise ValueError("There is no box to try GrabCut on: the set has crowd regions at most.")
-    exact, fast = (replace(settings, method=method) for method in ("exact", "fast"))
-    runs = {"exact": Run(exact, seed), "fast": Run(fast, seed)}
-    compared = {"fast instead of exact": ("exact", "fast")}
-    for method, own in (("exact", exact), ("fast", fast)):
+    exact, fast = (replace(settings, method=method) for method in (EXACT, FAST))
+    runs = {EXACT: Run(exact, seed), FAST: Run(fast, seed)}
+    compared: dict[str, tuple[str, str]] = {"fast instead of exact": (EXACT, FAST)}
+    for method, own in ((EXACT, exact), (FAST, fast)):
         name = f"another seed ({method})"
         runs[name], compared[name] = Run(own, seed + 1), (method, name)
     for n in other_iterations:
@@ -226,22 +215,25 @@ def side_by_side(frame: pd.DataFrame) -> pd.DataFrame:
         Columns ``annotation_id``, ``box_area``, ``exact_seconds`` and ``fast_seconds``.
     """
     wide = frame.pivot(index=["annotation_id", "box_area"], columns="run", values="seconds")
-    return wide[["exact", "fast"]].add_suffix("_seconds").reset_index()
+    return wide[[EXACT, FAST]].add_suffix("_seconds").reset_index()
 
 
-def _prepare(image: np.ndarray, settings: GrabCutSettings) -> Timed:
+def _prepared(image: np.ndarray, settings: GrabCutSettings) -> tuple[Segmenter, float]:
+    """Return a prepared picture, and the seconds that it took."""
     start = time.perf_counter()
     segmenter = prepare(image, settings)
-    return Timed(segmenter, time.perf_counter() - start)
+    return segmenter, time.perf_counter() - start
 
 
-def _one_mask(instance: Instance, image: np.ndarray, seed: int, prepared: Timed) -> dict[str, Any]:
+def _one_mask(
+    instance: Instance, image: np.ndarray, seed: int, segmenter: Segmenter
+) -> dict[str, Any]:
     """Return what one run gives for one box, with the seconds of the mask alone."""
     height, width = image.shape[:2]
     x1, y1, x2, y2 = instance.box
     own_seed = seed_of(seed, instance.id)
     start = time.perf_counter()
-    mask = prepared.segmenter.mask(instance.box, seed=own_seed)
+    mask = segmenter.mask(instance.box, seed=own_seed)
     seconds = time.perf_counter() - start
     true = rle.decode_mask(instance, height, width) if instance.has_mask else None
     return {
@@ -250,14 +242,7 @@ def _one_mask(instance: Instance, image: np.ndarray, seed: int, prepared: Timed)
         "box_area": (x2 - x1) * (y2 - y1),
         "image_area": height * width,
         "seconds": seconds,
-        "prepare_seconds": prepared.seconds,
         "box_iou": mask_box_iou(mask, instance.box),
         "true_iou": mask_iou(mask, true) if true is not None else math.nan,
         "segmentation": rle.encode(mask),
     }
-
-
-def _turn(names: Sequence[str], place: int) -> list[str]:
-    """Return the names in turn: another one is first at every place."""
-    first = place % len(names)
-    return [*names[first:], *names[:first]]

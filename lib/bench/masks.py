@@ -13,36 +13,30 @@ things on boxes of a set, and compiles nothing while the clock runs:
 
 import argparse
 import importlib.metadata
-import math
 import platform
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import cv2
-import numpy as np
+import pandas as pd
 
 from lib.bench.mask_memory import peaks
-from lib.bench.mask_trials import Run, sample, trial
-from lib.data.coco import CocoSet, Instance
+from lib.bench.mask_trials import EXACT, FAST, OTHER_SEED, Run, sample, trial
+from lib.bench.program import add_out, with_sentences, write
+from lib.data.coco import CocoSet
 from lib.data.label_options import add_on_bad, open_labels
-from lib.files import write_json
 from lib.masks.grabcut.exact import GrabCutSettings
 from lib.masks.grabcut.segmenter import warm_up
 from lib.masks.pseudo import SHARD_SIZE, boxes_of, generate
-from lib.outputs import file_ending_in, has_fields
 from lib.paths import display
 from lib.progress import printer
-from lib.workers import WorkerLostError, worker_count
+from lib.workers import worker_count
 
-EXACT: Final = "exact"
-OTHER_SEED: Final = "other_seed"
-FAST: Final = "fast"
-"""The runs: GrabCut on the whole image, the same with another seed, and the fast method."""
+PROGRAM = "lib.bench.masks"
 
 MEMORY_IMAGES = 3
 """Memory is measured on the images of so many of the largest boxes, and on so many of the largest
@@ -85,9 +79,8 @@ def measure(
     clock, processor = time.perf_counter(), time.process_time()
     frame = trial(coco_set, instances, runs, on_progress=printer())
     busy = (time.process_time() - processor) / (time.perf_counter() - clock)
-    rows = [
-        {name: _plain(value) for name, value in row.items()} for row in frame.to_dict("records")
-    ]
+    demanding = most_demanding(frame)
+    large = [x for x in instances if x.image_id in demanding]
     return {
         "set": {
             "annotations": display(coco_set.annotations_path),
@@ -99,29 +92,21 @@ def measure(
         "machine": machine(),
         "compile_seconds": compiling,
         "cores_used": busy,
-        "rows": rows,
-        "memory": peaks(
-            coco_set, most_demanding(coco_set, instances), {EXACT: exact, FAST: fast}, seed=seed
-        ),
+        "rows": frame.astype(object).where(frame.notna(), None).to_dict("records"),
+        "memory": peaks(coco_set, large, {EXACT: exact, FAST: fast}, seed=seed),
         "workers": workers(coco_set, boxes=worker_boxes, settings=fast, seed=seed),
     }
 
 
-def most_demanding(coco_set: CocoSet, instances: Sequence[Instance]) -> list[Instance]:
-    """Return the boxes of the images that hold the largest boxes, or are the largest."""
+def most_demanding(frame: pd.DataFrame) -> set[int]:
+    """Return the ids of the images that hold the largest boxes, or are the largest.
 
-    def box_area(instance: Instance) -> float:
-        x1, y1, x2, y2 = instance.box
-        return (x2 - x1) * (y2 - y1)
-
-    def image_area(image_id: int) -> int:
-        image = coco_set.image(image_id)
-        return image.width * image.height
-
-    by_box = [x.image_id for x in sorted(instances, key=box_area, reverse=True)]
-    by_size = sorted(dict.fromkeys(by_box), key=image_area, reverse=True)
-    chosen = {*list(dict.fromkeys(by_box))[:MEMORY_IMAGES], *by_size[:MEMORY_IMAGES]}
-    return [x for x in instances if x.image_id in chosen]
+    Args:
+        frame: columns ``image_id``, ``box_area`` and ``image_area``.
+    """
+    orders = (["box_area"], ["image_area", "box_area"])
+    by_area = (frame.sort_values(order, ascending=False)["image_id"].unique() for order in orders)
+    return {int(image_id) for ids in by_area for image_id in ids[:MEMORY_IMAGES]}
 
 
 def workers(
@@ -168,56 +153,33 @@ def machine() -> dict[str, Any]:
     }
 
 
+@with_sentences
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; problems that a user can mend are sentences and exit code 2."""
-    options = _parser().parse_args(arguments)
-    try:
-        coco_set = open_labels(options, options.annotations, options.images)
-        content = measure(
-            coco_set,
-            boxes=options.boxes,
-            worker_boxes=options.worker_boxes,
-            iterations=options.iterations,
-            seed=options.seed,
-        )
-        write_json(options.out, content)
-    except WorkerLostError as error:
-        print(f"Stopped: {error}", file=sys.stderr)
-        return 1
-    except (ValueError, OSError) as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return 2
-    return 0
-
-
-def _plain(value: Any) -> Any:
-    """Return a value as JSON can hold it: Python's own numbers, None for NaN."""
-    if isinstance(value, np.generic):
-        value = value.item()
-    return None if isinstance(value, float) and math.isnan(value) else value
-
-
-def _parser() -> argparse.ArgumentParser:
+    """Measure both methods as the command line says."""
     parser = argparse.ArgumentParser(
-        prog="python -m lib.bench.masks",
+        prog=f"python -m {PROGRAM}",
         description="Measure the fast method beside GrabCut on the whole image, in one run.",
     )
     add = parser.add_argument
     add("--annotations", type=Path, required=True, help="COCO-format JSON with boxes")
     add("--images", type=Path, required=True, help="folder of the images that it names")
-    add(
-        "--out",
-        type=file_ending_in(".json", has_fields("machine", "rows")),
-        required=True,
-        help="the JSON file to write",
-    )
+    add_out(parser, PROGRAM, place=Path)
     add("--boxes", type=int, default=0, help="tried one by one; 0: all (default)")
     add("--worker-boxes", type=int, default=400, help="shared out to workers (default: 400)")
     add("--iterations", type=int, default=5, help="GrabCut iterations (default: 5)")
     add("--seed", type=int, default=0, help="base seed (default: 0)")
     add_on_bad(parser)
-    return parser
+    options = parser.parse_args(arguments)
+    content = measure(
+        open_labels(options, options.annotations, options.images),
+        boxes=options.boxes,
+        worker_boxes=options.worker_boxes,
+        iterations=options.iterations,
+        seed=options.seed,
+    )
+    write(options.out, PROGRAM, content)
+    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

@@ -11,7 +11,8 @@ from typing import Any
 
 import pandas as pd
 
-from lib.bench.inference import image_seconds, read_rows, time_ratio
+from lib.bench.inference import image_seconds, time_ratio
+from lib.bench.program import interval_columns
 from lib.metrics.claims import Observation
 from lib.opmask.trained import DIRECTIONS, METHODS, Run, Runs, pairs
 
@@ -50,20 +51,16 @@ def inference_table(content: Mapping[str, Any], *, resamples: int, seed: int) ->
         ci_low, ci_high (of the ratio), peak_mib (beside the weights), weights_mib, parameters,
         detections (mean per image).
     """
-    rows, facts = read_rows(content), content["models"]
-    ratio = time_ratio(rows, "opmask", "baseline", resamples=resamples, seed=seed)
+    rows, facts = content["rows"], content["models"]
+    times = {method: image_seconds(rows, method) for method in METHODS}
+    ratio = time_ratio(times["opmask"], times["baseline"], resamples=resamples, seed=seed)
     lines: list[dict[str, Any]] = [
-        {
-            "method": method,
-            "seconds": statistics.median(image_seconds(rows, method).values()),
-            **facts[method],
-        }
+        {"method": method, "seconds": statistics.median(times[method].values()), **facts[method]}
         for method in METHODS
     ]
     ours, base = facts["opmask"], facts["baseline"]
     ratios = {key: ours[key] / base[key] if base[key] else None for key in base}
-    times = {"seconds": ratio.estimate, "ci_low": ratio.low, "ci_high": ratio.high}
-    lines.append({"method": RATIO, **times, **ratios})
+    lines.append({"method": RATIO, **interval_columns("seconds", ratio), **ratios})
     columns = ["method", "seconds", "ci_low", "ci_high", "peak_mib", "weights_mib", "parameters"]
     return pd.DataFrame(lines, columns=[*columns, "detections"]).astype({"parameters": float})
 
@@ -71,11 +68,10 @@ def inference_table(content: Mapping[str, Any], *, resamples: int, seed: int) ->
 def readable(table: pd.DataFrame) -> pd.DataFrame:
     """Return the table with times in milliseconds and sizes in millions for people."""
     model = table["method"].isin(METHODS)
+    names = {"opmask": "OPMask", RATIO: "ratio"}
     return pd.DataFrame(
         {
-            "method": table["method"].replace(
-                {"baseline": "baseline", "opmask": "OPMask", RATIO: "ratio"}
-            ),
+            "method": table["method"].replace(names),
             "ms_per_image": table["seconds"].where(~model, 1000 * table["seconds"]),
             "ci_low": table["ci_low"],
             "ci_high": table["ci_high"],

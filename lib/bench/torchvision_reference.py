@@ -9,7 +9,8 @@ CPU and encoded one by one.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ import torch
 from PIL import Image
 from pycocotools import mask as coco_mask
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 from torchvision.models.detection import MaskRCNN
 from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 from torchvision.transforms import functional
@@ -25,6 +26,7 @@ from torchvision.transforms import functional
 from lib.data.coco import CocoSet, Instance
 from lib.data.pictures.images import read_image
 from lib.seeds import derive
+from lib.training.learner import Outcome
 from lib.training.schedule import WARMUP_START
 
 CLASSES = 91
@@ -111,68 +113,55 @@ def full_masks(objects: list[Instance], height: int, width: int) -> Tensor:
 
     The parts of an object are decoded one by one and joined, as the reference does it.
     """
-    masks = []
-    for thing in objects:
-        code = thing.segmentation or []
-        if isinstance(code, list):
-            parts = coco_mask.decode(coco_mask.frPyObjects(code, height, width)) if code else None
-        else:
-            whole = isinstance(code["counts"], str)
-            rle = code if whole else coco_mask.frPyObjects(code, height, width)
-            parts = coco_mask.decode(rle)[..., None]
-        if parts is None:
-            parts = np.zeros((height, width, 1), np.uint8)
-        masks.append(torch.as_tensor(parts, dtype=torch.uint8).any(dim=2))
-    return torch.stack(masks) if masks else torch.zeros((0, height, width), dtype=torch.uint8)
+    masks = torch.zeros((len(objects), height, width), dtype=torch.uint8)
+    for mask, thing in zip(masks, objects, strict=True):
+        if code := thing.segmentation:
+            packed = isinstance(code, dict) and isinstance(code["counts"], str)
+            codes = code if packed else coco_mask.frPyObjects(code, height, width)
+            parts = coco_mask.decode(codes if isinstance(codes, list) else [codes])
+            mask[:] = torch.as_tensor(parts, dtype=torch.uint8).any(dim=2)
+    return masks
 
 
-class ReferenceBatches(Sampler[list[tuple[int, int]]]):
-    """Endless batches of (index, position): random order, pictures of similar shape together.
+def reference_batches(
+    ratios: Sequence[float], batch_size: int, *, seed: int
+) -> Iterator[list[tuple[int, int]]]:
+    """Yield batches of (index, position) without end: in random order, each of pictures alike.
 
     Args:
-        coco: the set.
+        ratios: width over height of each picture; those of a batch are similar.
         batch_size: pictures per batch.
         seed: what the order derives from.
     """
-
-    def __init__(self, coco: CocoSet, batch_size: int, *, seed: int) -> None:
-        ratios = np.array([x.width / x.height for x in coco.images])
-        edges = 2 ** np.linspace(-1, 1, 2 * SHAPE_STEPS + 1)
-        self.groups = np.searchsorted(edges, ratios, side="right")
-        self.batch_size, self.seed = batch_size, seed
-
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        """Yield batch after batch."""
-        waiting: dict[int, list[tuple[int, int]]] = {}
-        position = epoch = 0
-        while True:
-            order = np.random.default_rng(derive(self.seed, "epoch", epoch))
-            for index in order.permutation(len(self.groups)):
-                group = waiting.setdefault(int(self.groups[index]), [])
-                group.append((int(index), position))
-                position += 1
-                if len(group) == self.batch_size:
-                    yield list(group)
-                    group.clear()
-            epoch += 1
-
-
-def collate(samples: list[Any]) -> tuple[list[Any], ...]:
-    """Return the pictures of some samples, and their targets."""
-    images, targets = zip(*samples, strict=True)
-    return list(images), list(targets)
+    edges = 2 ** np.linspace(-1, 1, 2 * SHAPE_STEPS + 1)
+    groups = np.searchsorted(edges, ratios, side="right").tolist()
+    waiting: dict[int, list[tuple[int, int]]] = {group: [] for group in groups}
+    positions = count()
+    for epoch in count():
+        order = np.random.default_rng(derive(seed, "epoch", epoch)).permutation(len(groups))
+        for index in order.tolist():
+            group = waiting[groups[index]]
+            group.append((index, next(positions)))
+            if len(group) == batch_size:
+                yield list(group)
+                group.clear()
 
 
 def reference_loader(coco: CocoSet, *, batch_size: int, workers: int, seed: int) -> Iterator[Any]:
-    """Yield lists of pictures and of targets without end."""
+    """Yield pictures and their targets without end."""
+    ratios = [x.width / x.height for x in coco.images]
     return iter(
         DataLoader(
             ReferenceSet(coco, seed=seed),
-            batch_sampler=ReferenceBatches(coco, batch_size, seed=seed),
+            batch_sampler=reference_batches(ratios, batch_size, seed=seed),
             num_workers=workers,
-            collate_fn=collate,
+            collate_fn=_collate,
         )
     )
+
+
+def _collate(samples: list[Any]) -> tuple[tuple[Any, ...], ...]:
+    return tuple(zip(*samples, strict=True))
 
 
 class ReferenceLearner:
@@ -209,7 +198,7 @@ class ReferenceLearner:
 
     def step(
         self, images: list[Tensor], targets: list[dict[str, Tensor]], iteration: int
-    ) -> dict[str, float]:
+    ) -> Outcome:
         """Learn from one batch and return the losses, their sum ``loss`` first.
 
         Raises:
@@ -229,7 +218,8 @@ class ReferenceLearner:
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.warmup.step()
-        return {"loss": value, **{name: loss.item() for name, loss in losses.items()}}
+        read = {name: loss.item() for name, loss in losses.items()}
+        return Outcome({"loss": value, **read}, stop=False)
 
 
 def encode_full(found: dict[str, Tensor]) -> list[dict[str, Any]]:

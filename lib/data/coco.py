@@ -21,30 +21,27 @@ from lib.data.pictures.check import (
     ImageCheck,
     Orientation,
     Outside,
-    PictureChoices,
-    Reading,
-    written_reading,
 )
 from lib.data.pictures.check import check_images as look_at_images
 from lib.data.pictures.images import ImageRecord
-from lib.data.repair.boxes import refuse_other_readings
-from lib.data.repair.categories import possible_roots
+from lib.data.repair.boxes import refuse_other_readings, repair_boxes
 from lib.data.repair.counts import Repairs
-from lib.data.repair.labels import repair, tidy
+from lib.data.repair.labels import possible_roots, repair, tidy, without_roots
 from lib.data.repair.masks import check_masks
 from lib.data.segmentation import mask_area
-from lib.data.validation import OPTION, BadLabels, OnBad, Problem
+from lib.data.validation import BadLabels, OnBad
 from lib.files import read_json
 
 log = logging.getLogger(__name__)
 
 Box = tuple[float, float, float, float]
+Result = dict[str, Any]
+"""A row of a COCO results file: image_id, category_id, bbox (xywh) and score, perhaps a mask."""
 
 _NOTHING: dict[str, Any] = {}  # shared by all instances without further fields, to stay light
 _ANNOTATION_FIELDS = frozenset(
     ("id", "image_id", "category_id", "bbox", "area", "iscrowd", "segmentation", "pseudo")
 )
-_IMAGE_FIELDS = frozenset(("id", "file_name", "width", "height", "read_as"))
 _SET_FIELDS = frozenset(("info", "images", "annotations", "categories"))
 
 
@@ -149,6 +146,14 @@ class CocoSet:
             _records={i: self._records[i] for i in chosen},
         )
 
+    def with_categories(self, categories: Categories) -> "CocoSet":
+        """Return the set with other categories, its own among them, and labels by them."""
+        relabelled = {
+            i: tuple(replace(x, label=categories.label_of(x.category_id)) for x in some)
+            for i, some in self._instances.items()
+        }
+        return replace(self, categories=categories, _instances=relabelled)
+
     def to_coco(self) -> dict[str, Any]:
         """Return the set as the content of a COCO-format file.
 
@@ -161,7 +166,7 @@ class CocoSet:
         return {
             **self.extra,
             "info": dict(self.info),
-            "images": [_image_to_coco(image) for image in self.images],
+            "images": [image.to_coco() for image in self.images],
             "annotations": [instance_to_coco(x) for x in self.all_instances()],
             "categories": categories,
         }
@@ -175,7 +180,6 @@ def load(
     check_images: ImageCheck = "header",
     orientation: Orientation = "auto",
     outside: Outside = "refuse",
-    option: str = OPTION,
 ) -> CocoSet:
     """Open a COCO-format set and check it.
 
@@ -190,11 +194,9 @@ def load(
             size (about 0.1 ms each), ``"decode"`` damage inside a file too (about 1 ms each on two
             cores), ``"none"`` nothing. See ``lib.data.pictures.headers.look_at``.
         orientation: whether pictures are read as their EXIF tag turns them; see
-            ``lib.data.pictures.check.PictureChoices``.
+            ``lib.data.pictures.check.check_images``.
         outside: ``"read"`` pictures outside the folder too (``..``, absolute names, links), or
             ``"refuse"`` them.
-        option: how messages say that ``on_bad`` is set, with {} for its value, such as
-            ``--on-bad {}``.
 
     Returns:
         The set. Boxes that stick out of their image by rounding (up to 1 px) are clipped.
@@ -221,7 +223,6 @@ def load(
             check_images=check_images,
             orientation=orientation,
             outside=outside,
-            option=option,
         )
 
 
@@ -234,7 +235,6 @@ def from_coco(
     check_images: ImageCheck = "header",
     orientation: Orientation = "auto",
     outside: Outside = "refuse",
-    option: str = OPTION,
 ) -> CocoSet:
     """Build a set from the content of a COCO-format file; see ``load``.
 
@@ -242,42 +242,39 @@ def from_coco(
         content: the parsed JSON. It is not changed, but the set refers to parts of it.
         path: where it came from, for messages.
         root: folder of the pictures, or ``None``.
-        on_bad: see ``load``.
-        check_images: see ``load``.
-        orientation: see ``load``.
-        outside: see ``load``.
-        option: see ``load``.
+        on_bad, check_images, orientation, outside: see ``load``.
     """
     if on_bad not in get_args(OnBad):
         raise ValueError(f'on_bad is "error", "repair" or "drop", not {on_bad!r}.')
-    choices = PictureChoices(check_images, orientation, outside, option)
     validation.check_structure(content, str(path))
     listed = len(content["annotations"])
     repairs = Repairs()
     content = tidy(content, repairs, strict=on_bad == "error")
-    bad_images: dict[int, Problem] = {}
-    readings: dict[int, Reading] = {}
-
-    def look(images: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], set[int]]:
-        nonlocal bad_images, readings
-        bad_images, readings = look_at_images(images, root, choices, name=path.name)
-        sized = list(images)
-        for i, reading in readings.items():
-            sized[i] = {**images[i], "width": reading.size[0], "height": reading.size[1]}
-        return sized, {images[i]["id"] for i, reading in readings.items() if reading.against_tag}
-
     if on_bad == "repair":
-        content = repair(content, str(path), option, repairs, look)
+        content = repair(content, repairs)
+    bad_images, readings = look_at_images(
+        content["images"], root, check_images, orientation, outside, name=path.name
+    )
+    sized = list(content["images"])
+    for i, reading in readings.items():
+        sized[i] = {**sized[i], **{side: reading.fields[side] for side in ("width", "height")}}
+    unturned = {sized[i]["id"] for i, reading in readings.items() if reading.against_tag}
+    if on_bad == "repair":
+        content["annotations"] = repair_boxes(
+            content["annotations"], sized, str(path), repairs, unturned=unturned
+        )
+        content["categories"] = without_roots(content, repairs)
     else:
-        sized, _ = look(content["images"])
-        refuse_other_readings(content["annotations"], sized, str(path), option)
+        refuse_other_readings(content["annotations"], sized, str(path))
     validation.check_categories(content, str(path))
     try:
         categories = Categories.from_coco(content["categories"])
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     records = {
-        image["id"]: _record(image, root, readings.get(i))
+        image["id"]: replace(ImageRecord.of(image, root), **readings[i].fields)
+        if i in readings
+        else ImageRecord.of(image, root)
         for i, image in enumerate(content["images"])
         if i not in bad_images
     }
@@ -286,11 +283,7 @@ def from_coco(
         sizes={i: (record.width, record.height) for i, record in records.items()},
         dropped_images={p.id for p in bad_images.values() if type(p.id) is int},
         category_ids=set(categories.ids),
-        turned={
-            content["images"][i]["id"]: validation.other_option(option, "orientation", "upright")
-            for i, reading in readings.items()
-            if reading.against_tag
-        },
+        unturned=unturned,
     )
     bad_masks, masks = check_masks(
         content["annotations"], boxes, sizes, bad, repairs, mend=on_bad != "error"
@@ -298,7 +291,7 @@ def from_coco(
     problems = [*bad_images.values(), *bad.values(), *bad_masks.values()]
     dropped = validation.count(problems)
     if problems and on_bad == "error":
-        raise BadLabels(str(path), problems, option)
+        raise BadLabels(str(path), problems)
     repairs.warn(path.name)
     for kind, number in dropped.items():
         first = next(p for p in problems if p.kind == kind)
@@ -370,27 +363,6 @@ def _instance(
         pseudo=a.get("pseudo"),
         extra=_others(a, _ANNOTATION_FIELDS),
     )
-
-
-def _record(image: dict[str, Any], root: Path | None, reading: Reading | None) -> ImageRecord:
-    extra = _others(image, _IMAGE_FIELDS)
-    reading = reading or written_reading(image)
-    return ImageRecord(
-        image["id"],
-        image["file_name"],
-        *reading.size,
-        root,
-        extra,
-        file=reading.file,
-        upright=reading.upright,
-        outside=reading.outside,
-    )
-
-
-def _image_to_coco(x: ImageRecord) -> dict[str, Any]:
-    found = {"read_as": x.read_as} if x.read_as else {}
-    fields = {"id": x.id, "file_name": x.file_name, "width": x.width, "height": x.height}
-    return fields | found | dict(x.extra)
 
 
 def _others(fields: dict[str, Any], known: frozenset[str]) -> dict[str, Any]:

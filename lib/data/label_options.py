@@ -8,9 +8,6 @@ from lib.data.coco import CocoSet, load
 from lib.data.pictures.check import ImageCheck
 from lib.data.validation import OnBad
 
-OPTION = "--on-bad {}"
-"""How messages say that a program's ``on_bad`` is set."""
-
 ON_BAD: OnBad = "repair"
 """What programs do with bad labels, unless told otherwise."""
 
@@ -34,6 +31,4 @@ def open_labels(
     check_images: ImageCheck = "none",
 ) -> CocoSet:
     """Open labels as the user's ``--on-bad`` says; see ``lib.data.coco.load``."""
-    return load(
-        annotations, images, on_bad=options.on_bad, check_images=check_images, option=OPTION
-    )
+    return load(annotations, images, on_bad=options.on_bad, check_images=check_images)

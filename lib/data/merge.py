@@ -6,13 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from lib.data.coco import load
-from lib.data.validation import OPTION, OnBad
+from lib.data.validation import OnBad
 from lib.files import write_json
 
 
-def merge(
-    files: Sequence[Path], out: Path, *, on_bad: OnBad = "error", option: str = OPTION
-) -> Path:
+def merge(files: Sequence[Path], out: Path, *, on_bad: OnBad = "error") -> Path:
     """Write one COCO-format file with the images and annotations of several, in their order.
 
     Each is opened as ``lib.data.coco.load`` does, pictures apart. Nothing is renumbered that is
@@ -23,7 +21,6 @@ def merge(
         out: the file to write.
         on_bad: see ``lib.data.coco.load``; to repair also gives annotations an id of their own
             whose id is in several files.
-        option: see ``lib.data.coco.load``.
 
     Returns:
         ``out``.
@@ -33,10 +30,7 @@ def merge(
         BadLabels: if there are bad labels and ``on_bad`` is ``"error"``.
         ValueError: if one is not COCO format, their categories differ, or an id is in two of them.
     """
-    contents = [
-        load(path, None, on_bad=on_bad, check_images="none", option=option).to_coco()
-        for path in files
-    ]
+    contents = [load(path, None, on_bad=on_bad, check_images="none").to_coco() for path in files]
     for path, content in zip(files, contents, strict=True):
         if _classes(content) != _classes(contents[0]):
             raise ValueError(

@@ -12,6 +12,7 @@ from typing import Literal
 
 from lib.data.coco import CocoSet, load
 from lib.data.merge import merge
+from lib.data.overlap import objects
 from lib.data.pictures.check import ImageCheck, Orientation, Outside
 from lib.data.pictures.images import ImageRecord
 from lib.data.scenes.generate import generate
@@ -46,9 +47,6 @@ FETCHED: Mapping[str, str] = {
     "voc": "python -m lib.data.download voc sbd",
 }
 """The command that brings a source."""
-
-OPTION = "--set data.on_bad={}"
-"""How messages say that bad labels are to be handled in another way."""
 
 WHOLE: Mapping[str, Mapping[str, int]] = {
     "coco": {"train": 118_287, "val": 5_000},
@@ -134,11 +132,9 @@ def find(
     """
     if source not in ("coco", "voc", "custom"):
         raise ValueError(f"data_source is one of {', '.join(SOURCES)}, not {source!r}.")
-    several = [] if isinstance(train_annotations, str) else list(train_annotations)
-    if not isinstance(train_annotations, str):
-        train_annotations = several[0] if several else ""
+    parts = [train_annotations] if isinstance(train_annotations, str) else list(train_annotations)
     named = {
-        "train": (train_annotations, train_images),
+        "train": (parts[0] if parts else "", train_images),
         "val": (val_annotations, val_images),
     }
     sets = {}
@@ -156,9 +152,9 @@ def find(
             _first((annotations,) if annotations else usual[0], source),
             _first((images,) if images else usual[1], source),
         )
-    if len(several) > 1:
-        paths = [find_data(name) for name in several]
-        file = merge(paths, Path(merged), on_bad=_chosen(on_bad, source), option=OPTION)
+    if len(parts) > 1:
+        paths = [find_data(name) for name in parts]
+        file = merge(paths, Path(merged), on_bad=_chosen(on_bad, source))
         sets["train"] = replace(sets["train"], annotations=file)
     return sets
 
@@ -209,19 +205,25 @@ def prepare(
             check_images=check_images,
             orientation=orientation,
             outside=outside,
-            option=OPTION,
         )
         _check_objects(opened, name)
         if name in whole_masks:
             opened = opened.subset(i.id for i in opened.images if _all_masked(opened, i))
-            _check_any(opened, name)
+            if not objects(opened):
+                raise ValueError(
+                    f"{opened.annotations_path} has no image whose every object has a mask, so "
+                    f"nothing is left of {name}. Set data_{name}_whole_masks to False to keep all "
+                    "images."
+                )
         _check_whole(opened, source, name)
+        sets[name] = opened
+    sets = _with_used_roots(sets)
+    for name, opened in sets.items():
         resolved = any(image.read_as for image in opened.images)
         if opened.dropped or opened.repaired or resolved or name in whole_masks:
             clean = out.parent / f"{name}.json"
             write_json(clean, opened.to_coco())
-            opened = replace(opened, annotations_path=clean)
-        sets[name] = opened
+            sets[name] = replace(opened, annotations_path=clean)
     first, *others = sets.values()
     for other in others:
         if other.categories != first.categories:
@@ -277,7 +279,7 @@ def _check_whole(coco_set: CocoSet, source: Source, name: str) -> None:
 
 def _check_objects(coco_set: CocoSet, name: str) -> None:
     """Refuse a training set without an object; warn of another one without."""
-    if any(not x.iscrowd for x in coco_set.all_instances()):
+    if objects(coco_set):
         return
     found = f"{coco_set.annotations_path} has no object (crowd regions apart)"
     if coco_set.dropped:
@@ -293,12 +295,15 @@ def _all_masked(coco_set: CocoSet, image: ImageRecord) -> bool:
     return labelled and bool(image.extra.get("clean", True))
 
 
-def _check_any(coco_set: CocoSet, name: str) -> None:
-    if not any(not x.iscrowd for x in coco_set.all_instances()):
-        raise ValueError(
-            f"{coco_set.annotations_path} has no image whose every object has a mask, so nothing "
-            f"is left of {name}. Set data_{name}_whole_masks to False to keep all images."
-        )
+def _with_used_roots(sets: Mapping[str, CocoSet]) -> dict[str, CocoSet]:
+    """Return sets that list a root category as a class if it is used in one of them."""
+    most = max((s.categories for s in sets.values()), key=len)
+    return {
+        name: s.with_categories(most)
+        if "category_root" in s.repaired and set(s.categories.categories) <= set(most.categories)
+        else s
+        for name, s in sets.items()
+    }
 
 
 def _difference(one: CocoSet, other: CocoSet) -> str:
@@ -308,14 +313,9 @@ def _difference(one: CocoSet, other: CocoSet) -> str:
 
 
 def _warn_of_shared_pictures(sets: Mapping[str, CocoSet]) -> None:
-    if {"train", "val"} <= sets.keys():
-        shared = _files(sets["train"].images) & _files(sets["val"].images)
-        if shared:
-            log.warning(
-                "%d pictures are both in train and in val (%s, ...): results on val will look "
-                "better than they are.", len(shared), min(shared).name,
-            )  # fmt: skip
-
-
-def _files(images: Sequence[ImageRecord]) -> set[Path]:
-    return {image.path for image in images}
+    files = [{image.path for image in s.images} for n, s in sets.items() if n in ("train", "val")]
+    if shared := set.intersection(*files) if len(files) == 2 else set():
+        log.warning(
+            "%d pictures are both in train and in val (%s, ...): results on val will look "
+            "better than they are.", len(shared), min(shared).name,
+        )  # fmt: skip

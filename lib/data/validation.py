@@ -59,16 +59,14 @@ KINDS: Mapping[str, str] = {
 OnBad = Literal["error", "repair", "drop"]
 """What is done about bad labels; see ``lib.data.coco.load``."""
 
-OPTION = 'on_bad="{}"'
-"""How ``on_bad`` is set in Python; programs say how it is set there."""
+
+def choice(name: str, value: str) -> str:
+    """Return how messages say what to choose: an argument of ``lib.data.coco.load``."""
+    option = f"--{name.replace('_', '-')} {value}"
+    return f'{option} (--set data.{name}={value} for run_all.py, {name}="{value}" in Python)'
 
 
-def other_option(option: str, name: str, value: str) -> str:
-    """Return how another choice is set where ``on_bad`` is set by ``option``."""
-    return option.replace("on-bad", name).replace("on_bad", name).format(value)
-
-
-_JUDGED = frozenset(("id", "image_id", "category_id", "bbox", "area", "iscrowd", "segmentation"))
+JUDGED = frozenset(("id", "image_id", "category_id", "bbox", "area", "iscrowd", "segmentation"))
 """Fields of an annotation that have checks of their own; the others are kept as they are."""
 
 
@@ -86,10 +84,9 @@ class BadLabels(ValueError):
     Args:
         name: the annotation file, for the message.
         problems: all that was found; ``counts`` holds their number by kind.
-        option: how ``on_bad`` is set in the program in use, with {} for its value.
     """
 
-    def __init__(self, name: str, problems: Collection[Problem], option: str = OPTION) -> None:
+    def __init__(self, name: str, problems: Collection[Problem]) -> None:
         self.counts = count(problems)
         lines = []
         for kind, number in self.counts.items():
@@ -99,8 +96,8 @@ class BadLabels(ValueError):
         labels = "1 bad label" if len(problems) == 1 else f"{len(problems)} bad labels"
         super().__init__(
             f"{name} has {labels}:\n" + "\n".join(lines) + "\n"
-            f"Mend the file, or use {option.format('repair')} to repair what can be and leave out "
-            f"the rest, or {option.format('drop')} to leave all of them out."
+            f"Mend the file, or use {choice('on_bad', 'repair')} to repair what can be and leave "
+            "out the rest; drop instead of repair leaves all of them out."
         )
 
 
@@ -161,7 +158,7 @@ def check_annotations(
     sizes: Mapping[int, tuple[int, int]],
     dropped_images: Collection[int],
     category_ids: Collection[int],
-    turned: Mapping[int, str],
+    unturned: Collection[int],
 ) -> tuple[dict[int, Problem], np.ndarray, np.ndarray]:
     """Find annotations that cannot be used, masks apart, and turn boxes to ``xyxy``.
 
@@ -170,8 +167,7 @@ def check_annotations(
         sizes: (width, height) of every usable image, by id.
         dropped_images: ids of images that are in the list but cannot be used.
         category_ids: the known categories.
-        turned: images that are read as stored, although their EXIF tag turns them, by id, and
-            what would turn them.
+        unturned: ids of images that are read as stored, although their EXIF tag turns them.
 
     Returns:
         Problems by position in ``annotations``; boxes float64 [N, 4] ``xyxy`` in pixels, clipped
@@ -206,7 +202,7 @@ def check_annotations(
         else:
             problems[i] = Problem("annotation_of_unknown_image", key, f"image {image}")
         seen.add(key)
-    boxes, bad_boxes = _check_numbers(annotations, boxes, areas, limits, turned)
+    boxes, bad_boxes = _check_numbers(annotations, boxes, areas, limits, unturned)
     return {**bad_boxes, **problems}, boxes, limits
 
 
@@ -237,11 +233,11 @@ def _check_numbers(
     xywh: np.ndarray,
     areas: np.ndarray,
     limits: np.ndarray,
-    turned: Mapping[int, str],
+    unturned: Collection[int],
 ) -> tuple[np.ndarray, dict[int, Problem]]:
     """Return boxes as clipped ``xyxy`` and bad numbers; ``limits`` [N, 2] is (width, height)."""
     others = [
-        all(all_finite(a[key]) for key in rest) if (rest := a.keys() - _JUDGED) else True
+        all(all_finite(a[key]) for key in rest) if (rest := a.keys() - JUDGED) else True
         for a in annotations
     ]
     with np.errstate(invalid="ignore"):
@@ -261,20 +257,12 @@ def _check_numbers(
             if kind == "box_outside":
                 detail += f" in an image of {limits[i, 0]:g} x {limits[i, 1]:g}"
                 if (boxes[i] >= -ROUNDING).all() and (boxes[i, 2:] <= limits[i, ::-1] + 1).all():
-                    detail += _if_turned(limits[i], turned.get(annotations[i]["image_id"], ""))
+                    detail += f", inside one of {limits[i, 1]:g} x {limits[i, 0]:g}"
+                    if annotations[i]["image_id"] in unturned:
+                        how = choice("orientation", "upright")
+                        detail += f" as its EXIF tag turns it; {how} reads it with the turned size"
             elif kind in ("not_finite", "area_negative"):
                 detail += f", area {shown(annotations[i].get('area', '-'))}"
                 detail += "" if others[i] else ", in another field"
             problems.setdefault(i, Problem(kind, annotations[i].get("id"), detail))
     return clipped, problems
-
-
-def _if_turned(limits: np.ndarray, option: str) -> str:
-    """Say that a box outside its image would be inside one of exchanged width and height.
-
-    ``option`` is how the picture is turned, if its EXIF tag says so; else empty.
-    """
-    size = f", inside one of {limits[1]:g} x {limits[0]:g}"
-    if not option:
-        return size
-    return f"{size} as its EXIF tag turns it; {option} reads it so, with the turned size"

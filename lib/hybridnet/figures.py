@@ -10,11 +10,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from lib.hybridnet.ablation import GROUPS
-from lib.hybridnet.tables import LESS, TABLE2_METHODS, readable
-from lib.hybridnet.trained import NAMES
+from lib.hybridnet.predictions import NAMES, readable
+from lib.hybridnet.table2 import METHODS
 from lib.pages.ablation import MASK_IOU
 from lib.pages.ablation_figure import ROW, changes, sections
-from lib.pages.drawing import handle, hollow, metric_name, share_curve
+from lib.pages.comparison import LESS
+from lib.pages.drawing import handle, hollow, metric_name, share_curve, with_intervals
 from lib.pages.style import BLUE, COLOURS, GREEN, PINK, WIDTH
 
 METHOD_COLOURS = {
@@ -38,21 +39,19 @@ def branches(table: pd.DataFrame) -> Figure:
     """Draw Table 2: every method's AP, by size, with its interval and the paper's number.
 
     Args:
-        table: of `lib.hybridnet.tables.table2`.
+        table: of `lib.hybridnet.table2.table2`.
     """
-    places = np.arange(len(TABLE2_METHODS))[::-1]
+    places = np.arange(len(METHODS))[::-1]
     figure, panels = plt.subplots(1, 3, figsize=(WIDTH, 0.9 + 0.34 * len(places)), sharey=True)
     for axes, (metric, title) in zip(panels, _TITLES.items(), strict=True):
-        rows = table[table["metric"] == metric].set_index("method").loc[list(TABLE2_METHODS)]
-        colours = [METHOD_COLOURS[method] for method in TABLE2_METHODS]
-        axes.hlines(places, rows["ci_low"], rows["ci_high"], color=colours, linewidth=2.4)
-        axes.scatter(rows["ours"], places, color=colours, s=38, zorder=3)
-        axes.scatter(rows["paper"], places, marker="D", s=34, zorder=2, **hollow())
+        rows = table[table["metric"] == metric].set_index("method").loc[list(METHODS)]
+        colours = [METHOD_COLOURS[method] for method in METHODS]
+        with_intervals(axes, rows, places, colours)
         axes.margins(x=0.08)
         axes.set(xlim=(0, None), ylim=(-0.6, len(places) - 0.4), xlabel="mask AP, points")
         axes.set_title(title, fontsize=10)
         axes.grid(axis="y", visible=False)
-    panels[0].set_yticks(places, [NAMES[method] for method in TABLE2_METHODS])
+    panels[0].set_yticks(places, [NAMES[method] for method in METHODS])
     _paper_legend(figure)
     return figure
 
@@ -61,7 +60,7 @@ def differences(table: pd.DataFrame) -> Figure:
     """Draw the differences that paper A claims, with paired intervals and the paper's numbers.
 
     Args:
-        table: of `lib.hybridnet.tables.table2`.
+        table: of `lib.hybridnet.table2.table2`.
     """
     claimed = table[table["method"].str.contains(LESS) & table["paper"].notna()]
     titled = {
@@ -74,9 +73,7 @@ def differences(table: pd.DataFrame) -> Figure:
     places = sections([axes], {t: [readable(m) for m in r["method"]] for t, r in titled.items()})
     for rows, y in zip(titled.values(), places, strict=True):
         colours = [METHOD_COLOURS[method.split(LESS)[0]] for method in rows["method"]]
-        axes.hlines(y, rows["ci_low"], rows["ci_high"], color=colours, linewidth=2.4)
-        axes.scatter(rows["ours"], y, color=colours, s=38, zorder=3)
-        axes.scatter(rows["paper"], y, marker="D", s=34, zorder=2, **hollow())
+        with_intervals(axes, rows, y, colours)
     axes.axvline(0, color="black", linewidth=1)
     axes.set_xlabel("difference in mask AP, points (right of 0: as the paper says)")
     _paper_legend(figure)
@@ -99,7 +96,7 @@ def mask_iou(frame: pd.DataFrame) -> Figure:
     """Draw the share of ground-truth boxes whose mask reaches an IoU, over that IoU, by size.
 
     Args:
-        frame: of `lib.hybridnet.further_tables.masks_on_boxes_frame`.
+        frame: of `lib.hybridnet.mask_iou.masks_on_boxes_frame`.
     """
     figure, panels = plt.subplots(1, 2, figsize=(WIDTH, 0.42 * WIDTH), sharey=True)
     for axes, size in zip(panels, ("small", "large"), strict=True):

@@ -24,10 +24,10 @@ from typing import Any, Literal, get_args
 import numpy as np
 from pycocotools import mask as coco_mask
 
+from lib.data.coco import Result
 from lib.data.numbers import as_array
 from lib.data.segmentation import compressed
 
-Result = dict[str, Any]
 Branch = Literal["large", "small"]
 
 FEW = 5

@@ -14,27 +14,25 @@ and after any interruption. What it cost is therefore in a file of its own, see 
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
 
-from lib.data.coco import CocoSet
+from lib.data.coco import CocoSet, Result
 from lib.data.numbers import all_finite, as_array
-from lib.data.pictures.images import ImageRecord, read_image
-from lib.files import digest_of, read_json, write_json
-from lib.masks import rle, shards
+from lib.data.pictures.images import read_image
+from lib.files import read_json, write_json
+from lib.masks import rle
+from lib.masks.gather import Cost, Made, Row, Work, cut, gathered
 from lib.masks.grabcut.exact import METHOD, GrabCutSettings, one_thread, rectangle
 from lib.masks.grabcut.segmenter import describe, made_by, prepare
 from lib.masks.quality import VALID_FROM, box_iou, is_valid
 from lib.masks.shapes import ellipse_mask, rectangle_mask
 from lib.progress import Progress, duration
 from lib.seeds import derive
-from lib.workers import worker_count
 
-Result = dict[str, Any]
 Box = tuple[float, float, float, float]
 Shape = Literal["rectangle", "ellipse", "grabcut", "grabcut_or_ellipse", "grabcut_or_rectangle"]
 
@@ -42,14 +40,6 @@ IMAGES_IN_SHARD = 4
 """At most: an image may have a hundred detections, and an interruption costs a shard per worker."""
 
 _FIELDS = ("image_id", "category_id", "bbox", "score")
-
-
-@dataclass(frozen=True)
-class Work:
-    """An image and its detections: position in the list of results, and xyxy box in pixels."""
-
-    image: ImageRecord
-    boxes: tuple[tuple[int, Box], ...]
 
 
 def segment(
@@ -90,84 +80,71 @@ def segment(
         WorkerLostError: if a worker process was killed, or the cluster is gone; running again
             continues.
     """
-    boxes = _boxes(coco_set, detections)
-    workers = worker_count(workers)
-    units = _units(coco_set, detections, boxes)
-    parent = out.with_suffix(".shards")
-    with shards.sole_user(parent), shards.cluster_at(dask, __name__) as cluster:
-        workers = cluster.cores if cluster else workers
-        folder = parent / _key(units, settings, seed)
-        work = partial(masks_of, settings=settings, seed=seed)
-        found: dict[int, tuple[Any, float]] = {}
-        cost: list[dict[str, Any]] = []
-        start, earlier, poor = time.monotonic(), 0, 0
-        existing = shards.finished(folder, len(units))
-        versions = partial(_made_by, settings, seed)
-        for index, images in shards.run(
-            units,
-            work,
-            folder=folder,
-            workers=workers,
-            done=existing,
-            cluster=cluster,
-            made_by=versions,
-        ):
-            rows = [row for image in images for row in image["masks"]]
-            found.update((position, (code, iou)) for position, code, iou in rows)
-            earlier += len(rows) * (index in existing)
-            poor += sum(not is_valid(iou) for _, _, iou in rows)
-            if index not in existing:
-                cost += [image["cost"] for image in images]
-            if on_progress:
-                on_progress(
-                    Progress(
-                        done=len(found),
-                        total=len(detections),
-                        earlier=earlier,
-                        invalid=poor,
-                        seconds=time.monotonic() - start,
-                    )
-                )
-        spent = {"workers": workers, "seconds": time.monotonic() - start, "earlier_boxes": earlier}
-        cost.sort(key=lambda row: row["image_id"])
-        write_json(seconds_log(out), {**spent, "images": cost})
-        write_json(out, _content(detections, found, units, settings, seed))
-        shards.clear(folder)
+    units = _units(coco_set, detections)
+    with gathered(
+        units,
+        partial(masks_of, settings=settings, seed=seed),
+        out=out,
+        module=__name__,
+        made_by=partial(made_by, settings, seed=seed, module=__name__),
+        workers=workers,
+        dask=dask,
+        on_progress=on_progress,
+    ) as found:
+        spent = {
+            "workers": found.workers,
+            "seconds": found.seconds,
+            "earlier_boxes": found.earlier,
+            "images": sorted(found.costs, key=lambda cost: cost["image_id"]),
+        }
+        write_json(seconds_log(out), spent)
+        rows = [found.rows[i] for i in range(len(detections))]
+        info = {
+            **describe(settings, seed=seed),
+            "boxes": len(detections),
+            "images": sum(map(len, units)),
+        }
+        segmented = [
+            {**result, "grabcut": row.code, "box_iou": row.box_iou}
+            for result, row in zip(detections, rows, strict=True)
+        ]
+        write_json(out, {"detections": segmented, "info": info})
     return out
 
 
-def masks_of(unit: Sequence[Work], *, settings: GrabCutSettings, seed: int) -> list[dict[str, Any]]:
-    """Run GrabCut for a unit's detections.
-
-    Returns:
-        For each image ``masks``, rows of position, run lengths (``[]`` if empty) and box IoU, and
-        ``cost``: image_id, boxes, runs and seconds, as in `seconds_log`.
-    """
+def masks_of(unit: Sequence[Work], *, settings: GrabCutSettings, seed: int) -> Made:
+    """Return the masks of a unit's detections, which are numbered by their positions."""
+    made: Made = {"rows": [], "costs": []}
     with one_thread():
-        return [_masks_of_image(item, settings, seed) for item in unit]
+        for item in unit:
+            rows, cost = _masks_of_image(item, settings, seed)
+            made["rows"] += rows
+            made["costs"].append(cost)
+    return made
 
 
-def _masks_of_image(item: Work, settings: GrabCutSettings, seed: int) -> dict[str, Any]:
+def _masks_of_image(item: Work, settings: GrabCutSettings, seed: int) -> tuple[list[Row], Cost]:
     picture, image_id = read_image(item.image), item.image.id
     height, width = picture.shape[:2]
     start = time.perf_counter()
     segmenter = prepare(picture, settings)
-    seconds, rows = time.perf_counter() - start, list[list[Any]]()
-    made: dict[tuple[Any, ...], tuple[dict[str, Any] | list[Any], Box | None]] = {}
+    seconds, rows = time.perf_counter() - start, list[Row]()
+    masks: dict[tuple[Any, ...], tuple[Any, int, Box | None]] = {}
     for position, box in item.boxes:
         pixels = rectangle(box, height=height, width=width)
         # GrabCut sees whole pixels, except that it has no mask for a box of up to one pixel
         key = (*pixels, (box[2] - box[0]) * (box[3] - box[1]) <= 1)
-        if key not in made:
+        if key not in masks:
             own_seed = seed_of(seed, image_id, pixels)
             start = time.perf_counter()
             mask = segmenter.mask(box, seed=own_seed)
             seconds += time.perf_counter() - start
-            made[key] = rle.encode(mask) if mask.any() else [], rle.tight_box(mask)
-        code, tight = made[key]
-        rows.append([position, code, box_iou(tight, box) if tight else 0.0])
-    cost = {"image_id": image_id, "boxes": len(rows), "runs": len(made), "seconds": seconds}
-    return {"masks": rows, "cost": cost}
+            area = int(mask.sum())
+            masks[key] = rle.encode(mask) if area else [], area, rle.tight_box(mask)
+        code, area, tight = masks[key]
+        rows.append(Row(position, code, area, box_iou(tight, box) if tight else 0.0))
+    cost = Cost(image_id=image_id, boxes=len(rows), runs=len(masks), seconds=seconds)
+    return rows, cost
 
 
 def seed_of(seed: int, image_id: int, pixels: tuple[int, int, int, int]) -> int:
@@ -301,54 +278,12 @@ def _boxes(coco_set: CocoSet, detections: Sequence[Result]) -> list[Box]:
     return [box_of(result) for result in detections]
 
 
-def _units(
-    coco_set: CocoSet, detections: Sequence[Result], boxes: Sequence[Box]
-) -> list[tuple[Work, ...]]:
+def _units(coco_set: CocoSet, detections: Sequence[Result]) -> list[tuple[Work, ...]]:
     """Return groups of images that have detections, in the order of the set."""
     by_image: dict[int, list[tuple[int, Box]]] = {}
-    for position, (result, box) in enumerate(zip(detections, boxes, strict=True)):
+    for position, (result, box) in enumerate(
+        zip(detections, _boxes(coco_set, detections), strict=True)
+    ):
         by_image.setdefault(result["image_id"], []).append((position, box))
     items = [Work(x.absolute(), tuple(by_image[x.id])) for x in coco_set.images if x.id in by_image]
-    size = shards.unit_size(len(items), IMAGES_IN_SHARD)
-    return [tuple(items[at : at + size]) for at in range(0, len(items), size)]
-
-
-def _key(units: list[tuple[Work, ...]], settings: GrabCutSettings, seed: int) -> str:
-    """Return a name for the shards that changes with whatever could change their contents."""
-    pictures = []
-    for item in (item for unit in units for item in unit):
-        path = item.image.path
-        try:
-            state = path.stat()
-        except OSError:
-            raise FileNotFoundError(
-                f"There is no picture {path} any more. Put it back, or run 01_data again, which "
-                "lists all that are missing."
-            ) from None
-        stored = [state.st_size, state.st_mtime_ns, item.image.upright]
-        pictures.append([str(path), item.image.id, *stored, item.boxes])
-    return digest_of([_made_by(settings, seed), list(map(len, units)), pictures])[:16]
-
-
-def _made_by(settings: GrabCutSettings, seed: int) -> dict[str, Any]:
-    return made_by(settings, seed=seed, module=__name__)
-
-
-def _content(
-    detections: Sequence[Result],
-    found: dict[int, tuple[Any, float]],
-    units: list[tuple[Work, ...]],
-    settings: GrabCutSettings,
-    seed: int,
-) -> dict[str, Any]:
-    """Return the content of the output file."""
-    rows = [
-        {**result, "grabcut": found[i][0], "box_iou": found[i][1]}
-        for i, result in enumerate(detections)
-    ]
-    info = {
-        **describe(settings, seed=seed),
-        "boxes": len(detections),
-        "images": sum(map(len, units)),
-    }
-    return {"detections": rows, "info": info}
+    return cut(items, IMAGES_IN_SHARD)

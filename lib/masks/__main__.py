@@ -10,17 +10,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
 
+from lib.cluster import connected
 from lib.data.coco import CocoSet, load
-from lib.data.label_options import OPTION, add_on_bad
+from lib.data.label_options import add_on_bad
 from lib.data.pictures.check import Orientation, Outside
 from lib.data.repair.counts import REPAIRS
 from lib.data.validation import said
-from lib.files import read_json, read_object
+from lib.files import explain, read_json, read_object
 from lib.interrupts import announced
 from lib.masks.grabcut.exact import GrabCutSettings, Variant
 from lib.masks.pseudo import SHARD_SIZE, generate
 from lib.masks.quality import SMALL_SIDE, VALID_FROM
-from lib.masks.shards import cluster_at
 from lib.outputs import check_output
 from lib.progress import duration, printer
 from lib.workers import WorkerLostError
@@ -54,7 +54,7 @@ def _run(options: argparse.Namespace) -> int:
         settings = GrabCutSettings(iterations=options.iterations, method=options.method)
         if options.dask and options.workers is not None:
             print("--workers is not used: with --dask, the cluster decides.", file=sys.stderr)
-        with cluster_at(options.dask, generate.__module__):
+        with connected(options.dask, generate.__module__):
             pass  # is it there at all?
         # Decoding every image first costs little beside GrabCut and finds all damage at once.
         coco_set = load(
@@ -64,7 +64,6 @@ def _run(options: argparse.Namespace) -> int:
             check_images="decode",
             orientation=options.orientation,
             outside=options.outside,
-            option=OPTION,
         )
         generate(
             coco_set,
@@ -81,7 +80,7 @@ def _run(options: argparse.Namespace) -> int:
         print(f"Stopped: {error}", file=sys.stderr)
         return 1
     except (ValueError, OSError) as error:
-        print(f"Error: {error}", file=sys.stderr)
+        print(f"Error: {explain(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("\nInterrupted: start the same command again to continue.", file=sys.stderr)

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lib.data.segmentation import compressed
+from lib.data.segmentation import compressed, run_lengths
 
 SAMPLES = 3
 """Pixels that are asked of a cell along each axis; with an odd number there are no ties."""
@@ -28,14 +28,14 @@ TOGETHER = 512
 
 
 class Runs(NamedTuple):
-    """Masks of some pictures as positions at which they begin and end.
+    """Masks of some pictures' instances as positions at which they begin and end.
 
     Attributes:
-        edges: ``[2, T]`` int64: the number of the mask, ascending, and a position in its picture,
-            counted down its columns, ascending within the mask. From each position on the mask is
-            what it was not before.
-        frames: ``[M, 3]`` int64: each mask's height and width, and 1 if the picture was mirrored
-            after the mask was made, else 0.
+        edges: ``[2, T]`` int64: the number of the instance, ascending, and a position in its
+            picture, counted down its columns, ascending within the mask. From each position on the
+            mask is what it was not before; an instance without a position has none or an empty one.
+        frames: ``[N, 3]`` int64: the height and width of each instance's picture, and 1 if it was
+            mirrored after the mask was made, else 0.
     """
 
     edges: Tensor
@@ -59,7 +59,7 @@ def edges_of(segmentation: dict[str, Any] | list[Any], height: int, width: int) 
         size, runs = segmentation["size"], np.array(segmentation["counts"], np.int64)
     else:
         code = compressed(segmentation, height, width)
-        size, runs = code["size"], _runs(code["counts"])
+        size, runs = code["size"], run_lengths(code["counts"])
     if list(size) != [height, width]:
         raise ValueError(
             f"A run-length mask is of size {list(size)} (height, width), its image of "
@@ -74,7 +74,7 @@ def pack(edges: Sequence[np.ndarray], *, height: int, width: int, mirrored: bool
     """Return the masks of one picture.
 
     Args:
-        edges: of each mask, from `edges_of`.
+        edges: of each instance, from `edges_of`; empty for one without a mask.
         height: of the picture.
         width: of the picture.
         mirrored: whether the picture, and boxes in it, are mirrored, and the masks are not.
@@ -99,8 +99,8 @@ def crop(runs: Runs, rows: Tensor, boxes: Tensor, size: int, *, samples: int = S
     """Return the part of each RoI's mask that lies in the RoI, resampled and binary.
 
     Args:
-        runs: at least one mask.
-        rows: ``[R]`` int64, the mask of each RoI.
+        runs: the masks.
+        rows: ``[R]`` int64, the instance of each RoI.
         boxes: ``[R, 4]`` xyxy, in pixels of the mask's picture, mirrored if that is.
         size: side S of the targets.
         samples: of each cell along each axis.
@@ -108,6 +108,8 @@ def crop(runs: Runs, rows: Tensor, boxes: Tensor, size: int, *, samples: int = S
     Returns:
         ``[R, S, S]`` float32, 0 or 1. There is no mask beyond the picture.
     """
+    if not len(rows):
+        return boxes.new_zeros((0, size, size), dtype=torch.float32)
     stride = (runs.frames[:, 0] * runs.frames[:, 1]).max() + 1
     keys = runs.edges[0] * stride + runs.edges[1]
     steps = (torch.arange(size * samples, device=boxes.device) + 0.5) / (size * samples)
@@ -125,20 +127,6 @@ def crop(runs: Runs, rows: Tensor, boxes: Tensor, size: int, *, samples: int = S
         cells = inside.view(len(row), size, samples, size, samples)
         parts.append((2 * cells.sum((2, 4)) >= samples**2).float())
     return torch.cat(parts)
-
-
-def _runs(counts: str | bytes) -> np.ndarray:
-    """Return the run lengths of a compressed text, as :mod:`lib.data.repair.rle_runs` says."""
-    text = counts.encode("ascii") if isinstance(counts, str) else counts
-    codes = np.frombuffer(text, np.uint8).astype(np.int64) - 48
-    ends = np.flatnonzero(codes < 32)
-    starts = np.r_[0, ends[:-1] + 1]
-    places = np.arange(len(codes)) - np.repeat(starts, ends - starts + 1)
-    values = np.add.reduceat((codes & 31) << (5 * places), starts)
-    values -= np.where(codes[ends] & 16, np.int64(1) << (5 * (ends - starts + 1)), 0)
-    values[1::2] = np.cumsum(values[1::2])
-    values[2::2] = np.cumsum(values[2::2])
-    return values
 
 
 def _without_pairs(edges: np.ndarray) -> np.ndarray:

@@ -6,35 +6,24 @@ depends on its picture, its box, the settings and a seed derived from its annota
 is therefore the same, byte for byte, from any number of workers and after any interruption.
 """
 
-import os
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from lib.data.coco import CocoSet, ImageRecord, Instance
+from lib.data.coco import CocoSet, Instance
 from lib.data.pictures.images import read_image
-from lib.files import digest_of, write_json
-from lib.masks import rle, shards
+from lib.files import write_json
+from lib.masks import rle
+from lib.masks.gather import Made, Row, Work, cut, gathered
 from lib.masks.grabcut.exact import METHOD, GrabCutSettings, one_thread
 from lib.masks.grabcut.segmenter import describe, made_by, prepare
 from lib.masks.quality import VALID_FROM, is_valid, mask_box_iou
 from lib.progress import Progress
 from lib.seeds import derive
-from lib.workers import worker_count
 
 SHARD_SIZE = 16
 """Images in a shard, at most: what an interruption costs per worker."""
-
-
-@dataclass(frozen=True)
-class Work:
-    """An image and its boxes: annotation id and xyxy box in pixels."""
-
-    image: ImageRecord
-    boxes: tuple[tuple[int, tuple[float, float, float, float]], ...]
 
 
 def generate(
@@ -85,60 +74,33 @@ def generate(
             f"shard_size is {shard_size} and valid_from {valid_from}: expected at least 1 image, "
             "and a box IoU above 0, which empty masks have, and up to 1."
         )
-    workers = worker_count(workers)
-    units = _units(coco_set, shard_size)
-    parent = out.with_suffix(".shards")
-    with shards.sole_user(parent), shards.cluster_at(dask, __name__) as cluster:
-        folder = parent / _key(coco_set, units, settings, seed)
-        work = partial(masks_of, settings=settings, seed=seed)
-        found: dict[int, list[Any]] = {}
-        start, earlier, invalid = time.monotonic(), 0, 0
-        total = sum(len(item.boxes) for unit in units for item in unit)
-        existing = shards.finished(folder, len(units))
-        versions = partial(_made_by, settings, seed)
-        for index, rows in shards.run(
-            units,
-            work,
-            folder=folder,
-            workers=workers,
-            done=existing,
-            cluster=cluster,
-            made_by=versions,
-        ):
-            found.update((row[0], row[1:]) for row in rows)
-            earlier += len(rows) * (index in existing)
-            invalid += sum(not is_valid(row[3], valid_from) for row in rows)
-            if on_progress:
-                seconds = time.monotonic() - start
-                on_progress(
-                    Progress(
-                        done=len(found),
-                        total=total,
-                        earlier=earlier,
-                        invalid=invalid,
-                        seconds=seconds,
-                    )
-                )
-        write_json(out, _assemble(coco_set, found, settings, seed, valid_from))
-        shards.clear(folder)
+    with gathered(
+        _units(coco_set, shard_size),
+        partial(masks_of, settings=settings, seed=seed),
+        out=out,
+        module=__name__,
+        made_by=partial(made_by, settings, seed=seed, module=__name__),
+        workers=workers,
+        dask=dask,
+        valid_from=valid_from,
+        on_progress=on_progress,
+    ) as found:
+        write_json(out, _assemble(coco_set, found.rows, settings, seed, valid_from))
     return out
 
 
-def masks_of(
-    unit: Sequence[Work], *, settings: GrabCutSettings, seed: int
-) -> list[tuple[int, dict[str, Any] | list[Any], int, float]]:
-    """Return annotation id, run lengths (``[]`` if empty), area and box IoU for a unit's boxes."""
-    rows: list[tuple[int, dict[str, Any] | list[Any], int, float]] = []
+def masks_of(unit: Sequence[Work], *, settings: GrabCutSettings, seed: int) -> Made:
+    """Return the masks of a unit's boxes, which are numbered by their annotations."""
+    rows: list[Row] = []
     with one_thread():
         for item in unit:
             picture = prepare(read_image(item.image), settings)
             for annotation_id, box in item.boxes:
-                own_seed = seed_of(seed, annotation_id)
-                mask = picture.mask(box, seed=own_seed)
+                mask = picture.mask(box, seed=seed_of(seed, annotation_id))
                 area = int(mask.sum())
                 code: dict[str, Any] | list[Any] = rle.encode(mask) if area else []
-                rows.append((annotation_id, code, area, mask_box_iou(mask, box)))
-    return rows
+                rows.append(Row(annotation_id, code, area, mask_box_iou(mask, box)))
+    return {"rows": rows, "costs": []}
 
 
 def seed_of(seed: int, annotation_id: int) -> int:
@@ -158,42 +120,12 @@ def _units(coco_set: CocoSet, shard_size: int | None) -> list[tuple[Work, ...]]:
         boxes = tuple((i.id, i.box) for i in boxes_of(coco_set.instances(image.id)))
         if boxes:
             items.append(Work(image.absolute(), boxes))
-    size = shard_size or shards.unit_size(len(items), SHARD_SIZE)
-    return [tuple(items[at : at + size]) for at in range(0, len(items), size)]
-
-
-def _key(
-    coco_set: CocoSet, units: list[tuple[Work, ...]], settings: GrabCutSettings, seed: int
-) -> str:
-    """Return a name for the shards that changes with whatever could change their contents."""
-    pictures = []
-    for unit in units:
-        for item in unit:
-            state = _state(item.image.path)
-            stored = [state.st_size, state.st_mtime_ns, state.st_ctime_ns, item.image.upright]
-            pictures.append([str(item.image.path), *stored, item.boxes])
-    made = _made_by(settings, seed)
-    return digest_of([made, [len(unit) for unit in units], pictures])[:16]
-
-
-def _made_by(settings: GrabCutSettings, seed: int) -> dict[str, Any]:
-    return made_by(settings, seed=seed, module=__name__)
-
-
-def _state(picture: Path) -> os.stat_result:
-    """Return a picture's size and time, or say that it is gone since the set was opened."""
-    try:
-        return picture.stat()
-    except OSError:
-        raise FileNotFoundError(
-            f"There is no picture {picture} any more. Put it back, or run 01_data again, which "
-            "lists all that are missing."
-        ) from None
+    return cut(items, SHARD_SIZE, size=shard_size)
 
 
 def _assemble(
     coco_set: CocoSet,
-    found: dict[int, list[Any]],
+    found: dict[int, Row],
     settings: GrabCutSettings,
     seed: int,
     valid_from: float,
@@ -204,7 +136,7 @@ def _assemble(
         annotation["segmentation"] = []
         annotation.pop("pseudo", None)
         if annotation["id"] in found:
-            code, area, box_iou = found[annotation["id"]]
+            _, code, area, box_iou = found[annotation["id"]]
             annotation.update(segmentation=code, area=area)
             annotation["pseudo"] = {
                 "method": METHOD,

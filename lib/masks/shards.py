@@ -10,19 +10,17 @@ import shutil
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import joblib
 from filelock import FileLock, Timeout
 
+from lib.cluster import completed
 from lib.files import digest_of, read_object, write_json
 from lib.workers import WorkerLostError, worker_options
-
-if TYPE_CHECKING:
-    from lib.cluster import Cluster
 
 log = logging.getLogger(__name__)
 
@@ -37,33 +35,13 @@ even single images are worth sending. The number of workers must not enter: a ru
 other workers would find no unit of its own.
 """
 
-_IN_FLIGHT = 4096
-"""Units sent ahead to a cluster, for workers that join later."""
+LOCK = "lock"
+"""Name of the file that a process holds in the folder of its shards."""
 
 
 def unit_size(images: int, most: int) -> int:
     """Return how many images make a unit: up to ``most``, fewer in a small set."""
     return max(1, min(most, math.ceil(images / MANY_UNITS)))
-
-
-@contextmanager
-def cluster_at(address: str | None, module: str) -> Iterator["Cluster | None"]:
-    """Hold a connection to a dask cluster inside the block; without an address there is none.
-
-    Args:
-        address: of its scheduler, such as ``tcp://host:8786``.
-        module: what its processes must be able to import.
-
-    Raises:
-        ValueError: if ``distributed`` is not installed, or the cluster is not fit for work.
-    """
-    if address is None:
-        yield None
-        return
-    from lib.cluster import connected  # an optional package, and a slow import
-
-    with connected(address, module) as cluster:
-        yield cluster
 
 
 def run(
@@ -73,7 +51,7 @@ def run(
     folder: Path,
     workers: int,
     done: Mapping[int, Any] | None = None,
-    cluster: "Cluster | None" = None,
+    cluster: Any = None,
     made_by: Callable[[], Mapping[str, Any]] = dict,
 ) -> Iterator[tuple[int, Any]]:
     """Yield the index and the result of every unit, those found in ``folder`` first.
@@ -88,7 +66,7 @@ def run(
         workers: processes; with 1 the work is done in this one. Numerical libraries use one
             thread in each.
         done: what `finished` found in ``folder``, if that was asked already.
-        cluster: does the work in place of processes here.
+        cluster: does the work in place of processes here, see `lib.cluster.connected`.
         made_by: the versions of all that could change a result, by name; a worker of the cluster
             where they differ is an error.
 
@@ -97,26 +75,22 @@ def run(
         ValueError: if versions differ.
     """
     done = finished(folder, len(units)) if done is None else done
-    missing = [index for index in range(len(units)) if index not in done]
+    missing = {index: unit for index, unit in enumerate(units) if index not in done}
     yield from done.items()
     if not missing:
         return
-    if cluster:
-        work = cluster.there(work, made_by)
-        options: dict[str, Any] = {"backend": cluster}
-    else:
-        options = worker_options()
-    with joblib.parallel_config(**options):
-        parallel = joblib.Parallel(
-            n_jobs=min(workers, len(missing)),
-            return_as="generator_unordered",
-            batch_size=1,
-            # Units may be many: few are in flight here, and those for workers yet to come there.
-            pre_dispatch=f"2 * n_jobs + {_IN_FLIGHT if cluster else 0}",
-        )
-    call = joblib.delayed(partial(_numbered, work))
     try:
-        results = parallel(call(index, units[index]) for index in missing)
+        if cluster:
+            results = completed(cluster, work, missing, made_by)
+        else:
+            with joblib.parallel_config(**worker_options()):
+                parallel = joblib.Parallel(
+                    n_jobs=min(workers, len(missing)),
+                    return_as="generator_unordered",
+                    batch_size=1,
+                )
+            call = joblib.delayed(partial(_numbered, work))
+            results = parallel(call(index, unit) for index, unit in missing.items())
         try:
             for index, result in results:
                 write_json(_shard(folder, index), _signed(index, result))
@@ -155,11 +129,13 @@ def finished(folder: Path, count: int) -> dict[int, Any]:
 
 
 def clear(folder: Path) -> None:
-    """Remove the shards in ``folder``, and the folder above it if nothing else is left in it."""
+    """Remove the shards in ``folder``, and the folder above it unless something else is in it."""
     shutil.rmtree(folder, ignore_errors=True)
     others = sum(path.is_dir() for path in folder.parent.iterdir())
     if not others:
-        shutil.rmtree(folder.parent)
+        (folder.parent / LOCK).unlink(missing_ok=True)
+        with suppress(OSError):  # a file of somebody else's is in it
+            folder.parent.rmdir()
         return
     log.warning(
         "%s holds finished pieces of %d interrupted runs with other settings or pictures. Start "
@@ -173,10 +149,15 @@ def sole_user(folder: Path) -> Iterator[None]:
     """Hold ``folder`` for this process inside the block.
 
     Raises:
-        ValueError: if another process holds it.
+        ValueError: if another process holds it, or it is a file.
     """
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(
+            f"{folder} is a file, but finished pieces are to be kept in a folder of this name. "
+            "Rename the file, or choose another output file."
+        )
     folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / "lock", timeout=0)
+    lock = FileLock(folder / LOCK, timeout=0)
     try:
         lock.acquire()
     except Timeout as error:

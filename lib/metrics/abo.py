@@ -26,8 +26,8 @@ import pandas as pd
 from pycocotools import mask as mask_api
 
 from lib.data.categories import Categories
-from lib.metrics.bootstrap import Interval, image_weights, percentiles
-from lib.metrics.coco_input import as_dict, ground_truth, results
+from lib.metrics.bootstrap import Score, image_weights
+from lib.metrics.coco_input import as_dict, ground_truth, masks_found
 
 if TYPE_CHECKING:
     from lib.data.coco import CocoSet
@@ -75,7 +75,7 @@ def best_overlaps(
     content = as_dict(source)
     categories = Categories.from_coco(list(content["categories"]))
     truth = ground_truth(content, iou_type="segm")
-    found = results(detections, truth, iou_type="segm")["annotations"]
+    found = masks_found(detections, truth)
     kept = _kept(found, score_threshold=score_threshold, max_detections=max_detections)
     instances: dict[int, list[tuple[int, dict[str, Any]]]] = {}
     for given, instance in zip(content["annotations"], truth["annotations"], strict=True):
@@ -91,44 +91,23 @@ def best_overlaps(
             overlaps = np.asarray(mask_api.iou(found_masks, masks, [0] * len(masks)))
         classes = np.array([d["category_id"] for d in ours], dtype=np.int64)
         areas = mask_api.area(masks).tolist()
-        for column, (name, instance) in enumerate(judged):
+        for (name, instance), area, overlap in zip(judged, areas, overlaps.T, strict=True):
             same = classes == instance["category_id"]
             label = categories.label_of(instance["category_id"])
-            rows.append(
-                (
-                    name,
-                    image_id,
-                    label,
-                    categories.name_of(label),
-                    areas[column],
-                    float(overlaps[same, column].max(initial=0.0)),
-                    float(overlaps[:, column].max(initial=0.0)),
-                    int(same.sum()),
-                )
-            )
+            best = [float(some.max(initial=0.0)) for some in (overlap[same], overlap)]
+            known = (name, image_id, label, categories.name_of(label), area)
+            rows.append((*known, *best, int(same.sum())))
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def abo(frame: pd.DataFrame, *, definition: Definition = "class_mean") -> float:
-    """Return the average best overlap, NaN where there is nothing to average.
-
-    Args:
-        frame: from :func:`best_overlaps`.
-        definition: see the module.
-    """
-    images = sorted(set(frame["image_id"]))
-    ones = np.ones((1, len(images)))
-    return float(_averages(frame, images, ones, definition)[0])
-
-
-def abo_interval(
+def score(
     frame: pd.DataFrame,
     *,
     definition: Definition = "class_mean",
     resamples: int = 300,
     seed: int = 0,
-) -> Interval:
-    """Return the average best overlap with its 95 % interval, resampling images.
+) -> Score:
+    """Return the average best overlap with its resamples over images; NaN where there is nothing.
 
     Class means are taken within each resample; a class that is not in it is left out of the mean.
 
@@ -137,47 +116,19 @@ def abo_interval(
         definition: see the module.
         resamples: number of resamples.
         seed: of the resamples.
-
-    Returns:
-        Fractions of 1; NaN where there is nothing to average, no interval below four images.
     """
-    return _interval([frame], definition, resamples=resamples, seed=seed)
-
-
-def abo_difference(
-    first: pd.DataFrame,
-    second: pd.DataFrame,
-    *,
-    definition: Definition = "class_mean",
-    resamples: int = 300,
-    seed: int = 0,
-) -> Interval:
-    """Return the ABO of ``first`` minus that of ``second`` with its interval, paired by image.
-
-    Raises:
-        ValueError: if the two frames are not of the same instances.
-    """
-    if set(first["annotation_id"]) != set(second["annotation_id"]):
-        raise ValueError(
-            "A paired difference of average best overlaps needs both on the same instances."
-        )
-    return _interval([first, second], definition, resamples=resamples, seed=seed)
-
-
-def _interval(
-    frames: Sequence[pd.DataFrame], definition: Definition, *, resamples: int, seed: int
-) -> Interval:
-    """Return the interval of the first frame's ABO, less the second's if there is one."""
-    images = sorted(set(frames[0]["image_id"]))
-    estimates = [abo(frame, definition=definition) for frame in frames]
-    if not images:
-        return Interval(float("nan"), float("nan"), float("nan"))
-    weights = image_weights(len(images), resamples=resamples, seed=seed)
-    values = [_averages(frame, images, weights, definition) for frame in frames]
-    holding = min(_parts(frame, definition)["image_id"].nunique() for frame in frames)
-    if len(frames) == 1:
-        return percentiles(estimates[0], values[0], images=holding)
-    return percentiles(estimates[0] - estimates[1], values[0] - values[1], images=holding)
+    images = sorted(set(frame["image_id"]))
+    weights = np.ones((1, len(images)))
+    if images:
+        drawn = image_weights(len(images), resamples=resamples, seed=seed)
+        weights = np.concatenate([weights, drawn])
+    estimate, *resampled = _averages(frame, images, weights, definition)
+    return Score(
+        estimate=float(estimate),
+        resampled=np.array(resampled or np.full(resamples, np.nan)),
+        images=_parts(frame, definition)["image_id"].nunique(),
+        drawn_from=(frozenset(frame["annotation_id"]), seed),
+    )
 
 
 def _averages(

@@ -14,11 +14,12 @@ so on few images the intervals lean upwards, and of a difference towards the bet
 there is no difference this cancels: the sign of an interval can be trusted, its far end less.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from lib.metrics.coco_ap import RECALL_THRESHOLDS, APResult, metric_parts
 from lib.metrics.coco_match import IOU_THRESHOLDS, Matches
@@ -44,6 +45,82 @@ class Interval(NamedTuple):
         return Interval(self.estimate * factor, self.low * factor, self.high * factor)
 
 
+@dataclass(frozen=True, eq=False)
+class Score:
+    """A metric of one model on some images, and on every resample of them: what tables are made of.
+
+    ``a - b`` is the paired difference of two models: in each resample both see the same images.
+
+    Args:
+        estimate: the metric on the images as they are, as a fraction of 1.
+        resampled: the metric in each resample, [B]; NaN where there is nothing of it.
+        images: how many images hold something that counts.
+        drawn_from: what the resamples were drawn from and how; equal for scores that can be paired.
+    """
+
+    estimate: float
+    resampled: np.ndarray
+    images: int
+    drawn_from: Hashable
+
+    @property
+    def interval(self) -> Interval:
+        """The estimate with its 95 % interval over images; NaN where there is none."""
+        return percentiles(self.estimate, self.resampled, images=self.images)
+
+    def __sub__(self, other: "Score | float") -> "Score":
+        """Return the paired difference, or how far the score is above a number.
+
+        Raises:
+            ValueError: if the two do not rest on the same images and the same resamples of them.
+        """
+        if not isinstance(other, Score):
+            return replace(self, estimate=self.estimate - other, resampled=self.resampled - other)
+        if self.drawn_from != other.drawn_from or self.resampled.shape != other.resampled.shape:
+            raise ValueError(
+                "A paired difference needs both models judged on the same images and instances and "
+                "resampled with the same seed and number of resamples."
+            )
+        return Score(
+            self.estimate - other.estimate,
+            self.resampled - other.resampled,
+            min(self.images, other.images),
+            self.drawn_from,
+        )
+
+
+class ImageSums:
+    """Sums over images, and over every resample of them: for scores that are ratios of two sums.
+
+    Args:
+        per_image: a row for each image, a column for each number that is added up.
+        resamples: number of resamples.
+        seed: of the resamples.
+        instances: what the numbers are of, where that is not the images themselves; only ratios
+            of the same can be paired.
+    """
+
+    def __init__(
+        self, per_image: pd.DataFrame, *, resamples: int, seed: int, instances: Hashable = None
+    ) -> None:
+        self._per_image = per_image
+        self._drawn_from = (instances or tuple(per_image.index), seed)
+        self._drawn = np.full((resamples, per_image.shape[1]), np.nan)
+        if len(per_image):
+            weights = image_weights(len(per_image), resamples=resamples, seed=seed)
+            self._drawn = weights @ per_image.to_numpy(dtype=float)
+
+    def ratio(self, above: str, below: str) -> Score:
+        """Return the sum of one column over that of another; NaN where the latter is 0."""
+        parts = self._per_image[[above, below]].to_numpy(dtype=float)
+        columns = [self._per_image.columns.get_loc(name) for name in (above, below)]
+        sums = np.vstack([parts.sum(axis=0), self._drawn[:, columns]])
+        values = np.full(len(sums), np.nan)
+        np.divide(sums[:, 0], sums[:, 1], out=values, where=sums[:, 1] > 0)
+        images = int(np.count_nonzero(parts[:, 1]))
+        return Score(float(values[0]), values[1:], images, self._drawn_from)
+
+
 @dataclass(frozen=True)
 class Replicates:
     """AP of every resample, class and IoU threshold: area -> [B, K, T], NaN without instances."""
@@ -52,50 +129,26 @@ class Replicates:
     seed: int
     values: Mapping[str, np.ndarray]
 
-    def images(self, name: str, labels: Iterable[int] | None = None) -> int:
-        """Return how many images hold an instance that counts in a metric."""
-        area, _ = metric_parts(name, self.result.areas)
-        part = self.result if labels is None else self.result.select(labels)
-        return int(np.count_nonzero(sum(part.matches[k, area].instances for k in part.labels)))
+    def score(self, name: str, labels: Iterable[int] | None = None) -> Score:
+        """Return a metric over all classes or some; its estimate is pycocotools' own.
 
-    def metric(self, name: str, labels: Iterable[int] | None = None) -> np.ndarray:
-        """Return a metric's value in each resample, [B], over all classes or some."""
+        Raises:
+            ValueError: if there is no such metric, or its area range was not resampled.
+        """
+        chosen = self.result.labels if labels is None else tuple(labels)
+        part = self.result.select(chosen)
         area, threshold = metric_parts(name, self.result.areas)
         if area not in self.values:
             raise ValueError(f"The area range {area!r} was not resampled: {list(self.values)}.")
-        chosen = self.result.labels if labels is None else self.result.select(labels).labels
-        positions = [self.result.labels.index(label) for label in chosen]
-        values = self.values[area][:, positions]
-        return mean_over_classes(
-            values.mean(axis=2) if threshold is None else values[:, :, threshold]
+        values = self.values[area][:, [self.result.labels.index(k) for k in part.labels]]
+        over_classes = values.mean(axis=2) if threshold is None else values[:, :, threshold]
+        holding = sum(part.matches[k, area].instances for k in part.labels)
+        return Score(
+            estimate=part.value(name),
+            resampled=mean_over_classes(over_classes),
+            images=int(np.count_nonzero(holding)),
+            drawn_from=(self.result.image_ids, self.seed),
         )
-
-    def interval(self, name: str, labels: Iterable[int] | None = None) -> Interval:
-        """Return a metric's point estimate (pycocotools' own) with its interval."""
-        chosen = self.result.labels if labels is None else tuple(labels)
-        estimate = self.result.select(chosen).value(name)
-        return percentiles(estimate, self.metric(name, chosen), images=self.images(name, chosen))
-
-    def difference(
-        self, other: "Replicates", name: str, labels: Iterable[int] | None = None
-    ) -> Interval:
-        """Return the interval of this model's metric minus the other's, in the same resamples.
-
-        Raises:
-            ValueError: if the two do not rest on the same images, seed and number of resamples.
-        """
-        same_images = self.result.image_ids == other.result.image_ids
-        shapes = {next(iter(r.values.values())).shape[0] for r in (self, other)}
-        if not same_images or self.seed != other.seed or len(shapes) > 1:
-            raise ValueError(
-                "A paired difference needs both models judged on the same images and resampled "
-                "with the same seed and number of resamples."
-            )
-        chosen = self.result.labels if labels is None else tuple(labels)
-        estimate = self.result.select(chosen).value(name) - other.result.select(chosen).value(name)
-        values = self.metric(name, chosen) - other.metric(name, chosen)
-        images = min(self.images(name, chosen), other.images(name, chosen))
-        return percentiles(estimate, values, images=images)
 
 
 def resample(
@@ -116,47 +169,6 @@ def resample(
         for area in names
     }
     return Replicates(result=result, seed=seed, values=values)
-
-
-def bootstrap_ap(
-    result: APResult,
-    *,
-    metric: str = "AP",
-    labels: Iterable[int] | None = None,
-    resamples: int = 300,
-    seed: int = 0,
-) -> Interval:
-    """Return a metric with its 95 % interval over images, as a fraction of 1.
-
-    For several metrics or subsets of one result, call :func:`resample` once instead.
-    """
-    area, _ = metric_parts(metric, result.areas)
-    part = result if labels is None else result.select(labels)
-    return resample(part, areas=[area], resamples=resamples, seed=seed).interval(metric)
-
-
-def paired_difference(
-    first: APResult,
-    second: APResult,
-    *,
-    metric: str = "AP",
-    labels: Iterable[int] | None = None,
-    resamples: int = 300,
-    seed: int = 0,
-) -> Interval:
-    """Return a metric of ``first`` minus that of ``second`` with its interval, paired by image."""
-    area, _ = metric_parts(metric, first.areas)
-    chosen = None if labels is None else tuple(labels)
-    drawn = [
-        resample(
-            result if chosen is None else result.select(chosen),
-            areas=[area],
-            resamples=resamples,
-            seed=seed,
-        )
-        for result in (first, second)
-    ]
-    return drawn[0].difference(drawn[1], metric)
 
 
 def image_weights(images: int, *, resamples: int, seed: int) -> np.ndarray:
@@ -201,10 +213,8 @@ def ratio_of_sums(
         resamples: of the bootstrap.
         seed: of the bootstrap.
     """
-    pairs = np.array([above, below], dtype=float).T
-    sums = image_weights(len(pairs), resamples=resamples, seed=seed) @ pairs
-    ratio = pairs[:, 0].sum() / pairs[:, 1].sum()
-    return percentiles(float(ratio), sums[:, 0] / sums[:, 1], images=len(pairs))
+    pairs = pd.DataFrame({"above": above, "below": below})
+    return ImageSums(pairs, resamples=resamples, seed=seed).ratio("above", "below").interval
 
 
 def mean_over_classes(values: np.ndarray) -> np.ndarray:
@@ -229,16 +239,23 @@ def weighted_ap(matches: Matches, weights: np.ndarray) -> np.ndarray:
     Returns:
         AP, NaN in resamples whose images hold no instance.
     """
+    return in_parts(_weighted_ap, matches, weights)
+
+
+def in_parts(
+    judge: Callable[[Matches, np.ndarray], np.ndarray], matches: Matches, weights: np.ndarray
+) -> np.ndarray:
+    """Return ``judge(matches, by_image)`` [T, B] of all weights [B, I] as [B, T], some at a time.
+
+    ``judge`` is given weights as floats [I, B], whose rows are quickly gathered.
+    """
     together = max(1, _TOGETHER // max(len(matches.score), 1))
-    parts = [
-        _weighted_ap(matches, weights[start : start + together])
-        for start in range(0, len(weights), together)
-    ]
-    return np.concatenate(parts)
+    starts = range(0, len(weights), together)
+    parts = (np.ascontiguousarray(weights[s : s + together].T.astype(float)) for s in starts)
+    return np.concatenate([judge(matches, part) for part in parts], axis=1).T
 
 
-def _weighted_ap(matches: Matches, weights: np.ndarray) -> np.ndarray:
-    by_image = np.ascontiguousarray(weights.T.astype(float))  # [I, B]: rows are gathered
+def _weighted_ap(matches: Matches, by_image: np.ndarray) -> np.ndarray:
     instances = matches.instances @ by_image
     average = np.zeros((len(matches.true), by_image.shape[1]))
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -249,7 +266,7 @@ def _weighted_ap(matches: Matches, weights: np.ndarray) -> np.ndarray:
             read = np.diff(reached, axis=0, prepend=0)
             average[t] = (read * best).sum(axis=0) / len(RECALL_THRESHOLDS)
     average[:, instances == 0] = np.nan
-    return average.T
+    return average
 
 
 def counts_at_right(

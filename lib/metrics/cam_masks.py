@@ -23,12 +23,10 @@ from lib.masks.rle import decode_mask
 from lib.metrics.coco_ap import APResult, accumulate, prepare
 from lib.metrics.coco_input import BadDetections, check, examples
 from lib.metrics.coco_match import Matcher, by_image
+from lib.models.prior import min_max
 
 if TYPE_CHECKING:
     from lib.data.coco import CocoSet
-
-FLAT = 1e-6
-"""Maps (of logits) with a smaller range than this are treated as constant, as by the prior."""
 
 SIDE = 28
 """Cells along a side of a map within its box, as those of a mask head's output."""
@@ -89,14 +87,6 @@ def read_cams(path: str | Path) -> Cams:
             f"{path} holds maps with infinite values or NaN: the model or its training diverged."
         )
     return Cams(maps, ids)
-
-
-def min_max(maps: np.ndarray) -> np.ndarray:
-    """Scale each map [D, h, w] linearly to [0, 1]; a constant map becomes 0."""
-    lowest = maps.min(axis=(1, 2), keepdims=True)
-    height = maps.max(axis=(1, 2), keepdims=True) - lowest
-    flat = height < FLAT
-    return np.where(flat, 0, (maps - lowest) / np.where(flat, 1, height))
 
 
 def cam_results(
@@ -245,7 +235,7 @@ def _cells(maps: np.ndarray, side: int) -> Iterator[Tensor]:
     """Yield maps scaled to [0, 1] and interpolated, float32 [side, side]; some are held at once."""
     for start in range(0, len(maps), AT_ONCE):
         part = np.asarray(maps[start : start + AT_ONCE], dtype=np.float32)
-        scaled = torch.from_numpy(min_max(part))[:, None]
+        scaled = min_max(torch.from_numpy(part))[:, None]
         yield from interpolate(scaled, size=(side, side), mode="bilinear")[:, 0]
 
 

@@ -8,12 +8,11 @@ papers), without thresholds.
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 from pycocotools import mask as mask_api
 
 from lib.data.segmentation import compressed
-from lib.metrics.bootstrap import Interval, image_weights, percentiles
+from lib.metrics.bootstrap import ImageSums, Score
 from lib.metrics.coco_input import examples
 
 if TYPE_CHECKING:
@@ -71,57 +70,18 @@ def iou_on_boxes(coco_set: "CocoSet", masks: Iterable[Mapping[str, Any]]) -> pd.
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def mean_iou(
-    frame: pd.DataFrame,
-    *,
-    labels: Iterable[int] | None = None,
-    resamples: int = 300,
-    seed: int = 0,
-) -> Interval:
-    """Return the mean IoU over instances with its 95 % interval, resampling images.
+def mean_iou(frame: pd.DataFrame, *, resamples: int = 300, seed: int = 0) -> Score:
+    """Return the mean IoU over instances with its resamples over images.
 
     Args:
-        frame: from :func:`iou_on_boxes`.
-        labels: classes to average over; all by default.
+        frame: from :func:`iou_on_boxes`, or some of its rows.
         resamples: number of resamples.
         seed: of the resamples.
-
-    Returns:
-        Fractions of 1; NaN where no instance is left, no interval below four images.
     """
-    return mean_iou_difference(frame, None, labels=labels, resamples=resamples, seed=seed)
-
-
-def mean_iou_difference(
-    first: pd.DataFrame,
-    second: pd.DataFrame | None,
-    *,
-    labels: Iterable[int] | None = None,
-    resamples: int = 300,
-    seed: int = 0,
-) -> Interval:
-    """Return the mean IoU of ``first`` minus that of ``second`` with its interval, paired.
-
-    Both are averaged over the same instances, so this is the mean of their differences.
-
-    Raises:
-        ValueError: if the two frames are not of the same instances.
-    """
-    values = first.set_index("annotation_id")
-    if second is not None:
-        other = second.set_index("annotation_id")
-        if set(values.index) != set(other.index):
-            raise ValueError("A paired difference needs the masks of both on the same instances.")
-        values = values.assign(iou=values["iou"] - other["iou"])
-    if labels is not None:
-        values = values[values["label"].isin(set(labels))]
-    if values.empty:
-        return Interval(float("nan"), float("nan"), float("nan"))
-    estimate = float(values["iou"].mean())
-    per_image = values.groupby("image_id")["iou"].agg(["sum", "count"]).to_numpy()
-    weights = image_weights(len(per_image), resamples=resamples, seed=seed)
-    sums, counts = (weights @ per_image).T
-    return percentiles(estimate, np.asarray(sums / counts), images=len(per_image))
+    per_image = frame.groupby("image_id")["iou"].agg(["sum", "count"])
+    instances = frozenset(frame["annotation_id"])
+    drawn = ImageSums(per_image, resamples=resamples, seed=seed, instances=instances)
+    return drawn.ratio("sum", "count")
 
 
 def _by_annotation(masks: Iterable[Mapping[str, Any]]) -> dict[int, dict[str, Any]]:

@@ -18,8 +18,7 @@ from lib.models.config import ModelConfig
 from lib.models.heads import POOLED, box_parts
 from lib.models.mask_branch import MaskBranch
 from lib.models.roi_heads import PartiallySupervisedRoIHeads
-from lib.models.rpn import IgnoringRPN
-from lib.models.rpn_head import SingleAnchors, SingleHead
+from lib.models.rpn import Float32Anchors, Float32RPNHead, IgnoringRPN
 from lib.models.sampling import SeededTransform
 
 LEVELS = ["0", "1", "2", "3"]
@@ -140,12 +139,12 @@ def build_detector(
         mask_branch: None gives Faster R-CNN.
     """
     backbone = build_backbone(config)
-    anchors = SingleAnchors(
+    anchors = Float32Anchors(
         tuple((size,) for size in config.anchor_sizes), (ASPECT_RATIOS,) * len(config.anchor_sizes)
     )
     rpn = IgnoringRPN(
         anchors,
-        SingleHead(config.fpn_channels, anchors.num_anchors_per_location()[0]),
+        Float32RPNHead(config.fpn_channels, anchors.num_anchors_per_location()[0]),
         fg_iou_thresh=0.7,
         bg_iou_thresh=0.3,
         batch_size_per_image=256,

@@ -24,6 +24,7 @@ not nothing: a ReLU behind weights of zero would never learn.
 """
 
 from collections.abc import Sequence
+from typing import Literal
 
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
@@ -66,53 +67,36 @@ def output(channels: int) -> nn.Conv2d:
 
 
 class Direct(nn.Module):
-    """N_k = conv3(P_k + chain_k(P2)).
+    """N_k = conv3(P_k + chain_k(source)): the kinds ``direct``, ``backbone`` and ``control``.
+
+    From C2, the first convolution of a chain takes its channels as they are. A 1x1 projection
+    before it would add a layer to the way that is to be short; so ``backbone`` differs from
+    ``direct`` in the source alone (and for a ResNet, whose C2 has 256 channels, has as many
+    weights).
 
     Args:
         channels: of every pyramid level.
-        bottom_channels: of the map that the connections come from.
-        stride: of the chains' convolutions.
+        source_channels: of the map that the connections come from.
+        source: ``p2`` or ``c2``, the bottom map of the FPN or of the backbone, or ``own``, each
+            level's own map, with stride 1.
     """
 
-    def __init__(self, channels: int, bottom_channels: int, *, stride: int = 2) -> None:
+    def __init__(
+        self, channels: int, source_channels: int, *, source: Literal["p2", "c2", "own"]
+    ) -> None:
         super().__init__()
+        stride = 1 if source == "own" else 2
+        self.source = source
         self.chains = nn.ModuleList(
-            chain(bottom_channels, channels, length=length, stride=stride) for length in LENGTHS
+            chain(source_channels, channels, length=length, stride=stride) for length in LENGTHS
         )
         self.outputs = nn.ModuleList(output(channels) for _ in LENGTHS)
 
     def forward(self, p: Sequence[Tensor], c2: Tensor) -> list[Tensor]:
         """Return N2 to N5 of P2 to P5, each ``[N, channels, H, W]`` of its level."""
-        return self.connect(p, [p[0]] * len(LENGTHS))
-
-    def connect(self, p: Sequence[Tensor], sources: Sequence[Tensor]) -> list[Tensor]:
-        """Return N2 to N5, with level 3, 4 and 5 connected to their sources."""
+        sources = p[1:] if self.source == "own" else [p[0] if self.source == "p2" else c2] * 3
         levels = zip(self.outputs, p[1:], self.chains, sources, strict=True)
         return [p[0], *(out(level + branch(source)) for out, level, branch, source in levels)]
-
-
-class Backbone(Direct):
-    """N_k = conv3(P_k + chain_k(C2)).
-
-    The first convolution of a chain takes C2's channels as they are. A 1x1 projection before it
-    would add a layer to the way that is to be short; so this differs from :class:`Direct` in the
-    source alone (and for a ResNet, whose C2 has 256 channels, has as many weights).
-    """
-
-    def forward(self, p: Sequence[Tensor], c2: Tensor) -> list[Tensor]:
-        """Return N2 to N5."""
-        return self.connect(p, [c2] * len(LENGTHS))
-
-
-class Control(Direct):
-    """N_k = conv3(P_k + chain_k(P_k)), with stride 1: as many weights, no way from the bottom."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__(channels, channels, stride=1)
-
-    def forward(self, p: Sequence[Tensor], c2: Tensor) -> list[Tensor]:
-        """Return N2 to N5."""
-        return self.connect(p, p[1:])
 
 
 class BottomUp(nn.Module):
@@ -223,16 +207,14 @@ def kind_of(block: ExtraFPNBlock | None) -> FpnKind:
 
 def _connections(kind: FpnKind, channels: int, bottom_channels: int) -> nn.Module:
     if kind == "direct":
-        return Direct(channels, channels)
+        return Direct(channels, channels, source="p2")
     if kind == "backbone":
-        return Backbone(channels, bottom_channels)
+        return Direct(channels, bottom_channels, source="c2")
+    if kind == "control":
+        return Direct(channels, channels, source="own")
     if kind == "bottom_up":
         return BottomUp(channels)
-    if kind == "dense":
-        return Dense(channels)
-    if kind == "lateral":
-        return Lateral(channels, bottom_channels)
-    return Control(channels)
+    return Dense(channels) if kind == "dense" else Lateral(channels, bottom_channels)
 
 
 def _upsample(x: Tensor, like: Tensor) -> Tensor:

@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 from itertools import accumulate
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
-from torchvision.ops import MultiScaleRoIAlign, roi_align
+from torchvision.ops import MultiScaleRoIAlign
 
 from lib.masks.crops import Runs, crop, join
 from lib.models.prior import ObjectMaskPrior
@@ -72,28 +71,12 @@ class MaskBranch(nn.Module):
         return logits[torch.arange(len(labels), device=labels.device), labels - 1]
 
 
-def mask_targets(masks: Tensor, rows: Tensor, boxes: Tensor, size: int) -> Tensor:
-    """Return the part of each RoI's instance mask that lies in the RoI, resampled and binary.
-
-    Args:
-        masks: ``[M, H, W]`` uint8, the instance masks of one image.
-        rows: ``[R]`` int64, the mask of each RoI.
-        boxes: ``[R, 4]`` xyxy, in pixels of the same image.
-        size: side of the targets.
-
-    Returns:
-        ``[R, size, size]`` float32, 0 or 1: RoIAlign of the mask, cut at one half.
-    """
-    rois = torch.cat([rows[:, None].to(boxes.dtype), boxes], 1).float()
-    crops = roi_align(masks[:, None].float(), rois, (size, size), aligned=True)
-    return (crops[:, 0] >= 0.5).float()
-
-
 def partial_mask_loss(
     logits: Tensor,
     boxes: Sequence[Tensor],
     matched: Sequence[Tensor],
-    targets: Sequence[dict[str, Any]],
+    targets: Sequence[dict[str, Tensor]],
+    image_shapes: Sequence[tuple[int, int]],
 ) -> Tensor:
     """Return the mean cross-entropy over the RoIs whose instance has a mask to learn from.
 
@@ -106,48 +89,23 @@ def partial_mask_loss(
 
     Args:
         logits: ``[R, S, S]`` of all images' foreground RoIs, in order.
-        boxes: per image ``[N, 4]`` xyxy, in pixels of the resized image.
-        matched: per image ``[N]`` int64, the instance of each RoI.
-        targets: per image its masks and ``mask_index`` ``[instances]`` int64, the number of each
-            instance's mask, or -1. In all images alike, masks are ``masks`` ``[M, H, W]`` uint8,
-            resized with the image, or ``mask_edges`` and ``mask_frames``, as
-            :class:`lib.masks.crops.Runs` has them, with ``mask_scale``, the resized image's width
-            and height over the image's.
+        boxes: per image ``[R', 4]`` xyxy, in pixels of the resized image.
+        matched: per image ``[R']`` int64, the instance of each RoI.
+        targets: per image of N instances ``mask_edges`` and ``mask_frames`` ``[N, 3]``, as
+            :class:`lib.masks.crops.Runs` has them, and ``has_mask`` ``[N]`` bool.
+        image_shapes: (height, width) of each resized image.
 
     Returns:
         A scalar; 0, with a gradient of 0, when no RoI has a mask.
     """
-    rows = [t["mask_index"][instances] for t, instances in zip(targets, matched, strict=True)]
-    has_mask = torch.cat(rows) >= 0
-    known = [row.clamp(min=0) for row in rows]
-    if all("mask_edges" in target for target in targets):
-        wanted = _from_runs(known, boxes, targets, logits)
-    else:
-        parts = [
-            mask_targets(t["masks"], row, b, logits.shape[-1])
-            if len(t["masks"])
-            else torch.zeros_like(logits[: len(row)], dtype=torch.float32)
-            for t, row, b in zip(targets, known, boxes, strict=True)
-        ]
-        wanted = torch.cat(parts)
+    runs = join([Runs(target["mask_edges"], target["mask_frames"]) for target in targets])
+    first = accumulate((len(target["has_mask"]) for target in targets), initial=0)
+    rows = torch.cat([m + n for m, n in zip(matched, first, strict=False)])
+    shapes = boxes[0].new_tensor(image_shapes)
+    resized = torch.cat([s.expand(len(b), 2) for s, b in zip(shapes, boxes, strict=True)])
+    scale = (resized / runs.frames[rows, :2]).flip(1).repeat(1, 2)
+    wanted = crop(runs, rows, torch.cat(list(boxes)) / scale, logits.shape[-1])
     losses = binary_cross_entropy_with_logits(logits, wanted, reduction="none").mean((1, 2))
+    has_mask = torch.cat([target["has_mask"] for target in targets])[rows]
     total = torch.where(has_mask, losses, 0.0).sum()
     return part_of_mean(total, whole_count(has_mask.sum()))
-
-
-def _from_runs(
-    rows: Sequence[Tensor],
-    boxes: Sequence[Tensor],
-    targets: Sequence[dict[str, Any]],
-    logits: Tensor,
-) -> Tensor:
-    """Return the targets of all RoIs from run lengths; of those without a mask, anything."""
-    runs = join([Runs(target["mask_edges"], target["mask_frames"]) for target in targets])
-    if len(runs.frames) == 0:
-        return torch.zeros_like(logits, dtype=torch.float32)
-    first = accumulate((len(target["mask_frames"]) for target in targets), initial=0)
-    numbers = torch.cat([row + n for row, n in zip(rows, first, strict=False)])
-    numbers = numbers.clamp(max=len(runs.frames) - 1)  # a last image without a mask
-    scales = boxes[0].new_tensor([[*target["mask_scale"]] * 2 for target in targets])
-    places = [b / scale for b, scale in zip(boxes, scales, strict=True)]
-    return crop(runs, numbers, torch.cat(places), logits.shape[-1])

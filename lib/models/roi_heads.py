@@ -6,6 +6,7 @@ them), and at test knows which proposal each detection came from.
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +20,29 @@ from lib.models.prior import class_activation_maps
 from lib.models.processes import whole_counts
 from lib.models.sampling import sampled_rows, seeds_of
 from lib.models.selection import select_detections
+
+
+class SampledRois(NamedTuple):
+    """The RoIs of a training batch, per image, the foreground first.
+
+    Attributes:
+        boxes: ``[R, 4]`` xyxy, in pixels of the resized image.
+        matched: ``[R]`` int64, the instance of each.
+        labels: ``[R]`` int64 in 0..K; 0 is background.
+        regression: ``[R, 4]``, wanted deltas; of no meaning for background.
+        foreground: how many are foreground.
+    """
+
+    boxes: list[Tensor]
+    matched: list[Tensor]
+    labels: list[Tensor]
+    regression: list[Tensor]
+    foreground: list[int]
+
+    def of_foreground(self, values: Tensor) -> Tensor:
+        """Return the foreground's rows among those of all images' RoIs."""
+        parts = values.split([len(boxes) for boxes in self.boxes])
+        return torch.cat([x[:count] for x, count in zip(parts, self.foreground, strict=True)])
 
 
 class PartiallySupervisedRoIHeads(RoIHeads):
@@ -76,8 +100,6 @@ class PartiallySupervisedRoIHeads(RoIHeads):
         self.mask_rois: MaskRois = mask_rois
         self.prior_from: PriorFrom = prior_from
         self.return_cams = False
-        self._seeds: list[int] = []
-        self._foreground: list[int] = []
 
     def forward(
         self,
@@ -93,17 +115,34 @@ class PartiallySupervisedRoIHeads(RoIHeads):
             return [], self._losses(features, proposals, image_shapes, targets)
         return self._detections(features, proposals, image_shapes), {}
 
-    def select_training_samples(
-        self, proposals: list[Tensor], targets: list[dict[str, Tensor]]
-    ) -> tuple[list[Tensor], list[Tensor], list[Tensor], list[Tensor]]:
-        """Return RoIs, the instances they match, labels and box targets, per image."""
-        self._seeds = seeds_of(targets, "rois")
-        return super().select_training_samples(proposals, targets)
+    def sample_rois(
+        self, proposals: Sequence[Tensor], targets: Sequence[dict[str, Tensor]]
+    ) -> SampledRois:
+        """Draw the RoIs that train the box head, as torchvision's `select_training_samples` does.
 
-    def subsample(self, labels: list[Tensor]) -> list[Tensor]:
-        """Return the rows of the RoIs that are sampled, per image, the foreground first."""
-        rows, self._foreground = sampled_rows(labels, like=self.fg_bg_sampler, seeds=self._seeds)
-        return rows
+        What is drawn of an image depends on its own seed, and how much of it is foreground is known
+        without asking the device again.
+
+        Args:
+            proposals: per image ``[P, 4]`` xyxy, in pixels of the resized image.
+            targets: per image ``boxes`` ``[N, 4]``, likewise, and ``labels`` ``[N]``.
+        """
+        objects = [target["boxes"].to(proposals[0].dtype) for target in targets]
+        candidates = self.add_gt_proposals(list(proposals), objects)
+        known = [target["labels"] for target in targets]
+        instances, classes = self.assign_targets_to_proposals(candidates, objects, known)
+        seeds = seeds_of(targets, "rois")
+        rows, foreground = sampled_rows(classes, like=self.fg_bg_sampler, seeds=seeds)
+        boxes, matched, labels = (
+            [values[row] for values, row in zip(of_candidates, rows, strict=True)]
+            for of_candidates in (candidates, instances, classes)
+        )
+        wanted = [
+            of_image[m] if len(of_image) else of_image.new_zeros(len(m), 4)
+            for of_image, m in zip(objects, matched, strict=True)
+        ]
+        regression = self.box_coder.encode(wanted, boxes)
+        return SampledRois(boxes, matched, labels, list(regression), foreground)
 
     def _losses(
         self,
@@ -118,18 +157,16 @@ class PartiallySupervisedRoIHeads(RoIHeads):
         without an RoI runs them too, on nothing. So every weight takes part in every step of every
         process, with a gradient of 0 if need be, and batch statistics over all can be taken.
         """
-        rois, matched, labels, regression = self.select_training_samples(proposals, targets)
-        objects: list[dict[str, Tensor]] = []
-        if self.mask_branch is not None:
-            objects = self._objects(rois, matched, labels, targets)
-        local = [sum(map(len, rois)), sum(len(o["boxes"]) for o in objects)]
+        rois = self.sample_rois(proposals, targets)
+        objects = [] if self.mask_branch is None else self._objects(rois, targets)
+        local = [sum(map(len, rois.boxes)), sum(len(o["boxes"]) for o in objects)]
         count, with_object = whole_counts(local, features["0"].device)
         if count == 0:  # every proposal matches an object that is to be ignored
             names = ["loss_classifier", "loss_box_reg"]
             return dict.fromkeys(
                 names if self.mask_branch is None else [*names, "loss_mask"], _zero(self)
             )
-        pooled = self.box_roi_pool(features, rois, image_shapes)
+        pooled = self.box_roi_pool(features, rois.boxes, image_shapes)
         sampled = len(pooled)
         if self._has_prior and self.mask_rois == "gt_boxes":
             # one pass of the box head, since batch statistics of true boxes alone would be others
@@ -137,25 +174,22 @@ class PartiallySupervisedRoIHeads(RoIHeads):
             pooled = torch.cat([pooled, self.box_roi_pool(features, true_boxes, image_shapes)])
         maps = self.box_head(pooled)
         logits, deltas = self.box_predictor(maps[:sampled])
-        class_loss, box_loss = box_losses(logits, deltas, labels, regression, count=count)
+        class_loss, box_loss = box_losses(logits, deltas, rois.labels, rois.regression, count=count)
         losses = {"loss_classifier": class_loss, "loss_box_reg": box_loss}
         if self.mask_branch is None:
             return losses
         if with_object == 0:
             return losses | {"loss_mask": _zero(self.mask_branch)}
         if self._has_prior:
-            maps = (
-                maps[sampled:] if self.mask_rois == "gt_boxes" else self._of_foreground(maps, rois)
-            )
+            maps = maps[sampled:] if self.mask_rois == "gt_boxes" else rois.of_foreground(maps)
         mask_logits = self._mask_logits(features, objects, maps, image_shapes)
         boxes, instances = [o["boxes"] for o in objects], [o["matched"] for o in objects]
-        return losses | {"loss_mask": partial_mask_loss(mask_logits, boxes, instances, targets)}
+        mask_loss = partial_mask_loss(mask_logits, boxes, instances, targets, image_shapes)
+        return losses | {"loss_mask": mask_loss}
 
     def _objects(
         self,
-        rois: Sequence[Tensor],
-        matched: Sequence[Tensor],
-        labels: Sequence[Tensor],
+        rois: SampledRois,
         targets: Sequence[dict[str, Tensor]],
     ) -> list[dict[str, Tensor]]:
         """Return the RoIs that train the mask branch: ``boxes``, ``labels``, ``matched``.
@@ -169,14 +203,9 @@ class PartiallySupervisedRoIHeads(RoIHeads):
                 for target, rows in zip(targets, known, strict=True)
             ]
         return [
-            {"boxes": r[:count], "labels": n[:count], "matched": m[:count]}
-            for r, n, m, count in zip(rois, labels, matched, self._foreground, strict=True)
+            {"boxes": box[:count], "labels": label[:count], "matched": instance[:count]}
+            for box, instance, label, _, count in zip(*rois, strict=True)
         ]
-
-    def _of_foreground(self, maps: Tensor, rois: Sequence[Tensor]) -> Tensor:
-        """Return the maps ``[R', ...]`` of the foreground among those of all sampled RoIs."""
-        parts = maps.split([len(r) for r in rois])
-        return torch.cat([x[:count] for x, count in zip(parts, self._foreground, strict=True)])
 
     @property
     def _has_prior(self) -> bool:

@@ -2,40 +2,82 @@
 
 Training targets may hold objects with the label :data:`IGNORED`. torchvision's RoI heads leave out
 what matches them, since their sampler knows labels of -1; its RPN never looks at labels.
+
+Most of an RPN's work is one convolution on the largest map of the pyramid, a fifth of what a Mask
+R-CNN with a ResNet-50 computes before its heads; it can run in half precision like the pyramid.
+Boxes cannot: in bfloat16, whose steps are 4 above 512, anchors and true boxes would be off by
+pixels, small objects' most of all. So what the head says is made single, and anchors are, whatever
+the features are. In single precision both classes are torchvision's.
 """
 
-from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any
 
 import torch
 from torch import Tensor
+from torchvision.models.detection._utils import Matcher
+from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.image_list import ImageList
-from torchvision.models.detection.rpn import RegionProposalNetwork
+from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
 
 from lib.models.losses import proposal_losses
-from lib.models.rpn_head import SteadyMatcher
-from lib.models.sampling import sample_images, seeds_of
+from lib.models.sampling import Seeded, sample_images, seeds_of
 
 IGNORED = -1
 """Label of an object that is neither foreground nor background in training."""
 
 
-class IgnoringRPN(RegionProposalNetwork):
+class Float32RPNHead(RPNHead):
+    """torchvision's RPN head, whose outputs are float32 also under autocast."""
+
+    def forward(self, x: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        """Map each level's ``[N, C, H, W]`` to logits ``[N, A, H, W]`` and deltas, 4 A channels."""
+        logits, deltas = super().forward(x)
+        return [level.float() for level in logits], [level.float() for level in deltas]
+
+
+class Float32Anchors(AnchorGenerator):
+    """torchvision's anchors, float32 also for features of another type."""
+
+    def forward(self, image_list: ImageList, feature_maps: list[Tensor]) -> list[Tensor]:
+        """Return each image's anchors ``[A, 4]`` xyxy, in pixels of the padded batch."""
+        sizes = [features[:1, :1].float() for features in feature_maps]  # no copy of the maps
+        return super().forward(image_list, sizes)
+
+
+class NonBlockingMatcher(Matcher):
+    """torchvision's matcher of anchors and objects, without waiting for the device.
+
+    It asks the device for no list of places, whose length the processor would have to wait for,
+    image by image.
+    """
+
+    def set_low_quality_matches_(
+        self, matches: Tensor, all_matches: Tensor, match_quality_matrix: Tensor
+    ) -> None:
+        """Match each object's best anchors, ties included, with the object they overlap most.
+
+        Args:
+            matches: ``[A]`` int64, changed in place.
+            all_matches: ``[A]``, the object that each anchor overlaps most.
+            match_quality_matrix: ``[N, A]``, IoU of objects and anchors.
+        """
+        best = match_quality_matrix == match_quality_matrix.amax(1, keepdim=True)
+        matches.copy_(torch.where(best.any(0), all_matches, matches))
+
+
+class IgnoringRPN(Seeded, RegionProposalNetwork):
     """A region proposal network that samples no anchor whose best match is an ignored object.
 
     Each image's anchors are sampled from its own seed, and the losses are those of the whole batch
     (see :mod:`lib.models.sampling` and :mod:`lib.models.processes`).
-
-    Its boxes are in single precision whatever surrounds it (see :mod:`lib.models.rpn_head`).
     """
 
     def __init__(self, *parts: Any, **settings: Any) -> None:
         super().__init__(*parts, **settings)
-        self.proposal_matcher = SteadyMatcher(
+        self.proposal_matcher = NonBlockingMatcher(
             settings["fg_iou_thresh"], settings["bg_iou_thresh"], allow_low_quality_matches=True
         )
-        self._seeds: Sequence[int] = ()
 
     def forward(
         self,
@@ -45,7 +87,7 @@ class IgnoringRPN(RegionProposalNetwork):
     ) -> tuple[list[Tensor], dict[str, Tensor]]:
         """Return each image's proposals, float32 ``[P, 4]`` xyxy, and in training the losses."""
         if self.training and targets is not None:
-            self._seeds = seeds_of(targets, "anchors")
+            self.seeds = seeds_of(targets, "anchors")
         return super().forward(images, features, targets)
 
     def assign_targets_to_anchors(
@@ -98,7 +140,7 @@ class IgnoringRPN(RegionProposalNetwork):
             labels: per image ``[A]``, from :meth:`assign_targets_to_anchors`.
             regression_targets: per image ``[A, 4]``.
         """
-        samples = sample_images(labels, like=self.fg_bg_sampler, seeds=self._seeds)
+        samples = sample_images(labels, like=self.fg_bg_sampler, seeds=self.seeds)
         before = accumulate(map(len, labels), initial=0)
         sampled = torch.cat([rows + n for (rows, _), n in zip(samples, before, strict=False)])
         return proposal_losses(

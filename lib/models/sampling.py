@@ -97,23 +97,27 @@ def sample_images(
     ]
 
 
-class SeededTransform(GeneralizedRCNNTransform):
-    """torchvision's transform, with each training image's scale from the image's own seed."""
+class Seeded:
+    """A part of torchvision's detectors that draws in a method which is not given the targets.
 
-    _seed = 0
+    The contract: the method that torchvision's own code calls with the targets sets ``seeds``, one
+    for each image at hand, and the method that draws, called later within the same call, reads
+    them. Nothing else does either.
+    """
+
+    seeds: Sequence[int] = ()
+
+
+class SeededTransform(Seeded, GeneralizedRCNNTransform):
+    """torchvision's transform, with each training image's scale from the image's own seed."""
 
     def resize(
         self, image: Tensor, target: dict[str, Any] | None = None
     ) -> tuple[Tensor, dict[str, Any] | None]:
         """Return an image, and in training its target, in the size that is drawn for it."""
         if self.training and target is not None:
-            (self._seed,) = seeds_of([target], "size")
-        before = image.shape[-2:]
-        resized, changed = super().resize(image, target)
-        if changed is not None and "mask_frames" in changed:
-            height, width = resized.shape[-2:]
-            changed["mask_scale"] = (width / before[1], height / before[0])
-        return resized, changed
+            self.seeds = seeds_of([target], "size")
+        return super().resize(image, target)
 
     def normalize(self, image: Tensor) -> Tensor:
         """Return an image, uint8 or float in 0..1, as float with the backbone's mean and scale."""
@@ -121,4 +125,4 @@ class SeededTransform(GeneralizedRCNNTransform):
 
     def torch_choice(self, k: Sequence[int]) -> int:
         """Return one of the sizes."""
-        return k[self._seed % len(k)]
+        return k[self.seeds[0] % len(k)]

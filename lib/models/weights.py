@@ -19,22 +19,25 @@ def read_tensors(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(f"There is no weights file at {path}.")
     try:
-        _check_sums(path)
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        damaged = _damaged_part(path)
+        content = None if damaged else torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # the restricted unpickler raises whatever a damaged file leads to
-        reason = (str(error) or type(error).__name__).splitlines()[0][:200]
         raise ValueError(
-            f"{path} could not be read as a file of tensors ({reason}). It may be damaged or of "
-            "another kind; make or fetch it again."
+            f"{path} could not be read: it is damaged, or not a file that torch.save wrote. "
+            "Make or fetch it again, or name another."
         ) from error
+    if damaged:
+        raise ValueError(
+            f"{path} is damaged (the checksum of {damaged} is wrong): make or fetch it again."
+        )
     if not isinstance(content, dict):
         raise ValueError(f"{path} holds a {type(content).__name__}, not a dictionary of tensors.")
     return content
 
 
-def _check_sums(path: Path) -> None:
-    """Raise ``ValueError`` if a part is damaged, which ``torch.load`` may not notice."""
-    if zipfile.is_zipfile(path):  # older files of PyTorch are none
-        with zipfile.ZipFile(path) as archive:
-            if damaged := archive.testzip():
-                raise ValueError(f"the checksum of {damaged} is wrong")
+def _damaged_part(path: Path) -> str | None:
+    """Return which part has another checksum, which ``torch.load`` may not notice, if one has."""
+    if not zipfile.is_zipfile(path):  # older files of PyTorch are none
+        return None
+    with zipfile.ZipFile(path) as archive:
+        return archive.testzip()

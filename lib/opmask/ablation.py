@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from lib.data.coco import Result
 from lib.data.overlap import ambiguous_ids, objects
 from lib.files import read_json
-from lib.hybridnet.small_branch import Result
-from lib.metrics.bootstrap import Replicates, resample
+from lib.metrics.bootstrap import Score, resample
 from lib.metrics.claims import Observation
 from lib.metrics.coco_ap import evaluate
-from lib.metrics.mask_iou import iou_on_boxes
+from lib.metrics.mask_iou import iou_on_boxes, mean_iou
 from lib.opmask.trained import (
     DIRECTIONS,
     TITLES,
@@ -26,7 +26,7 @@ from lib.opmask.trained import (
     unbroken,
     unsupervised,
 )
-from lib.pages.ablation import Judged, compare
+from lib.pages.ablation import MASK_IOU, Judged, compare
 
 if TYPE_CHECKING:
     from lib.data.coco import CocoSet
@@ -113,13 +113,16 @@ def ablation_table(
     """
     drawn: dict[str, Any] = {"resamples": resamples, "seed": seed}
     judged = []
-    known: dict[str, tuple[Mapping[str, tuple[Replicates, str]], pd.DataFrame]] = {}
+    known: dict[str, Mapping[str, Score]] = {}
     for group, setting, run in _trials(runs):
         if run.variant not in known:
             rows = iou_on_boxes(val, run.masks_on_boxes)
             rows = rows[rows["label"].isin(unsupervised(run, val.categories))]
-            known[run.variant] = _ap(val, run, run.detections, iou_from, **drawn), rows
-        judged.append(Judged(group, setting, *known[run.variant]))
+            known[run.variant] = {
+                **_ap(val, run, run.detections, iou_from, **drawn),
+                MASK_IOU: mean_iou(rows, **drawn),
+            }
+        judged.append(Judged(group, setting, known[run.variant]))
     for split in DIRECTIONS:
         refined = refined_detections(runs, split)
         if refined is not None:
@@ -127,7 +130,7 @@ def ablation_table(
             for setting, found in (("proposal", at_test.detections), ("refined box", refined)):
                 ap = _ap(val, at_test, found, iou_from, **drawn)
                 judged.append(Judged(f"cam_at_test.{split}", setting, ap))
-    return compare(judged, **drawn)
+    return compare(judged)
 
 
 def refined_detections(runs: Runs, split: str) -> list[Result] | None:
@@ -192,8 +195,8 @@ def _changes(run: Run, default: Run) -> Sequence[str]:
 
 def _ap(
     val: "CocoSet", run: Run, detections: Sequence[Result], iou_from: float, **drawn: Any
-) -> dict[str, tuple[Replicates, str]]:
-    """Return the resampled AP behind each metric of the table."""
+) -> dict[str, Score]:
+    """Return the score of each AP of the table."""
     labels, truth = unsupervised(run, val.categories), val.to_coco()
     others = {x.id for x in objects(val)} - ambiguous_ids(val, iou_from)
     common: dict[str, Any] = {"labels": labels, "area_ranges": {}}
@@ -203,8 +206,8 @@ def _ap(
                     {"iou_type": "bbox"})
     )  # fmt: skip
     return {
-        "AP": (masks, "AP"),
-        "AP50": (masks, "AP50"),
-        "AP_ambiguous": (ambiguous, "AP"),
-        "box_AP50": (boxes, "AP50"),
+        "AP": masks.score("AP"),
+        "AP50": masks.score("AP50"),
+        "AP_ambiguous": ambiguous.score("AP"),
+        "box_AP50": boxes.score("AP50"),
     }

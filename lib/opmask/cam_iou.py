@@ -55,7 +55,7 @@ def iou_table(frame: pd.DataFrame, *, resamples: int, seed: int) -> pd.DataFrame
     lines = [
         dict(zip(keys, place, strict=True))
         | {"instances": len(part)}
-        | points(mean_iou(part, resamples=resamples, seed=seed))
+        | points(mean_iou(part, resamples=resamples, seed=seed).interval)
         for place, part in frame.groupby(keys, sort=False)
     ]
     return pd.DataFrame(lines, columns=[*keys, "instances", "ours", "ci_low", "ci_high"])

@@ -216,11 +216,11 @@ def observations(
             )
             for method in METHODS
         }  # fmt: skip
-        gain = drawn["opmask"].difference(drawn["baseline"], "AP").scaled(100)
+        gain = (drawn["opmask"].score("AP") - drawn["baseline"].score("AP")).interval.scaled(100)
         seen.append(Observation(f"B.fig3.{name}.opmask_above_baseline", *gain))
         if printed:
             seen += [
-                Observation(f"B.fig3.{m}.{name}.AP", *drawn[m].interval("AP").scaled(100))
+                Observation(f"B.fig3.{m}.{name}.AP", *drawn[m].score("AP").interval.scaled(100))
                 for m in METHODS
             ]
     return seen

@@ -59,9 +59,11 @@ class Ratio:
         """Return AP of both methods and their paired difference on a group, fractions of 1."""
         labels = self.labels[group]
         return {
-            BASELINE: self.baseline.interval(METRIC, labels),
-            OPMASK: self.opmask.interval(METRIC, labels),
-            DIFFERENCE: self.opmask.difference(self.baseline, METRIC, labels),
+            BASELINE: self.baseline.score(METRIC, labels).interval,
+            OPMASK: self.opmask.score(METRIC, labels).interval,
+            DIFFERENCE: (
+                self.opmask.score(METRIC, labels) - self.baseline.score(METRIC, labels)
+            ).interval,
         }
 
 
@@ -146,8 +148,8 @@ def smallest_gain(ratios: list[Ratio]) -> Interval:
         raise ValueError("No class ratio has been run, so there is no smallest gain.")
     gains = [ratio.intervals(PLOTTED)[DIFFERENCE] for ratio in ratios]
     drawn = [
-        ratio.opmask.metric(METRIC, ratio.labels[PLOTTED])
-        - ratio.baseline.metric(METRIC, ratio.labels[PLOTTED])
+        ratio.opmask.score(METRIC, ratio.labels[PLOTTED]).resampled
+        - ratio.baseline.score(METRIC, ratio.labels[PLOTTED]).resampled
         for ratio in ratios
     ]
     return smallest(gains, drawn)

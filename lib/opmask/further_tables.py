@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from lib.metrics.mask_iou import COLUMNS, iou_on_boxes, mean_iou, mean_iou_difference
+from lib.metrics.mask_iou import COLUMNS, iou_on_boxes, mean_iou
 from lib.opmask.table2 import PAIRS, table2_runs
 from lib.opmask.trained import (
     LESS,
@@ -178,11 +178,11 @@ def mask_iou_table(frame: pd.DataFrame, *, resamples: int, seed: int) -> pd.Data
         part = frame[(frame["direction"] == direction) & (frame["classes"] == classes)]
         methods = dict.fromkeys(frame.loc[frame["direction"] == direction, "method"])
         of = {method: part[part["method"] == method] for method in methods}
-        intervals = {method: mean_iou(rows, **drawn) for method, rows in of.items()}
+        intervals = {method: mean_iou(rows, **drawn).interval for method, rows in of.items()}
         for first, second in PAIRS:
             if first in of and second in of:
-                difference = mean_iou_difference(of[first], of[second], **drawn)
-                intervals[first + LESS + second] = difference
+                difference = mean_iou(of[first], **drawn) - mean_iou(of[second], **drawn)
+                intervals[first + LESS + second] = difference.interval
         place = {"direction": direction, "classes": classes}
         lines += [
             {**place, "method": method, "instances": part["annotation_id"].nunique()}

@@ -31,6 +31,7 @@ from lib.data.categories import Categories, canonical
 from lib.data.coco import CocoSet
 from lib.data.label_options import add_on_bad, open_labels
 from lib.data.overlap import objects, overlapping_pairs
+from lib.files import explain
 from lib.outputs import file_ending_in
 
 Definition = Literal[
@@ -253,7 +254,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.out:
             write_csv(table, options.out)
     except (ValueError, OSError) as error:
-        print(f"Error: {error}", file=sys.stderr)
+        print(f"Error: {explain(error)}", file=sys.stderr)
         return 2
     print(f"{len(coco_set):,} images, {len(coco_set.all_instances()):,} annotations.\n")
     print(as_text(table[~table["crowds"]]))

@@ -7,16 +7,16 @@ import pandas as pd
 import torch
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
+from torchvision.ops import roi_align
 
 from lib.data.coco import CocoSet, Instance
 from lib.masks.paste import MASK_FROM
 from lib.metrics.coco_input import examples
 from lib.metrics.mask_iou import mean_iou
 from lib.models.config import PriorNorm
-from lib.models.mask_branch import mask_targets
 from lib.pages import rois
 from lib.pages.style import COLOURS, FLAT, WIDTH
-from lib.training.activation_maps import OverTraining
+from lib.training.activation_maps import CamHistory
 
 SHOWN = 6
 """Iterations shown as pictures; of more, these many are shown at even distances."""
@@ -28,14 +28,14 @@ MEASURES = {"contrast": "prior on the object − beside it", "iou": "mask IoU of
 """Column of `prior_quality` -> what it is."""
 
 
-def read_recorded(path: Path) -> OverTraining:
+def read_recorded(path: Path) -> CamHistory:
     """Read ``prior_over_training.npz``, which `lib.training.activation_maps` wrote."""
     with np.load(path) as file:
-        return OverTraining(file["annotation_id"], file["iteration"], file["maps"])
+        return CamHistory(file["annotation_id"], file["iteration"], file["maps"])
 
 
 def prior_over_training(
-    coco_set: CocoSet, recorded: OverTraining, *, count: int, norm: PriorNorm = "min_max"
+    coco_set: CocoSet, recorded: CamHistory, *, count: int, norm: PriorNorm = "min_max"
 ) -> Figure | None:
     """Draw the prior of a few true boxes, one per row, at several iterations; None without any.
 
@@ -69,7 +69,7 @@ def prior_over_training(
 
 
 def prior_quality(
-    coco_set: CocoSet, recorded: OverTraining, *, norm: PriorNorm = "min_max"
+    coco_set: CocoSet, recorded: CamHistory, *, norm: PriorNorm = "min_max"
 ) -> pd.DataFrame:
     """Return how well the prior fits the true mask of each recorded box, at each iteration.
 
@@ -129,7 +129,9 @@ def prior_curves(frame: pd.DataFrame, *, resamples: int, seed: int) -> Figure | 
     for axes, (measure, title) in zip(panels, MEASURES.items(), strict=True):
         known = frame.dropna(subset=measure)
         intervals = {
-            iteration: mean_iou(part.assign(iou=part[measure]), resamples=resamples, seed=seed)
+            iteration: mean_iou(
+                part.assign(iou=part[measure]), resamples=resamples, seed=seed
+            ).interval
             for iteration, part in known.groupby("iteration")
         }
         at = list(intervals)
@@ -141,7 +143,7 @@ def prior_curves(frame: pd.DataFrame, *, resamples: int, seed: int) -> Figure | 
     return figure
 
 
-def _instances(coco_set: CocoSet, recorded: OverTraining) -> list[Instance]:
+def _instances(coco_set: CocoSet, recorded: CamHistory) -> list[Instance]:
     """Return the instances whose boxes were recorded, in that order."""
     by_id = {x.id: x for x in coco_set.all_instances()}
     strangers = [name for name in recorded.annotation_id.tolist() if name not in by_id]
@@ -158,8 +160,6 @@ def _cells(coco_set: CocoSet, instance: Instance) -> np.ndarray | None:
     truth = rois.true_mask(coco_set, instance)
     if truth is None:
         return None
-    masks = torch.from_numpy(truth)[None].to(torch.uint8)
-    cells = mask_targets(
-        masks, torch.zeros(1, dtype=torch.long), torch.tensor([instance.box]), CELLS
-    )
-    return cells[0].numpy().astype(bool)
+    mask = torch.from_numpy(truth)[None, None].float()
+    cells = roi_align(mask, [torch.tensor([instance.box])], (CELLS, CELLS), aligned=True)
+    return (cells[0, 0] >= 0.5).numpy()

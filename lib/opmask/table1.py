@@ -214,8 +214,10 @@ def _lines(judged: Judged, labels: frozenset[int]) -> Iterator[dict[str, Any]]:
             some = ours[group].result
             count = sum(int(some.matches[k, "all"].instances.sum()) for k in labels)
             place = {"group": group, "instances": count, "metric": metric}
-            intervals = {m: judged[m][group].interval(metric, labels) for m in METHODS}
-            intervals[DIFFERENCE] = ours[group].difference(base[group], metric, labels)
+            intervals = {m: judged[m][group].score(metric, labels).interval for m in METHODS}
+            intervals[DIFFERENCE] = (
+                ours[group].score(metric, labels) - base[group].score(metric, labels)
+            ).interval
             first, second = intervals["opmask"].estimate, intervals["baseline"].estimate
             gain = first / second - 1 if second >= LEAST_BASELINE else float("nan")
             intervals[GAIN] = _UNKNOWN._replace(estimate=gain)

@@ -118,11 +118,13 @@ def split_table(
 
 def _lines(models: Mapping[str, Replicates], labels: frozenset[int]) -> Iterator[dict[str, Any]]:
     for metric, name in METRICS.items():
-        intervals: dict[str, Interval] = {m: r.interval(metric, labels) for m, r in models.items()}
+        intervals: dict[str, Interval] = {
+            m: r.score(metric, labels).interval for m, r in models.items()
+        }
         for first, second in PAIRS:
             if first in models and second in models:
-                change = models[first].difference(models[second], metric, labels)
-                intervals[first + LESS + second] = change
+                one, other = (models[m].score(metric, labels) for m in (first, second))
+                intervals[first + LESS + second] = (one - other).interval
         for method, interval in intervals.items():
             yield {"method": method, "metric": name, **points(interval)}
 

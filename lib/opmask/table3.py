@@ -6,6 +6,7 @@ flatters all models. Claims are judged at the fixed threshold; whether a differe
 each model is cut at its own best stands beside it. All tables are tidy and in points of 100.
 """
 
+import operator
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed, parallel_config
 
-from lib.hybridnet.small_branch import Result
+from lib.data.coco import Result
 from lib.masks.rle import encode
 from lib.masks.shapes import rectangle_mask
 from lib.metrics.bootstrap import Replicates, resample
@@ -257,7 +258,7 @@ def _lines(
     for metric in METRICS:
         best_at = {}
         for method in there:
-            interval = drawn(method, threshold).interval(metric, labels)
+            interval = drawn(method, threshold).score(metric, labels).interval
             line = {"method": method, "metric": metric, **points(interval)}
             if method != BOX:
                 tried = {t: r.select(labels).value(metric) for t, r in swept[method].items()}
@@ -268,9 +269,12 @@ def _lines(
         for other in ("faster_rcnn", "baseline"):
             if "opmask" not in there or other not in there:
                 continue
-            fixed = drawn("opmask", threshold).difference(drawn(other, threshold), metric, labels)
+            at_fixed = (drawn(m, threshold).score(metric, labels) for m in ("opmask", other))
+            fixed = operator.sub(*at_fixed).interval
             ours, base = (drawn(m, best_at[m] or threshold) for m in ("opmask", other))
-            best_of_each = points(ours.difference(base, metric, labels)).values()
+            best_of_each = points(
+                (ours.score(metric, labels) - base.score(metric, labels)).interval
+            ).values()
             at_best = dict(zip(("best", "best_low", "best_high"), best_of_each, strict=True))
             place = {"method": f"opmask{LESS}{other}", "metric": metric}
             yield {**place, **points(fixed), **at_best}

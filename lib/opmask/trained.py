@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
+from lib.data.coco import Result
 from lib.files import read_json
-from lib.hybridnet.small_branch import Result
 from lib.metrics.coco_ap import APResult, evaluate
 from lib.models.config import ModelConfig
-from lib.pages.backbones import one_backbone
+from lib.pages.comparable import one_backbone
 from lib.pages.decimals import decimals_of
 
 if TYPE_CHECKING:
@@ -188,7 +188,7 @@ def judge(
 
 
 def backbone(runs: Runs) -> str:
-    """Return the one backbone of all runs; see :func:`lib.pages.backbones.one_backbone`."""
+    """Return the one backbone of all runs; see :func:`lib.pages.comparable.one_backbone`."""
     return one_backbone((run.config for run in runs.values()), step=STEP)
 
 

@@ -13,7 +13,7 @@ from lib.models.config import PRIOR_SWITCHES, ModelConfig
 from lib.pages.style import FLAT, SEQUENCE, WIDTH
 from lib.training.config import TrainConfig
 from lib.training.log import Record
-from lib.training.supervision import Uses, uses_of
+from lib.training.supervision import Supervision, supervision_of
 
 LOSSES = {
     "loss_classifier": "class (box head)",
@@ -136,9 +136,9 @@ def use_table(coco_set: CocoSet, config: TrainConfig) -> pd.DataFrame:
     Raises:
         ValueError: if nothing is left to learn from.
     """
-    uses = uses_of(config, coco_set)
+    supervision = supervision_of(config, coco_set)
     instances = [x for x in coco_set.all_instances() if not x.iscrowd]
-    counts = Counter((_mask_kind(x), _use(x, uses)) for x in instances)
+    counts = Counter((_mask_kind(x), _use(x, supervision)) for x in instances)
     rows = [
         {"mask": kind, "instances": count, "share": count / len(instances), "use": use}
         for (kind, use), count in sorted(
@@ -148,9 +148,9 @@ def use_table(coco_set: CocoSet, config: TrainConfig) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["mask", "instances", "share", "use"])
 
 
-def _use(instance: Instance, uses: Uses) -> str:
-    use = uses.of(instance)
-    if use == "learn" and not uses.reads_mask(instance):
+def _use(instance: Instance, supervision: Supervision) -> str:
+    use = supervision.of(instance)
+    if use == "learn" and not supervision.reads_mask(instance):
         use = "box_only"
     return BACKGROUND if use == "learn" and not instance.has_mask else USES[use]
 

@@ -21,11 +21,12 @@ from lib.runner.left_out import with_left_out
 from lib.runner.lock import only_runner
 from lib.runner.machine import usable_cores
 from lib.runner.own_runs import own_runs
-from lib.runner.places import Here, Place, Run
+from lib.runner.places import LocalMachine, Place, Run
 from lib.runner.plan import Planner
 from lib.runner.preview import print_preview
 from lib.runner.problems import UsageError
 from lib.runner.profiles import load_profile, profile_names
+from lib.runner.remote import cluster_at
 from lib.runner.setup import Request, Setup, prepare
 from lib.runner.steps import Step
 from lib.runner.writable import check_writable, full_disk
@@ -157,7 +158,7 @@ def _place(
 ) -> Iterator[Place]:
     """Hold the place where steps run inside the block: this machine, or a cluster."""
     if options.dask is None:
-        yield Here(run, jobs=options.jobs or usual_jobs(gpus), gpus=gpus)
+        yield LocalMachine(run, jobs=options.jobs or usual_jobs(gpus), gpus=gpus)
         return
     if options.gpus is not None:
         raise UsageError(
@@ -166,8 +167,6 @@ def _place(
                 "cluster use the GPUs that they see (CUDA_VISIBLE_DEVICES)."
             ]
         )
-    from lib.runner.remote import cluster_at  # a slow import
-
     with cluster_at(options.dask, setup.study, setup.name, run, jobs=options.jobs) as cluster:
         yield cluster
 

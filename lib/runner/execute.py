@@ -51,7 +51,7 @@ class Execution:
     def __init__(self, planner: Planner, place: Place) -> None:
         self.planner, self.setup, self.place = planner, planner.setup, place
         self.report = Report()
-        self._running: dict[Future[Outcome], tuple[Decision, Job, list[str]]] = {}
+        self._running: dict[Future[Outcome], tuple[Decision, list[str]]] = {}
         self._ready: list[Step] = []
         self._sources = describe_sources(self.setup.study.root)
         self._dispensable = {step.id for step in self.setup.steps if step.optional}
@@ -65,17 +65,18 @@ class Execution:
         sorter.prepare()
         ready = self._ready
         while sorter.is_active():
-            ready += [steps[name] for name in sorter.get_ready()]
-            ready.sort(key=lambda step: places[step.id])
-            room = self.place.room()  # once a round: a cluster has to be asked
-            step = next((step for step in ready if self._has_room(step, room)), None)
-            if step is None:
-                done, _ = wait(self._running, return_when=FIRST_COMPLETED)
-                sorter.done(*[self._end(future) for future in done])
-                continue
-            ready.remove(step)
-            if not self._start(step, room):
-                sorter.done(step.id)
+            room = self.place.room()  # workers of a cluster come and go
+            while True:
+                ready += [steps[name] for name in sorter.get_ready()]
+                ready.sort(key=lambda step: places[step.id])
+                step = next((step for step in ready if self._has_room(step, room)), None)
+                if step is None:
+                    break
+                ready.remove(step)
+                if not self._start(step, room):
+                    sorter.done(step.id)
+            done, _ = wait(self._running, return_when=FIRST_COMPLETED)
+            sorter.done(*[self._end(future) for future in done])
         self.planner.digests.save()
         return self.report
 
@@ -83,7 +84,7 @@ class Execution:
         return kind_of(step, self.setup.parameters[step.id])
 
     def _has_room(self, step: Step, room: Room) -> bool:
-        running = [self._kind(decision.step) for decision, *_ in self._running.values()]
+        running = [self._kind(decision.step) for decision, _ in self._running.values()]
         return room.fits(self._kind(step), running)
 
     def _threads(self, step: Step, room: Room) -> int:
@@ -93,7 +94,7 @@ class Execution:
         """
         if step.kind != "train" or not self.place.cores or "OMP_NUM_THREADS" in os.environ:
             return 0
-        others = [*(decision.step for decision, *_ in self._running.values()), *self._ready]
+        others = [*(decision.step for decision, _ in self._running.values()), *self._ready]
         trainings = 1 + sum(other.kind == "train" for other in others)
         share = min(room.jobs, trainings)
         return max(1, self.place.cores // share) if share > 1 else 0
@@ -148,15 +149,15 @@ class Execution:
             count = min(room.gpus, job.images or room.gpus)
             on = " on 1 GPU" if count == 1 else f" on {count} GPUs"
         print(f"{_clock()} {step.id} starts{on} (about {expected})", flush=True)
-        self._running[self.place.start(job, self._kind(step))] = (decision, job, notes)
+        self._running[self.place.start(job, self._kind(step))] = (decision, notes)
         return True
 
     def _end(self, future: Future[Outcome]) -> str:
         """Record how a job ended; return the id of its step."""
-        decision, job, notes = self._running.pop(future)
+        decision, notes = self._running.pop(future)
         step = decision.step
         try:
-            outcome = self.place.outcome(future, job)
+            outcome = future.result()
         except WorkerLostError as error:
             outcome = Outcome(0.0, str(error))
         except Exception as error:

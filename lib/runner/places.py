@@ -5,7 +5,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from lib.runner.gpus import Gpu, shares
+from lib.runner.gpus import Gpu, Shares, shares
 from lib.runner.jobs import CHILDREN, Job, Outcome, Say, say_here
 from lib.runner.machine import describe_machine
 from lib.runner.steps import Kind, Step
@@ -71,16 +71,12 @@ class Place(Protocol):
         """Start a job for which there is room."""
         ...
 
-    def outcome(self, future: Future[Outcome], job: Job) -> Outcome:
-        """Return how a job ended, and take back what it was given."""
-        ...
-
     def stop(self) -> None:
         """End what runs, and wait until it is gone."""
         ...
 
 
-class Here:
+class LocalMachine:
     """This machine. A training has a share of the GPUs, a step that measures time the first GPU.
 
     Args:
@@ -90,35 +86,20 @@ class Here:
     """
 
     def __init__(self, run: Run, *, jobs: int, gpus: Sequence[Gpu] = ()) -> None:
-        self._run, self._jobs, self._gpus = run, jobs, tuple(gpus)
-        self._free = list(shares(gpus, jobs))
-        self._held: dict[str, tuple[Gpu, ...]] = {}
+        self._run, self._jobs, self._shares = run, jobs, Shares(gpus, jobs)
         self._executor = ThreadPoolExecutor(jobs)
         self.cores = 0 if gpus else describe_machine()["cores"]
 
     def room(self) -> Room:
         """Return how many steps fit side by side."""
-        return room_here(self._jobs, self._gpus)
+        return room_here(self._jobs, self._shares.gpus)
 
     def prepare(self) -> None:
         """Do nothing: subprocesses end with their runner."""
 
     def start(self, job: Job, kind: Kind) -> Future[Outcome]:
         """Start a job for which there is room."""
-        share: tuple[Gpu, ...] = ()
-        if self._free and kind == "train":
-            share = self._held[job.step] = self._free.pop(0)
-        elif kind == "alone":
-            share = self._gpus[:1]
-        return self._executor.submit(
-            run_with, self._run, job, share, hide=bool(self._gpus), say=say_here
-        )
-
-    def outcome(self, future: Future[Outcome], job: Job) -> Outcome:
-        """Return how a job ended, and take back its GPUs."""
-        if job.step in self._held:
-            self._free.insert(0, self._held.pop(job.step))
-        return future.result()
+        return self._executor.submit(run_with, self._run, job, kind, self._shares, say=say_here)
 
     def stop(self) -> None:
         """End what runs, and wait until it is gone."""
@@ -126,18 +107,19 @@ class Here:
         self._executor.shutdown(cancel_futures=True)
 
 
-def run_with(run: Run, job: Job, share: Sequence[Gpu], *, hide: bool, say: Say) -> Outcome:
-    """Execute a notebook with some of the GPUs, and say in the outcome which machine it was on.
+def run_with(run: Run, job: Job, kind: Kind, shares: Shares, *, say: Say) -> Outcome:
+    """Execute a notebook with its share of the GPUs, and say in the outcome where that was.
 
     Args:
         run: executes a notebook.
         job: what is to be executed.
-        share: the GPUs that it may use; a training has a process on each, if it has the images.
-        hide: whether there are GPUs that it must not use.
+        kind: of its step.
+        shares: the GPUs; a training has a process on each of its own, if it has the images.
         say: takes what it prints.
     """
-    share = share[: job.images or None]
-    names = tuple(gpu.uuid for gpu in share)
-    processes = max(1, len(share))
-    own = replace(job, gpus=names if share or hide else None, processes=processes)
-    return replace(run(own, say), machine=describe_machine(share), processes=processes)
+    with shares.held(kind) as share:
+        used = share[: job.images or None]
+        names = tuple(gpu.uuid for gpu in used)
+        processes = max(1, len(used))
+        own = replace(job, gpus=names if shares.gpus else None, processes=processes)
+        return replace(run(own, say), machine=describe_machine(used), processes=processes)

@@ -21,7 +21,7 @@ from lib.paths import DATA_VARIABLE, ROOT, expanded
 from lib.runner.console import duration, heading, why
 from lib.runner.gpus import Gpu, described
 from lib.runner.machine import usable_cores
-from lib.runner.places import Here, Place, Room, images_of, kind_of
+from lib.runner.places import LocalMachine, Place, Room, images_of, kind_of
 from lib.runner.plan import Decision, Planner
 from lib.runner.steps import Kind, Step
 
@@ -63,7 +63,7 @@ def print_preview(
     up_to = "up to " if any(d.action == "maybe" for d in decisions) else ""
     total = duration(makespan(working, kinds, walls, room))
     print(f"\n{up_to}{_counted(len(working), 'step')} to run: about {total}.".capitalize())
-    on = "the cluster" if not isinstance(place, Here) else _described(gpus, lacks=lacks_gpu)
+    on = "the cluster" if not isinstance(place, LocalMachine) else _described(gpus, lacks=lacks_gpu)
     jobs, trainings = _counted(room.jobs, "step"), _counted(room.trainings, "training")
     each = f", {_counted(room.gpus, 'GPU')} for each training" if room.gpus else ""
     print(f"On {on}: {jobs} at a time, {trainings} among them{each}.")
@@ -76,8 +76,8 @@ def print_preview(
     lacking = [
         *_data_problems(data),
         *setup.absent,
-        *_gpu_problems(working, there, gpus, here=isinstance(place, Here)),
-        *(_memory_problems(working, room) if isinstance(place, Here) else ()),
+        *_gpu_problems(working, there, gpus, here=isinstance(place, LocalMachine)),
+        *(_memory_problems(working, room) if isinstance(place, LocalMachine) else ()),
         *_disk_problems(written, data, setup.study.cache(setup.name)),
     ]
     print("\nMissing on this machine:" if lacking else "\nNothing is missing on this machine.")

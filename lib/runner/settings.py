@@ -4,7 +4,7 @@
 nesting in YAML counts as dots.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,7 +33,7 @@ def dotted(name: str) -> str:
     return name.replace("_", ".", 1)
 
 
-def flatten(mapping: dict[str, Any]) -> dict[str, Any]:
+def flatten(mapping: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values of a nested mapping by name; dots and nesting become underscores.
 
     Raises:
@@ -47,10 +47,10 @@ def flatten(mapping: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _leaves(mapping: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+def _leaves(mapping: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
     for key, value in mapping.items():
         name = f"{prefix}{key}".replace(".", "_")
-        if isinstance(value, dict) and value:
+        if isinstance(value, Mapping) and value:
             yield from _leaves(value, f"{name}_")
         else:
             yield name, value

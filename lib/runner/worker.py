@@ -1,7 +1,7 @@
 """What a worker of a dask cluster does for a runner elsewhere: execute notebooks, as here.
 
 A step's subprocess ends with the worker, and with the wish for it: the runner's Ctrl-C, its death
-and a lost connection all make dask forget the task, which is looked for twice a second.
+and a lost connection all make dask forget the task, which is asked for every second.
 """
 
 import functools
@@ -11,15 +11,14 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from lib.cluster import compare
-from lib.files import digest, read_object, write_json
+from lib.cluster import compare, workers_of
+from lib.files import digest
 from lib.paths import ROOT
 from lib.runner.fingerprint import package_versions
-from lib.runner.gpus import Gpu, visible_gpus
+from lib.runner.gpus import Shares, visible_gpus
 from lib.runner.jobs import CHILDREN, Job, Outcome
 from lib.runner.machine import usable_cores
 from lib.runner.places import Run, run_with
@@ -28,15 +27,10 @@ from lib.runner.steps import Kind
 GPU = "GPU"
 """The resource that workers declare: how many trainings may share the GPUs that each sees."""
 
-ATTEMPTS = "attempts.json"
-MOST_ATTEMPTS = 2
+_LOOK_EVERY, _SEE_SECONDS = 1.0, 5.0
 
-_LOOK_EVERY, _SEE_SECONDS = 0.5, 5.0
-_ENDING = ("stopping", "stopped", "closing", "closed", "failed")
-"""States of a worker that has lost its scheduler or is told to end."""
-
-_running: dict[str, tuple[Gpu, ...]] = {}
-"""The GPUs of each step that this process executes, by the step's folder."""
+_running: set[str] = set()
+"""The folders of the steps that this process executes."""
 _lock = threading.Lock()
 
 
@@ -68,8 +62,7 @@ def look(mark: str) -> dict[str, Any]:
 
 def steps_running() -> list[str]:
     """Return the folders of the steps that this process executes."""
-    with _lock:
-        return sorted(_running)
+    return sorted(_running)
 
 
 def is_seen(path: Path, seconds: float) -> bool:
@@ -84,66 +77,44 @@ def is_seen(path: Path, seconds: float) -> bool:
     return True
 
 
-def workers_of(dask_scheduler: Any = None) -> list[dict[str, Any]]:
-    """Return, on a scheduler, what it knows of its workers.
+def trainings_of(worker: Mapping[str, Any]) -> int:
+    """Return for how many trainings at a time a worker declares GPUs, 0 if it does not.
 
-    Returns:
-        For each ``address``, ``host``, ``threads``, and ``units``: how many trainings it takes at
-        a time by the resource that it declares, 0 if it declares none.
+    Args:
+        worker: what its scheduler knows of it.
     """
-    return [
-        {
-            "address": state.address,
-            "host": state.host,
-            "threads": state.nthreads,
-            "units": min(int(state.resources.get(GPU, 0)), state.nthreads),
-        }
-        for state in dask_scheduler.workers.values()
-    ]
+    return min(int(worker["resources"].get(GPU, 0)), worker["nthreads"])
 
 
-def execute(
-    run: Run,
-    job: Job,
-    kind: Kind,
-    *,
-    ticket: str,
-    topic: str,
-    expected: Mapping[str, str],
-    neighbours: Mapping[str, int],
-) -> Outcome:
+def execute(run: Run, job: Job, kind: Kind, *, topic: str, expected: Mapping[str, str]) -> Outcome:
     """Execute a job in this worker and return how it ended; what it prints goes to the runner.
 
     Args:
         run: executes a notebook.
         job: what is to be executed.
         kind: of its step.
-        ticket: names this task; dask hands it to another worker if one dies.
         topic: under which the runner hears what is printed.
         expected: its ``versions()``.
-        neighbours: how many workers each host has.
     """
-    from distributed import get_worker
+    from distributed import get_client, get_worker
 
-    worker, folder = get_worker(), Path(job.folder)
+    worker, client = get_worker(), get_client()
     try:
         compare(versions, expected)
     except ValueError as error:
         return Outcome(0.0, str(error))
-    if not is_seen(folder, _SEE_SECONDS) or not Path(job.source).exists():
-        return Outcome(0.0, unseen(platform.node(), str(folder)))
-    if _attempt(folder / ATTEMPTS, ticket) > MOST_ATTEMPTS:
-        return Outcome(
-            0.0,
-            f"{MOST_ATTEMPTS} workers died while they executed this step, perhaps for want of "
-            "memory. What it had finished is kept.",
-        )
-    with _share(job.folder, kind, worker) as (share, hide), _ended_unless_wanted(worker, job):
-        if kind == "train" and not hide:
-            # Dask gives its workers a single thread for numerical libraries: good for small tasks.
-            cores = usable_cores() // neighbours.get(worker.ip, 1)
-            job = replace(job, threads=max(1, cores))
-        return run_with(run, job, share, hide=hide, say=partial(_say, worker, topic))
+    if not is_seen(Path(job.folder), _SEE_SECONDS) or not Path(job.source).exists():
+        return Outcome(0.0, unseen(platform.node(), job.folder))
+    workers = workers_of(client)
+    own = workers[worker.address]
+    with _lock:  # one for all trainings that begin at the same time
+        shares = _shares(max(1, trainings_of(own)))
+    if kind == "train" and not shares.gpus:
+        # Dask gives its workers a single thread for numerical libraries: good for small tasks.
+        neighbours = sum(other["host"] == own["host"] for other in workers.values())
+        job = replace(job, threads=max(1, usable_cores() // neighbours))
+    with _ended_unless_wanted(client, worker.address, worker.get_current_task(), job.folder):
+        return run_with(run, job, kind, shares, say=functools.partial(worker.log_event, topic))
 
 
 def unseen(host: str, folder: str) -> str:
@@ -154,54 +125,29 @@ def unseen(host: str, folder: str) -> str:
     )
 
 
-def _attempt(path: Path, ticket: str) -> int:
-    """Return how many times a task was begun, this time included."""
-    content, before = read_object(path), 0
-    if content.get("ticket") == ticket and isinstance(content.get("count"), int):
-        before = content["count"]
-    write_json(path, {"ticket": ticket, "count": before + 1})
-    return before + 1
+@functools.cache
+def _shares(trainings: int) -> Shares:
+    return Shares(visible_gpus(), trainings)
 
 
 @contextmanager
-def _share(folder: str, kind: Kind, worker: Any) -> Iterator[tuple[tuple[Gpu, ...], bool]]:
-    """Hold a step's GPUs inside the block: its share of those that this process sees.
-
-    Yields:
-        The share, and whether there are any GPUs.
-    """
-    there = visible_gpus()
-    units = max(1, int(worker.state.total_resources.get(GPU, 1)))
-    size = 0 if kind == "cpu" else max(1, len(there) // units)
-    with _lock:
-        taken = {gpu for share in _running.values() for gpu in share}
-        free = [gpu for gpu in there if gpu not in taken]
-        _running[folder] = tuple(free[: 1 if kind == "alone" else size])
-    try:
-        yield _running[folder], bool(there)
-    finally:
-        with _lock:
-            del _running[folder]
-
-
-@contextmanager
-def _ended_unless_wanted(worker: Any, job: Job) -> Iterator[None]:
-    """End the subprocess of a job, inside the block, once nobody waits for its task."""
-    key, over = worker.get_current_task(), threading.Event()
+def _ended_unless_wanted(client: Any, address: str, task: Any, folder: str) -> Iterator[None]:
+    """End the subprocess of a step, inside the block, once nobody waits for its task."""
+    over = threading.Event()
 
     def watch() -> None:
         while not over.wait(_LOOK_EVERY):
-            task = worker.state.tasks.get(key)
-            wanted = task is not None and task.state != "cancelled"
-            if not wanted or worker.status.name in _ENDING:
-                CHILDREN.end_one(job.folder)
+            try:
+                wanted = task in client.processing([address])[address]
+            except Exception:  # whatever it is: the scheduler has lost this worker
+                wanted = False
+            if not wanted:
+                CHILDREN.end_one(folder)
 
+    _running.add(folder)
     threading.Thread(target=watch, daemon=True).start()
     try:
         yield
     finally:
         over.set()
-
-
-def _say(worker: Any, topic: str, line: str) -> None:
-    worker.log_event(topic, line)
+        _running.discard(folder)

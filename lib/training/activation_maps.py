@@ -23,7 +23,7 @@ from torch import Tensor
 
 from lib.data.coco import CocoSet, Instance
 from lib.data.label_options import add_on_bad, open_labels
-from lib.files import atomic
+from lib.files import atomic, explain
 from lib.models.heads import POOLED
 from lib.outputs import file_ending_in
 from lib.paths import display, resolve
@@ -36,7 +36,7 @@ SHORTEST_SIDE = 24
 """Only boxes whose sides both have that many pixels are drawn: smaller objects show little."""
 
 
-def stack(parts: Sequence[Tensor]) -> np.ndarray:
+def stack_cams(parts: Sequence[Tensor]) -> np.ndarray:
     """Return the maps ``[N, h, w]`` of several images as one float16 array, in order."""
     arrays = [part.float().cpu().numpy().astype(np.float16) for part in parts]
     return np.concatenate(arrays) if arrays else np.zeros((0, POOLED, POOLED), np.float16)
@@ -49,7 +49,7 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
 
 
 @dataclass(frozen=True)
-class OverTraining:
+class CamHistory:
     """Maps of the same instances at several times of a run.
 
     Attributes:
@@ -63,7 +63,7 @@ class OverTraining:
     maps: np.ndarray
 
 
-def draw_instances(coco: CocoSet, count: int) -> list[Instance]:
+def sample_instances(coco: CocoSet, count: int) -> list[Instance]:
     """Return ``count`` instances drawn by a hash of their ids, or all if there are fewer.
 
     Raises:
@@ -84,7 +84,7 @@ def draw_instances(coco: CocoSet, count: int) -> list[Instance]:
     return sorted(large, key=lambda x: derive(0, "cams", x.id))[:count]
 
 
-def maps_of(
+def cams_of(
     trained: TrainedModel, coco: CocoSet, instances: Sequence[Instance], device: torch.device
 ) -> np.ndarray:
     """Return the raw maps of instances, float16 ``[N, h, w]``, image by image.
@@ -102,7 +102,7 @@ def maps_of(
             image = picture(coco.image(image_id)).to(device)
             (found,) = model.cams_on_boxes([image], [boxes_and_labels(group, device)])
             maps |= {x.id: one for x, one in zip(group, found, strict=True)}
-    return stack([maps[x.id][None] for x in instances])
+    return stack_cams([maps[x.id][None] for x in instances])
 
 
 def iteration_of(path: Path, iterations: int | None) -> int:
@@ -124,14 +124,14 @@ def iteration_of(path: Path, iterations: int | None) -> int:
     return int(snapshot[1]) if snapshot else int(iterations or 0)
 
 
-def over_training(
+def cam_history(
     paths: Sequence[Path],
     coco: CocoSet,
     *,
     count: int,
     iterations: int | None,
     device: torch.device,
-) -> OverTraining:
+) -> CamHistory:
     """Return the maps of a few ground-truth instances for each model of a run.
 
     Args:
@@ -152,9 +152,9 @@ def over_training(
             "Maps over a training run need one model file for each iteration, found files of "
             f"iterations {', '.join(map(str, moments)) or 'none'}."
         )
-    instances = draw_instances(coco, count)
-    maps = [maps_of(load_model(path), coco, instances, device) for _, path in places]
-    return OverTraining(
+    instances = sample_instances(coco, count)
+    maps = [cams_of(load_model(path), coco, instances, device) for _, path in places]
+    return CamHistory(
         np.array([x.id for x in instances], np.int64), np.array(moments, np.int64), np.stack(maps)
     )
 
@@ -180,7 +180,7 @@ def main(arguments: list[str] | None = None) -> int:
     add_on_bad(parser)
     options = parser.parse_args(arguments)
     try:
-        found = over_training(
+        found = cam_history(
             [resolve(path) for path in options.models],
             open_labels(options, resolve(options.annotations), resolve(options.images)),
             count=options.count,
@@ -189,7 +189,7 @@ def main(arguments: list[str] | None = None) -> int:
         )
         write_arrays(options.out, vars(found))
     except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {explain(error)}", file=sys.stderr)
         return 2
     print(
         f"wrote {display(options.out)}: {len(found.annotation_id)} instances, "
@@ -200,7 +200,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _is_ours(path: Path) -> bool:
     """Return whether a file holds maps over a training."""
-    names = {f"{name}.npy" for name in OverTraining.__annotations__}
+    names = {f"{name}.npy" for name in CamHistory.__annotations__}
     if not zipfile.is_zipfile(path):
         return False
     with zipfile.ZipFile(path) as archive:

@@ -123,7 +123,7 @@ def load_model(path: Path) -> TrainedModel:
     return TrainedModel(model.eval(), config, categories)
 
 
-class Copied(NamedTuple):
+class Initialised(NamedTuple):
     """What a model has of another one.
 
     Attributes:
@@ -137,7 +137,7 @@ class Copied(NamedTuple):
     masks: bool
 
 
-def initialise(model: Detector, path: Path, categories: Categories) -> Copied:
+def initialise(model: Detector, path: Path, categories: Categories) -> Initialised:
     """Copy the weights of a trained detector into ``model``.
 
     Everything but the mask branch must fit; the mask branch is copied too if the file has one.
@@ -182,7 +182,7 @@ def initialise(model: Detector, path: Path, categories: Categories) -> Copied:
             "both, and the same mask head if the file has one."
         )
     model.load_state_dict(state, strict=False)
-    return Copied(len(state), words, any(".mask_branch." in name for name in state))
+    return Initialised(len(state), words, any(".mask_branch." in name for name in state))
 
 
 def _fresh(model: Detector, theirs: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:

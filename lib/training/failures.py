@@ -1,6 +1,17 @@
-"""What is said when a run ends before its last iteration, and what it leaves to continue from."""
+"""How a run ends before its last iteration: what is said, and what it leaves to continue from.
+
+Asked to stop in order (SIGTERM, which Slurm sends before the time is over), it ends after the
+iteration at hand and saves its progress. It may be unable to: where a process of several is gone,
+others can wait for it in vain, deep in a library that returns to no signal handler. ``torchrun``
+then asks them to stop, too, and kills them half a minute later. A thread sees that coming and says
+what happened.
+"""
 
 import errno
+import os
+import signal
+import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,6 +29,13 @@ STOPPED = 75
 """Exit code of a run that was asked to stop and saved its progress ("try again")."""
 
 
+GRACE = 25.0
+"""Seconds that the iteration at hand, and saving, may take; torchrun waits 30."""
+
+STUCK = 3
+"""Exit code of a process that was asked to stop and could not."""
+
+
 class RunEndedError(RuntimeError):
     """A run ended before its last iteration. The message says why, and how to continue it.
 
@@ -31,7 +49,7 @@ class RunEndedError(RuntimeError):
 
 
 @dataclass
-class Progress:
+class RunState:
     """How far a run is.
 
     Attributes:
@@ -63,7 +81,7 @@ class Progress:
 
 
 @contextmanager
-def explained(progress: Progress, world: World) -> Iterator[None]:
+def explained(progress: RunState, world: World) -> Iterator[None]:
     """Turn what can end a run at any moment into sentences.
 
     Raises:
@@ -103,7 +121,7 @@ def explained(progress: Progress, world: World) -> Iterator[None]:
         ) from error
 
 
-def stopped_in_order(progress: Progress, world: World) -> RuntimeError:
+def stopped_in_order(progress: RunState, world: World) -> RuntimeError:
     """Return what ends a run that was asked to stop and has saved its progress."""
     message = f"Stopped as asked (SIGTERM) after iteration {progress.saved}. {progress.kept}"
     if world.main:
@@ -111,7 +129,7 @@ def stopped_in_order(progress: Progress, world: World) -> RuntimeError:
     return ToldElsewhereError(message, code=STOPPED)
 
 
-def _out_of_memory(progress: Progress, world: World) -> str:
+def _out_of_memory(progress: RunState, world: World) -> str:
     images = ", ".join(map(str, progress.images)) or "not loaded yet"
     free, total = (n / 2**30 for n in torch.cuda.mem_get_info(world.device))
     used = torch.cuda.max_memory_allocated(world.device) / 2**30
@@ -121,3 +139,48 @@ def _out_of_memory(progress: Progress, world: World) -> str:
         "which continues the run, or lower train.batch_size, model.max_size or "
         f"model.rois_per_image, which makes it another one. {progress.kept}"
     )
+
+
+@contextmanager
+def stop_on_sigterm(*, grace: float | None) -> Iterator[threading.Event]:
+    """Yield an event that SIGTERM sets. To be used in the main thread of a program.
+
+    Args:
+        grace: the program ends itself if the block goes on for so many seconds after that; None
+            lets it take its time, as one process alone may.
+    """
+    asked, over = threading.Event(), threading.Event()
+    before = signal.signal(signal.SIGTERM, lambda *_: asked.set())
+    if grace is None:
+        try:
+            yield asked
+        finally:
+            signal.signal(signal.SIGTERM, before)
+        return
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    waker = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    threading.Thread(target=_watch, args=(reader, over, grace), daemon=True).start()
+    try:
+        yield asked
+    finally:
+        over.set()
+        signal.set_wakeup_fd(waker)
+        signal.signal(signal.SIGTERM, before)
+        os.close(writer)
+
+
+def _watch(reader: int, over: threading.Event, grace: float) -> None:
+    """Wait for the signal, which the system writes to a pipe whatever the main thread does."""
+    while signals := os.read(reader, 64):
+        if signal.SIGTERM in signals and not over.wait(grace):
+            print(
+                f"error: Process {os.environ.get('RANK', '0')} was asked to stop and could not "
+                f"within {grace:g} s; most often it waits for another process that is gone, and "
+                "that one's last words tell why. The last checkpoint is whole; the same command "
+                "continues from it.",
+                file=sys.stderr,
+                flush=True,
+            )
+            os._exit(STUCK)
+    os.close(reader)

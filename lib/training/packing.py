@@ -16,7 +16,7 @@ from torch import Tensor
 Sample = tuple[Tensor, Mapping[str, Any]]
 
 
-class Place(NamedTuple):
+class Slot(NamedTuple):
     """Where a tensor lies in the flat one of its type."""
 
     kind: torch.dtype
@@ -25,57 +25,57 @@ class Place(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Packed:
+class PackedBatch:
     """Pictures and their targets; make one with `pack`.
 
     Attributes:
         flat: all numbers of each type, ``[n]``.
-        places: of each sample, the picture's place and those of its target's tensors by name; what
+        slots: of each sample, the picture's slot and those of its target's tensors by name; what
             is no tensor is there itself.
     """
 
     flat: Mapping[torch.dtype, Tensor]
-    places: Sequence[tuple[Place, Mapping[str, Any]]]
+    slots: Sequence[tuple[Slot, Mapping[str, Any]]]
 
-    def pin_memory(self) -> "Packed":
+    def pin_memory(self) -> "PackedBatch":
         """Return the batch in page-locked memory; ``DataLoader`` calls this."""
         return replace(self, flat={kind: x.pin_memory() for kind, x in self.flat.items()})
 
-    def to(self, device: torch.device) -> "Packed":
+    def to(self, device: torch.device) -> "PackedBatch":
         """Return the batch on a device, without waiting for it."""
         sent = {kind: x.to(device, non_blocking=True) for kind, x in self.flat.items()}
         return replace(self, flat=sent)
 
     def unpack(self) -> tuple[list[Tensor], list[dict[str, Any]]]:
         """Return pictures and targets as they were; tensors are views."""
-        images = [self._view(place) for place, _ in self.places]
+        images = [self._view(slot) for slot, _ in self.slots]
         targets = [
-            {name: self._view(x) if isinstance(x, Place) else x for name, x in target.items()}
-            for _, target in self.places
+            {name: self._view(x) if isinstance(x, Slot) else x for name, x in target.items()}
+            for _, target in self.slots
         ]
         return images, targets
 
-    def _view(self, place: Place) -> Tensor:
-        size = torch.Size(place.shape)
-        return self.flat[place.kind][place.begin : place.begin + size.numel()].view(size)
+    def _view(self, slot: Slot) -> Tensor:
+        size = torch.Size(slot.shape)
+        return self.flat[slot.kind][slot.begin : slot.begin + size.numel()].view(size)
 
 
-def pack(samples: Sequence[Sample]) -> Packed:
+def pack(samples: Sequence[Sample]) -> PackedBatch:
     """Return samples, a picture and a target each, as one batch: a loader's ``collate_fn``."""
     parts: dict[torch.dtype, list[Tensor]] = {}
     ends: dict[torch.dtype, int] = {}
 
-    def put(tensor: Tensor) -> Place:
+    def put(tensor: Tensor) -> Slot:
         kind, begin = tensor.dtype, ends.get(tensor.dtype, 0)
         parts.setdefault(kind, []).append(tensor.reshape(-1))
         ends[kind] = begin + tensor.numel()
-        return Place(kind, begin, tuple(tensor.shape))
+        return Slot(kind, begin, tuple(tensor.shape))
 
-    places = [
+    slots = [
         (
             put(image),
             {name: put(x) if isinstance(x, Tensor) else x for name, x in target.items()},
         )
         for image, target in samples
     ]
-    return Packed({kind: torch.cat(tensors) for kind, tensors in parts.items()}, places)
+    return PackedBatch({kind: torch.cat(tensors) for kind, tensors in parts.items()}, slots)

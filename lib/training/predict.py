@@ -10,9 +10,10 @@ With ``--cams`` the raw class activation maps are written too, as ``maps`` ``[D,
 """
 
 import argparse
+import re
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import get_args
@@ -24,8 +25,9 @@ from torch.utils.data import DataLoader, Dataset
 from lib.data.coco import CocoSet, Instance
 from lib.data.label_options import add_on_bad, open_labels
 from lib.data.pictures.images import ImageRecord
-from lib.files import write_json
+from lib.files import explain, write_json
 from lib.models.config import PriorFrom
+from lib.outputs import check_output
 from lib.paths import display, resolve
 from lib.training.activation_maps import write_arrays
 from lib.training.checkpoint import TrainedModel, load_model
@@ -186,25 +188,41 @@ def main(arguments: list[str] | None = None) -> int:
         prog="python -m lib.training.predict",
         description="Detect and segment with a trained model.",
     )
-    parser.add_argument("model", type=Path, help="model.pt of a training run")
-    parser.add_argument("--annotations", required=True, help="COCO-format labels of the set")
-    parser.add_argument("--images", required=True, help="the folder of its images")
-    parser.add_argument("--out", type=Path, required=True, help="the folder for the results")
-    parser.add_argument("--name", default="val", help="what to call the set in file names")
-    parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
-    parser.add_argument("--batch-size", type=int, default=1)
-    parser.add_argument("--workers", type=int, default=0, help="processes that load images")
-    parser.add_argument("--no-boxes", action="store_true", help="nothing on true boxes")
-    parser.add_argument("--cams", action="store_true", help="class activation maps too")
-    parser.add_argument("--prior-from", choices=get_args(PriorFrom), help="the maps' boxes")
+    add = parser.add_argument
+    add("model", type=Path, help="model.pt of a training run")
+    add("--annotations", required=True, help="COCO-format labels of the set")
+    add("--images", required=True, help="the folder of its images")
+    add("--out", type=Path, required=True, help="the folder for the results")
+    add("--name", type=_plain_name, default="val", help="what to call the set in file names")
+    add(
+        "--force",
+        action="store_true",
+        help="replace files of these names, write below --images too",
+    )
+    add("--device", default="auto", choices=["auto", "cpu", "cuda"])
+    add("--batch-size", type=_number_from(1), default=1)
+    add("--workers", type=_number_from(0), default=0, help="processes that load images")
+    add("--no-boxes", action="store_true", help="nothing on true boxes")
+    add("--cams", action="store_true", help="class activation maps too")
+    add("--prior-from", choices=get_args(PriorFrom), help="the maps' boxes")
     add_on_bad(parser)
     options = parser.parse_args(arguments)
     try:
-        trained = load_model(resolve(options.model))
-        coco = open_labels(options, resolve(options.annotations), resolve(options.images))
+        model, annotations = resolve(options.model), resolve(options.annotations)
+        images = resolve(options.images)
+        trained = load_model(model)
+        outputs = _outputs(options, has_masks=trained.config.has_masks)
+        for path in outputs.values():
+            if path.exists() and not options.force:
+                raise ValueError(
+                    f"{display(path)} is there already, and may be somebody's own: choose another "
+                    "--out or --name, or let it be replaced with --force."
+                )
+            elsewhere = None if options.force else images
+            check_output(path, inputs=[model, annotations], images=elsewhere, suffix=path.suffix)
         predictions = predict(
             trained,
-            coco,
+            open_labels(options, annotations, images),
             device=pick_device(options.device),
             batch_size=options.batch_size,
             workers=options.workers,
@@ -212,32 +230,55 @@ def main(arguments: list[str] | None = None) -> int:
             cams=options.cams,
             prior_from=options.prior_from,
         )
-        _write(predictions, options, has_masks=trained.config.has_masks)
+        _write(predictions, outputs)
     except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {explain(error)}", file=sys.stderr)
         return 2
     return 0
 
 
-def _write(predictions: Predictions, options: argparse.Namespace, *, has_masks: bool) -> None:
-    """Write what was predicted, as the command line says."""
-    out, name, on_boxes = resolve(options.out), options.name, not options.no_boxes
-    path = out / f"detections_{name}.json"
-    write_json(path, predictions.detections)
-    print(f"wrote {display(path)}: {len(predictions.detections)} detections")
-    if has_masks and on_boxes:
-        path = out / f"masks_on_boxes_{name}.json"
-        write_json(path, predictions.masks_on_boxes)
-        print(f"wrote {display(path)}")
-    if options.cams:
-        path = out / f"cams_{name}.npz"
-        write_arrays(path, {"maps": predictions.cams})
-        print(f"wrote {display(path)}")
-    if options.cams and on_boxes:
-        path = out / f"cams_on_boxes_{name}.npz"
-        ids, maps = predictions.annotation_ids, predictions.cams_on_boxes
-        write_arrays(path, {"annotation_id": ids, "maps": maps})
-        print(f"wrote {display(path)}")
+def _outputs(options: argparse.Namespace, *, has_masks: bool) -> dict[str, Path]:
+    """Return the files that the command line asks for, by what they hold."""
+    asked = {
+        "detections": (True, "json"),
+        "masks_on_boxes": (has_masks and not options.no_boxes, "json"),
+        "cams": (options.cams, "npz"),
+        "cams_on_boxes": (options.cams and not options.no_boxes, "npz"),
+    }
+    folder, name = resolve(options.out), options.name
+    return {
+        what: folder / f"{what}_{name}.{end}" for what, (wanted, end) in asked.items() if wanted
+    }
+
+
+def _write(predictions: Predictions, outputs: dict[str, Path]) -> None:
+    """Write what was predicted."""
+    for what, path in outputs.items():
+        found = getattr(predictions, what)
+        if path.suffix == ".json":
+            write_json(path, found)
+        else:
+            ids = {"annotation_id": predictions.annotation_ids} if what == "cams_on_boxes" else {}
+            write_arrays(path, {**ids, "maps": found})
+        count = f": {len(found)} detections" if what == "detections" else ""
+        print(f"wrote {display(path)}{count}")
+
+
+def _plain_name(text: str) -> str:
+    if not re.fullmatch(r"[\w.-]+", text):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is to be a part of file names: use letters, digits, '_', '-' and '.' alone"
+        )
+    return text
+
+
+def _number_from(least: int) -> Callable[[str], int]:
+    def number(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {least} on")
+        return int(text)
+
+    return number
 
 
 if __name__ == "__main__":

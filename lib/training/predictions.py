@@ -8,19 +8,18 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from lib.data.categories import Categories
-from lib.data.coco import Instance
+from lib.data.coco import Instance, Result
 from lib.data.pictures.images import ImageRecord
 from lib.masks.paste import MASK_FROM, sample
-from lib.training.activation_maps import stack
+from lib.training.activation_maps import stack_cams
 
-Result = dict[str, Any]
 Item = TypeVar("Item")
 Made = TypeVar("Made")
 
@@ -87,8 +86,8 @@ def of_image(found: Found, categories: Categories) -> Predictions:
     return Predictions(
         detection_rows(record, result, categories, codes),
         _masks_on_boxes(found.record, found.instances, found.masks),
-        stack([] if maps is None else [maps]),
-        stack([] if found.cams is None else [found.cams]),
+        stack_cams([] if maps is None else [maps]),
+        stack_cams([] if found.cams is None else [found.cams]),
         np.array(ids, np.int64),
     )
 
@@ -192,4 +191,4 @@ def _xywh(box: list[float]) -> list[float]:
 def _joined(maps: Sequence[np.ndarray]) -> np.ndarray:
     """Return maps one after the other; sets without any say nothing of their size."""
     filled = [part for part in maps if len(part)]
-    return np.concatenate(filled) if filled else stack([])
+    return np.concatenate(filled) if filled else stack_cams([])

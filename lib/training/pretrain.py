@@ -17,7 +17,7 @@ from torch import Tensor
 from torchvision.models.detection.roi_heads import fastrcnn_loss
 
 from lib.data.coco import load as load_coco
-from lib.files import digest, digest_of, read_json
+from lib.files import digest, digest_of, explain, read_json
 from lib.models.build import build_model
 from lib.models.config import ModelConfig
 from lib.models.detector import Detector
@@ -134,8 +134,8 @@ def main(arguments: list[str] | None = None) -> int:
     except ValidationError as error:
         print(f"error: {path} is not a pre-training configuration: {error}", file=sys.stderr)
         return 2
-    except (ValueError, FileNotFoundError) as error:
-        print(f"error: {error}", file=sys.stderr)
+    except (ValueError, OSError) as error:
+        print(f"error: {explain(error)}", file=sys.stderr)
         return 2
     return 0
 

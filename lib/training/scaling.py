@@ -9,7 +9,7 @@ rate, and a k-th of all that is counted in iterations, so that the run sees each
 from typing import Any
 
 from lib.training.config import TrainConfig, parse_config
-from lib.training.dataset import share_of
+from lib.training.order import share_of
 
 
 def resolved(config: TrainConfig, processes: int) -> TrainConfig:

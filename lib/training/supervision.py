@@ -8,7 +8,7 @@ from lib.training.config import Empty, TrainConfig, Use
 
 
 @dataclass(frozen=True)
-class Uses:
+class Supervision:
     """What becomes of instances in training; see :class:`lib.training.config.TrainConfig`.
 
     Attributes:
@@ -40,7 +40,7 @@ class Uses:
         return bool(area(code, *code["size"]) if isinstance(code, dict) else code)
 
 
-def uses_of(config: TrainConfig, coco: CocoSet) -> Uses:
+def supervision_of(config: TrainConfig, coco: CocoSet) -> Supervision:
     """Return what the configuration makes of a set's instances.
 
     Masks are for models that predict masks: without, none is read.
@@ -57,26 +57,26 @@ def uses_of(config: TrainConfig, coco: CocoSet) -> Uses:
             "so the mask branch has no class to learn from. Name another split or a list of the "
             "set's classes, or train a model without masks (method 'faster_rcnn')."
         )
-    uses = Uses(
+    supervision = Supervision(
         supervised=supervised if config.model.has_masks else frozenset(),
         valid=config.valid,
         invalid=config.invalid,
         empty=config.empty,
     )
     instances = [i for i in coco.all_instances() if not i.iscrowd]
-    if instances and all(uses.of(i) in ("ignore", "drop") for i in instances):
+    if instances and all(supervision.of(i) in ("ignore", "drop") for i in instances):
         raise ValueError(
             f"All {len(instances):,} instances are ignored or dropped (train.valid is "
             f"{config.valid!r}, train.invalid {config.invalid!r}), so there is nothing to learn. "
             "Choose 'learn' or 'box_only' for a kind of instance that the set has, or name the "
             "step in the profile's leave_out."
         )
-    return uses
+    return supervision
 
 
-def mask_line(coco: CocoSet, uses: Uses) -> str:
+def mask_line(coco: CocoSet, supervision: Supervision) -> str:
     """Return one sentence on how many instances have a mask that may be used."""
     instances = [i for i in coco.all_instances() if not i.iscrowd]
-    usable = sum(map(uses.reads_mask, instances))
+    usable = sum(map(supervision.reads_mask, instances))
     line = f"{usable:,} of {len(instances):,} instances have a mask to learn from"
     return line if usable else f"WARNING: {line}; the mask branch will learn nothing"

@@ -26,7 +26,7 @@ import torch
 
 from lib.data.coco import CocoSet
 from lib.data.coco import load as load_coco
-from lib.files import digest_of, read_object, write_json
+from lib.files import digest_of, explain, read_object, write_json
 from lib.models.build import build_model, load_backbone
 from lib.models.detector import Detector
 from lib.models.weights import read_tensors
@@ -36,7 +36,14 @@ from lib.training import checkpoint, scaling
 from lib.training.config import TrainConfig, load_config
 from lib.training.dataset import loader
 from lib.training.distributed import PROBLEMS, ToldElsewhereError, World, joined
-from lib.training.failures import Progress, RunEndedError, explained, stopped_in_order
+from lib.training.failures import (
+    GRACE,
+    RunEndedError,
+    RunState,
+    explained,
+    stop_on_sigterm,
+    stopped_in_order,
+)
 from lib.training.learner import Learner
 from lib.training.lock import alone_in
 from lib.training.log import (
@@ -50,8 +57,7 @@ from lib.training.log import (
     read_metrics,
 )
 from lib.training.schedule import learning_rate
-from lib.training.stopping import GRACE, stop_on_sigterm
-from lib.training.supervision import mask_line, uses_of
+from lib.training.supervision import mask_line, supervision_of
 
 DIVISION = "batch.json"
 """Name of the file that says how the batch was divided, in the folder of a run."""
@@ -132,7 +138,7 @@ class Run:
         self.finished = self.out / "model.pt"
         self.digest = self.config.digest()
         self.asked_digest = self.digest if self.config is asked else asked.digest()
-        self.progress = Progress(self.out / "checkpoint.pt")
+        self.progress = RunState(self.out / "checkpoint.pt")
         self.averages = Averages({})
 
     def is_done(self) -> bool:
@@ -151,7 +157,7 @@ class Run:
         with world.together():
             labels, images = resolve(config.annotations), resolve(config.images)
             self.coco = coco = load_coco(labels, images, check_images="none")
-            self.uses = uses = uses_of(config, coco)
+            self.supervision = supervision = supervision_of(config, coco)
             model = prepare(config, coco, fill=world.main).to(world.device).train()
             if world.main:
                 state = self._earlier()
@@ -163,8 +169,8 @@ class Run:
             self.averages = Averages(state.get("averages", {}))
         world.say(scaling.sentence(self.asked, config, world.size))
         if config.model.has_masks:
-            world.say(mask_line(coco, uses))
-            if config.supervised != "all" and uses.supervised == coco.categories.labels:
+            world.say(mask_line(coco, supervision))
+            if config.supervised != "all" and supervision.supervised == coco.categories.labels:
                 world.say("all classes have masks: nothing is left to generalise to")
         return learner
 
@@ -219,7 +225,7 @@ class Run:
             write_json(self.out / DIVISION, division, indent=1)
             self.log = MetricsLog(self.out / METRICS, resume_from=progress.saved)
         clock = Clock()
-        batches = loader(config, self.coco, self.uses, progress.saved, world=world)
+        batches = loader(config, self.coco, self.supervision, progress.saved, world=world)
         for iteration in range(progress.saved, config.iterations):
             progress.iteration = done = iteration + 1
             if iteration in config.snapshots:
@@ -302,7 +308,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return error.code
     except PROBLEMS as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {explain(error)}", file=sys.stderr)
         return 2
     return 0
 

@@ -4,10 +4,6 @@ from typing import Any
 
 import numpy as np
 
-PARTS = (
-    "data", "transfer", "transform", "backbone", "rpn", "sampling",
-    "box", "mask", "losses", "backward", "optimiser",
-)  # fmt: skip
 SECONDS = {"torchvision": 2.0, "mask_rcnn": 1.0, "small": 0.5}
 MODEL = {"method": "mask_rcnn", "backbone": "resnet50", "box_head": "fc", "fpn": "plain"}
 DRAWS: dict[str, int] = {"resamples": 200, "seed": 0}
@@ -43,14 +39,8 @@ def model_measured(
             facts.append(
                 {
                     **of,
-                    "parameters": 10,
-                    "weights_mib": 100.0,
                     "peak_mib": size,
-                    "parts": {part: seconds * factor / len(PARTS) for part in PARTS},
-                    "waits": {"nonzero": 30, "nms": 10},
                     "flops": 4e11,
-                    "bytes": 2e9,
-                    **({"busy": 0.7, "kernels": 900} if gpu else {}),
                 }
             )
             found[f"{model} {precision}"] = {
@@ -59,7 +49,6 @@ def model_measured(
                 "peak_mib": size,
                 "detections": 40,
             }
-    kinds = ("float32", "float16", "bfloat16") if gpu else ("float32",)
     return {
         "machine": {
             "on_gpu": gpu,
@@ -89,6 +78,5 @@ def model_measured(
         "training": facts,
         "inference": {"rows": inference, "models": found},
         "loading": {"torchvision": 0.02, "ours": 0.01},
-        "speed": {"flops_per_second": dict.fromkeys(kinds, 1e12), "bytes_per_second": 1e10},
         "backbone_flops": {"resnet50": 1e10, "resnet101": 2e10},
     }

@@ -86,9 +86,3 @@ def test_the_study_trains_the_network_that_torchvision_has(monkeypatch, tmp_path
     assert len(shapes[0]) == len(shapes[1]) and mask_of_background[-1] == (91,)
     same = set(shapes[0]) ^ set(shapes[1])
     assert same == {(90, 256, 1, 1), (91, 256, 1, 1), (90,)}, same
-
-
-def test_unfit_settings_are_a_sentence(tmp_path, capsys):
-    places = ["--annotations", "a", "--images", "b", "--val", "c", "--val-images", "d"]
-    assert main([*places, "--out", str(tmp_path / "x.json"), "--min-size", "0"]) == 2
-    assert "error: The command line" in capsys.readouterr().err

@@ -3,10 +3,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pycocotools.mask import frPyObjects, merge
 
 from lib.bench import evaluation
-from lib.bench.drawn import HEIGHT, WIDTH, draw_detections, draw_labels
+from lib.bench.drawn_detections import draw_detections, draw_labels
 from lib.bench.evaluation import main
 from lib.files import read_json, write_json
 
@@ -106,14 +105,6 @@ def test_instances_without_a_mask_are_judged_by_neither(tmp_path: Path) -> None:
     assert 0 < masks["numbers"]["ours"][0] < 1
 
 
-def test_run_lengths_alone_are_enough(tmp_path: Path) -> None:
-    labels = own_labels()
-    for a in labels["annotations"]:
-        code = merge(frPyObjects(a["segmentation"], HEIGHT, WIDTH))
-        a["segmentation"] = {"size": code["size"], "counts": code["counts"].decode()}
-    assert all(row["equal"] for row in judged(labels, tmp_path, "bbox", "segm"))
-
-
 @pytest.mark.parametrize(
     ("content", "named"),
     [
@@ -130,17 +121,6 @@ def test_what_cannot_be_judged_is_one_sentence(
     assert main(["--annotations", str(tmp_path / "labels.json")]) == 2
     error = capsys.readouterr().err.strip().splitlines()
     assert error[-1].startswith("error: ") and named in error[-1] and "labels.json" in error[-1]
-
-
-def test_bad_labels_stop_it_where_they_shall(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    labels = own_labels()
-    labels["annotations"][0]["category_id"] = 4711
-    write_json(tmp_path / "labels.json", labels)
-    command = ["--annotations", str(tmp_path / "labels.json"), "--on-bad", "error"]
-    assert main(command) == 2
-    assert "--on-bad drop" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("option", ["--images", "--detections", "--rounds"])

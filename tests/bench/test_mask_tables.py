@@ -1,6 +1,5 @@
-"""Tables of speed and limits, from hand-made measurements."""
+"""Tables of speed, agreement and limits, from hand-made measurements."""
 
-import json
 import math
 from typing import Any
 
@@ -52,33 +51,54 @@ def test_coco_pays_once_for_each_of_its_images_and_boxes() -> None:
     assert table.loc["exact", "hours_on_1_core"] == pytest.approx(exact / 3600)
 
 
+def test_agreement_with_the_fast_method_stands_beside_that_of_two_seeds() -> None:
+    table = mask_tables.agreement_table(boxes_of(measured()), **DRAWN)
+    cells = table.set_index(["measure", "size"])
+    columns = ["exact", "fast", "difference"]
+    whole = {name: cells.loc[(name, "all"), columns].tolist() for name in cells.index.levels[0]}
+    assert whole["valid or invalid"] == pytest.approx([1, 0.75, -0.25])
+    assert whole["mask IoU"] == pytest.approx([0.5, 0.75, 0.25])
+    assert whole["IoU with the true mask"] == pytest.approx([0.6, 0.65, 0.05])
+    small = cells.loc[("valid or invalid", "< 32²")]
+    assert (small["boxes"], small["fast"]) == (6, 0.5)
+    assert -1 <= small["ci_low"] < -0.5 < small["ci_high"] <= 0
+
+
+def test_without_true_masks_nothing_is_said_of_them() -> None:
+    content = measured()
+    content["rows"] = [line | {"true_iou": None} for line in content["rows"]]
+    table = mask_tables.agreement_table(boxes_of(content), **DRAWN)
+    assert set(table["measure"]) == {"valid or invalid", "mask IoU"}
+
+
+def test_shares_of_fig_1_are_those_of_each_run() -> None:
+    found = mask_tables.fig1_table(boxes_of(measured()), **DRAWN).set_index("formula")
+    assert found["fast"].to_dict() == pytest.approx(
+        {"I / N": 3 / 12, "Iₛ / I": 1, "Iₛ / S": 3 / 6, "Iₗ / L": 0}
+    )
+    assert found.loc["I / N", "exact"] == 0 and math.isnan(found.loc["Iₛ / I", "exact"])
+    assert math.isnan(found.loc["Iₛ / I", "difference"])
+    assert found.loc["Iₛ / S", "difference"] == pytest.approx(0.5)
+    assert found.loc["Iₛ / S", "ci_low"] < 0.5 < found.loc["Iₛ / S", "ci_high"]
+
+
 def limits(content: dict[str, Any]) -> pd.DataFrame:
     return mask_tables.tables(content, **DRAWN)["limits"].set_index("what")
 
 
 def test_limits_are_judged_by_what_was_found_and_by_its_interval() -> None:
     table = limits(measured())
-    assert table["kept"].to_dict() == {
-        "time, exact / fast": False,
-        "memory of masks, fast / exact": True,
-        "memory of all beyond pictures, fast / exact": True,
-        "valid or invalid, fast − exact": False,
-        "mask IoU, fast − exact": True,
-        "IoU with the true mask, fast − exact": True,
-        "I / N, fast − exact": False,
-        "Iₛ / S, fast − exact": False,
-        "Iₗ / L, fast − exact": True,
-        "two workers over one": False,
-    }
+    kept = [what for what, row in table.iterrows() if row["kept"]]
+    assert kept == [
+        "memory of masks, fast / exact", "memory of all beyond pictures, fast / exact",
+        "mask IoU, fast − exact", "IoU with the true mask, fast − exact", "Iₗ / L, fast − exact",
+    ]  # fmt: skip
     assert table.loc["mask IoU, fast − exact", "found"] == pytest.approx(25)
     assert table.loc["memory of masks, fast / exact", "found"] == pytest.approx(15 / 40)
-    found = table.loc["memory of all beyond pictures, fast / exact", "found"]
-    assert found == pytest.approx(25 / 50)
     assert table["asked"].tolist()[1:4] == ["at most 1", "at most 1", "at least −0.5"]
     assert table.loc["I / N, fast − exact", "asked"] == "−1 to 1"
     assert table.loc["Iₗ / L, fast − exact", "beyond_chance"] is None  # no box differs
     assert table.loc["I / N, fast − exact", "beyond_chance"]
-    assert table.loc["two workers over one", "beyond_chance"] is None
 
 
 def test_a_limit_that_the_interval_crosses_is_not_decided_beyond_chance() -> None:
@@ -107,12 +127,3 @@ def test_a_difference_that_is_just_the_limit_keeps_to_it() -> None:
         assert fast - exact < -0.005  # by a rounding error or more
         assert table.loc["mask IoU, fast − exact", "kept"] == kept
         assert table.loc["I / N, fast − exact", "kept"] == kept
-
-
-def test_the_program_prints_every_table(tmp_path, capsys) -> None:
-    path = tmp_path / "speed.json"
-    path.write_text(json.dumps(measured()), encoding="utf-8")
-    assert mask_tables.main([str(path)]) == 0
-    printed = capsys.readouterr().out
-    for name in mask_tables.tables(measured(), **DRAWN):
-        assert f"\n{name}\n" in printed

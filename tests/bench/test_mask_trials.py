@@ -35,12 +35,6 @@ def test_a_sample_is_whole_images_the_same_every_time_in_the_order_of_the_set(ma
     assert len(sample(coco_set, 99, seed=1)) == len(sample(coco_set, 0, seed=1)) == 15
 
 
-def test_a_larger_sample_holds_the_smaller_one(make_set) -> None:
-    coco_set = make_set()
-    few, more = ({x.id for x in sample(coco_set, n, seed=3)} for n in (4, 11))
-    assert few < more
-
-
 def test_trials_of_no_box_are_refused_in_words(make_set) -> None:
     coco_set = make_set()
     with pytest.raises(ValueError, match="-1 boxes to try GrabCut on: expected at least 1"):
@@ -156,14 +150,6 @@ def _reload(content: dict[str, Any], like: CocoSet, folder: Any) -> CocoSet:
     path = folder / "other.json"
     path.write_text(json.dumps(content), encoding="utf-8")
     return load(path, like.image_root)
-
-
-def test_a_trial_agrees_with_itself(make_set) -> None:
-    coco_set = make_set()
-    boxes = sample(coco_set, 6, seed=0)
-    frame = trial(coco_set, boxes, {"a": Run(FAST, 0), "b": Run(FAST, 0)})
-    again = agreement(frame, "a", "b")
-    assert again["valid_agreement"] == again["mask_iou"] == 1
 
 
 def test_agreement_counts_boxes_and_averages_masks() -> None:

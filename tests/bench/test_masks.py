@@ -1,13 +1,12 @@
 """The measurement of both methods on a small set."""
 
-import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from lib.bench import masks
 from lib.bench.mask_trials import COLUMNS, sample
-from lib.data.coco import load
 from lib.files import read_json
 
 
@@ -49,26 +48,12 @@ def test_workers_take_turns_after_they_were_started(make_set, counted) -> None:
     assert len({size for _, size in counted[1:]}) == 1
 
 
-def test_memory_is_measured_where_it_is_needed_most(tmp_path, monkeypatch) -> None:
+def test_memory_is_measured_where_it_is_needed_most(monkeypatch) -> None:
     monkeypatch.setattr(masks, "MEMORY_IMAGES", 2)
-    sides = {1: (100, 100), 2: (900, 900), 3: (200, 200), 4: (300, 300), 5: (400, 400)}
-    box = {1: 90, 2: 5, 3: 10, 4: 200, 5: 20}  # largest boxes: 4, 1; largest images: 2, 5
-    content = {
-        "images": [
-            {"id": i, "file_name": f"{i}.png", "width": w, "height": h}
-            for i, (w, h) in sides.items()
-        ],
-        "annotations": [
-            {"id": 10 * i + n, "image_id": i, "category_id": 1, "bbox": [0, 0, box[i] - n, box[i]]}
-            for i in sides for n in range(2)
-        ],
-        "categories": [{"id": 1, "name": "car"}],
-    }  # fmt: skip
-    path = tmp_path / "sizes.json"
-    path.write_text(json.dumps(content), encoding="utf-8")
-    coco_set = load(path, None)
-    chosen = masks.most_demanding(coco_set, sample(coco_set, 0, seed=0))
-    assert [x.id for x in chosen] == [10, 11, 20, 21, 40, 41, 50, 51]
+    rows = [(1, 90, 100), (1, 80, 100), (2, 5, 900), (3, 10, 200), (4, 200, 300), (5, 20, 400)]
+    frame = pd.DataFrame(rows, columns=["image_id", "box_area", "image_area"])
+    # largest boxes: 4, 1; largest images: 2, 5
+    assert masks.most_demanding(frame) == {1, 2, 4, 5}
 
 
 def test_what_a_user_can_mend_is_a_sentence(make_set, tmp_path, capsys) -> None:

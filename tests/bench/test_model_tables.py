@@ -3,7 +3,6 @@
 import pytest
 
 from lib.bench import model_tables
-from lib.files import write_json
 from tests.bench.model_measured import DRAWS, model_measured
 
 
@@ -40,33 +39,6 @@ def test_inference_takes_the_median_of_the_rounds_and_counts_weights_as_memory()
     assert table.loc["small", "memory_ratio"] == pytest.approx(600 / 2100)
 
 
-def test_trainings_of_other_turns_are_not_compared():
-    with pytest.raises(ValueError, match="not measured in the same turns"):
-        model_tables.speed_ratio({(0, 0): 1.0}, {(0, 1): 1.0}, **DRAWS)
-
-
-def test_parts_are_shares_of_the_step():
-    parts = model_tables.parts_table(model_measured())
-    assert parts.groupby("model")["share"].sum().tolist() == pytest.approx([1] * 3)
-    wide = model_tables.by_part(parts)
-    assert list(wide.columns) == ["part", "torchvision", "mask_rcnn", "small"]
-    assert len(wide) == 11
-    both = model_tables.by_part(model_tables.parts_table(model_measured(gpu=True)))
-    assert "mask_rcnn bfloat16" in both.columns
-
-
-def test_the_roofline_is_the_longer_of_arithmetic_and_memory():
-    content = model_measured()
-    table = model_tables.roofline_table(content).set_index("model")
-    assert table.loc["mask_rcnn", "shortest"] == pytest.approx(0.4)
-    assert table.loc["mask_rcnn", "bound"] == "arithmetic"
-    assert table.loc["mask_rcnn", "achieved"] == pytest.approx(0.4 / 0.8)
-    assert table["waits"].tolist() == [40] * 3 and table["busy"].isna().all()
-    content["speed"]["bytes_per_second"] = 1e9
-    table = model_tables.roofline_table(content).set_index("model")
-    assert table.loc["small", ["shortest", "bound"]].tolist() == [2.0, "memory"]
-
-
 def test_limits_are_asked_of_torchvisions_own_network():
     tables = model_tables.tables(model_measured(gpu=True), **DRAWS)
     limits = tables["limits"]
@@ -77,11 +49,3 @@ def test_limits_are_asked_of_torchvisions_own_network():
     slow["training"][1]["peak_mib"] = 3000.0
     kept = model_tables.tables(slow, **DRAWS)["limits"].set_index("what")["kept"]
     assert kept.tolist() == [False, False, True, True]
-
-
-def test_the_command_prints_all_tables(tmp_path, capsys):
-    path = tmp_path / "measured.json"
-    write_json(path, model_measured(gpu=True))
-    assert model_tables.main([str(path)]) == 0
-    printed = capsys.readouterr().out
-    assert all(f"\n{name}\n" in printed for name in ("training", "parts", "roofline", "limits"))

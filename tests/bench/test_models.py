@@ -2,9 +2,8 @@
 
 import pytest
 
-from lib.bench import costs, model_tables, rivals
-from lib.bench import models as model_benchmark
-from lib.bench.models import main, options_of
+from lib.bench import compared_models, costs, model_tables
+from lib.bench.models import backbone_flops, main, options_of
 from lib.files import read_json, write_json
 from tests.bench.test_torchvision_reference import tiny_reference
 from tests.fixtures.training import tiny_run
@@ -25,18 +24,13 @@ def test_notebook_parameters_become_options():
         "profile": "demo",
     }
     assert options_of(parameters) == [
-        "--count", "7", "--workers", "2", "--min-size", "64", "--box-channels", "8", "8"
+        "--count", "7", "--min-size", "64", "--workers", "2", "--box-channels", "8", "8"
     ]  # fmt: skip
     assert options_of({"speed_box_channels": []}) == []
 
 
 def test_command_measures_all_models_beside_torchvisions(drawn, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(rivals, "build_reference", lambda **sizes: tiny_reference())
-    monkeypatch.setattr(
-        model_benchmark,
-        "device_speed",
-        lambda device: {"flops_per_second": {"float32": 1e11}, "bytes_per_second": 1e10},
-    )
+    monkeypatch.setattr(compared_models, "build_reference", lambda **sizes: tiny_reference())
     models = {}
     for name, method in (("mask_rcnn", "mask_rcnn"), ("small", "faster_rcnn")):
         config = tiny_run(tmp_path, method=method).model_dump(mode="json")
@@ -45,7 +39,7 @@ def test_command_measures_all_models_beside_torchvisions(drawn, tmp_path, capsys
     write_json(path, models)
     places = ["--annotations", str(drawn.annotations_path), "--images", str(drawn.image_root)]
     sizes = ["--min-size", "64", "--max-size", "96", "--batch", "2", "--rois", "16"]
-    amounts = ["--rounds", "1", "--warm-up", "1", "--steps", "2", "--profiled", "1"]
+    amounts = ["--rounds", "1", "--warm-up", "1", "--steps", "2"]
     small = ["--count", "6", "--inference", "2", "--foreground", "8", "--detections", "4"]
     options = [*places, *sizes, *amounts, *small, "--workers", "0", "--device", "cpu"]
     assert main([str(path), "--out", str(out), *options]) == 0
@@ -71,3 +65,10 @@ def test_a_file_of_no_models_is_a_sentence(tmp_path, drawn, capsys):
     places = ["--annotations", str(drawn.annotations_path), "--images", str(drawn.image_root)]
     assert main([str(path), "--out", str(tmp_path / "out.json"), *places]) == 2
     assert "is not a file of models" in capsys.readouterr().err
+
+
+def test_a_deeper_backbone_has_more_to_do_by_its_third_stage():
+    flops = {name: backbone_flops(name, 64, 96) for name in ("resnet50", "resnet101")}
+    # 17 more blocks of 1x1, 3x3 and 1x1 at stride 16: 4 x 6 pixels
+    block = 2 * 4 * 6 * (1024 * 256 + 9 * 256 * 256 + 256 * 1024)
+    assert flops["resnet101"] - flops["resnet50"] == pytest.approx(17 * block)

@@ -9,12 +9,12 @@ from torchvision.models.detection import MaskRCNN, maskrcnn_resnet50_fpn
 from torchvision.ops import FrozenBatchNorm2d
 
 from lib.bench.torchvision_reference import (
-    ReferenceBatches,
     ReferenceLearner,
     ReferenceSet,
     build_reference,
     encode_full,
     full_masks,
+    reference_batches,
     reference_loader,
 )
 from lib.data.coco import CocoSet
@@ -70,21 +70,8 @@ def test_a_mirrored_sample_is_the_mirror_image_of_the_plain_one(drawn: CocoSet):
     assert torch.equal(other[1]["boxes"][:, 1], plain[1]["boxes"][:, 1])
 
 
-class Shapes:
-    """Stands for a set: pictures across and upright."""
-
-    def __init__(self, across: int, upright: int) -> None:
-        size = type("Size", (), {})
-        self.images = []
-        for width, height, count in ((640, 480, across), (480, 640, upright)):
-            for _ in range(count):
-                one = size()
-                one.width, one.height = width, height
-                self.images.append(one)
-
-
 def test_batches_hold_pictures_of_one_shape_and_every_picture_once_in_a_pass():
-    batches = list(islice(ReferenceBatches(Shapes(12, 4), 4, seed=3), 8))
+    batches = list(islice(reference_batches([4 / 3] * 12 + [3 / 4] * 4, 4, seed=3), 8))
     assert all(len(batch) == 4 for batch in batches)
     assert all(len({index >= 12 for index, _ in batch}) == 1 for batch in batches)
     seen = Counter(index for batch in batches for index, _ in batch)
@@ -98,7 +85,7 @@ def test_a_step_learns_and_tells_its_losses(drawn: CocoSet):
     learner = ReferenceLearner(tiny_reference().train(), cpu, amp=False)
     before = {n: p.detach().clone() for n, p in learner.model.named_parameters()}
     batches = reference_loader(drawn, batch_size=2, workers=0, seed=0)
-    losses = [learner.step(*next(batches), i) for i in range(2)]
+    losses = [learner.step(*next(batches), i).losses for i in range(2)]
     assert {"loss", "loss_mask", "loss_objectness"} <= losses[0].keys()
     parts = sum(value for name, value in losses[0].items() if name != "loss")
     assert losses[0]["loss"] == pytest.approx(parts)

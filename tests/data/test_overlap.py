@@ -5,23 +5,20 @@ import pytest
 
 from lib.data.coco import CocoSet, from_coco
 from lib.data.overlap import ambiguous_ids, objects, overlapping_pairs
+from tests.fixtures.labels import labels
 
 Row = tuple[int, int, list[float], int]
 
 
 def make(rows: list[Row]) -> CocoSet:
     """Return a set of 300 x 300 images from (image, category, xywh box, crowd); ids from 1."""
-    content = {
-        "images": [
-            {"id": i, "file_name": f"{i}.jpg", "width": 300, "height": 300}
-            for i in sorted({row[0] for row in rows} | {1})
-        ],
-        "annotations": [
-            {"id": k, "image_id": i, "category_id": c, "bbox": box, "iscrowd": crowd}
-            for k, (i, c, box, crowd) in enumerate(rows, start=1)
-        ],
-        "categories": [{"id": k, "name": f"class {k}"} for k in (1, 2)],
-    }
+    content = labels(
+        *(
+            {"image_id": i, "category_id": c, "bbox": b, "iscrowd": crowd}
+            for i, c, b, crowd in rows
+        ),
+        images=[{"width": 300, "height": 300}] * max(row[0] for row in [*rows, (1,)]),
+    )
     return from_coco(content, Path("made.json"), None)
 
 

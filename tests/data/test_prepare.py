@@ -137,7 +137,7 @@ def test_dropped_labels_stay_dropped_for_later_steps(
     content["annotations"][1]["bbox"] = [3, 3, 0, 4]
     (folder / "c.png").unlink()
     files = {"train": SetFiles(save(content), folder)}
-    with pytest.raises(BadLabels, match=r"--set data\.on_bad=drop"):
+    with pytest.raises(BadLabels, match=r"--set data\.on_bad=repair"):
         prepare(files, out=tmp_path / "out" / "sets.json", on_bad="error")
     assert not (tmp_path / "out" / "sets.json").exists()
     sets = prepare(files, out=tmp_path / "out" / "sets.json", on_bad="drop")
@@ -160,6 +160,27 @@ def test_sets_must_agree_on_categories(
     }
     with pytest.raises(ValueError, match=r"different categories .5 'sofa'"):
         prepare(files, out=tmp_path / "sets.json")
+
+
+@pytest.mark.parametrize("on_bad", ["error", "repair"])
+def test_a_root_that_one_set_uses_is_a_class_of_both(
+    on_bad: Any, content: dict[str, Any], folder: Path, save: Save, tmp_path: Path
+) -> None:
+    content["categories"] = [
+        {"id": 0, "name": "vehicle", "supercategory": "none"},
+        *({"id": i, "name": f"{i}", "supercategory": "vehicle"} for i in (4, 90)),
+    ]
+    write_json(tmp_path / "val.json", content)
+    content["annotations"][0]["category_id"] = 0
+    files = {
+        "train": SetFiles(save(content), folder),
+        "val": SetFiles(tmp_path / "val.json", folder),
+    }
+    out = tmp_path / "out" / "sets.json"
+    sets = prepare(files, out=out, on_bad=on_bad)
+    for name in files:
+        assert sets[name].categories.ids == open_set(out, name).categories.ids == (0, 4, 90)
+    assert [x.label for x in open_set(out, "val").all_instances()] == [2, 3, 2]
 
 
 def test_pictures_in_both_sets_are_warned_of(

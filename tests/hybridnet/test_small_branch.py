@@ -23,12 +23,11 @@ from lib.hybridnet.small_branch import (
     segment,
     with_masks,
 )
-from lib.masks import rle, shards
+from lib.masks import gather, rle, shards
 from lib.masks.grabcut.exact import GrabCutSettings, rectangle
 from lib.masks.grabcut.segmenter import prepare
 from lib.masks.quality import mask_box_iou
 from lib.masks.shapes import ellipse_mask, rectangle_mask
-from lib.masks.shards import WorkerLostError
 from lib.paths import ROOT
 from lib.progress import Progress
 
@@ -120,7 +119,7 @@ def test_the_file_does_not_depend_on_workers_or_shards(
     assert made(coco_set, results, tmp_path / "two.json", workers=2).read_bytes() == one
     assert made(coco_set, results, tmp_path / "new.json", seed=2).read_bytes() != one
     monkeypatch.setattr(shards, "MANY_UNITS", 1)
-    assert len(module._units(coco_set, results, module._boxes(coco_set, results))) == 2
+    assert len(module._units(coco_set, results)) == 2
     assert made(coco_set, results, tmp_path / "large.json").read_bytes() == one
     assert not list(tmp_path.glob("*.shards"))
 
@@ -192,46 +191,12 @@ def test_killed_and_continued_gives_the_same_file(make_set, tmp_path: Path, work
     assert "taken over from an earlier run" in cost_line(seconds_log(out))
 
 
-def test_a_lost_worker_ends_in_the_sentence_of_all_shards(make_set, tmp_path, monkeypatch) -> None:
-    coco_set = make_set()
-
-    def lost(*_: object, **__: object) -> None:
-        raise shards.BrokenProcessPool
-
-    monkeypatch.setattr(shards.joblib, "Parallel", lambda **_: lost)
-    with pytest.raises(WorkerLostError, match="start the same command again"):
-        made(coco_set, detected(coco_set), tmp_path / "segmented.json", workers=2)
-    assert not (tmp_path / "segmented.json").exists()
-
-
-@pytest.mark.parametrize(
-    "name", ["lib/data/segmentation.py", "lib/masks/grabcut/flow_pushes.c", "pillow"]
-)
-def test_shards_of_other_code_or_packages_are_not_used(make_set, monkeypatch, name: str) -> None:
-    coco_set = make_set(images=1)
-    results = detected(coco_set)
-    units = module._units(coco_set, results, module._boxes(coco_set, results))
-
-    def key(**changes) -> str:
-        return module._key(units, **({"settings": TWO, "seed": 1} | changes))
-
-    before = key()
-    assert key() == before
-    three = GrabCutSettings(iterations=3)
-    assert before not in (key(seed=2), key(settings=three), key(settings=EXACT))
-    original = module.made_by
-    assert name in original(TWO, seed=1, module="lib.hybridnet.small_branch")
-    monkeypatch.setattr(module, "made_by", lambda *a, **k: original(*a, **k) | {name: "other"})
-    assert key() != before
-
-
 def test_shards_of_other_detections_or_pictures_are_not_used(make_set, tmp_path: Path) -> None:
     coco_set = make_set()
     results = detected(coco_set)
 
     def key(results: list[dict]) -> str:
-        units = module._units(coco_set, results, module._boxes(coco_set, results))
-        return module._key(units, TWO, 1)
+        return gather.key(module._units(coco_set, results), {})
 
     before = key(results)
     moved = [{**results[0], "bbox": [1.0, 1.0, 9.0, 9.0]}, *results[1:]]

@@ -43,6 +43,13 @@ NOISE = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
 DISC_BOX = (20.0, 15.0, 60.0, 45.0)
 TWO_COLOURS = np.where(disc()[1][..., None], 200, 50).astype(np.uint8).repeat(3, axis=2)
 
+PICTURES = {
+    "noise": NOISE,
+    "disc": disc()[0],
+    "grey": np.repeat(NOISE[:, :, :1], 3, axis=2),
+    "two colours": TWO_COLOURS,
+}
+
 NOTHING_TO_FIND = {
     "image": (0, 0, 80, 60),
     "beyond the image": (-0.4, 0, 80.4, 60),

@@ -8,11 +8,11 @@ import pytest
 import torch
 from pycocotools import mask as coco_mask
 from torch import Tensor
+from torchvision.models.detection.roi_heads import project_masks_on_boxes
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
 
 from lib.masks.crops import SAMPLES, TOGETHER, crop, edges_of, join, pack
 from lib.masks.rle import decode, encode
-from lib.models.mask_branch import mask_targets
 
 HEIGHT, WIDTH = 90, 120
 
@@ -38,7 +38,7 @@ def boxes_around(mask: np.ndarray, count: int, seed: int) -> Tensor:
     return torch.cat([torch.minimum(moved[:, :2], moved[:, 2:] - 1), moved[:, 2:]], 1)
 
 
-def asked(mask: np.ndarray, box: Tensor, size: int) -> np.ndarray:
+def loop_target(mask: np.ndarray, box: Tensor, size: int) -> np.ndarray:
     """The definition, pixel by pixel, of one RoI and its decoded mask."""
     x1, y1, x2, y2 = box.tolist()
     cells = np.zeros((size, size))
@@ -109,7 +109,7 @@ def test_crops_are_what_the_decoded_masks_give(size: int):
     runs = pack([edges_of(encode(m), HEIGHT, WIDTH) for m in masks], height=HEIGHT, width=WIDTH)
     rows = torch.arange(4).repeat_interleave(3)
     boxes = torch.cat([boxes_around(m, 3, i) for i, m in enumerate(masks)])
-    expected = np.stack([asked(masks[r], b, size) for r, b in zip(rows, boxes, strict=True)])
+    expected = np.stack([loop_target(masks[r], b, size) for r, b in zip(rows, boxes, strict=True)])
     found = crop(runs, rows, boxes, size)
     assert found.dtype == torch.float32 and 0.1 < expected.mean() < 0.9
     assert (found.bool().numpy() != expected).mean() < 1e-3  # a point on the border of two pixels
@@ -165,7 +165,7 @@ def discs(radius: float) -> np.ndarray:
     ],
     ids=["same size", "enlarged", "small objects, enlarged"],
 )
-def test_they_differ_little_from_targets_of_resized_masks_and_for_the_better(
+def test_they_differ_little_from_torchvisions_targets_and_for_the_better(
     masks: np.ndarray, scale: float, tolerance: float
 ):
     transform = GeneralizedRCNNTransform(round(240 * scale), 10_000, [0.0] * 3, [1.0] * 3)
@@ -174,9 +174,9 @@ def test_they_differ_little_from_targets_of_resized_masks_and_for_the_better(
     target = {"boxes": boxes, "masks": torch.from_numpy(masks).to(torch.uint8)}
     _, (resized,) = transform([torch.zeros(3, 240, 320)], [target])
     rows = torch.arange(8).repeat_interleave(6)
-    before = mask_targets(resized["masks"], rows, resized["boxes"], 28)
+    before = project_masks_on_boxes(resized["masks"], resized["boxes"], rows, 28) >= 0.5
     runs = pack([edges_of(encode(m), 240, 320) for m in masks], height=240, width=320)
-    after = crop(runs, rows, boxes, 28)
+    after = crop(runs, rows, boxes, 28) > 0
     assert (before != after).float().mean() < tolerance
     truth = covered(masks, rows, boxes, 28)
     wrong = [(targets != truth).float().mean() for targets in (before, after)]

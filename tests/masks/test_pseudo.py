@@ -13,7 +13,9 @@ import pytest
 from lib.data.coco import CocoSet, load
 from lib.data.pictures.images import read_image
 from lib.files import read_json, write_json
-from lib.masks import pseudo, rle, shards
+from lib.masks import rle, shards
+from lib.masks.gather import Work, key
+from lib.masks.grabcut import segmenter
 from lib.masks.grabcut.exact import GrabCutSettings
 from lib.masks.grabcut.segmenter import prepare
 from lib.masks.pseudo import generate, masks_of, seed_of
@@ -91,31 +93,25 @@ def test_shards_of_other_settings_or_pictures_are_not_used(make_set, tmp_path: P
     assert made(moved, out).read_bytes() == made(moved, tmp_path / "new.json").read_bytes()
 
 
-@pytest.mark.parametrize(
-    "name", ["lib/data/segmentation.py", "lib/masks/grabcut/flow_pushes.c", "pillow"]
-)
-def test_shards_of_other_code_or_packages_are_not_used(make_set, monkeypatch, name: str) -> None:
-    coco_set, original = make_set(images=1), pseudo.made_by
-
-    def key() -> str:
-        return pseudo._key(coco_set, pseudo._units(coco_set, 2), TWO, seed=1)
-
-    before = key()
-    assert key() == before
-    assert name in original(TWO, seed=1, module="lib.masks.pseudo")
-    monkeypatch.setattr(pseudo, "made_by", lambda *a, **k: original(*a, **k) | {name: "other"})
-    assert key() != before
+@pytest.mark.parametrize("module", ["lib.masks.pseudo", "lib.hybridnet.small_branch"])
+def test_shards_of_other_code_or_packages_are_not_used(module: str) -> None:
+    made_by = segmenter.made_by(TWO, seed=1, module=module)
+    assert made_by != segmenter.made_by(EXACT, seed=1, module=module)
+    assert made_by != segmenter.made_by(TWO, seed=2, module=module)
+    for name in ("lib/data/segmentation.py", "lib/masks/grabcut/cut.c", "pillow"):
+        assert name in made_by
+        assert key([], made_by | {name: "other"}) != key([], made_by)
 
 
 def test_a_picture_changed_under_its_old_time_has_other_shards(make_set) -> None:
-    coco_set = make_set(images=1)
-    path = coco_set.images[0].path
-    before, state = pseudo._key(coco_set, pseudo._units(coco_set, 2), TWO, seed=1), path.stat()
+    (image,) = make_set(images=1).images
+    path, units = image.path, [(Work(image, ()),)]
+    before, state = key(units, {}), path.stat()
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
     os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
-    assert pseudo._key(coco_set, pseudo._units(coco_set, 2), TWO, seed=1) != before
+    assert key(units, {}) != before
 
 
 @pytest.mark.parametrize(
@@ -160,6 +156,23 @@ def test_interrupted_work_with_other_settings_stays(make_set, tmp_path: Path, ca
     other.rmdir()
     made(coco_set, out)
     assert not out.with_suffix(".shards").exists()
+
+
+def test_a_file_of_somebody_else_among_the_shards_is_kept(make_set, tmp_path: Path) -> None:
+    coco_set, out = make_set(images=1), tmp_path / "masks.json"
+    folder = out.with_suffix(".shards")
+    folder.mkdir()
+    (folder / "notes.txt").write_text("kept")
+    made(coco_set, out)
+    assert [path.name for path in folder.iterdir()] == ["notes.txt"]
+
+
+def test_a_file_in_the_place_of_the_shards_is_a_sentence(make_set, tmp_path: Path) -> None:
+    out = tmp_path / "masks.json"
+    out.with_suffix(".shards").write_text("kept")
+    with pytest.raises(ValueError, match=r"masks\.shards is a file, .* Rename the file"):
+        made(make_set(images=1), out)
+    assert out.with_suffix(".shards").read_text() == "kept"
 
 
 def test_a_picture_that_is_gone_is_named_with_what_to_do(make_set, tmp_path: Path) -> None:
@@ -266,7 +279,7 @@ def test_units_can_go_to_other_processes(make_set, tmp_path: Path) -> None:
     units = _units(make_set(), 2)
     work = functools.partial(masks_of, settings=replace(TWO, iterations=1), seed=0)
     results = dict(run(units, work, folder=tmp_path / "shards", workers=2))
-    assert [len(results[index]) for index in range(3)] == [6, 6, 3]
+    assert [len(results[index]["rows"]) for index in range(3)] == [6, 6, 3]
 
 
 @pytest.mark.photos

@@ -15,7 +15,7 @@ from lib.models.processes import part_of_mean, whole_count, whole_counts
 from lib.models.rpn import IGNORED
 from lib.models.sampling import sample_images
 from lib.training.distributed import World
-from tests.fixtures.models import images_and_targets, tiny_model
+from tests.fixtures.models import images_and_targets, mask_fields, tiny_model
 from tests.training.several import check_together
 
 
@@ -96,10 +96,10 @@ def roi_inputs() -> dict[str, Tensor]:
     return values
 
 
-TARGET = {
-    "masks": (torch.arange(144).reshape(1, 12, 12) % 5 < 2).to(torch.uint8),
-    "mask_index": torch.tensor([0, 0, -1, -1, -1, 0, -1, 0, 0]),
-}
+TARGET = mask_fields(
+    (torch.arange(144).reshape(1, 12, 12) % 5 < 2).repeat(9, 1, 1),
+    [True, True, False, False, False, True, False, True, True],
+)
 
 
 def losses_of(rows: slice, values: dict[str, Tensor], count: int) -> list[Tensor]:
@@ -111,7 +111,8 @@ def losses_of(rows: slice, values: dict[str, Tensor], count: int) -> list[Tensor
     found = proposal_losses(
         objectness, regression, (of["labels"] == 2).float(), of["wanted"], drawn
     )
-    return [*box, *found, partial_mask_loss(of["masks"], [of["boxes"]], [instances], [TARGET])]
+    masks = partial_mask_loss(of["masks"], [of["boxes"]], [instances], [TARGET], [(12, 12)])
+    return [*box, *found, masks]
 
 
 def losses_and_gradients(rows: slice, count: int) -> list[Tensor]:
@@ -174,7 +175,7 @@ def heads_apart(world: World, method: str, path: Path) -> None:
     heads.model.rpn.requires_grad_(False)
     share = [[part[world.rank]] for part in heads_inputs()]
     if world.rank == 1:
-        assert not len(heads.model.roi_heads.select_training_samples(share[2], share[1])[0][0])
+        assert not len(heads.model.roi_heads.sample_rois(share[2], share[1]).boxes[0])
     found = gradients(DistributedDataParallel(heads), *share)
     for name, wanted in torch.load(path).items():
         torch.testing.assert_close(found[name], wanted, rtol=1e-4, atol=1e-6, msg=name)

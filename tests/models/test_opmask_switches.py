@@ -10,7 +10,13 @@ from lib.models.config import ModelConfig
 from lib.models.detector import Detector
 from lib.models.mask_branch import partial_mask_loss
 from lib.models.rpn import IGNORED
-from tests.fixtures.models import CLASSES, images_and_targets, tiny_config, tiny_model
+from tests.fixtures.models import (
+    CLASSES,
+    images_and_targets,
+    tiny_config,
+    tiny_model,
+    without_masks,
+)
 
 SWITCHES: list[dict[str, object]] = [
     {"prior_norm": "min_max"},
@@ -232,11 +238,7 @@ def test_classifier_without_evidence_gives_finite_losses_gradients_and_masks(swi
 @pytest.mark.parametrize("mask_rois", ["proposals", "gt_boxes"])
 def test_batches_without_masks_train_with_a_mask_loss_of_zero(method, mask_rois, left):
     images, targets = images_and_targets()
-    for target in targets:
-        target["masks"], target["mask_index"] = target["masks"][:0], torch.full((3,), -1)
-        if left == "nothing":
-            for name in ("boxes", "labels", "mask_index"):
-                target[name] = target[name][:0]
+    targets = [without_masks(target, 3 if left == "boxes" else 0) for target in targets]
     model = tiny_model(method, mask_rois=mask_rois).train()
     losses = model(images, targets)
     sum(losses.values()).backward()
@@ -317,19 +319,14 @@ def test_mask_loss_on_true_boxes_is_that_of_the_known_objects_and_their_masks(me
         class_weights=heads.box_predictor.cls_score.weight,
     )
     matched = [torch.tensor([0, 2]), torch.tensor([0, 1, 2])]
-    wanted = partial_mask_loss(logits, boxes, matched, targets)
+    wanted = partial_mask_loss(logits, boxes, matched, targets, shapes)
     torch.testing.assert_close(losses["loss_mask"], wanted)
 
 
 @pytest.mark.parametrize("method", ["mask_rcnn", "opmask"])
 def test_true_boxes_leave_the_box_losses_and_the_number_of_mask_rois_alone(method):
     _, targets = images_and_targets()
-    targets[1] = {  # an image without objects
-        "boxes": torch.zeros(0, 4),
-        "labels": torch.zeros(0, dtype=torch.int64),
-        "masks": torch.zeros(0, 64, 80, dtype=torch.uint8),
-        "mask_index": torch.zeros(0, dtype=torch.int64),
-    }
+    targets[1] = without_masks(targets[1], 0)  # an image without objects
     losses, rows = {}, []
     for mask_rois in ("proposals", "gt_boxes"):
         heads = tiny_model(method, mask_rois=mask_rois, norm="gn").roi_heads.train()

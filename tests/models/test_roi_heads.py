@@ -4,11 +4,12 @@ import pytest
 import torch
 from torchvision.models.detection.roi_heads import RoIHeads
 
+from lib.models.sampling import sampled_rows
 from lib.models.selection import select_detections
-from tests.fixtures.models import CLASSES, images_and_targets, tiny_model
+from tests.fixtures.models import CLASSES, images_and_targets, tiny_model, without_masks
 
 
-def test_selected_detections_equal_torchvisions(batch):
+def test_selected_detections_equal_torchvisions():
     model = tiny_model("faster_rcnn").eval()
     heads = model.roi_heads
     heads.score_thresh = 0.1
@@ -31,6 +32,28 @@ def test_selected_detections_equal_torchvisions(batch):
     assert torch.equal(labels, theirs[2][0])
 
 
+def test_sampled_rois_are_torchvisions_for_the_same_rows(monkeypatch):
+    heads = tiny_model("faster_rcnn").roi_heads
+    _, targets = images_and_targets()
+    targets = [{**target, "seed": 0} for target in targets]
+    targets[1] = without_masks(targets[1], 0)
+    corner = torch.rand(2, 40, 2, generator=torch.Generator().manual_seed(0)) * 40
+    proposals = list(torch.cat([corner, corner + 15], 2))
+    rows: list[torch.Tensor] = []
+
+    def note(*arguments, **named):
+        rows[:], foreground = sampled_rows(*arguments, **named)
+        return rows, foreground
+
+    monkeypatch.setattr("lib.models.roi_heads.sampled_rows", note)
+    *ours, foreground = heads.sample_rois(proposals, targets)
+    monkeypatch.setattr(heads, "subsample", lambda _: rows)
+    theirs = RoIHeads.select_training_samples(heads, proposals, targets)
+    for one, other in zip(ours, theirs, strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+    assert foreground == [int((labels > 0).sum()) for labels in ours[2]] and foreground[0] > 0
+
+
 def test_batched_inference_equals_one_image_at_a_time():
     model = tiny_model().eval()
     model.roi_heads.score_thresh = 0.0
@@ -45,33 +68,25 @@ def test_batched_inference_equals_one_image_at_a_time():
         torch.testing.assert_close(one["mask_probs"], other["mask_probs"], atol=1e-5, rtol=1e-4)
 
 
-def test_box_only_batch_trains_detector_and_leaves_the_mask_loss_at_zero(batch):
-    images, targets = batch
-    for target in targets:
-        target["masks"], target["mask_index"] = target["masks"][:0], torch.full((3,), -1)
-    losses = tiny_model().train()(images, targets)
+def test_box_only_batch_trains_detector_and_leaves_the_mask_loss_at_zero():
+    images, targets = images_and_targets()
+    losses = tiny_model().train()(images, [without_masks(target, 3) for target in targets])
     assert float(losses["loss_mask"].detach()) == 0
     sum(losses.values()).backward()
 
 
-def test_images_without_objects_train(batch):
-    images, _ = batch
-    empty = {
-        "boxes": torch.zeros(0, 4),
-        "labels": torch.zeros(0, dtype=torch.int64),
-        "masks": torch.zeros(0, 64, 80, dtype=torch.uint8),
-        "mask_index": torch.zeros(0, dtype=torch.int64),
-    }
-    losses = tiny_model().train()(images, [empty, dict(empty)])
+def test_images_without_objects_train():
+    images, targets = images_and_targets()
+    losses = tiny_model().train()(images, [without_masks(target, 0) for target in targets])
     total = sum(losses.values())
     total.backward()
     assert bool(torch.isfinite(total))
 
 
 @pytest.mark.parametrize("method", ["faster_rcnn", "mask_rcnn", "opmask"])
-def test_every_method_learns_something_everywhere(method, batch):
+def test_every_method_learns_something_everywhere(method):
     model = tiny_model(method).train()
-    sum(model(*batch).values()).backward()
+    sum(model(*images_and_targets()).values()).backward()
     without = [n for n, p in model.named_parameters() if p.grad is None]
     assert without == []
 
@@ -90,16 +105,21 @@ def test_prior_is_all_that_opmask_and_the_baseline_differ_in():
     torch.testing.assert_close(torch.cat(opmask.masks_on_boxes(images, truth)), without)
 
 
-def test_masks_that_no_instance_names_are_never_read(batch):
-    images, targets = batch
+def test_masks_that_are_not_to_be_learnt_from_are_never_read():
+    images, targets = images_and_targets()
 
     def mask_loss(targets: list[dict[str, torch.Tensor]]) -> float:
         torch.manual_seed(0)
         losses = tiny_model().train()(images, [dict(t) for t in targets])
         return float(losses["loss_mask"].detach())
 
-    garbage = torch.ones(1, 64, 80, dtype=torch.uint8)
-    with_garbage = [{**t, "masks": torch.cat([t["masks"], garbage])} for t in targets]
+    with_garbage = []
+    for target in targets:
+        (_, first), (_, last) = target["mask_edges"][:, [0, -1]].T.tolist()
+        garbage = torch.tensor([[1, 1], [first, last]])  # instance 1 has no mask
+        owners, _ = edges = target["mask_edges"]
+        parts = [edges[:, owners == 0], garbage, edges[:, owners == 2]]
+        with_garbage.append({**target, "mask_edges": torch.cat(parts, 1)})
     assert mask_loss(with_garbage) == mask_loss(targets) > 0
 
 

@@ -105,7 +105,7 @@ def test_rois_of_an_image_do_not_depend_on_its_batch():
     proposals = list(torch.cat([corner, corner + 15], 2))
     for seed, target in enumerate(targets):
         target["seed"] = seed
-    together = heads.select_training_samples(list(proposals), targets)[0]
+    together = heads.sample_rois(proposals, targets).boxes
     for i in range(3):
-        (alone,), *_ = heads.select_training_samples([proposals[i]], [targets[i]])
+        (alone,) = heads.sample_rois([proposals[i]], [targets[i]]).boxes
         assert torch.equal(alone, together[i])

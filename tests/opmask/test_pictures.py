@@ -23,9 +23,9 @@ from lib.opmask import pictures
 from lib.opmask import prior_over_training as prior
 from lib.opmask.trained import METHODS, Run, Runs
 from lib.pages import rois
-from lib.pages.mask_gallery import overlay
+from lib.pages.drawing import overlay
 from lib.pages.style import COLOURS, use_style
-from lib.training.activation_maps import OverTraining, write_arrays
+from lib.training.activation_maps import CamHistory, write_arrays
 
 NAMES = {1: "person", 18: "dog", 22: "elephant", 47: "cup"}  # two of VOC, two others
 HEIGHT, WIDTH = 90, 120
@@ -300,12 +300,12 @@ def test_scenes_colour_classes_by_supervision_and_ignore_results(val: CocoSet, r
     assert np.array_equal(np.asarray(panel.images[0].get_array()), picture)
 
 
-def recorded(val: CocoSet, ids: tuple[int, ...] = (1, 2, 6, 7)) -> OverTraining:
+def recorded(val: CocoSet, ids: tuple[int, ...] = (1, 2, 6, 7)) -> CamHistory:
     """The prior of each box: constant, then the wrong half, then the right one."""
     maps = np.zeros((3, len(ids), 28, 28), np.float16)
     maps[1, :, :, 14:] = 3
     maps[2, :, :, :14] = 3
-    return OverTraining(np.array(ids), np.array([0, 10, 500]), maps)
+    return CamHistory(np.array(ids), np.array([0, 10, 500]), maps)
 
 
 def half_masks(val: CocoSet) -> CocoSet:
@@ -349,7 +349,7 @@ def test_the_prior_is_shown_from_the_first_iteration_to_the_last(val: CocoSet) -
     figure = prior.prior_over_training(val, recorded(val), count=2)
     assert titles(figure) == ["truth", "iteration 0", "10", "500"]
     assert sum(bool(axes.images) for axes in figure.axes) == 8
-    many = OverTraining(np.array([1]), np.arange(0, 3300, 100), np.zeros((33, 1, 7, 7), np.float16))
+    many = CamHistory(np.array([1]), np.arange(0, 3300, 100), np.zeros((33, 1, 7, 7), np.float16))
     shown = titles(prior.prior_over_training(val, many, count=2))
     assert (len(shown), shown[1], shown[-1]) == (1 + prior.SHOWN, "iteration 0", "3,200")
     assert prior.prior_over_training(val, recorded(val, ids=()), count=2) is None

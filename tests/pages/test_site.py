@@ -204,18 +204,6 @@ def test_the_front_page_tells_claims_figures_pages_tables_and_provenance(results
     assert "nan" not in html.split("</style>")[1].lower().replace("provenance", "")
 
 
-def test_no_words_run_together_where_the_front_page_starts_a_new_line(results: Path) -> None:
-    path = results / "provenance.json"
-    content = json.loads(path.read_text())
-    for record in content["steps"].values():
-        record["kept_although"] = ["a file changed"]
-    path.write_text(json.dumps(content))
-    _build(results)
-    page = (results / "index.html").read_text()
-    assert "Kept although" in page
-    assert not re.findall(r'\S<span class="(?:interval|id)">', page)
-
-
 def test_a_page_is_written_again_only_if_something_in_it_changed(results: Path) -> None:
     _build(results)
     files = sorted(results.glob("notebooks/*.html"))

@@ -21,10 +21,11 @@ import pytest
 
 from lib.paths import ROOT
 from lib.runner import execute, remote, worker
-from lib.runner.gpus import Gpu
+from lib.runner.places import Room
 from lib.runner.problems import UsageError
-from lib.runner.remote import There, unfit
-from tests.runner.toy import STEPS, Toy, make
+from lib.runner.remote import DaskCluster, unfit
+from tests.runner.fake_gpus import show_gpus
+from tests.runner.toy import STEPS, Toy, make, run_as_script
 
 distributed = pytest.importorskip("distributed")
 
@@ -64,7 +65,7 @@ def written(toy: Toy) -> dict[str, Any]:
             stamp = json.loads(path.read_text())
             outputs = {name: entry["kind"] for name, entry in stamp["outputs"].items()}
             found[str(path.relative_to(toy.root))] = (stamp["fingerprint"], outputs)
-        elif path.name not in ("job.json", worker.ATTEMPTS):
+        elif path.name not in ("job.json",):
             found[str(path.relative_to(toy.root))] = path.read_text()
     return found
 
@@ -90,9 +91,7 @@ def test_a_cluster_makes_what_this_machine_makes(
 
 DIE = """
 import os, pathlib, psutil
-deaths = pathlib.Path('deaths')
-deaths.write_text(deaths.read_text() + 'x' if deaths.exists() else 'x')
-if len(deaths.read_text()) <= {deaths}:
+if not pathlib.Path('mended').exists():
     psutil.Process().parent().kill()
     os._exit(1)
 """
@@ -109,7 +108,7 @@ if first:
 """
 
 
-def test_a_step_whose_worker_is_killed_is_repeated_once(toy: Toy, two: str) -> None:
+def test_a_step_whose_worker_is_killed_is_repeated(toy: Toy, two: str) -> None:
     toy.edit("03_other", "ws.file(", KILL_WORKER + "ws.file(")
     code, output = toy.run("--dask", two, "--only", "03_other", kernels=True)
     assert code == 0, output
@@ -122,14 +121,14 @@ def test_a_step_whose_worker_is_killed_is_repeated_once(toy: Toy, two: str) -> N
 def test_a_step_that_kills_its_workers_fails_in_a_sentence_and_can_be_continued(
     toy: Toy, two: str
 ) -> None:
-    toy.edit("03_other", "ws.file(", DIE.format(deaths=2) + "ws.file(")
+    toy.edit("03_other", "ws.file(", DIE + "ws.file(")
     code, output = toy.run("--dask", two, "--jobs", "2")
     assert code == 1
-    assert (toy.root / "deaths").read_text() == "xx", "it was begun more than twice"
-    assert "2 workers died while they executed this step, perhaps for want of memory" in output
+    assert "4 workers died on the same piece of work, perhaps for want of memory" in output
     assert "Step 04_report did not run: it needs 03_other." in output
     assert "Traceback" not in output
     assert toy.output("02_sum", "sum.json") == "3.0"
+    (toy.root / "mended").touch()
     assert toy.ran("--dask", two) == ["03_other", "04_report"]
 
 
@@ -177,30 +176,36 @@ def test_a_runner_that_is_killed_leaves_nothing_running_on_the_cluster(toy: Toy,
     assert not any(_is_alive(int(pid)) for pid in (folder / "pids").read_text().split())
 
 
-def test_a_runner_waits_for_steps_that_another_one_has_left(
-    toy: Toy, two: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = toy.study.step_folder("toy", "03_other")
-    elsewhere = toy.study.step_folder("another", "03_other")
-    answers = [{"a": [], "b": [str(folder)]}, {"a": [str(elsewhere)], "b": []}]
-    client = SimpleNamespace(
-        run=lambda *_, **__: answers[0] if len(answers) == 1 else answers.pop(0)
+def cluster_of(toy: Toy, *workers: tuple[int, int, int], **client: object) -> DaskCluster:
+    """Return a cluster whose workers have threads, declare trainings and see GPUs."""
+    known = {
+        str(n): {"nthreads": threads, "resources": {worker.GPU: trainings} if trainings else {}}
+        for n, (threads, trainings, _) in enumerate(workers)
+    }
+    fake = SimpleNamespace(
+        run_on_scheduler=lambda _: known,
+        subscribe_topic=lambda *_: None,
+        **client,
     )
-    there = object.__new__(There)
-    there._client, there._folder = client, toy.study.cache("toy")
-    there.prepare()
-    assert len(answers) == 1
+    looked = [{"trainings": trainings, "gpus": ["g"] * gpus} for _, trainings, gpus in workers]
+    folder = toy.study.cache("toy")
+    return DaskCluster(fake, folder, run_as_script, workers=looked, jobs=None)
 
-    monkeypatch.setattr(remote, "END_SECONDS", 0.1)
-    answers[:] = [{"a": [str(folder)]}]
+
+def test_a_runner_waits_for_steps_that_another_one_has_left(
+    toy: Toy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = str(toy.study.step_folder("toy", "03_other"))
+    elsewhere = str(toy.study.step_folder("another", "03_other"))
+    answers = [{"a": [], "b": [folder]}, {"a": [elsewhere], "b": []}]
+    cluster = cluster_of(toy, (1, 0, 0), run=lambda *_, **__: answers.pop(0))
+    cluster.prepare()
+    assert not answers
+
+    monkeypatch.setattr(remote, "END_SECONDS", 0)
+    answers.append({"a": [folder]})
     with pytest.raises(UsageError, match="still runs 03_other of this profile for another runner"):
-        there.prepare()
-
-    monkeypatch.setattr(There, "_wait_until_idle", lambda _: {"03_other"})
-    code, output = toy.run("--dask", two)
-    assert code == 2
-    assert "End that one, or wait" in output
-    assert not (toy.root / "cache/toy/01_numbers").exists()
+        cluster.prepare()
 
 
 @pytest.mark.parametrize(
@@ -249,33 +254,21 @@ def test_a_cluster_of_which_a_part_is_killed_ends_in_a_sentence(
     assert "Traceback" not in output
 
 
-def test_only_as_many_trainings_as_gpus_and_one_step_for_each_thread() -> None:
-    def room(*workers: tuple[int, int, int], jobs: int | None = None) -> tuple[int, int, int]:
-        known = [{"threads": t, "units": u, "gpus": ["g"] * n} for t, u, n in workers]
-        there = object.__new__(There)
-        there._workers = lambda: known  # type: ignore[method-assign]
-        there._jobs, there._declared = jobs, any(u for _, u, _ in workers)
-        there._gpus = min((n // max(1, u) for _, u, n in workers), default=0)
-        found = there.room()
-        return found.jobs, found.trainings, found.gpus
-
-    assert room((1, 0, 0), (1, 0, 0)) == (2, 2, 0)
-    assert room((4, 2, 2), (4, 2, 2)) == (8, 4, 1)
+def test_only_as_many_trainings_as_gpus_and_one_step_for_each_thread(toy: Toy) -> None:
+    assert cluster_of(toy, (1, 0, 0), (1, 0, 0)).room() == Room(2, 2, 0)
+    assert cluster_of(toy, (4, 2, 2), (4, 2, 2)).room() == Room(8, 4, 1)
     # Two trainings share eight GPUs; a machine without GPUs runs other steps.
-    assert room((3, 2, 8), (1, 1, 4)) == (4, 3, 4)
-    assert room((4, 2, 2), jobs=1) == (1, 1, 1)
-    # With nobody there a step waits.
-    assert room() == (1, 1, 0)
+    assert cluster_of(toy, (3, 2, 8), (1, 1, 4)).room() == Room(4, 3, 4)
 
 
 FIT = {
     "address": "tcp://a:1",
     "node": "a",
     "threads": 1,
-    "units": 0,
+    "trainings": 0,
     "sees": True,
     "versions": {"numpy": "2.1"},
-    "gpus": [],
+    "gpus": ["g"],
 }
 
 
@@ -285,39 +278,17 @@ FIT = {
         ({"sees": False}, "The worker on a does not see /study"),
         ({"versions": {"numpy": "2.0"}}, "differs from this machine: numpy is 2.1 here and 2.0"),
         ({"threads": 8}, "has 8 threads and would run as many steps at once"),
-        ({"threads": 2, "units": 2, "gpus": ["g"]}, "declares GPU=2, but sees 1 GPUs"),
+        ({"threads": 2, "trainings": 2, "gpus": ["h"]}, "declares GPU=2, but sees 1 GPUs"),
+        ({"gpus": ["g"]}, "tcp://a:1 and tcp://b:1 see the same GPU"),
     ],
 )
 def test_a_worker_that_is_not_fit_is_refused_in_a_sentence(
     change: dict[str, Any], text: str
 ) -> None:
     assert unfit([FIT], {"numpy": "2.1"}, "/study") == []
-    (problem,) = unfit([FIT, FIT | {"address": "tcp://b:1"} | change], {"numpy": "2.1"}, "/study")
+    other = FIT | {"address": "tcp://b:1", "gpus": []} | change
+    (problem,) = unfit([FIT, other], {"numpy": "2.1"}, "/study")
     assert text in problem
-
-
-def test_workers_that_would_share_a_gpu_unknowingly_are_refused() -> None:
-    own = [FIT | {"address": f"tcp://a:{n}", "gpus": [f"GPU-{n}"]} for n in range(3)]
-    assert unfit(own, FIT["versions"], "/study") == []
-    same = [*own, FIT | {"address": "tcp://a:9", "gpus": ["GPU-1"]}]
-    (problem,) = unfit(same, FIT["versions"], "/study")
-    assert "tcp://a:1 and tcp://a:9 see the same GPU" in problem
-    assert '--resources "GPU=2"' in problem
-
-
-def test_workers_that_see_another_disk_are_found_before_anything_starts(
-    toy: Toy, two: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    look = remote._looked_at
-
-    def elsewhere(client: Any, folder: Path) -> Any:
-        return [found | {"sees": False} for found in look(client, folder)]
-
-    monkeypatch.setattr(remote, "_looked_at", elsewhere)
-    code, output = toy.run("--dask", two)
-    assert code == 2
-    assert "All machines of a cluster need the study under the same path" in output
-    assert list((toy.root / "cache/toy").iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -342,14 +313,19 @@ def test_a_dry_run_counts_the_places_of_a_cluster(toy: Toy, two: str) -> None:
     assert "the cluster: 2 steps at a time, 2 trainings among them" in output
 
 
-def test_shares_of_one_worker_are_disjoint(monkeypatch: pytest.MonkeyPatch) -> None:
-    gpus = tuple(Gpu(str(n), f"GPU-{n}", 80.0, "Toy") for n in range(4))
-    monkeypatch.setattr(worker, "visible_gpus", lambda: gpus)
-    mine = SimpleNamespace(state=SimpleNamespace(total_resources={worker.GPU: 2.0}))
-    with worker._share("a", "train", mine) as (one, hide), worker._share("b", "train", mine) as two:
-        assert hide
-        assert [gpu.number for gpu in (*one, *two[0])] == ["0", "1", "2", "3"]
-        with worker._share("c", "cpu", mine) as (none, _):
-            assert none == ()
-        assert worker.steps_running() == ["a", "b"]
-    assert worker.steps_running() == []
+def test_trainings_on_one_worker_have_gpus_of_their_own(
+    toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    show_gpus(monkeypatch, tmp_path, [81_559] * 4)
+    tell = "import os\n(ws.folder / 'gpus').write_text(os.environ['CUDA_VISIBLE_DEVICES'])\n"
+    toy.steps = tuple(replace(step, kind="train") for step in (STEPS[0], STEPS[2]))
+    for step in toy.steps:
+        toy.edit(step.id, "ws.file(", tell + "ws.file(")
+    with distributed.LocalCluster(
+        n_workers=1, threads_per_worker=2, dashboard_address=":0", resources={worker.GPU: 2}
+    ) as cluster:
+        code, output = toy.run("--dask", cluster.scheduler_address, "--jobs", "2")
+    assert code == 0, output
+    assert output.count("starts on 2 GPUs") == 2
+    gpus = ",".join(toy.output(step.id, "gpus") for step in toy.steps).split(",")
+    assert sorted(gpus) == [f"GPU-{n:04x}-b" for n in range(4)]

@@ -16,7 +16,7 @@ from lib.data_needs import Data, needed_data
 from lib.runner import preview
 from lib.runner.fingerprint import Fingerprint
 from lib.runner.gpus import choose, visible_gpus
-from lib.runner.places import Here, Room
+from lib.runner.places import LocalMachine, Room
 from lib.runner.plan import Decision, Planner
 from lib.runner.preview import expected_wall, makespan, print_preview
 from lib.runner.setup import Request, Setup
@@ -71,7 +71,7 @@ def plan(paper: Setup, capsys: pytest.CaptureFixture[str]) -> Callable[..., tupl
 
     def run(option: str | None = None, *, jobs: int = 1) -> tuple[str, str]:
         gpus = choose(option, visible_gpus(), absent=True)
-        place = Here(run_as_script, jobs=jobs, gpus=gpus)
+        place = LocalMachine(run_as_script, jobs=jobs, gpus=gpus)
         planner = Bare(paper)
         print_preview(cast(Planner, planner), planner.plan(), place, gpus)
         text = capsys.readouterr().out

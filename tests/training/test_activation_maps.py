@@ -8,10 +8,10 @@ from lib.data.coco import CocoSet, load
 from lib.files import read_json, write_json
 from lib.training.activation_maps import (
     SHORTEST_SIDE,
-    draw_instances,
+    cam_history,
     main,
-    over_training,
-    stack,
+    sample_instances,
+    stack_cams,
     write_arrays,
 )
 from lib.training.checkpoint import load_model
@@ -35,21 +35,21 @@ def enlarge(coco: CocoSet, ids: set[int]) -> CocoSet:
 def test_only_large_instances_are_drawn_and_fewer_are_the_first_of_more(drawn):
     ids = {1, 4, 5, 8, 11}
     coco = enlarge(drawn, ids)
-    everything = [x.id for x in draw_instances(coco, 100)]
+    everything = [x.id for x in sample_instances(coco, 100)]
     assert set(everything) == ids and len(everything) == len(ids)
-    assert [x.id for x in draw_instances(coco, 3)] == everything[:3]
+    assert [x.id for x in sample_instances(coco, 3)] == everything[:3]
 
 
 def test_set_without_a_large_instance_is_a_sentence(drawn):
     with pytest.raises(ValueError, match="0 have sides of 24 pixels or more"):
-        draw_instances(enlarge(drawn, set()), 3)
+        sample_instances(enlarge(drawn, set()), 3)
 
 
 def test_maps_are_the_models_own_in_the_order_of_the_iterations(drawn, tmp_path):
     coco = enlarge(drawn, {1, 2, 3, 7, 9})
     model = train(tiny_run(tmp_path, snapshots=(0, 4)))
     files = [model, *(tmp_path / "out" / f"snapshot_{n}.pt" for n in (4, 0))]
-    found = over_training(files, coco, count=4, iterations=6, device=CPU)
+    found = cam_history(files, coco, count=4, iterations=6, device=CPU)
     assert found.iteration.tolist() == [0, 4, 6]
     assert found.maps.shape == (3, 4, 7, 7) and found.maps.dtype == np.float16
     by_id = {x.id: x for x in coco.all_instances()}
@@ -71,7 +71,7 @@ def test_command_writes_what_the_function_returns(drawn, tmp_path, capsys):
     assert main(arguments) == 2  # how long model.pt was trained is not in its name
     assert "give the run's --iterations" in capsys.readouterr().err
     assert main([*arguments, "--iterations", "6", "--count", "2"]) == 0
-    wanted = over_training(files, coco, count=2, iterations=6, device=CPU)
+    wanted = cam_history(files, coco, count=2, iterations=6, device=CPU)
     with np.load(tmp_path / "p.npz") as found:
         assert set(found) == {"annotation_id", "iteration", "maps"}
         assert all(np.array_equal(found[name], value) for name, value in vars(wanted).items())
@@ -81,11 +81,11 @@ def test_two_files_of_one_iteration_are_a_sentence(drawn, tmp_path):
     model = train(tiny_run(tmp_path, snapshots=(2,)))
     files = [tmp_path / "out" / "snapshot_2.pt", model]
     with pytest.raises(ValueError, match=r"one model file for each iteration.*2, 2"):
-        over_training(files, drawn, count=2, iterations=2, device=CPU)
+        cam_history(files, drawn, count=2, iterations=2, device=CPU)
 
 
 def test_equal_arrays_give_equal_bytes(tmp_path):
-    maps = stack([torch.rand(2, 7, 7), torch.rand(1, 7, 7)])
+    maps = stack_cams([torch.rand(2, 7, 7), torch.rand(1, 7, 7)])
     for name in "ab":
         write_arrays(tmp_path / f"{name}.npz", {"maps": maps})
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()

@@ -16,12 +16,12 @@ from lib.files import read_json, write_json
 from lib.models.weights import read_tensors
 from lib.training import dataset
 from lib.training.config import TrainConfig
-from lib.training.dataset import Batches, share_of
 from lib.training.distributed import ToldElsewhereError, World, joined
 from lib.training.failures import STOPPED
 from lib.training.learner import Learner
 from lib.training.log import read_metrics
-from lib.training.supervision import Uses
+from lib.training.order import Batches, share_of
+from lib.training.supervision import Supervision
 from tests.fixtures.models import tiny_config
 from tests.fixtures.training import draw_set, tiny_run
 from tests.training.several import Several, check_together, train, train_in_double
@@ -47,8 +47,8 @@ def leave_masks_to(drawn: CocoSet, images: set[int]) -> CocoSet:
 
 def supervised_in_shares(coco: CocoSet, config: TrainConfig) -> list[list[int]]:
     """Return for each iteration how many instances with a mask each of two processes has."""
-    uses = Uses(coco.categories.split(config.supervised))
-    masks = [sum(map(uses.reads_mask, coco.instances(image.id))) for image in coco.images]
+    supervision = Supervision(coco.categories.split(config.supervised))
+    masks = [sum(map(supervision.reads_mask, coco.instances(image.id))) for image in coco.images]
     size, stop = config.batch_size, config.iterations
     shapes = [image.width / image.height for image in coco.images]
     batches = Batches(shapes, size, start=0, stop=stop, seed=config.seed)

@@ -15,10 +15,9 @@ from lib.models.weights import read_tensors
 from lib.paths import ROOT
 from lib.training import checkpoint
 from lib.training.distributed import World
-from lib.training.failures import Progress, RunEndedError, explained
+from lib.training.failures import STUCK, RunEndedError, RunState, explained
 from lib.training.learner import Learner
 from lib.training.lock import alone_in
-from lib.training.stopping import STUCK
 from lib.training.train import main, train
 from tests.fixtures.training import tiny_run
 
@@ -128,7 +127,7 @@ def test_dead_loader_process_is_a_sentence_and_the_run_goes_on(drawn, tmp_path, 
 
 def test_errors_that_are_no_news_pass_unchanged():
     for error in (RuntimeError("shape mismatch"), OSError(errno.EACCES, "denied"), KeyError("x")):
-        with pytest.raises(type(error)) as caught, explained(Progress(Path("c.pt")), ALONE):
+        with pytest.raises(type(error)) as caught, explained(RunState(Path("c.pt")), ALONE):
             raise error
         assert caught.value is error
 
@@ -149,7 +148,7 @@ def test_one_run_at_a_time_in_a_folder_and_no_half_files_of_killed_ones(tmp_path
 
 SLOW = """
 import sys, time
-from lib.training.stopping import stop_on_sigterm
+from lib.training.failures import stop_on_sigterm
 with stop_on_sigterm(grace={grace}) as asked:
     print("ready", flush=True)
     end = time.monotonic() + 30

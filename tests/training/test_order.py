@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lib.seeds import derive
-from lib.training.order import WINDOW, batches
+from lib.training.order import WINDOW, Batches
 
 MIXED = [1.33] * 30 + [0.75] * 10 + [1.5] * 9
 
@@ -23,7 +23,7 @@ def padding(found: list[list[tuple[int, int]]], ratios: list[float]) -> float:
 def test_every_picture_is_seen_once_an_epoch(batch_size: int):
     window = min(WINDOW, len(MIXED) // batch_size)
     count = len(MIXED) * window  # as many epochs as fill whole windows
-    found = list(batches(MIXED, batch_size, start=0, stop=count, seed=3))
+    found = list(Batches(MIXED, batch_size, start=0, stop=count, seed=3))
     assert len(found) == count and all(len(batch) == batch_size for batch in found)
     samples = [sample for batch in found for sample in batch]
     assert sorted(p for _, p in samples) == list(range(batch_size * count))
@@ -36,7 +36,7 @@ def test_every_picture_is_seen_once_an_epoch(batch_size: int):
 
 def test_batches_need_little_padding():
     ratios = MIXED * 10
-    found = list(batches(ratios, 8, start=0, stop=40 * WINDOW, seed=0))
+    found = list(Batches(ratios, 8, start=0, stop=40 * WINDOW, seed=0))
     random = np.random.default_rng(0)
     alike = [[(int(i), 0) for i in random.permutation(len(ratios))[:8]] for _ in range(600)]
     assert padding(found, ratios) < 1.03 and padding(alike, ratios) > 1.35
@@ -44,7 +44,7 @@ def test_batches_need_little_padding():
 
 @pytest.mark.parametrize("batch_size", [3, 8, 20])
 def test_a_small_set_has_no_picture_twice_in_a_batch_within_an_epoch(batch_size: int):
-    found = list(batches(MIXED, batch_size, start=0, stop=200, seed=4))
+    found = list(Batches(MIXED, batch_size, start=0, stop=200, seed=4))
     for batch in found:
         within: dict[int, list[int]] = {}
         for index, position in batch:
@@ -54,7 +54,7 @@ def test_a_small_set_has_no_picture_twice_in_a_batch_within_an_epoch(batch_size:
 
 
 def test_the_shapes_come_in_random_order():
-    found = list(batches(MIXED, 4, start=0, stop=WINDOW, seed=1))
+    found = list(Batches(MIXED, 4, start=0, stop=WINDOW, seed=1))
     means = [np.mean([MIXED[i] for i, _ in batch]) for batch in found]
     assert sorted(means) != means and sorted(means, reverse=True) != means
 
@@ -62,9 +62,9 @@ def test_the_shapes_come_in_random_order():
 @pytest.mark.parametrize("start", [0, 1, WINDOW - 1, WINDOW, 2 * WINDOW + 5])
 def test_a_run_that_is_taken_up_again_has_the_same_batches(start: int):
     stop = 3 * WINDOW + 2
-    whole = list(batches(MIXED, 3, start=0, stop=stop, seed=2))
-    assert list(batches(MIXED, 3, start=start, stop=stop, seed=2)) == whole[start:]
-    assert list(batches(MIXED, 3, start=0, stop=start, seed=2)) == whole[:start]
+    whole = list(Batches(MIXED, 3, start=0, stop=stop, seed=2))
+    assert list(Batches(MIXED, 3, start=start, stop=stop, seed=2)) == whole[start:]
+    assert list(Batches(MIXED, 3, start=0, stop=start, seed=2)) == whole[:start]
 
 
 def test_pictures_of_one_shape_come_in_the_plain_order():
@@ -74,4 +74,4 @@ def test_pictures_of_one_shape_come_in_the_plain_order():
         for index in np.random.default_rng(derive(5, "epoch", epoch)).permutation(7)
     ]
     plain = [[(order[p], p) for p in (2 * i, 2 * i + 1)] for i in range(3, 40)]
-    assert list(batches([1.5] * 7, 2, start=3, stop=40, seed=5)) == plain
+    assert list(Batches([1.5] * 7, 2, start=3, stop=40, seed=5)) == plain

@@ -7,17 +7,17 @@ from torch.utils.data import DataLoader
 
 from lib.training.config import TrainConfig
 from lib.training.dataset import TrainingSet
-from lib.training.packing import Packed, pack
-from lib.training.supervision import uses_of
+from lib.training.packing import PackedBatch, pack
+from lib.training.supervision import supervision_of
 from tests.fixtures.training import tiny_run
 
 
 def samples(coco, folder) -> TrainingSet:
     config: TrainConfig = tiny_run(folder)
-    return TrainingSet(coco, uses=uses_of(config, coco), flip=True, seed=0)
+    return TrainingSet(coco, supervision=supervision_of(config, coco), flip=True, seed=0)
 
 
-def assert_same(batch: Packed, plain: list) -> None:
+def assert_same(batch: PackedBatch, plain: list) -> None:
     images, targets = batch.unpack()
     assert len(images) == len(targets) == len(plain)
     for image, target, (picture, truth) in zip(images, targets, plain, strict=True):

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from lib.files import read_json
+from lib.files import read_json, write_json
 from lib.masks.rle import decode
 from lib.models.build import build_model
+from lib.training import predict as predict_module
 from lib.training.checkpoint import load_model, save_model
 from lib.training.inputs import picture
 from lib.training.predict import main, predict
@@ -162,7 +163,40 @@ def test_maps_that_a_model_does_not_have_are_a_sentence(drawn, tmp_path, changes
 
 def test_damaged_or_missing_model_file_is_a_sentence(tmp_path, drawn, capsys):
     (tmp_path / "model.pt").write_bytes(b"PK\x03\x04 not really")
+    (tmp_path / "text.pt").write_text("no checkpoint")
     arguments = ["--annotations", str(drawn.annotations_path), "--images", str(drawn.image_root)]
-    for name in ("model.pt", "nowhere.pt"):
+    for name in ("model.pt", "text.pt", "nowhere.pt"):
         assert main([str(tmp_path / name), *arguments, "--out", str(tmp_path / "o")]) == 2
-    assert capsys.readouterr().err.count("error:") == 2
+        said = capsys.readouterr().err
+        assert said.startswith("error: ") and name in said and "weights_only" not in said
+
+
+def test_outputs_are_checked_before_the_work(drawn, tmp_path, capsys, monkeypatch):
+    config = tiny_config("mask_rcnn")
+    save_model(tmp_path / "m.pt", tiny_model("mask_rcnn"), config, drawn.categories, run="")
+    places = ["--annotations", str(drawn.annotations_path), "--images", str(drawn.image_root)]
+    theirs = tmp_path / "out" / "masks_on_boxes_val.json"
+    write_json(theirs, ["kept"])
+    monkeypatch.setattr(predict_module, "predict", lambda *_, **__: pytest.fail("too late"))
+    for out, said in {
+        tmp_path / "out": "--force",
+        drawn.image_root / "below": "below the pictures",
+        tmp_path / "m.pt": "nothing can be written",
+    }.items():
+        assert main([str(tmp_path / "m.pt"), *places, "--out", str(out)]) == 2
+        assert said in capsys.readouterr().err
+    assert read_json(theirs) == ["kept"]
+    monkeypatch.undo()
+    command = [str(tmp_path / "m.pt"), *places, "--out", str(tmp_path / "out"), "--device", "cpu"]
+    assert main([*command, "--force"]) == 0
+    assert read_json(theirs) != ["kept"]
+
+
+@pytest.mark.parametrize("wrong", [["--name", "../esc"], ["--name", ""], ["--batch-size", "0"]])
+def test_options_out_of_range_are_refused(tmp_path, capsys, wrong):
+    places = ["m.pt", "--annotations", "a", "--images", "i", "--out", str(tmp_path)]
+    with pytest.raises(SystemExit) as end:
+        main([*places, *wrong])
+    assert (
+        end.value.code == 2 and f"argument {wrong[0]}: {wrong[1]!r} is" in capsys.readouterr().err
+    )

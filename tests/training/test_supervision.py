@@ -12,9 +12,9 @@ from lib.files import read_json, write_json
 from lib.masks.rle import encode
 from lib.models.rpn import IGNORED
 from lib.models.weights import read_tensors
-from lib.training.dataset import TrainingSet, Uses
+from lib.training.dataset import Supervision, TrainingSet
 from lib.training.log import read_metrics
-from lib.training.train import main, mask_line, train, uses_of
+from lib.training.train import main, mask_line, supervision_of, train
 from tests.fixtures.training import HEIGHT, NAMES, WIDTH, dense, tiny_run
 
 EVERY_LABEL = frozenset({1, 2, 3, 4})
@@ -62,29 +62,29 @@ def equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
 @pytest.mark.parametrize("invalid", USES)
 def test_targets_equal_a_loop_over_instances(drawn, tmp_path, valid, invalid):
     coco = mark(tmp_path)
-    samples = TrainingSet(coco, uses=Uses(EVERY_LABEL, valid, invalid), flip=False, seed=0)
+    samples = TrainingSet(
+        coco, supervision=Supervision(EVERY_LABEL, valid, invalid), flip=False, seed=0
+    )
     for index, record in enumerate(coco.images):
         _, target = samples[(index, 0)]
-        row = masks = 0
+        row = 0
         for instance in coco.instances(record.id):
             use = valid if instance.pseudo["valid"] else invalid
             if use == "drop":
                 continue
             assert target["boxes"][row].tolist() == list(instance.box)
             assert target["labels"][row] == (IGNORED if use == "ignore" else instance.label)
-            if use == "learn" and instance.has_mask:
-                assert target["mask_index"][row] == masks
-                masks += 1
-            else:
-                assert target["mask_index"][row] == -1
+            assert target["has_mask"][row] == (use == "learn" and instance.has_mask)
             row += 1
-        assert len(target["boxes"]) == len(target["labels"]) == row
-        assert len(target["mask_frames"]) == masks
+        assert len(target["boxes"]) == len(target["labels"]) == len(target["mask_frames"]) == row
+        assert (
+            target["mask_edges"][0].unique().tolist() == torch.where(target["has_mask"])[0].tolist()
+        )
 
 
 def test_instances_that_are_no_pseudo_labels_count_as_valid(drawn):
-    uses = Uses(EVERY_LABEL, "box_only", "drop")
-    assert {uses.of(i) for i in drawn.all_instances()} == {"box_only"}
+    supervision = Supervision(EVERY_LABEL, "box_only", "drop")
+    assert {supervision.of(i) for i in drawn.all_instances()} == {"box_only"}
 
 
 def test_mask_that_is_empty_is_no_mask(drawn, tmp_path):
@@ -93,16 +93,16 @@ def test_mask_that_is_empty_is_no_mask(drawn, tmp_path):
     content["annotations"][0]["segmentation"] = encode(np.zeros((HEIGHT, WIDTH), bool))
     write_json(path, content)
     coco = load(path, tmp_path / "set" / "images")
-    uses = Uses(EVERY_LABEL)
+    supervision = Supervision(EVERY_LABEL)
     with_mask = [a for a in content["annotations"][1:] if a["segmentation"]]
     total = len(content["annotations"])
-    assert mask_line(coco, uses).startswith(f"{len(with_mask)} of {total} ")
+    assert mask_line(coco, supervision).startswith(f"{len(with_mask)} of {total} ")
     first = next(i for i in coco.all_instances() if i.id == content["annotations"][0]["id"])
-    assert not first.has_mask and not uses.reads_mask(first)
+    assert not first.has_mask and not supervision.reads_mask(first)
     index = [r.id for r in coco.images].index(first.image_id)
-    target = TrainingSet(coco, uses=uses, flip=False, seed=0)[(index, 0)][1]
+    target = TrainingSet(coco, supervision=supervision, flip=False, seed=0)[(index, 0)][1]
     row = target["boxes"].tolist().index(list(first.box))
-    assert target["mask_index"][row] == -1 and target["labels"][row] == first.label
+    assert not target["has_mask"][row] and target["labels"][row] == first.label
 
 
 def test_an_empty_pseudo_mask_can_be_learnt_as_background(drawn, tmp_path):
@@ -114,15 +114,15 @@ def test_an_empty_pseudo_mask_can_be_learnt_as_background(drawn, tmp_path):
     write_json(path, content)
     coco = load(path, tmp_path / "set" / "images")
     instances = {i.id: i for i in coco.all_instances()}
-    assert not Uses(EVERY_LABEL).reads_mask(instances[empty["id"]])
-    uses = Uses(EVERY_LABEL, empty="background")
-    assert uses.reads_mask(instances[empty["id"]])
-    assert not uses.reads_mask(instances[given["id"]])
-    assert not replace(uses, invalid="box_only").reads_mask(instances[empty["id"]])
+    assert not Supervision(EVERY_LABEL).reads_mask(instances[empty["id"]])
+    supervision = Supervision(EVERY_LABEL, empty="background")
+    assert supervision.reads_mask(instances[empty["id"]])
+    assert not supervision.reads_mask(instances[given["id"]])
+    assert not replace(supervision, invalid="box_only").reads_mask(instances[empty["id"]])
     index = [r.id for r in coco.images].index(empty["image_id"])
-    target = TrainingSet(coco, uses=uses, flip=False, seed=0)[(index, 0)][1]
+    target = TrainingSet(coco, supervision=supervision, flip=False, seed=0)[(index, 0)][1]
     row = target["boxes"].tolist().index(list(instances[empty["id"]].box))
-    assert dense(target)[target["mask_index"][row]].sum() == 0
+    assert target["has_mask"][row] and dense(target)[row].sum() == 0
 
 
 def test_masks_are_counted_as_they_are_used(drawn, tmp_path):
@@ -135,9 +135,11 @@ def test_masks_are_counted_as_they_are_used(drawn, tmp_path):
         ("learn", "box_only", good),
         ("drop", "learn", bad),
     ]:
-        line = mask_line(coco, Uses(EVERY_LABEL, valid, invalid))
+        line = mask_line(coco, Supervision(EVERY_LABEL, valid, invalid))
         assert line == f"{count} of {len(instances)} instances have a mask to learn from"
-    assert mask_line(coco, Uses(EVERY_LABEL, "box_only", "ignore")).startswith("WARNING: 0 of")
+    assert mask_line(coco, Supervision(EVERY_LABEL, "box_only", "ignore")).startswith(
+        "WARNING: 0 of"
+    )
 
 
 @pytest.mark.parametrize("invalid", ["box_only", "ignore", "drop"])
@@ -215,8 +217,8 @@ def test_mask_branch_without_a_supervised_class_is_a_sentence(drawn, tmp_path, c
     write_json(path, content)
     coco = load(path, tmp_path / "set" / "images")
     with pytest.raises(ValueError, match=r"none of the set's 4 classes.*Name another split"):
-        uses_of(tiny_run(tmp_path, supervised=supervised), coco)
-    assert not uses_of(
+        supervision_of(tiny_run(tmp_path, supervised=supervised), coco)
+    assert not supervision_of(
         tiny_run(tmp_path, method="faster_rcnn", supervised=supervised), coco
     ).supervised
     write_json(
@@ -228,7 +230,7 @@ def test_mask_branch_without_a_supervised_class_is_a_sentence(drawn, tmp_path, c
 
 def test_unknown_class_in_the_list_is_a_sentence_with_the_nearest(drawn, tmp_path):
     with pytest.raises(ValueError, match=r"no class 'lapptop'.*did you mean 'laptop'"):
-        uses_of(tiny_run(tmp_path, supervised=["cat", "lapptop"]), drawn)
+        supervision_of(tiny_run(tmp_path, supervised=["cat", "lapptop"]), drawn)
 
 
 @pytest.mark.parametrize(

@@ -16,13 +16,16 @@ from lib.models.weights import read_tensors
 from lib.paths import ROOT
 from lib.training import checkpoint
 from lib.training.config import parse_config
-from lib.training.dataset import Batches, TrainingSet, Uses
+from lib.training.dataset import Supervision, TrainingSet
 from lib.training.distributed import World
 from lib.training.learner import Learner
 from lib.training.log import read_metrics
+from lib.training.order import Batches
 from lib.training.schedule import learning_rate
 from lib.training.train import main, prepare, train
 from tests.fixtures.training import dense, tiny_run
+
+EVERY_MASK = Supervision(frozenset({1, 2, 3, 4}))
 
 
 def weights(path) -> dict[str, torch.Tensor]:
@@ -88,7 +91,9 @@ def test_crowd_regions_are_no_targets(drawn, tmp_path):
     content["annotations"][0]["iscrowd"] = 1
     write_json(path, content)
     coco = load(path, tmp_path / "set" / "images")
-    samples = TrainingSet(coco, uses=Uses(frozenset({1, 2, 3, 4})), flip=False, seed=0)
+    samples = TrainingSet(
+        coco, supervision=Supervision(frozenset({1, 2, 3, 4})), flip=False, seed=0
+    )
     image = content["annotations"][0]["image_id"]
     index = [i.id for i in coco.images].index(image)
     crowd_free = [a for a in content["annotations"] if a["image_id"] == image and not a["iscrowd"]]
@@ -180,15 +185,20 @@ def test_batches_cover_every_image_once_an_epoch_and_resume_where_they_were():
 
 
 def test_mirrored_samples_keep_boxes_on_their_masks(drawn):
-    samples = TrainingSet(drawn, uses=Uses(frozenset({1, 2, 3, 4})), flip=True, seed=0)
+    samples = TrainingSet(
+        drawn, supervision=Supervision(frozenset({1, 2, 3, 4})), flip=True, seed=0
+    )
     mirrored = 0
     for position in range(8):
         image, target = samples[(0, position)]
-        plain, _ = TrainingSet(drawn, uses=Uses(frozenset()), flip=False, seed=0)[(0, position)]
+        plain, _ = TrainingSet(drawn, supervision=Supervision(frozenset()), flip=False, seed=0)[
+            (0, position)
+        ]
         mirrored += not torch.equal(image, plain)
-        for box, row in zip(target["boxes"], target["mask_index"], strict=True):
-            if row >= 0:
-                ys, xs = torch.where(torch.from_numpy(dense(target)[row].copy()))
+        masks = torch.from_numpy(dense(target))
+        for box, known, mask in zip(target["boxes"], target["has_mask"], masks, strict=True):
+            if known:
+                ys, xs = torch.where(mask)
                 tight = torch.stack([xs.min(), ys.min(), xs.max() + 1, ys.max() + 1])
                 assert torch.equal(tight.float(), box)
     assert 0 < mirrored < 8

@@ -8,6 +8,7 @@ from pathlib import Path
 from lib.data.download.acquire import AcquireError, acquire, places
 from lib.data.download.catalogue import CATALOGUE, Collection
 from lib.data.voc import SIZES, convert
+from lib.files import explain
 from lib.paths import DATA_VARIABLE, ROOT, data_folders
 
 
@@ -58,7 +59,7 @@ def main(
         if {"voc", "sbd"} & set(options.names):
             print(convert(to / catalogue["voc"].folder, workers=options.workers, sizes=sizes))
     except (AcquireError, ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {explain(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("stopped; run the same command again, and it continues", file=sys.stderr)

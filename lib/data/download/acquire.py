@@ -9,16 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+from tqdm import tqdm
 
 from lib.data.download.catalogue import Collection, Remote
-from lib.data.download.fetch import FetchError, Meter, described, fetch, mismatch, part_of
+from lib.data.download.fetch import FetchError, described, fetch, mismatch, part_of
 from lib.data.download.unpack import UnpackError, files_below, unpack
+from lib.files import explain
 
 _AT_ONCE = 4  # files; more from one server gain little
 _SPARE = 1 << 28  # bytes that stay free
 
 
-class AcquireError(RuntimeError):
+class AcquireError(Exception):
     """Some of the sets did not arrive; the message has a paragraph for each problem."""
 
 
@@ -32,30 +34,35 @@ class _Job:
         return self.folder / self.remote.name
 
     @property
-    def done(self) -> bool:
-        """Whether all that is wanted of the file is in its place.
+    def here(self) -> int:
+        """Bytes of the file that an earlier run has fetched, or somebody has put there."""
+        found = [p for p in (self.archive, part_of(self.archive)) if p.exists()]
+        return found[0].stat().st_size if found else 0
+
+    def is_done(self) -> bool:
+        """Return whether all that is wanted of the file is in its place.
 
         Raises:
             AcquireError: if something else is there.
         """
-        if not self.remote.members:
-            there = _is_there(self.archive, folder=False)
-            if there and (problem := mismatch(self.remote, self.archive)):
-                raise AcquireError(_brought(problem, self.archive))
-            return there
-        found = [
-            _is_there(self.folder / m.target, folder=m.source.endswith("/"), files=m.files)
-            for m in self.remote.members
-        ]
-        return all(found)
+        if self.remote.members:
+            found = [
+                _is_there(self.folder / m.target, m.source.endswith("/"), m.files)
+                for m in self.remote.members
+            ]
+            return all(found)
+        there = _is_there(self.archive, False, 0)
+        if there:
+            self.check_brought()
+        return there
 
-    @property
-    def here(self) -> int:
-        """Bytes of the file that an earlier run has fetched, or somebody has put there."""
-        for path in (self.archive, part_of(self.archive)):
-            if path.exists():
-                return path.stat().st_size
-        return 0
+    def check_brought(self) -> None:
+        """Raise ``AcquireError`` if what somebody has put where the file goes is another one."""
+        if problem := mismatch(self.remote, self.archive):
+            raise AcquireError(
+                f"{problem} It was not fetched by this program and stays: move {self.archive} "
+                "away, run again."
+            )
 
 
 def acquire(
@@ -71,17 +78,20 @@ def acquire(
 
     Raises:
         AcquireError: if anything is missing in the end; the rest is in its place.
+        OSError: if a folder cannot be written; nothing was fetched.
     """
     jobs = []
     for job in [_Job(r, to / c.folder) for c in collections for r in c.remotes]:
-        if job.done:
+        if job.is_done():
             print(f"{job.remote.name}: there already", flush=True)
         else:
             jobs.append(job)
     if not jobs:
         return
     for folder in dict.fromkeys([to, *(job.folder for job in jobs)]):
-        _check_writable(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):  # before a night of fetching, not after
+            pass
     try:
         with FileLock(to / ".download.lock", timeout=0):
             _check_room(jobs, to)
@@ -101,46 +111,24 @@ def places(collections: Sequence[Collection], to: Path) -> str:
     )
 
 
-def _is_there(path: Path, *, folder: bool, files: int = 0) -> bool:
+def _is_there(path: Path, is_folder: bool, files: int) -> bool:
     """Return whether a part is in its place; a folder without a file is nothing.
 
     Raises:
         AcquireError: if something else is there, or not all of it: it may be somebody's.
     """
-    if folder and path.is_dir():
-        count = files_below(path)
-        if count >= max(files, 1):
-            return True
-        if not count and not path.is_symlink():
-            return False
-        problem = f"has {count:,} files, expected " + (f"{files:,}" if files else "some")
-    elif not folder and path.is_file():
-        if path.stat().st_size:
-            return True
-        problem = "is an empty file"
-    elif path.exists() or path.is_symlink():
-        problem = "is in the way of a " + ("folder" if folder else "file")
-    else:
+    count = files_below(path)
+    fits = path.is_dir() == is_folder and (is_folder or path.is_file())
+    if fits and count >= max(files, 1) and path.stat().st_size:
+        return True
+    empty = is_folder and path.is_dir() and not count
+    if not path.is_symlink() and (empty or not path.exists()):
         return False
-    raise AcquireError(f"{path} {problem}. Move it away and run again. Nothing was fetched.")
-
-
-def _check_writable(folder: Path) -> None:
-    """Make a folder, and make sure that files can be written there."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise AcquireError(
-            f"Nothing can be written in {folder} ({error.strerror}). Set that right, or name "
-            "another folder with --to. Nothing was fetched."
-        ) from error
-
-
-def _brought(problem: str, path: Path) -> str:
-    """Return what to do about a file that somebody has put where the downloads go."""
-    return f"{problem} It was not fetched by this program and stays: move {path} away, run again."
+    expected = f"{files or 'some':,} files" if is_folder else "a file that is not empty"
+    raise AcquireError(
+        f"{path} has {count:,} files, expected {expected}. Move it away and run again. "
+        "Nothing was fetched."
+    )
 
 
 def _check_room(jobs: Sequence[_Job], to: Path) -> None:
@@ -158,8 +146,12 @@ def _check_room(jobs: Sequence[_Job], to: Path) -> None:
 
 
 def _run(jobs: Sequence[_Job], *, keep: bool, pause: float) -> None:
-    meter, stop = Meter(sum(job.remote.size for job in jobs)), threading.Event()
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
+    size, here = sum(job.remote.size for job in jobs), sum(job.here for job in jobs)
+    stop = threading.Event()
+    with (
+        tqdm(total=size, initial=here, unit="B", unit_scale=True, mininterval=5) as meter,
+        ThreadPoolExecutor(_AT_ONCE) as pool,
+    ):
         running = [pool.submit(_one, job, meter, stop, keep=keep, pause=pause) for job in jobs]
         try:
             wait(running)
@@ -172,39 +164,34 @@ def _run(jobs: Sequence[_Job], *, keep: bool, pause: float) -> None:
     for job, future in zip(jobs, running, strict=True):
         try:
             future.result()
-        except (FetchError, UnpackError) as problem:
+        except (AcquireError, FetchError, UnpackError) as problem:
             problems.append(str(problem))
         except OSError as error:
             problems.append(
-                f"{job.remote.name}: {error.strerror}: {error.filename or job.folder}. Set that "
-                "right and run again; it continues."
+                f"{job.remote.name} did not arrive in {job.folder}: {explain(error)} What is "
+                "fetched stays."
             )
     if problems:
         raise AcquireError("\n\n".join(problems))
 
 
-def _one(job: _Job, meter: Meter, stop: threading.Event, *, keep: bool, pause: float) -> None:
+def _one(
+    job: _Job, meter: "tqdm[None]", stop: threading.Event, *, keep: bool, pause: float
+) -> None:
     """Fetch one file and unpack its parts."""
     remote = job.remote
-    meter.found(job.here)
-    if job.archive.exists():  # put there by somebody, whose it is
-        file = job.archive
-        if problem := mismatch(remote, file):
-            raise FetchError(_brought(problem, file))
+    file = job.archive
+    brought = file.exists()  # by somebody, whose it is
+    if brought:
+        job.check_brought()
     else:
-        file = fetch(remote, job.archive, on_bytes=meter.add, stop=stop, pause=pause)
-    print(f"{remote.name}: whole and verified", flush=True)
+        file = fetch(remote, job.archive, on_bytes=meter.update, stop=stop, pause=pause)
+    tqdm.write(f"{remote.name}: whole and verified")
     if remote.members:
-        try:
-            unpack(file, remote.members, job.folder, limit=2 * remote.unpacked)
-        except OSError as error:
-            raise UnpackError(
-                f"{remote.name} could not be unpacked in {job.folder} ({error.strerror}). The "
-                "archive stays; make room there or set it right, and run again."
-            ) from error
-        kept = " The archive stays: it was not fetched by this program." * (file == job.archive)
-        print(f"{remote.name}: unpacked.{kept}", flush=True)
-    if file != job.archive and (keep or not remote.members):
+        unpack(file, remote.members, job.folder, limit=2 * remote.unpacked)
+        kept = " The archive stays: it was not fetched by this program." if brought else ""
+        tqdm.write(f"{remote.name}: unpacked.{kept}")
+    if not brought and (keep or not remote.members):
         file.replace(job.archive)
-    elif file != job.archive:
+    elif not brought:
         file.unlink()

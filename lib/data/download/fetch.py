@@ -1,10 +1,8 @@
 """One file from the network: continued where it was cut off, and verified before it is used."""
 
-import errno
 import hashlib
 import os
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,15 +16,11 @@ PART = ".part"
 _CHUNK = 1 << 16  # what a cut connection loses at most
 _TIMEOUT = 30  # seconds without an answer or a byte
 _ATTEMPTS = 6  # in a row, without a byte in between
-_RETRIED = {408, 425, 429, 500, 502, 503, 504}
+_RETRIED = {408, 416, 425, 429, 500, 502, 503, 504}
 
 
-class FetchError(RuntimeError):
+class FetchError(Exception):
     """A file could not be fetched; the message says why, and what can be done."""
-
-
-class _NextAddressError(Exception):
-    """This address does not have the file, or not the right one."""
 
 
 def fetch(
@@ -53,17 +47,17 @@ def fetch(
 
     Raises:
         FetchError: if no address has the file, the connection fails again and again, what came is
-            not the file, or the disk is full. What is fetched stays, unless it is wrong.
+            not the file. What is fetched stays, unless it is wrong.
+        OSError: if the disk is full; what is fetched stays.
     """
     part = part_of(path)
     part.parent.mkdir(parents=True, exist_ok=True)
     problems: list[str] = []
     for url in remote.urls:
-        try:
-            _from_address(remote, url, part, on_bytes=on_bytes, stop=stop, pause=pause)
+        problem = _from_address(remote, url, part, on_bytes=on_bytes, stop=stop, pause=pause)
+        if not problem:
             break
-        except _NextAddressError as problem:
-            problems.append(f"{url}: {problem}")
+        problems.append(f"{url}: {problem}")
     else:
         raise FetchError(
             f"{remote.name} could not be fetched.\n  " + "\n  ".join(problems) + "\n"
@@ -112,86 +106,60 @@ def _from_address(
     on_bytes: Callable[[int], None],
     stop: threading.Event,
     pause: float,
-) -> None:
-    """Complete ``part`` from one address, however often the connection is cut."""
+) -> str:
+    """Complete ``part`` from one address, however often the connection is cut.
+
+    Returns:
+        Why this address does not give the file; empty once all is there.
+    """
     failures = 0
-    while not (remote.exact and part.exists() and _length(part) == remote.size):
-        before = _length(part)
+    while not (remote.exact and _length(part) == remote.size):
+        have = _length(part)
+        headers = {"Accept-Encoding": "identity"}  # bytes as they are, so that they can be counted
+        if have:
+            headers["Range"] = f"bytes={have}-"
         try:
-            if _one_connection(remote, url, part, on_bytes=on_bytes, stop=stop):
-                return
-            problem = "the connection ended early"
-        except (requests.ConnectionError, requests.Timeout) as error:
-            problem = f"no connection ({type(error).__name__})"
+            with requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT) as answer:
+                if have and answer.status_code in (200, 416):  # it cannot continue, or has no more
+                    _discard(part, on_bytes)
+                if answer.ok:
+                    total = _total(answer, part)
+                    if remote.exact and total not in (None, remote.size):
+                        return f"the server's file has {total:,} bytes, expected {remote.size:,}"
+                    _append(answer, part, on_bytes, stop)
+                    if total in (None, _length(part)) and not stop.is_set():
+                        return ""
+                elif answer.status_code not in _RETRIED:
+                    return f"the server answers {answer.status_code} {answer.reason}"
+            problem = f"the connection ended early (HTTP {answer.status_code})"
         except requests.RequestException as error:
-            problem = f"the connection was cut ({type(error).__name__})"
-        except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise FetchError(
-                    f"There is no space left for {remote.name} in {part.parent}: "
-                    f"{_length(part):,} of its {remote.size:,} bytes are there and stay. Make "
-                    "room and run again; it continues from there."
-                ) from error
-            raise
-        failures = 0 if _length(part) > before else failures + 1
+            problem = f"no connection, or it was cut ({type(error).__name__})"
+        failures = 0 if _length(part) > have else failures + 1
         if failures >= _ATTEMPTS:
-            raise _NextAddressError(f"{problem}, {failures} times in a row")
+            return f"{problem}, {failures} times in a row"
         if stop.wait(pause * 2**failures if failures else 0):
             raise FetchError(f"{remote.name}: stopped; running again continues.")
+    return ""
 
 
-def _one_connection(
-    remote: Remote,
-    url: str,
-    part: Path,
-    *,
-    on_bytes: Callable[[int], None],
-    stop: threading.Event,
-) -> bool:
-    """Append to ``part`` what one connection brings; return whether the server sent all it has."""
-    have = _length(part)
-    headers = {"Accept-Encoding": "identity"}  # bytes as they are, so that they can be counted
-    if have:
-        headers["Range"] = f"bytes={have}-"
-    with requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT) as answer:
-        if answer.status_code in _RETRIED:
-            raise requests.ConnectionError(f"HTTP {answer.status_code}")
-        continued = answer.status_code == requests.codes.partial_content
-        start, total = _range(answer) if continued else (0, _number(answer, "Content-Length"))
-        if answer.status_code == requests.codes.requested_range_not_satisfiable or (
-            continued and start != have
-        ):
-            _discard(part, on_bytes)  # longer than the file, or of another one
-            return False
-        if not answer.ok:
-            raise _NextAddressError(f"the server answers {answer.status_code} {answer.reason}")
-        if remote.exact and total is not None and total != remote.size:
-            raise _NextAddressError(
-                f"the server's file has {total:,} bytes, expected {remote.size:,}"
-            )
-        if have and not continued:  # a server that cannot continue
-            _discard(part, on_bytes)
-        with part.open("ab") as file:
-            for chunk in answer.iter_content(_CHUNK):
-                file.write(chunk)
-                on_bytes(len(chunk))
-                if stop.is_set():
-                    raise FetchError(f"{remote.name}: stopped; running again continues.")
-            file.flush()
-            os.fsync(file.fileno())
-    return total is None or _length(part) == total
+def _append(
+    answer: requests.Response, part: Path, on_bytes: Callable[[int], None], stop: threading.Event
+) -> None:
+    """Append to ``part`` what one connection brings, until ``stop`` is set."""
+    with part.open("ab") as file:
+        for chunk in answer.iter_content(_CHUNK):
+            file.write(chunk)
+            on_bytes(len(chunk))
+            if stop.is_set():
+                break
+        file.flush()
+        os.fsync(file.fileno())
 
 
-def _range(answer: requests.Response) -> tuple[int, int | None]:
-    """Return where a partial answer begins, and the length of the whole file if it is told."""
-    span, _, total = answer.headers.get("Content-Range", "").removeprefix("bytes ").partition("/")
-    first = span.partition("-")[0]
-    return int(first) if first.isdigit() else -1, int(total) if total.isdigit() else None
-
-
-def _number(answer: requests.Response, header: str) -> int | None:
-    value = answer.headers.get(header, "")
-    return int(value) if value.isdigit() else None
+def _total(answer: requests.Response, part: Path) -> int | None:
+    """Return how long the whole file is by what the server says, if it does."""
+    coming = answer.headers.get("Content-Length", "")
+    return _length(part) + int(coming) if coming.isdigit() else None
 
 
 def _discard(part: Path, on_bytes: Callable[[int], None]) -> None:
@@ -201,42 +169,3 @@ def _discard(part: Path, on_bytes: Callable[[int], None]) -> None:
 
 def _length(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
-
-
-class Meter:
-    """Says how far several downloads are, in one line every few seconds; for many threads."""
-
-    def __init__(self, total: int, *, every: float = 5.0) -> None:
-        """Begin to count.
-
-        Args:
-            total: bytes to come, with those that are there already.
-            every: seconds between lines.
-        """
-        self._total, self._every = total, every
-        self._done = self._new = 0
-        self._started = self._said = time.monotonic()
-        self._lock = threading.Lock()
-
-    def found(self, count: int) -> None:
-        """Take over bytes from an earlier run."""
-        with self._lock:
-            self._done += count
-
-    def add(self, count: int) -> None:
-        """Count bytes that have come, and say so if it is time."""
-        with self._lock:
-            self._done += count
-            self._new += count
-            now = time.monotonic()
-            if now - self._said >= self._every:
-                self._said = now
-                print(self._line(now), flush=True)
-
-    def _line(self, now: float) -> str:
-        rate = max(self._new, 0) / (now - self._started)
-        line = f"{self._done / 1e9:.2f} of {self._total / 1e9:.2f} GB"
-        if rate <= 0:
-            return line
-        left = (self._total - self._done) / rate
-        return f"{line} · {rate / 1e6:.1f} MB/s · {left / 60:.0f} min left"

@@ -1,6 +1,9 @@
-"""Parts of an archive, unpacked whole or not at all, and never outside their folder."""
+"""Parts of an archive, unpacked whole or not at all, and never outside their folder.
 
-import errno
+The digest of an archive is verified before it is unpacked; what is refused here is what an archive
+from another place could hold.
+"""
+
 import lzma
 import os
 import shutil
@@ -9,37 +12,32 @@ import struct
 import tarfile
 import zipfile
 import zlib
-from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing, contextmanager
-from functools import partial
-from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import IO, NamedTuple
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from lib.data.download.catalogue import Member
 from lib.files import TEMPORARY
 
-# What decoders say of bytes that make no sense to them; some of it is an OSError.
-_DAMAGED = (
-    tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError,
-    OSError, ValueError,
-)  # fmt: skip
-# What a file system says of a name that it does not take, or that is taken already.
-_NAMES = (errno.ENAMETOOLONG, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.EINVAL, errno.EILSEQ)
-_SHOWN = 100  # characters of a name
-_CHUNK = 1 << 20
+# What decoders say of bytes that make no sense to them, and zipfile of what it cannot decrypt.
+_UNREADABLE = (
+    *(tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
+    *(EOFError, ValueError, RuntimeError),
+)
 
 
-class UnpackError(RuntimeError):
+class UnpackError(Exception):
     """An archive could not be unpacked; the message says why, and what can be done."""
 
 
 class _Entry(NamedTuple):
-    """Something in an archive that is no folder; ``open`` works if it is a regular file."""
+    """Something in an archive that is no folder; ``extract`` writes it as a name in a folder."""
 
     name: str
-    regular: bool
-    open: Callable[[], IO[bytes] | None]
+    size: int
+    is_file: bool
+    extract: Callable[[str, Path], object]
 
 
 def unpack(archive: Path, members: Sequence[Member], folder: Path, *, limit: int) -> None:
@@ -56,21 +54,21 @@ def unpack(archive: Path, members: Sequence[Member], folder: Path, *, limit: int
 
     Raises:
         UnpackError: if the archive is damaged, incomplete, encrypted or larger than ``limit``, or
-            holds anything that would be written elsewhere, or cannot be; nothing is then in its
+            a part holds a link, a device or a name that leads elsewhere; nothing is then in its
             place.
-        OSError: if the disk is full or cannot be written.
+        OSError: if the disk is full or a file cannot be written; nothing is then in its place.
     """
     staging = folder / f"{TEMPORARY}{archive.name}"
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir(parents=True)
     try:
-        counts = _extract(archive, members, staging, limit)
+        _extract(archive, members, staging, limit)
         for member in members:
-            if not counts[member] or (member.files and counts[member] != member.files):
-                expected = f"{member.files:,} files" if member.files else "it"
-                raise UnpackError(
-                    f"{archive.name} has {counts[member]:,} files of {member.source}, expected "
-                    f"{expected}. Fetch the archive again, or from another place."
+            count = files_below(staging / member.target)
+            if not count or (member.files and count != member.files):
+                raise _refused(
+                    f"{archive.name} has {count:,} files of {member.source}, expected "
+                    f"{member.files or 'some'}"
                 )
         if hasattr(os, "sync"):
             os.sync()  # the contents before the names
@@ -85,129 +83,73 @@ def unpack(archive: Path, members: Sequence[Member], folder: Path, *, limit: int
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def files_below(folder: Path) -> int:
-    """Return the number of files in a folder and the folders in it."""
-    return sum(len(names) for _, _, names in os.walk(folder))
+def files_below(path: Path) -> int:
+    """Return the number of files in a folder and the folders in it; 1 for a file."""
+    return int(path.is_file()) or sum(len(names) for _, _, names in os.walk(path))
 
 
-def _extract(
-    archive: Path, members: Sequence[Member], staging: Path, limit: int
-) -> Counter[Member]:
-    """Write the wanted files below ``staging`` and return how many each part has."""
-    counts: Counter[Member] = Counter()
-    left = limit
-    with closing(_entries(archive)) as entries:
-        for entry in entries:
-            _check_name(archive, entry.name)
-            place = _place(entry.name, members)
-            if place is None:
-                continue
-            member, target = place
-            if not entry.regular:
-                raise _refused(archive, entry.name, "which is a link or a device and no file")
-            with _reading(archive):
-                source = entry.open()
-            assert source is not None
-            with source, _created(archive, entry.name, staging / target) as file:
-                while True:
-                    with _reading(archive):
-                        chunk = source.read(_CHUNK)
-                    if not chunk:
-                        break
-                    left -= len(chunk)
-                    if left < 0:
-                        raise UnpackError(
-                            f"{archive.name} holds more than the {limit:,} bytes that were "
-                            "expected. Nothing was unpacked; get the archive from its publisher."
-                        )
-                    file.write(chunk)
-            counts[member] += 1
-    return counts
+def _extract(archive: Path, members: Sequence[Member], staging: Path, limit: int) -> None:
+    size = 0
+    entries = _zip_entries if zipfile.is_zipfile(archive) else _tar_entries
+    try:
+        with closing(entries(archive)) as listed:
+            for entry in listed:
+                target = _target(entry.name, members)
+                if target is None:
+                    continue
+                if not entry.is_file or ".." in PurePosixPath(target).parts:
+                    raise _refused(
+                        f"{archive.name} holds {entry.name[:100]!r}, which is a link, a device, or "
+                        "leads out of its folder"
+                    )
+                size += entry.size
+                if size > limit:
+                    raise _refused(f"{archive.name} holds more than the {limit:,} bytes expected")
+                entry.extract(target, staging)
+    except _UNREADABLE as error:
+        raise _refused(f"{archive.name} cannot be read ({str(error)[:200]})") from error
+    except OSError as error:
+        if error.errno is not None:  # of the disk; otherwise of a decoder
+            raise
+        raise _refused(f"{archive.name} cannot be read ({error})") from error
 
 
-def _place(name: str, members: Sequence[Member]) -> tuple[Member, str] | None:
-    """Return the part that a file belongs to, and its path below the folder."""
+def _target(name: str, members: Sequence[Member]) -> str | None:
+    """Return the path of a file below the folder, None if it is in no part."""
     for member in members:
         if name == member.source:
-            return member, member.target
+            return member.target
         if member.source.endswith("/") and name.startswith(member.source):
-            return member, f"{member.target}/{name.removeprefix(member.source)}"
+            return f"{member.target}/{name.removeprefix(member.source)}"
     return None
 
 
-def _check_name(archive: Path, name: str) -> None:
-    """Refuse an archive with a file that would be written outside the folder."""
-    windows = PureWindowsPath(name)
-    outside = windows.drive or windows.root or PurePosixPath(name).is_absolute()
-    if outside or ".." in windows.parts or "\0" in name:
-        raise _refused(archive, name, "which would be written outside the folder")
-    if any("\ud800" <= letter <= "\udfff" for letter in name):  # bytes that are no UTF-8
-        raise _refused(archive, name, "a name that is no text")
-
-
-def _created(archive: Path, name: str, path: Path) -> IO[bytes]:
-    """Return a new file and make its folders; refuse a name that cannot be, or is taken."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return path.open("xb")
-    except FileExistsError as error:
-        raise _refused(archive, name, "twice, or as a file and as a folder") from error
-    except OSError as error:
-        if error.errno not in _NAMES:
-            raise
-        raise _refused(archive, name, f"which cannot be written here ({error.strerror})") from error
-
-
-def _refused(archive: Path, name: str, why: str) -> UnpackError:
-    shown = repr(name if len(name) <= _SHOWN else f"{name[:_SHOWN]}...")
+def _refused(why: str) -> UnpackError:
     return UnpackError(
-        f"{archive.name} holds {shown}, {why}. Nothing was unpacked; get the archive from its "
-        "publisher."
+        f"{why}. Nothing was unpacked; remove it and fetch it again, or from another place."
     )
 
 
-@contextmanager
-def _reading(archive: Path) -> Iterator[None]:
-    """Say what is wrong with an archive where it cannot be read."""
-    try:
-        yield
-    except RuntimeError as error:  # of zipfile, which knows no other way to say this
-        lacking = isinstance(error, NotImplementedError)
-        how = "packed in a way that is not supported here" if lacking else "encrypted"
-        raise UnpackError(
-            f"{archive.name} is {how}. Nothing was unpacked; get the archive from its publisher."
-        ) from error
-    except _DAMAGED as error:
-        reason = str(error).partition(":\n")[0]
-        raise UnpackError(
-            f"{archive.name} is damaged or was cut off ({reason}). Remove it and run again."
-        ) from error
+def _zip_entries(archive: Path) -> Generator[_Entry, None, None]:
+    with zipfile.ZipFile(archive) as opened:
+        for info in opened.infolist():
+
+            def extract(name: str, folder: Path, info: zipfile.ZipInfo = info) -> None:
+                info.filename = name
+                opened.extract(info, folder)
+
+            if not info.is_dir():
+                is_file = stat.S_IFMT(info.external_attr >> 16) in (0, stat.S_IFREG)
+                yield _Entry(info.filename, info.file_size, is_file, extract)
 
 
-def _entries(archive: Path) -> Generator[_Entry, None, None]:
-    """Yield the files of an archive, folders left out."""
-    with _reading(archive):
-        if zipfile.is_zipfile(archive):
-            with zipfile.ZipFile(archive) as zipped:
-                yield from _zip_entries(zipped)
-        else:
-            with tarfile.open(archive) as tar:
-                yield from _tar_entries(tar)
+def _tar_entries(archive: Path) -> Generator[_Entry, None, None]:
+    with tarfile.open(archive) as opened:
+        for info in opened:
 
+            def extract(name: str, folder: Path, info: tarfile.TarInfo = info) -> None:
+                renamed = info.replace(name=name, deep=False)
+                opened.extract(renamed, folder, set_attrs=False, filter="data")
 
-def _zip_entries(archive: zipfile.ZipFile) -> Iterator[_Entry]:
-    for info in archive.infolist():
-        if not info.is_dir():
-            kind = stat.S_IFMT(info.external_attr >> 16)
-            regular = kind in (0, stat.S_IFREG)
-            yield _Entry(info.filename, regular, partial(archive.open, info))
-
-
-def _tar_entries(archive: tarfile.TarFile) -> Iterator[_Entry]:
-    for info in archive:
-        if not info.isdir():
-            yield _Entry(
-                info.name.removeprefix("./"), info.isreg(), partial(archive.extractfile, info)
-            )
-    while archive.fileobj and archive.fileobj.read(_CHUNK):  # to the checksum at the very end
-        pass
+            if not info.isdir():
+                yield _Entry(info.name.removeprefix("./"), info.size, info.isreg(), extract)

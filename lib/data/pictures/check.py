@@ -10,14 +10,13 @@ import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
 from lib.data.numbers import all_finite, is_natural
 from lib.data.pictures.find import Found, PictureFiles, leads_outside
 from lib.data.pictures.headers import Look, look_at
-from lib.data.validation import OPTION, Problem, other_option
+from lib.data.validation import Problem, choice
 
 log = logging.getLogger(__name__)
 
@@ -29,74 +28,22 @@ THREADS = 16
 """Files looked at at the same time; most of the time is waiting for the disk."""
 
 
-@dataclass(frozen=True)
-class PictureChoices:
-    """How the pictures of a set are found and read.
-
-    Attributes:
-        check: ``"header"`` looks at headers and endings (``lib.data.pictures.headers.look_at``),
-            ``"decode"`` at every pixel, ``"none"`` at no file.
-        orientation: ``"auto"`` reads pictures with an EXIF turn as the size in the labels says,
-            ``"upright"`` turns all, ``"stored"`` none; the size is then the picture's.
-        outside: ``"read"`` files outside the folder too, or ``"refuse"`` them.
-        option: how messages say that ``on_bad`` is set; see ``lib.data.coco.load``.
-    """
-
-    check: ImageCheck = "header"
-    orientation: Orientation = "auto"
-    outside: Outside = "refuse"
-    option: str = OPTION
-
-    def __post_init__(self) -> None:
-        if self.check not in get_args(ImageCheck):
-            raise ValueError(f'check_images is "none", "header" or "decode", not {self.check!r}.')
-        if self.orientation not in get_args(Orientation):
-            raise ValueError(
-                f'orientation is "auto", "upright" or "stored", not {self.orientation!r}.'
-            )
-        if self.outside not in get_args(Outside):
-            raise ValueError(f'outside is "refuse" or "read", not {self.outside!r}.')
-
-    @property
-    def permission(self) -> str:
-        """What would allow files outside the folder; nothing if they are."""
-        if self.outside == "read":
-            return ""
-        return f"{other_option(self.option, 'outside', 'read')} allows it"
-
-
 class Reading(NamedTuple):
-    """How one picture is read; see ``ImageRecord``.
+    """How one picture is read: fields of its ``ImageRecord`` that its labels do not say.
 
     ``against_tag`` says that it is read as stored, although its EXIF tag exchanges its sides.
     """
 
-    size: tuple[int, int]
-    file: str = ""
-    upright: bool | None = None
-    outside: bool = False
+    fields: Mapping[str, Any]
     against_tag: bool = False
-
-
-def written_reading(image: Mapping[str, Any]) -> Reading:
-    """Return how an earlier look at a picture says to read it (``ImageRecord.read_as``)."""
-    said = image.get("read_as")
-    size = (image["width"], image["height"])
-    if not isinstance(said, dict):
-        return Reading(size)
-    file, upright = said.get("file", ""), said.get("upright")
-    return Reading(
-        size,
-        file if isinstance(file, str) else "",
-        upright if isinstance(upright, bool) else None,
-        said.get("outside") is True,
-    )
 
 
 def check_images(
     images: Sequence[Mapping[str, Any]],
     root: Path | None,
-    choices: PictureChoices,
+    check: ImageCheck,
+    orientation: Orientation,
+    outside: Outside,
     *,
     name: str = "the set",
 ) -> tuple[dict[int, Problem], dict[int, Reading]]:
@@ -107,29 +54,39 @@ def check_images(
     Args:
         images: the ``images`` of a COCO file.
         root: their folder; files are not looked at if it is ``None``.
-        choices: how files are found and read.
+        check: ``"header"`` looks at headers and endings (``lib.data.pictures.headers.look_at``),
+            ``"decode"`` at every pixel, ``"none"`` at no file.
+        orientation: ``"auto"`` reads pictures with an EXIF turn as the size in the labels says,
+            ``"upright"`` turns all, ``"stored"`` none; the size is then the picture's.
+        outside: ``"read"`` files outside the folder too, or ``"refuse"`` them.
         name: of the set, for warnings.
 
     Returns:
         Problems by position in ``images``, and readings of the pictures that were looked at. Of
         records that repeat one id, the first stays if they all name the same file; else none does,
         as nobody knows which one the labels mean.
+
+    Raises:
+        ValueError: if a choice is none of these.
     """
+    for argument, value, choices in (
+        ("check_images", check, ImageCheck),
+        ("orientation", orientation, Orientation),
+        ("outside", outside, Outside),
+    ):
+        if value not in get_args(choices):
+            known = ", ".join(map(repr, get_args(choices)))
+            raise ValueError(f"{argument} is one of {known}, not {value!r}.")
     problems = _check_fields(images)
-    if root is None or choices.check == "none":
+    if root is None or check == "none":
         return problems, {}
     where = {i: str(images[i]["file_name"]) for i in range(len(images)) if i not in problems}
     with ThreadPoolExecutor(THREADS) as pool:
-        found = _find(where, PictureFiles(root, permission=choices.permission), pool)
+        found = _find(where, PictureFiles(root, all_allowed=outside == "read"), pool)
         there = [i for i, at in found.items() if not at.kind]
-        decode = choices.check == "decode"
-        looks = dict(
-            zip(
-                there,
-                pool.map(lambda i: look_at(root / found[i].file, decode=decode), there),
-                strict=True,
-            )
-        )
+        decode = check == "decode"
+        seen = pool.map(lambda i: look_at(root / found[i].file, decode=decode), there)
+        looks = dict(zip(there, seen, strict=True))
     for i, at in found.items():
         kind, detail = (at.kind, at.detail) if at.kind else (looks[i].kind, looks[i].detail)
         if kind:
@@ -142,15 +99,17 @@ def check_images(
             said = f"{where[i]}, JSON: {size[0]} x {size[1]}, file: {_by(looks[i].upright_size)}"
             problems[i] = Problem("image_other_size", images[i]["id"], said)
     looks = {i: look for i, look in looks.items() if i not in problems}
-    turns = _turns(looks, sizes, choices, name)
+    turns = _turns(looks, sizes, orientation, name)
     _report(name, where, found, looks)
     readings = {}
     for i, look in looks.items():
         at, turn = found[i], turns.get(i)
         size = sizes[i] if turn is None else look.upright_size if turn else look.size
-        outside = not choices.permission and leads_outside(root / at.file, root)
+        is_outside = outside == "read" and leads_outside(root / at.file, root)
         stored = look.upright_size != look.size and size == look.size
-        readings[i] = Reading(size, at.file if at.how else "", turn, outside, stored)
+        file = at.file if at.how else ""
+        fields = {"width": size[0], "height": size[1], "file": file, "upright": turn}
+        readings[i] = Reading({**fields, "outside": is_outside}, stored)
     return problems, readings
 
 
@@ -207,23 +166,23 @@ def _find(
 def _turns(
     looks: Mapping[int, Look],
     sizes: Mapping[int, tuple[int, int]],
-    choices: PictureChoices,
+    orientation: Orientation,
     name: str,
 ) -> dict[int, bool]:
     """Return whether pictures are turned for which the size in the labels is not to decide."""
     tagged = [i for i, look in looks.items() if look.orientation != 1]
-    if choices.orientation != "auto":
-        upright = choices.orientation == "upright"
+    if orientation != "auto":
+        upright = orientation == "upright"
         other = sum(sizes[i] != _size(looks[i], upright) for i in tagged)
         if other:
             log.warning(
                 "%s: the sizes of %d pictures are exchanged, as they are read %s",
-                name, other, choices.orientation,
+                name, other, orientation,
             )  # fmt: skip
         return dict.fromkeys(tagged, upright)
     telling = [i for i in tagged if looks[i].size != looks[i].upright_size]
     open_ = [i for i in tagged if looks[i].size == looks[i].upright_size]
-    force = f"{other_option(choices.option, 'orientation', 'upright')} or stored decides otherwise"
+    force = f"{choice('orientation', 'upright')} or stored decides otherwise"
     stored = sum(sizes[i] == looks[i].size for i in telling)
     upright = stored * 2 <= len(telling)
     if stored:

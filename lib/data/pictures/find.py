@@ -10,23 +10,13 @@ import re
 import stat
 import unicodedata
 from collections import defaultdict
-from collections.abc import Callable, Mapping
 from functools import cached_property, lru_cache
 from itertools import takewhile
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
 
-FILES_MAX = 1_000_000
-"""Files below a folder that are looked at; in a larger one no name is guessed."""
-
-_LEVELS: Mapping[str, Callable[[str], str]] = {
-    "backslashes": lambda name: name.replace("\\", "/"),
-    "percent codes": unquote,
-    "accents": lambda name: unicodedata.normalize("NFC", name),
-    "letter case": str.casefold,
-}
-"""Ways of spelling one name, and what makes them one."""
+from lib.data.validation import choice
 
 _TYPES = {
     stat.S_IFDIR: "a folder",
@@ -85,13 +75,13 @@ class PictureFiles:
 
     Args:
         root: the folder. It may itself be a link.
-        permission: what would allow files outside it (``..``, absolute names, links that lead
-            out), for messages; if empty, these are taken too.
+        all_allowed: whether files outside it (``..``, absolute names, links that lead out) are
+            taken too.
     """
 
-    def __init__(self, root: Path, *, permission: str) -> None:
+    def __init__(self, root: Path, *, all_allowed: bool) -> None:
         self.root = root
-        self.permission = permission
+        self.all_allowed = all_allowed
 
     def as_written(self, name: str) -> Found:
         """Find a file by its name as it is written."""
@@ -101,9 +91,10 @@ class PictureFiles:
         except (OSError, ValueError) as error:  # ValueError: a name with a NUL
             return _not_there(name, path, error)
         kind = detail = ""
-        if self.permission and leads_outside(path, self.root):
+        if not self.all_allowed and leads_outside(path, self.root):
             kind = "image_outside"
-            detail = f"it leads to {os.path.realpath(path)[:120]}; {self.permission}"
+            detail = f"it leads to {os.path.realpath(path)[:120]}; "
+            detail += f"{choice('outside', 'read')} allows it"
         elif other:
             kind, detail = "image_not_regular", f"it is {other}"
         return Found(name, kind=kind, detail=detail)
@@ -112,8 +103,7 @@ class PictureFiles:
         """Find a file whose name as written is not there: by its spelling or its last parts."""
         plain, foreign = _plain(name)
         wanted = _parts(plain)
-        entries, complete = self._index
-        fits = entries.get(wanted[-1], []) if wanted else []
+        fits = self._index.get(wanted[-1], []) if wanted else []
         if not fits:
             return Found(name, kind="image_missing")
         common = {entry: _common(wanted, entry.parts) for entry in fits}
@@ -129,46 +119,39 @@ class PictureFiles:
             return Found(name, kind="image_missing", detail=f"{len(best)} files fit: {shown}")
         (entry,) = best
         ends = common[entry] in (len(wanted), len(entry.parts))
-        if not complete or not (foreign or ends):
+        if not (foreign or ends):
             place = Path(entry.file)
             folder = self.root if place.parent == Path() else place.parent
             detail = f"a file {place.name} is in {folder}/"
             return Found(name, kind="image_missing", detail=detail)
         whole = entry.parts == wanted and not foreign
         there = self.as_written(entry.file)
-        return (
-            there
-            if there.kind
-            else Found(entry.file, how=_spelling(name, entry.file) if whole else "its last parts")
-        )
+        how = "another spelling" if whole else "its last parts"
+        return there if there.kind else Found(entry.file, how=how)
 
     @cached_property
-    def _index(self) -> tuple[dict[str, list[_Entry]], bool]:
-        """Return the files below the folder by the last part of their name, and if these are all.
+    def _index(self) -> dict[str, list[_Entry]]:
+        """Return the files below the folder by the last part of their name.
 
         Links to folders are followed, each folder once, and out of the folder only where allowed.
         """
         entries: dict[str, list[_Entry]] = defaultdict(list)
         seen: set[tuple[int, int]] = set()
-        number = 0
         for folder, folders, files in os.walk(self.root, followlinks=True):
             state = Path(folder).stat()
             twice = (state.st_dev, state.st_ino) in seen
             seen.add((state.st_dev, state.st_ino))
-            out = bool(self.permission) and Path(folder) != self.root
+            out = not self.all_allowed and Path(folder) != self.root
             if twice or (out and leads_outside(Path(folder), self.root)):
                 folders.clear()
                 continue
             folders.sort()
-            number += len(files)
-            if number > FILES_MAX:
-                return entries, False
             for file in sorted(files):
                 path = str(Path(folder, file).relative_to(self.root))
                 parts = _parts(path)
                 if parts:
                     entries[parts[-1]].append(_Entry(path, parts))
-        return entries, True
+        return entries
 
 
 def _not_there(name: str, path: Path, error: OSError | ValueError) -> Found:
@@ -209,14 +192,3 @@ def _common(one: tuple[str, ...], other: tuple[str, ...]) -> int:
 
 def _tail(path: str, parts: int) -> str:
     return unicodedata.normalize("NFC", "/".join(path.replace("\\", "/").split("/")[-parts:]))
-
-
-def _spelling(name: str, file: str) -> str:
-    """Return in what the spelling of a name and of its file differ: what must all be levelled."""
-    needed = []
-    for kind in _LEVELS:
-        one, other = name, file
-        for level in (level for k, level in _LEVELS.items() if k != kind):
-            one, other = level(one), level(other)
-        needed += [kind] if one != other else []
-    return " and ".join(needed) or "a path with further dots or slashes"

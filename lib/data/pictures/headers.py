@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
-from PIL import Image, TiffImagePlugin, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from lib.data.pictures.deep_pixels import is_deep, to_8_bits
 from lib.data.pictures.find import irregular
@@ -145,23 +145,11 @@ def failed(path: Path, error: BaseException) -> Look:
         return Look("image_unreadable", f"truncated or damaged ({error})")
     with path.open("rb") as file:
         start = file.read(16)
-    if start.startswith(_TIFF) and not _is_tiff_of_another_form(path):
-        return Look("image_unreadable", "truncated or damaged")
     if not start or start.startswith(_SIGNATURES):
         return Look("image_unreadable", "truncated or damaged" if start else "the file is empty")
-    form = "a TIFF of a form that is not read (several bands of floats, say)"
+    form = "a damaged TIFF, or one of a form that is not read (several bands of floats, say)"
     form = form if start.startswith(_TIFF) else f"it begins with {start!r}, no form that is read"
     return Look("image_unknown", f"{form}; convert it to PNG or JPEG of 8 bits, or to grey of 16")
-
-
-def _is_tiff_of_another_form(path: Path) -> bool:
-    try:
-        TiffImagePlugin.TiffImageFile(path)
-    except SyntaxError as reason:
-        return "pixel mode" in str(reason)
-    except Exception:  # a damaged one can raise anything
-        return False
-    return False
 
 
 def one_at_a_time(image: Image.Image) -> AbstractContextManager[object]:

@@ -28,6 +28,7 @@ _TURNS: Mapping[int, Image.Transpose] = {
 }
 """What makes a picture upright, by its EXIF orientation."""
 
+_FIELDS = frozenset(("id", "file_name", "width", "height", "read_as"))
 _ALPHA_MODES = {"RGBA", "LA", "PA", "La", "RGBa"}
 
 
@@ -56,6 +57,29 @@ class ImageRecord:
     file: str = ""
     upright: bool | None = None
     outside: bool = False
+
+    @classmethod
+    def of(cls, image: Mapping[str, Any], root: Path | None) -> "ImageRecord":
+        """Return the record of an image in a COCO file, read as an earlier look at it says."""
+        said = image.get("read_as")
+        said = said if isinstance(said, dict) else {}
+        file, upright = said.get("file"), said.get("upright")
+        return cls(
+            image["id"],
+            image["file_name"],
+            image["width"],
+            image["height"],
+            root,
+            {key: value for key, value in image.items() if key not in _FIELDS},
+            file=file if isinstance(file, str) else "",
+            upright=upright if isinstance(upright, bool) else None,
+            outside=said.get("outside") is True,
+        )
+
+    def to_coco(self) -> dict[str, Any]:
+        """Return the image as a COCO file has it."""
+        fields = {key: getattr(self, key) for key in ("id", "file_name", "width", "height")}
+        return fields | ({"read_as": self.read_as} if self.read_as else {}) | dict(self.extra)
 
     @property
     def read_as(self) -> dict[str, Any]:

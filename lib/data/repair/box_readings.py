@@ -1,7 +1,7 @@
 """How the boxes of a set are written: COCO's xywh in pixels, or corners, centres or fractions.
 
 COCO's own reading is kept unless it makes many boxes leave their image and exactly one other
-reading puts every box inside. A single box is no evidence, unless its area tells what is meant.
+reading puts every box inside. A few boxes are no evidence, unless areas tell what is meant.
 """
 
 from typing import Literal, NamedTuple
@@ -12,6 +12,9 @@ from lib.data.validation import ROUNDING
 
 MANY = 0.25
 """Share of boxes outside their image from which another reading is looked for."""
+
+EVIDENCE = 3
+"""Boxes outside their image that tell of another reading; where there are only two, both."""
 
 FEW, SOME = 4, 10
 """Boxes below which areas decide between readings; from which most being outside is refused."""
@@ -72,7 +75,8 @@ def reading_of(boxes: np.ndarray, sizes: np.ndarray, areas: np.ndarray) -> Readi
         out = (corners[:, :2] < -slack).any(axis=1) | (corners[:, 2:] > sizes + slack).any(axis=1)
         return out | (corners[:, 2:] <= corners[:, :2]).any(axis=1)
 
-    share = outside("xywh").mean()
+    out = outside("xywh")
+    share = out.mean()
     usual = Reading("xywh", fractions)
     if share < MANY:
         return usual
@@ -89,7 +93,8 @@ def reading_of(boxes: np.ndarray, sizes: np.ndarray, areas: np.ndarray) -> Readi
         bool(told.any()) and _agree(one.corners(boxes, sizes)[told], areas[told])
         for one in (usual, *fitting)
     ]
-    if agree[0] and len(boxes) < FEW:
+    few = out.sum() < EVIDENCE and (len(boxes) > 2 or not out.all())
+    if (len(boxes) < FEW and agree[0]) or (few and not any(agree[1:])):
         return usual
     if len(fitting) == 2 and agree[1] != agree[2]:
         fitting, agree = [fitting[agree.index(True, 1) - 1]], [agree[0], True]

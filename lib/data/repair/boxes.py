@@ -8,23 +8,20 @@ import numpy as np
 from lib.data.numbers import as_array, is_natural, number
 from lib.data.repair.box_readings import Reading, reading_of
 from lib.data.repair.counts import Repairs
-from lib.data.repair.mask_forms import mended
-from lib.data.repair.masks import measure
-from lib.data.validation import ROUNDING
+from lib.data.repair.masks import measure, mended
+from lib.data.validation import ROUNDING, choice
 
 Entry = dict[str, Any]
 Sizes = Mapping[int, tuple[int, int]]
 
 
-def refuse_other_readings(
-    annotations: list[Entry], images: list[Entry], name: str, option: str
-) -> None:
+def refuse_other_readings(annotations: list[Entry], images: list[Entry], name: str) -> None:
     """Raise ``ValueError`` if the boxes of a set are clearly written in another way than COCO's."""
     how = _reading(annotations, _sizes(images))
     if not how.is_coco:
         raise ValueError(
             f"The boxes of {name} are written as {how}, not as COCO's xywh in pixels. Mend the "
-            f"file, or use {option.format('repair')} to have them converted."
+            f"file, or use {choice('on_bad', 'repair')} to have them converted."
         )
 
 
@@ -32,10 +29,9 @@ def repair_boxes(
     annotations: list[Entry],
     images: list[Entry],
     name: str,
-    option: str,
     repairs: Repairs,
     *,
-    turned: Collection[int] = (),
+    unturned: Collection[int] = (),
 ) -> list[Entry]:
     """Return annotations whose boxes are COCO's, as far as it is clear what they mean.
 
@@ -43,9 +39,8 @@ def repair_boxes(
         annotations: with ids of images that are numbers. They are not changed.
         images: with their sizes.
         name: the file, for messages.
-        option: how ``on_bad`` is set, for messages.
         repairs: where changes are counted.
-        turned: ids of images that are not turned although their EXIF tag says so: boxes that
+        unturned: ids of images that are not turned although their EXIF tag says so: boxes that
             would be inside the turned picture are no boxes to clip.
 
     Raises:
@@ -56,8 +51,8 @@ def repair_boxes(
     how = _reading(annotations, sizes)
     if how.doubt:
         raise ValueError(
-            f"{name}: {how.doubt}. Mend the file, or use {option.format('drop')} to leave out the "
-            "boxes outside."
+            f"{name}: {how.doubt}. Mend the file, or use {choice('on_bad', 'drop')} to leave out "
+            "the boxes outside."
         )
     boxes, limits = _boxes(annotations), _limits(annotations, sizes)
     usable = np.isfinite(boxes).all(axis=1)
@@ -78,8 +73,9 @@ def repair_boxes(
     with np.errstate(invalid="ignore"):
         outside = (np.abs(clipped - corners) > ROUNDING).any(axis=1)
         outside &= (clipped[:, 2:] > clipped[:, :2]).all(axis=1)
-        if turned:
-            untold = np.array([a.get("image_id") in turned for a in annotations], bool)
+        if unturned:
+            images_of = [a.get("image_id") for a in annotations]
+            untold = np.array([type(i) is int and i in unturned for i in images_of], bool)
             fits = (corners[:, 2:] <= limits[:, ::-1] + ROUNDING).all(axis=1)
             outside &= ~(untold & fits & (corners >= -ROUNDING).all(axis=1))
     outside[list(masked)] = False

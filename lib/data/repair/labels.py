@@ -1,32 +1,31 @@
 """Labels as people have them, turned into labels that can be checked.
 
 ``tidy`` does what is harmless in every mode; ``repair`` also reads numbers written as text, finds
-what references mean and gives ids where there are none. Nothing that was parsed is changed in
-place. What is still wrong afterwards is for ``lib.data.validation``.
+what references mean and gives ids where there are none; boxes are for ``repair.boxes``. Nothing
+that was parsed is changed in place. What is still wrong afterwards is for ``lib.data.validation``.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from itertools import count
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, Literal
 
 from lib.data.numbers import (
     all_finite,
     is_integer,
     is_key,
-    is_natural,
     not_integers,
     number,
     shown,
     whole,
 )
-from lib.data.repair.boxes import repair_boxes
-from lib.data.repair.categories import once, without_roots
 from lib.data.repair.counts import Repairs
+from lib.data.validation import JUDGED
 
 Entry = dict[str, Any]
+Kind = Literal["image", "category", "annotation"]
 _IMAGE = frozenset(("id", "file_name", "width", "height"))
-_JUDGED = frozenset(("id", "image_id", "category_id", "bbox", "area", "iscrowd", "segmentation"))
 _LARGEST = 1e300
 
 
@@ -47,49 +46,78 @@ def tidy(content: Mapping[str, Any], repairs: Repairs, *, strict: bool) -> dict[
         repairs.add("info_no_object", "info")
         info = {"original": info}
     categories = without_roots(content, repairs)
-    return {**content, "info": info or {}, "categories": once(categories, repairs)}
+    return {**content, "info": info or {}, "categories": _once(categories, repairs)}
 
 
-def repair(
-    content: Mapping[str, Any],
-    name: str,
-    option: str,
-    repairs: Repairs,
-    look: Callable[[list[Entry]], tuple[list[Entry], Collection[int]]],
-) -> dict[str, Any]:
-    """Return a COCO set as far as its meaning is clear; see ``lib.data.repair.counts.REPAIRS``.
+def repair(content: Mapping[str, Any], repairs: Repairs) -> dict[str, Any]:
+    """Return a COCO set, boxes apart, as far as its meaning is clear; see ``counts.REPAIRS``.
 
     Args:
         content: a COCO set: lists of objects, maybe with bad ones among them.
-        name: the file, for messages.
-        option: how ``on_bad`` is set in the program in use, for messages.
         repairs: where changes are counted.
-        look: returns images with the sizes that their pictures are read with, on which boxes are
-            repaired, and the ids of those that are not turned although their EXIF tag says so.
-
-    Raises:
-        ValueError: if it is not clear how the boxes of the set are meant.
     """
     images = [_writable(image, _IMAGE, repairs) for image in content["images"]]
     images = _whole_fields(images, ("width", "height"), repairs)
-    images, image_ids = _identified(
-        images, lambda v: is_natural(v, zero_allowed=True), "image", repairs
-    )
+    annotations = [_writable(a, JUDGED, repairs) for a in content["annotations"]]
+    named = {key: {whole(a.get(key)) for a in annotations} for key in ("image_id", "category_id")}
+    images, image_ids = _identified(images, "image", repairs, named=named["image_id"])
     categories = [_named(category, repairs) for category in content["categories"]]
-    categories, category_ids = _identified(categories, is_integer, "category", repairs)
-    annotations = [_writable(a, _JUDGED, repairs) for a in content["annotations"]]
+    categories, category_ids = _identified(
+        categories, "category", repairs, named=named["category_id"]
+    )
     annotations = [_with_read_values(a, repairs) for a in annotations]
-    annotations = _numbered(annotations, repairs)
+    annotations, _ = _identified(annotations, "annotation", repairs)
     for kind, known, names in (
         ("image", image_ids, _file_names(images)),
         ("category", category_ids, _unique((c.get("name"), c["id"]) for c in categories)),
     ):
         annotations = _resolved(annotations, kind, known, names, repairs)
-    images, turned = look(images)
-    annotations = repair_boxes(annotations, images, name, option, repairs, turned=turned)
-    categories = once(categories, repairs)
-    result = {**content, "images": images, "annotations": annotations, "categories": categories}
-    return {**result, "categories": without_roots(result, repairs)}
+    categories = _once(categories, repairs)
+    return {**content, "images": images, "annotations": annotations, "categories": categories}
+
+
+def possible_roots(categories: Sequence[Entry]) -> list[Entry]:
+    """Return categories that others name as supercategory and that have none of their own."""
+    above = {name for c in categories if isinstance(name := c.get("supercategory"), str) and name}
+    return [
+        c
+        for c in categories
+        if isinstance(c.get("name"), str)
+        and c["name"] in above
+        and c.get("supercategory") in (None, "", "none")
+    ]
+
+
+def without_roots(content: Mapping[str, Any], repairs: Repairs) -> list[Entry]:
+    """Return the categories of a set without roots that no annotation uses."""
+    categories: list[Entry] = content["categories"]
+    roots = [c for c in possible_roots(categories) if is_integer(whole(c.get("id")))]
+    if not roots:
+        return categories
+    used = {whole(a.get("category_id")) for a in content["annotations"]}
+    same = Counter(c.get("name") for c in categories if isinstance(c.get("name"), str))
+    named = {
+        a["category_id"]
+        for a in content["annotations"]
+        if isinstance(a.get("category_id"), str) and same[a["category_id"]] == 1
+    }
+    roots = [c for c in roots if whole(c["id"]) not in used and c["name"] not in named]
+    repairs.add("category_root", *(c["name"] for c in roots))
+    return [c for c in categories if not any(c is root for root in roots)]
+
+
+def _once(categories: list[Entry], repairs: Repairs) -> list[Entry]:
+    """Return the categories without further entries of the same id and name."""
+    seen: set[tuple[Any, Any]] = set()
+    first: list[Entry] = []
+    for category in categories:
+        key = (category.get("id"), category.get("name"))
+        if not all(map(is_key, key)) or key not in seen:
+            first.append(category)
+            seen.update([key] if all(map(is_key, key)) else [])
+        else:
+            repairs.add("category_repeated", category["name"])
+    return first
 
 
 def _keep(key: str, value: Any, repairs: Repairs) -> bool:
@@ -147,59 +175,47 @@ def _with_read_values(a: Entry, repairs: Repairs) -> Entry:
 
 
 def _identified(
-    entries: list[Entry], usable: Callable[[Any], bool], kind: str, repairs: Repairs
+    entries: list[Entry], kind: Kind, repairs: Repairs, *, named: Collection[int | None] = ()
 ) -> tuple[list[Entry], dict[Any, int]]:
-    """Return images or categories with integer ids, and the new id by the one in the file."""
+    """Return entries with integer ids, and the new id by the one in the file.
+
+    Images or categories of one id keep one; of annotations, to whose ids nothing refers, the first
+    keeps it. An id is never made up that annotations name: they would become ones of what they
+    never named.
+    """
     raws: list[Any] = [entry.get("id") for entry in entries]
-    if not not_integers(raws) and all(map(usable, raws)):
+    shared = kind != "annotation"
+
+    def usable(value: Any) -> bool:
+        return is_integer(value) and (value >= 0 or kind != "image")
+
+    sound = not not_integers(raws) and all(map(usable, raws))
+    if sound and (shared or len(set(raws)) == len(raws)):
         return entries, dict(zip(raws, raws, strict=True))
-    new: dict[Any, int] = {raw: raw for raw in raws if usable(raw)}
-    taken = set(new)
-    for raw in raws:
-        integer = whole(raw)
-        if is_key(raw) and raw not in new and usable(integer) and integer not in taken:
-            new[raw] = integer  # type: ignore[assignment]
+    new: dict[Any, int] = {}
+    own: list[int | None] = [None] * len(raws)
+    taken: set[int] = set()
+    for i in sorted(range(len(raws)), key=lambda i: type(raws[i]) is not int):  # before texts
+        raw, integer = raws[i], whole(raws[i])
+        if integer is not None and usable(integer) and integer not in taken:
             taken.add(integer)
-    fresh = _free(taken)
+            own[i] = new[raw] = integer
+    fresh = (i for i in count(1) if i not in taken and i not in named)
     result = []
-    for entry, raw in zip(entries, raws, strict=True):
-        known = is_key(raw) and raw in new
-        found = new[raw] if known else next(fresh)
+    for entry, raw, integer in zip(entries, raws, own, strict=True):
+        known = integer if integer is not None else new.get(raw) if shared and is_key(raw) else None
+        found = next(fresh) if known is None else known
         if is_key(raw):
-            new[raw] = found
+            new.setdefault(raw, found)
         if type(raw) is int and raw == found:
             result.append(entry)
             continue
-        same = whole(raw) == found
-        repairs.add("number_as_text" if same else f"{kind}_id_renumbered", raw)
-        result.append({**entry, "id": found, **_origin(raw, same)})
+        read = whole(raw) == found
+        repairs.add("number_as_text" if read else f"{kind}_id_renumbered", raw)
+        lost = not read if shared else not is_integer(whole(raw))
+        origin = {"original_id": raw} if lost and isinstance(raw, (str, int)) else {}
+        result.append({**entry, "id": found, **origin})
     return result, new
-
-
-def _numbered(annotations: list[Entry], repairs: Repairs) -> list[Entry]:
-    """Return annotations with an integer id of their own; of those that share one, the first's."""
-    raws = [a.get("id") for a in annotations]
-    if not not_integers(raws) and len(set(raws)) == len(raws):
-        return annotations
-    taken: set[int] = set()
-    kept: list[int | None] = []
-    for raw in raws:
-        integer = whole(raw)
-        is_own = is_integer(integer) and integer not in taken
-        kept.append(integer if is_own else None)
-        if integer is not None and is_own:
-            taken.add(integer)
-    fresh = _free(taken)
-    result = []
-    for annotation, raw, own in zip(annotations, raws, kept, strict=True):
-        if own is not None and type(raw) is int:
-            result.append(annotation)
-            continue
-        repairs.add("number_as_text" if own is not None else "annotation_id_renumbered", raw)
-        integer = next(fresh) if own is None else own
-        origin = _origin(raw, is_integer(whole(raw)))
-        result.append({**annotation, "id": integer, **origin})
-    return result
 
 
 def _resolved(
@@ -258,13 +274,3 @@ def _unique(pairs: Any) -> dict[str, int]:
         if isinstance(name, str):
             found.setdefault(name, set()).add(integer)
     return {name: next(iter(ids)) for name, ids in found.items() if len(ids) == 1}
-
-
-def _free(taken: set[int]) -> Iterator[int]:
-    """Return integers from 1 on that are not taken."""
-    return (i for i in count(1) if i not in taken)
-
-
-def _origin(raw: Any, read: bool) -> Entry:
-    """Return the field that keeps an id which was none, for people to find it again."""
-    return {} if read or not isinstance(raw, (str, int)) else {"original_id": raw}

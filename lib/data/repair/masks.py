@@ -1,20 +1,24 @@
-"""The masks of a set: which can be used, which mean something else than they say, where they lie.
+"""Masks of labels: whether they can be used, whether they have a pixel, and where they lie.
 
-A bad mask costs the mask and never the box.
+Tools write masks in other forms than COCO's. What such a form means must be beyond doubt: a flat
+list of coordinates, points as pairs, a part of fewer than three points beside good ones, run
+lengths in a list of one, numbers as text or floats.
 """
 
+import ast
+import json
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from pycocotools import mask as coco_mask
 
-from lib.data.numbers import shown
+from lib.data.numbers import number, shown, whole
 from lib.data.repair.counts import Repairs
-from lib.data.repair.mask_forms import are_polygons, is_rle, mended
 from lib.data.repair.polygons import polygon_extents
-from lib.data.repair.rle_runs import extents
+from lib.data.segmentation import compressed, run_lengths
 from lib.data.validation import ROUNDING, Problem
 
 
@@ -102,11 +106,11 @@ def _judge(
     polygons: list[int] = []
     for i, mask in masks.items():
         if isinstance(mask, list):
-            if are_polygons(mask):
+            if _are_polygons(mask):
                 polygons.append(i)
             else:
                 problems[i] = ("mask_malformed", f"segmentation {shown(mask)}")
-        elif not isinstance(mask, dict) or not is_rle(mask):
+        elif not isinstance(mask, dict) or not _is_rle(mask):
             problems[i] = ("mask_malformed", f"segmentation {shown(mask)}")
         elif (mask["size"][1], mask["size"][0]) != tuple(sizes[i]):
             image = f"{sizes[i, 1]:g} x {sizes[i, 0]:g}"
@@ -114,17 +118,95 @@ def _judge(
             problems[i] = ("mask_other_size", text)
         else:
             codes.append(i)
-    lengths, around = extents(
-        [masks[i]["counts"] for i in codes], [masks[i]["size"][0] for i in codes]
-    )
-    boxes = dict(zip(codes, around, strict=True))
-    for i, length in zip(codes, lengths.tolist(), strict=True):
-        pixels = math.prod(masks[i]["size"])
-        if length != pixels:
-            text = f"its runs cover {length} of {pixels} pixels"
-            problems[i] = ("mask_not_filled", text if length >= 0 else "its counts are no RLE")
-            del boxes[i]
+    boxes: dict[int, np.ndarray] = {}
+    for i in codes:
+        counts, pixels = masks[i]["counts"], math.prod(masks[i]["size"])
+        try:
+            covered = int(run_lengths(counts).sum()) if isinstance(counts, str) else sum(counts)
+        except ValueError:
+            problems[i] = ("mask_not_filled", "its counts are no RLE")
+            continue
+        if covered == pixels:
+            x, y, width, height = coco_mask.toBbox(compressed(masks[i], *masks[i]["size"]))
+            boxes[i] = np.array([x, y, x + width, y + height] if width else [np.nan] * 4)
+        else:
+            text = f"its runs cover {covered} of {pixels} pixels"
+            problems[i] = ("mask_not_filled", text)
     boxes.update(
         zip(polygons, polygon_extents([masks[i] for i in polygons], sizes[polygons]), strict=True)
     )
     return problems, boxes
+
+
+def _are_polygons(mask: list[Any]) -> bool:
+    """Return whether a list is one of polygons of three points or more, in finite numbers."""
+    try:
+        return all(len(p) >= 6 and len(p) % 2 == 0 and math.isfinite(sum(p)) for p in mask)
+    except (TypeError, OverflowError):
+        return False
+
+
+def _is_rle(mask: dict[str, Any]) -> bool:
+    """Return whether an object has the fields of run lengths; their sum is not looked at."""
+    size, counts = mask.get("size"), mask.get("counts")
+    if not isinstance(size, list) or len(size) != 2:
+        return False
+    if any(type(side) is not int or not 0 <= side < 2**31 for side in size):
+        return False
+    if isinstance(counts, list):
+        return all(type(c) is int and 0 <= c < 2**32 for c in counts)
+    return isinstance(counts, str) and bool(counts)
+
+
+def mended(mask: Any) -> dict[str, Any] | list[Any] | None:
+    """Return what a mask in an unusual form means, as run lengths or polygons; None if unclear.
+
+    Whether run lengths fill the image is left to whoever knows its size.
+    """
+    if isinstance(mask, str) and mask.strip()[:1] in ("[", "{"):
+        try:
+            mask = json.loads(mask)
+        except (ValueError, RecursionError):
+            return None
+    if isinstance(mask, list) and len(mask) == 1 and isinstance(mask[0], dict):
+        mask = mask[0]
+    if isinstance(mask, dict):
+        return _run_lengths(mask)
+    return _polygons(mask) if isinstance(mask, list) and mask else None
+
+
+def _run_lengths(mask: dict[str, Any]) -> dict[str, Any] | None:
+    size, counts = mask.get("size"), mask.get("counts")
+    if isinstance(size, list):
+        size = [whole(side) for side in size]
+    if isinstance(counts, list):
+        counts = [whole(run) for run in counts]
+    elif isinstance(counts, str) and counts[:2] in ("b'", 'b"'):  # bytes, printed by Python
+        try:
+            counts = ast.literal_eval(counts).decode("ascii")
+        except (ValueError, SyntaxError):
+            return None
+    code = {"size": size, "counts": counts}
+    return code if _is_rle(code) else None
+
+
+def _polygons(mask: list[Any]) -> list[Any] | None:
+    one_flat = not any(isinstance(part, (list, dict)) for part in mask)
+    one_of_pairs = len(mask) >= 3 and all(isinstance(p, list) and len(p) == 2 for p in mask)
+    parts = [_coordinates(part) for part in ([mask] if one_flat or one_of_pairs else mask)]
+    if any(part is None or len(part) % 2 for part in parts):
+        return None
+    good = [part for part in parts if part and len(part) >= 6]
+    return good if good and _are_polygons(good) else None
+
+
+def _coordinates(part: Any) -> list[float] | None:
+    """Return a polygon's numbers in one list, whether they come flat, in pairs or wrapped."""
+    if isinstance(part, list) and len(part) == 1 and isinstance(part[0], list):
+        part = part[0]
+    if not isinstance(part, list):
+        return None
+    if part and all(isinstance(point, list) and len(point) == 2 for point in part):
+        part = [value for point in part for value in point]
+    values = [number(value) for value in part]
+    return None if any(value is None for value in values) else [v for v in values if v is not None]

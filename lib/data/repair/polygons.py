@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from lib.data.repair.mask_forms import FARTHEST
 from lib.data.segmentation import mask_area
 
 CHUNK = 5_000
 """Masks looked at together."""
+
+FARTHEST = 100_000.0
+"""Pixels up to which a corner of a polygon may lie away; drawing takes memory for each pixel."""
 
 _THICK = 2.0
 """Mean thickness (area by longest side), in pixels, from which a polygon surely has a pixel."""
@@ -27,15 +29,12 @@ def polygon_extents(masks: Sequence[list[Any]], sizes: np.ndarray) -> np.ndarray
         ``xyxy`` in pixels, float64 [N, 4]; NaN where the mask has no pixel in its image, or a
         corner more than ``FARTHEST`` away.
     """
-    parts = [_extents(masks[i : i + CHUNK], sizes[i : i + CHUNK]) for i in _steps(len(masks))]
+    steps = range(0, len(masks), CHUNK)
+    parts = [_of_polygons(masks[i : i + CHUNK], sizes[i : i + CHUNK]) for i in steps]
     return np.concatenate(parts) if parts else np.zeros((0, 4))
 
 
-def _steps(count: int) -> range:
-    return range(0, count, CHUNK)
-
-
-def _extents(masks: Sequence[list[Any]], sizes: np.ndarray) -> np.ndarray:
+def _of_polygons(masks: Sequence[list[Any]], sizes: np.ndarray) -> np.ndarray:
     parts = list(chain.from_iterable(masks))
     points = np.fromiter(chain.from_iterable(parts), np.float64).reshape(-1, 2)
     ends = np.cumsum([len(part) // 2 for part in parts])

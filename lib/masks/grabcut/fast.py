@@ -27,7 +27,6 @@ from lib.masks.grabcut.colour_models import (
 from lib.masks.grabcut.cut import GridCut
 from lib.masks.grabcut.exact import leaves_nothing, rectangle
 from lib.masks.grabcut.links import GAMMA, fill, link_weights
-from lib.masks.grabcut.palette import number
 
 _LIMIT = 2 * 4 * GAMMA  # above the sum of all links of a pixel: more decides no more
 _FEW_COLOURS = 1 << 14  # of an image: each is its own group
@@ -49,7 +48,7 @@ class FastGrabCut:
         packed = np.zeros(image.shape[:2], dtype=np.int32)
         for channel in range(3):
             packed = (packed << 8) | self._image[:, :, channel]
-        codes, colours = number(packed.ravel())
+        codes, colours = _numbered(packed.ravel())
         self._code = codes.reshape(packed.shape)
         self._colours = np.stack([colours >> 16, (colours >> 8) & 255, colours & 255]).astype(float)
         self._group = _groups(colours)
@@ -120,4 +119,16 @@ def _groups(packed: np.ndarray) -> np.ndarray:
     if len(packed) <= _FEW_COLOURS:
         return np.arange(len(packed), dtype=np.int32)
     keep = 256 - (1 << _DROPPED_BITS)
-    return number(packed & np.int32(keep << 16 | keep << 8 | keep))[0]
+    kept = packed & np.int32(keep << 16 | keep << 8 | keep)
+    return _numbered(kept)[0]
+
+
+def _numbered(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return each value's number in the order in which they first occur, and the values by number.
+
+    Args:
+        values: int32 [N].
+    """
+    found, first, inverse = np.unique(values, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    return np.argsort(order).astype(np.int32)[inverse], found[order]

@@ -14,7 +14,7 @@ from lib.masks.grabcut.exact import METHOD, GrabCutSettings, grabcut
 from lib.masks.grabcut.fast import FastGrabCut
 from lib.paths import ROOT
 
-_PACKAGES = ("numpy", "pillow", "pycocotools", "ziglang")  # OpenCV: see describe
+_PACKAGES = ("numpy", "pillow", "pycocotools")  # OpenCV: see describe
 
 
 class Segmenter(Protocol):

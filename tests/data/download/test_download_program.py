@@ -227,12 +227,6 @@ def test_where_says_what_to_put_where(tmp_path, capsys):
     assert "md5 cced6f7f71b7629ddf16f17bbcfab6b2" in said
 
 
-def test_an_unknown_set_is_refused_with_the_names_there_are(capsys):
-    with pytest.raises(SystemExit):
-        main(["imagenet"])
-    assert "choose from" in capsys.readouterr().err
-
-
 KILLED = """
 import sys
 from pathlib import Path

@@ -16,6 +16,7 @@ from lib.data.pictures.images import read_image, read_rgb
 from lib.data.prepare import prepare
 from lib.data.sources import SetFiles, open_set
 from lib.data.validation import BadLabels
+from tests.fixtures.labels import labels
 
 
 def gradient(width: int, height: int) -> np.ndarray:
@@ -32,17 +33,13 @@ def picture(path: Path, size: tuple[int, int] = (40, 30), orientation: int = 1) 
 
 def opened(root: Path, images: dict[str, tuple[int, int]], **choices: Any) -> CocoSet:
     """Open the set that says these sizes of these files; each has one box of 4 x 4."""
-    content = {
-        "images": [
+    content = labels(
+        *({"image_id": i, "bbox": [2, 2, 4, 4]} for i in range(len(images))),
+        images=(
             {"id": i, "file_name": name, "width": width, "height": height}
             for i, (name, (width, height)) in enumerate(images.items())
-        ],
-        "annotations": [
-            {"id": i, "image_id": i, "category_id": 1, "bbox": [2, 2, 4, 4]}
-            for i in range(len(images))
-        ],
-        "categories": [{"id": 1, "name": "cell"}],
-    }
+        ),
+    )
     path = root.parent / "labels.json"
     path.write_text(json.dumps(content))
     return load(path, root, **choices)

@@ -39,12 +39,6 @@ def test_grey_palette_and_one_bit_pictures_get_three_channels(tmp_path: Path) ->
         assert (read == expected[:, :, None]).all(), name
 
 
-def test_sixteen_full_bits_are_scaled_to_eight(tmp_path: Path) -> None:
-    grey = gradient()[:, :, 1]
-    Image.fromarray(grey.astype(np.uint16) * 257).save(tmp_path / "deep.png")
-    assert (read_rgb(tmp_path / "deep.png") == grey[:, :, None]).all()
-
-
 def test_transparent_pixels_become_white(tmp_path: Path) -> None:
     pixels = np.dstack([gradient(), np.full((30, 40), 255, np.uint8)])
     pixels[:10, :, 3] = 0

@@ -4,6 +4,7 @@ import copy
 import json
 import logging
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from lib.data.coco import CocoSet, load
 from lib.data.repair.counts import REPAIRS
 from lib.files import write_json
 from lib.masks import rle
+from tests.fixtures.labels import labels as made_labels
 
 Save = Callable[[Any], Path]
 NAN = float("nan")
@@ -22,20 +24,7 @@ SQUARE = [10, 5, 30, 5, 30, 25, 10, 25]
 """A polygon whose box is (10, 5, 30, 25)."""
 
 
-def labels(*annotations: dict[str, Any], **fields: Any) -> dict[str, Any]:
-    """Return a set of two images of 80 x 60; annotations are completed."""
-    return {
-        "images": [
-            {"id": 1, "file_name": "sub/a.jpg", "width": 80, "height": 60},
-            {"id": 2, "file_name": "sub/b.jpg", "width": 80, "height": 60},
-        ],
-        "annotations": [
-            {"id": i, "image_id": 1, "category_id": 1, "bbox": [10, 5, 20, 20], **a}
-            for i, a in enumerate(annotations, 1)
-        ],
-        "categories": [{"id": 1, "name": "cell"}, {"id": 2, "name": "dog"}],
-        **fields,
-    }
+labels = partial(made_labels, images=({"file_name": "sub/a.jpg"}, {"file_name": "sub/b.jpg"}))
 
 
 def boxes(opened: CocoSet) -> list[tuple[float, ...]]:
@@ -258,6 +247,20 @@ def test_one_box_is_read_as_its_area_says_or_not_at_all(save: Save) -> None:
         load(save(labels(row)), None, on_bad="repair")
 
 
+@pytest.mark.parametrize("count", [2, 3, 4])
+def test_a_few_boxes_outside_do_not_tell_that_all_are_corners(count: int, save: Save) -> None:
+    rows = [[30, 20, 34, 31], [1, 2, 9, 9], [3, 4, 9, 9], [65, 50, 70, 56]]
+    content = labels(*({"bbox": row} for row in rows[-count:]))
+    opened = load(save(content), None, on_bad="repair")
+    assert opened.repaired == {"box_clipped": 1}
+    assert boxes(opened)[-1] == (65, 50, 80, 60)
+    for annotation in content["annotations"]:
+        x1, y1, x2, y2 = annotation["bbox"]
+        annotation["area"] = (x2 - x1) * (y2 - y1)
+    told = load(save(content), None, on_bad="repair")
+    assert told.repaired == {"box_corners": count}
+
+
 def test_boxes_of_a_larger_picture_are_refused_with_the_likely_reason(save: Save) -> None:
     content = labels(*({"bbox": [60 + i, 50 + i, 70, 40]} for i in range(12)))
     with pytest.raises(ValueError, match="another size"):
@@ -301,6 +304,20 @@ def test_image_ids_of_any_kind_are_numbered_with_what_refers_to_them(
     by_file = {i.file_name: len(opened.instances(i.id)) for i in opened.images}
     assert by_file == {"sub/a.jpg": 1, "sub/b.jpg": 2}
     assert all(0 <= image.id < 2**63 for image in opened.images)
+
+
+@pytest.mark.parametrize("kind", ["image", "category"])
+@pytest.mark.parametrize("dangling", [1, "1", 1.0])
+def test_no_id_is_made_up_that_an_annotation_names(kind: str, dangling: Any, save: Save) -> None:
+    content = labels({}, {f"{kind}_id": dangling}, {f"{kind}_id": 3})
+    listed = content["images" if kind == "image" else "categories"]
+    listed[0]["id"], listed[1]["id"] = None, 3
+    content["annotations"][0][f"{kind}_id"] = 3
+    opened = load(save(content), None, on_bad="repair")
+    assert [getattr(x, f"{kind}_id") for x in opened.all_instances()] == [3, 3]
+    assert sum(opened.dropped.values()) == 1
+    ids = {i.id for i in opened.images} if kind == "image" else set(opened.categories.ids)
+    assert ids == {2, 3}
 
 
 def test_sizes_and_category_ids_as_text_are_numbers(save: Save) -> None:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lib.bench.speed_set import OBJECTS, draw_pictures, outlines
+from lib.bench.drawn_pictures import OBJECTS, draw_pictures, outlines
 from lib.data.coco import load
 from lib.files import digest
 from lib.masks.quality import mask_iou

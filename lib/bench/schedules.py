@@ -1,30 +1,29 @@
 """What a profile trains: each training step with its configuration and the time it is given.
 
-``python -m lib.runner.schedules --profile paper --out schedules.json`` writes it to a file.
+``python -m lib.bench.schedules --profile paper --out models.json`` writes the models whose speed is
+measured, for `lib.bench.models`.
 """
 
 import argparse
-import sys
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lib.bench.program import add_out, with_sentences, write
 from lib.data.sources import SetFiles
-from lib.files import read_json, write_json
-from lib.outputs import file_ending_in
-from lib.paths import display, resolve
+from lib.paths import display
 from lib.runner.problems import UsageError
-from lib.runner.profiles import Profile, load_profile
-from lib.runner.resolve import read_schemas, resolve_parameters
-from lib.runner.steps import Step, in_scope, matching
+from lib.runner.setup import Request, prepare
 from lib.steps import STEPS
 from lib.study import Study
 from lib.training.parameters import training_config
 
+PROGRAM = "lib.bench.schedules"
+
 TRAINS = "train_method"
 """A notebook with this parameter trains a model."""
 
-PLACES = ("annotations", "images", "out", "init")
+PLACES = {"annotations", "images", "out", "init"}
 """Settings of a training run that say where its files are."""
 
 MEASURED = {
@@ -49,26 +48,14 @@ def training_schedules(profile: str, study: Study | None = None) -> list[dict[st
     Raises:
         ValueError: if there is no such profile, or a setting of it is wrong.
     """
-    study = study or Study()
     try:
-        found = load_profile(study, profile)
+        setup = prepare(study or Study(), STEPS, Request(profile=profile, planned=True))
     except UsageError as error:
         raise ValueError("\n".join(error.problems)) from error
-    left_out = _ids(found.leave_out)
-    added = _ids(found.add)
-    steps = [s for s in STEPS if s.id not in left_out and (not s.extra or s.id in added)]
-    schemas, _ = read_schemas(study, steps)
-    parameters, _ = resolve_parameters(
-        [s for s in steps if s.notebook in schemas], schemas, found.settings, profile=profile
-    )
     return [
-        {
-            "step": step.id,
-            "minutes": _minutes(step, found),
-            "config": _config(parameters[step.id]),
-        }
-        for step in steps
-        if TRAINS in parameters.get(step.id, {})
+        {"step": step.id, "minutes": step.minutes, "config": _config(parameters)}
+        for step in setup.steps
+        if TRAINS in (parameters := setup.parameters.get(step.id, {}))
     ]
 
 
@@ -100,57 +87,24 @@ def measured_models(
     return found
 
 
-def _ids(names: Iterable[str]) -> set[str]:
-    return {step for name in names for step in matching(name, STEPS)}
-
-
-def _minutes(step: Step, profile: Profile) -> float:
-    names = [name for name in profile.minutes if in_scope(step, name)]
-    return profile.minutes[max(names, key=len)] if names else step.minutes
-
-
 def _config(parameters: Mapping[str, Any]) -> dict[str, Any]:
     files = SetFiles(Path("annotations.json"), Path("images"))
     config = training_config(parameters, files=files, out=Path("out"), init=None)
-    return config.model_dump(mode="json", exclude=set(PLACES))
+    return config.model_dump(mode="json", exclude=PLACES)
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Write schedules, or the models to measure, to a file."""
+@with_sentences
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the models to measure to a file."""
     parser = argparse.ArgumentParser(
-        prog="python -m lib.runner.schedules", description="Write what a profile trains."
+        prog=f"python -m {PROGRAM}", description="Write the models whose speed is measured."
     )
     parser.add_argument("--profile", default="paper")
-    parser.add_argument(
-        "--out",
-        type=file_ending_in(".json", _is_ours, place=resolve),
-        required=True,
-        help="the JSON to write",
-    )
-    parser.add_argument(
-        "--measured", action="store_true", help="only the models for lib.bench.models"
-    )
+    add_out(parser, PROGRAM)
     options = parser.parse_args(arguments)
-    try:
-        schedules = training_schedules(options.profile)
-        write_json(options.out, measured_models(schedules) if options.measured else schedules)
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    write(options.out, PROGRAM, measured_models(training_schedules(options.profile)))
     print(f"wrote {display(options.out)}")
     return 0
-
-
-def _is_ours(path: Path) -> bool:
-    """Return whether a file holds schedules, or models to measure."""
-    try:
-        content = read_json(path)
-    except (ValueError, OSError):
-        return False
-    if isinstance(content, dict):
-        return set(content) <= set(MEASURED)
-    rows = content if isinstance(content, list) else [None]
-    return all(isinstance(row, dict) and {"step", "config"} <= row.keys() for row in rows)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
 import pytest
 
+from lib.bench.schedules import MEASURED, main, measured_models, training_schedules
 from lib.files import read_json
-from lib.runner.schedules import MEASURED, main, measured_models, training_schedules
 
 
 @pytest.fixture(scope="module")
@@ -18,21 +18,16 @@ def test_schedules_are_those_of_the_profile(paper):
     assert baseline["minutes"] == 2600
     assert baseline["config"]["iterations"] == 130_000
     assert baseline["config"]["batch_size"] == 16
-    assert baseline["config"]["model"]["min_size"] == [640, 672, 704, 736, 768, 800]
     assert steps["06_train_opmask.ablation.gn"]["minutes"] == 900
     assert steps["04_train_hybrid.large"]["config"]["model"]["fpn"] == "direct"
-    assert steps["06_train_opmask.r101.opmask.voc"]["config"]["model"]["backbone"] == "resnet101"
     assert "04_train_hybrid.detector" not in steps  # left out
     assert "06_train_opmask.list.opmask" not in steps  # not added
-    assert not any(step.startswith(("01_", "10_", "99_")) for step in steps)
 
 
 def test_measured_models_are_those_that_the_profile_trains(paper):
     models = measured_models(paper)
     assert set(models) == set(MEASURED)
     assert models["opmask"]["model"]["method"] == "opmask"
-    assert models["mask_rcnn"]["model"]["mask_per_class"] is True
-    assert models["mask_rcnn"]["model"]["box_head"] == "fc"
     assert models["small"]["model"]["method"] == "faster_rcnn"
     assert list(measured_models(paper, ["small", "opmask"])) == ["opmask", "small"]
     with pytest.raises(ValueError, match="not of opmsk"):
@@ -41,9 +36,10 @@ def test_measured_models_are_those_that_the_profile_trains(paper):
         measured_models(row for row in paper if row["step"].startswith("06_train_opmask.ablation"))
 
 
-def test_the_file_is_for_the_benchmark(tmp_path, capsys):
+def test_the_file_names_the_models_and_is_written_again(tmp_path, capsys):
     out = tmp_path / "models.json"
-    assert main(["--profile", "paper", "--measured", "--out", str(out)]) == 0
-    assert set(read_json(out)) == set(MEASURED)
+    for _ in range(2):
+        assert main(["--profile", "paper", "--out", str(out)]) == 0
+    assert set(read_json(out)) == {"written_by", *MEASURED}
     assert main(["--profile", "papr", "--out", str(out)]) == 2
     assert "There is no profile 'papr'" in capsys.readouterr().err

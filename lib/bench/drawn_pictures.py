@@ -1,7 +1,7 @@
 """Pictures to measure speed on where there are no others: of COCO's size, drawn here.
 
-640 x 480 JPEG files of the embedded scenes, one in four upright, with as many objects as COCO's
-pictures have (seven on average) and, as there, with polygons of some twenty points for masks.
+JPEG files of the embedded scenes, one in four upright, with as many objects as COCO's pictures have
+(seven on average) and, as there, with polygons of some twenty points for masks.
 """
 
 from pathlib import Path
@@ -16,6 +16,7 @@ from lib.data.scenes.settings import SceneSettings
 from lib.data.sources import SetFiles
 from lib.files import read_json, write_json
 from lib.masks.rle import decode
+from lib.metrics.coco_input import rectangle
 
 OBJECTS = (4, 10)
 """Fewest and most objects of a scene: seven on average, as in COCO's training set (7.3)."""
@@ -40,42 +41,43 @@ def draw_pictures(folder: Path, *, count: int, width: int, height: int, seed: in
     Returns:
         The labels, and the folder that their file names are relative to.
     """
-    parts = []
     upright = count // UPRIGHT
     shapes = {"across": (count - upright, width, height), "upright": (upright, height, width)}
+    smallest = max(SceneSettings().size_min, 8.1 / (width * height) ** 0.5)
+    counts: dict[str, Any] = {
+        "objects_min": OBJECTS[0],
+        "objects_max": OBJECTS[1],
+        "size_min": smallest,
+    }
+    parts = []
     for number, (name, (many, wide, high)) in enumerate(shapes.items()):
         if not many:
             continue
-        least, most = OBJECTS
-        smallest = max(SceneSettings().size_min, 8.1 / (wide * high) ** 0.5)
-        settings = SceneSettings(
-            width=wide, height=high, objects_min=least, objects_max=most, size_min=smallest
+        settings = SceneSettings(width=wide, height=high, **counts)
+        content = read_json(
+            generate(folder / name, split="train", count=many, settings=settings, seed=seed)
         )
-        drawn = generate(folder / name, split="train", count=many, settings=settings, seed=seed)
-        content = with_polygons(read_json(drawn))
         first = 1_000_000 * number
         for image in content["images"]:
-            image["id"] += first
-            image["file_name"] = f"{name}/images/{image['file_name']}"
+            image |= {
+                "id": image["id"] + first,
+                "file_name": f"{name}/images/{image['file_name']}",
+            }
         for annotation in content["annotations"]:
-            annotation["id"] += first
-            annotation["image_id"] += first
+            annotation |= {
+                "id": annotation["id"] + first,
+                "image_id": annotation["image_id"] + first,
+                "segmentation": _polygons(annotation),
+            }
         parts.append(folder / f"{name}.json")
         write_json(parts[-1], content)
     return SetFiles(merge(parts, folder / "annotations.json"), folder)
 
 
-def with_polygons(content: dict[str, Any]) -> dict[str, Any]:
-    """Return a COCO-format set with every mask as polygons; one that has none keeps its box."""
-    annotations = []
-    for annotation in content["annotations"]:
-        height, width = annotation["segmentation"]["size"]
-        polygons = outlines(decode(annotation["segmentation"], height, width))
-        if not polygons:
-            x, y, w, h = annotation["bbox"]
-            polygons = [[x, y, x + w, y, x + w, y + h, x, y + h]]
-        annotations.append({**annotation, "segmentation": polygons})
-    return {**content, "annotations": annotations}
+def _polygons(annotation: dict[str, Any]) -> list[list[float]]:
+    """Return the outlines of an annotation's mask, or its box if they are too small."""
+    code = annotation["segmentation"]
+    return outlines(decode(code, *code["size"])) or rectangle(annotation["bbox"])
 
 
 def outlines(mask: np.ndarray) -> list[list[float]]:

@@ -29,8 +29,8 @@ def draw_labels(images: int, *, seed: int) -> Labels:
     annotations: list[dict[str, Any]] = []
     for image_id in range(1, images + 1):
         for _ in range(rng.geometric(1 / (OBJECTS_PER_IMAGE + 1)) - 1):
-            polygon = _blob(rng)
-            code = _code([polygon.ravel().tolist()], HEIGHT, WIDTH)
+            polygons = [_blob(rng).ravel().tolist()]
+            code = _code(polygons, HEIGHT, WIDTH)
             crowd = bool(rng.random() < CROWD_SHARE)
             annotations.append(
                 {
@@ -40,14 +40,12 @@ def draw_labels(images: int, *, seed: int) -> Labels:
                     "bbox": mask_api.toBbox(code).tolist(),
                     "area": float(mask_api.area(code)),
                     "iscrowd": int(crowd),
-                    "segmentation": code if crowd else [polygon.ravel().tolist()],
+                    "segmentation": code if crowd else polygons,
                 }
             )
+    size = {"width": WIDTH, "height": HEIGHT}
     return {
-        "images": [
-            {"id": i, "file_name": f"{i}.jpg", "width": WIDTH, "height": HEIGHT}
-            for i in range(1, images + 1)
-        ],
+        "images": [{"id": i, "file_name": f"{i}.jpg", **size} for i in range(1, images + 1)],
         "categories": [{"id": i, "name": name} for i, name in COCO_CLASSES],
         "annotations": annotations,
     }

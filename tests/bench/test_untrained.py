@@ -4,7 +4,7 @@ import pytest
 import torch
 from torchvision.ops import FrozenBatchNorm2d, box_iou
 
-from lib.bench.stand_in import StandIn, boxes_near, settle
+from lib.bench.untrained import boxes_near, keep_busy, settle
 from lib.models.backbones import resnet_fpn
 from tests.bench.test_torchvision_reference import tiny_reference
 from tests.fixtures.models import images_and_targets, tiny_model
@@ -44,7 +44,7 @@ def test_training_gets_as_much_foreground_as_asked_and_no_more_proposals(make, w
         model = make().train()
         seen: list[torch.Tensor] = []
         if wanted:
-            StandIn(foreground=wanted, boxes=BOXES).attach(model)
+            keep_busy(model, foreground=wanted, boxes=BOXES)
         sample = model.roi_heads.assign_targets_to_proposals
 
         def note(proposals, boxes, labels):
@@ -57,7 +57,6 @@ def test_training_gets_as_much_foreground_as_asked_and_no_more_proposals(make, w
         images, targets = images_and_targets(count=2)
         for target in targets:
             target["masks"] = torch.zeros(3, 64, 80, dtype=torch.uint8)
-            target["mask_index"] = torch.arange(3)
         torch.manual_seed(1)
         model(images, targets)
         return int(seen[0].min()), int(seen[1].max())
@@ -71,7 +70,7 @@ def test_training_gets_as_much_foreground_as_asked_and_no_more_proposals(make, w
 @pytest.mark.parametrize("make", [tiny_reference, tiny_model])
 def test_inference_finds_the_given_boxes(make):
     model = make().eval()
-    StandIn(foreground=0, boxes=BOXES).attach(model)
+    keep_busy(model, foreground=0, boxes=BOXES)
     (found, _) = model([torch.rand(3, 64, 80), torch.rand(3, 80, 64)])
     assert len(found["boxes"]) == len(BOXES)
     wanted = torch.tensor(BOXES) * torch.tensor([80, 64, 80, 64])

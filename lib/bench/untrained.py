@@ -45,6 +45,56 @@ def settle(backbone: nn.Module, pictures: Tensor) -> None:
         handle.remove()
 
 
+def keep_busy(model: GeneralizedRCNN, *, foreground: int, boxes: Sequence[Sequence[float]]) -> None:
+    """Add hooks to an untrained detector that let all its parts work.
+
+    Args:
+        model: the detector.
+        foreground: in training, as many of a picture's proposals (the objects' own boxes included)
+            are close to its objects; of these a quarter of the sampled RoIs at most counts.
+        boxes: at test, the boxes of what is detected, xyxy in fractions of the picture.
+    """
+    to_find = torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4)
+    counts: list[int] = []
+
+    def propose(
+        module: nn.Module, inputs: tuple[Any, ...], output: tuple[list[Tensor], Any]
+    ) -> tuple[list[Tensor], Any]:
+        proposals, losses = output
+        images, targets = inputs[0], inputs[2] if module.training else None
+        changed = []
+        for row, (own, size) in enumerate(zip(proposals, images.image_sizes, strict=True)):
+            if targets is None:
+                height, width = size
+                near = to_find.to(own) * own.new_tensor([width, height, width, height])
+            else:
+                truth = targets[row]["boxes"].to(own)
+                wanted = max(foreground - len(truth), 0) if len(truth) else 0
+                near = clip_boxes_to_image(boxes_near(truth, wanted), size)
+            changed.append(torch.cat([near, own])[: max(len(own), len(near))])
+        counts[:] = map(len, changed)
+        return changed, losses
+
+    def classify(
+        module: nn.Module, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]
+    ) -> tuple[Tensor, Tensor] | None:
+        logits, deltas = output
+        if module.training or len(logits) != sum(counts):
+            return None
+        said = torch.zeros_like(logits)
+        said[:, 0] = BACKGROUND
+        first = 0
+        for count in counts:
+            rows = torch.arange(min(len(to_find), count), device=logits.device)
+            # a class for each, so that none suppresses another
+            said[first + rows, 1 + rows % (logits.shape[1] - 1)] = OBJECT
+            first += count
+        return said, torch.zeros_like(deltas)
+
+    model.rpn.register_forward_hook(propose)
+    model.roi_heads.box_predictor.register_forward_hook(classify)
+
+
 def boxes_near(boxes: Tensor, count: int) -> Tensor:
     """Return ``[count, 4]`` xyxy boxes close to the given ones, ``[N, 4]``, each in turn."""
     chosen = boxes[torch.arange(count, device=boxes.device) % len(boxes)]
@@ -56,58 +106,3 @@ def boxes_near(boxes: Tensor, count: int) -> Tensor:
 
 def _jitter(like: Tensor) -> Tensor:
     return (torch.rand_like(like) * 2 - 1) * JITTER
-
-
-class StandIn:
-    """Keeps an untrained detector busy.
-
-    Args:
-        foreground: in training, as many of a picture's proposals (the objects' own boxes included)
-            are close to its objects; of these a quarter of the sampled RoIs at most counts.
-        boxes: at test, the boxes of what is detected, xyxy in fractions of the picture.
-    """
-
-    def __init__(self, *, foreground: int, boxes: Sequence[Sequence[float]]) -> None:
-        self.foreground = foreground
-        self.boxes = torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4)
-        self.counts: list[int] = []
-
-    def attach(self, model: GeneralizedRCNN) -> None:
-        """Add the hooks to a model."""
-        model.rpn.register_forward_hook(self._propose)
-        model.roi_heads.box_predictor.register_forward_hook(self._classify)
-
-    def _propose(
-        self, module: nn.Module, inputs: tuple[Any, ...], output: tuple[list[Tensor], Any]
-    ) -> tuple[list[Tensor], Any]:
-        proposals, losses = output
-        images, targets = inputs[0], inputs[2] if module.training else None
-        changed = []
-        for row, (own, (height, width)) in enumerate(
-            zip(proposals, images.image_sizes, strict=True)
-        ):
-            if targets is None:
-                near = self.boxes.to(own) * own.new_tensor([width, height, width, height])
-            else:
-                truth = targets[row]["boxes"].to(own)
-                wanted = max(self.foreground - len(truth), 0) if len(truth) else 0
-                near = clip_boxes_to_image(boxes_near(truth, wanted), (height, width))
-            changed.append(torch.cat([near, own])[: max(len(own), len(near))])
-        self.counts = [len(boxes) for boxes in changed]
-        return changed, losses
-
-    def _classify(
-        self, module: nn.Module, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]
-    ) -> tuple[Tensor, Tensor] | None:
-        logits, deltas = output
-        if module.training or len(logits) != sum(self.counts):
-            return None
-        said = torch.zeros_like(logits)
-        said[:, 0] = BACKGROUND
-        first = 0
-        for count in self.counts:
-            rows = torch.arange(min(len(self.boxes), count), device=logits.device)
-            # a class for each, so that none suppresses another
-            said[first + rows, 1 + rows % (logits.shape[1] - 1)] = OBJECT
-            first += count
-        return said, torch.zeros_like(deltas)

@@ -1,0 +1,174 @@
+"""Training steps of several models measured in turns, in one process, on the same pictures.
+
+A turn builds a model with its optimiser and loader, takes some steps that nobody measures, then
+steps fed by the loader, then steps on batches that are in memory already; afterwards nothing of it
+is left on the device, so the peak of its memory is its own.
+
+Batches in memory are as the model's loader gives them: the study's on the device, torchvision's
+not. Some steps' batches lie ready when the clock starts, twice as many as there are loader
+processes; more steps must be measured than that to see whether the loader keeps up.
+"""
+
+import gc
+import statistics
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import cycle, islice, pairwise
+from time import perf_counter
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from lib.bench.inference import MIB, peak_mib, weights_mib
+from lib.bench.program import in_turn
+from lib.bench.torchvision_reference import ReferenceLearner
+from lib.training.learner import Learner
+
+KEPT_BATCHES = 4
+"""Batches kept in memory for the steps that wait for no loader."""
+
+
+Trainer = Learner | ReferenceLearner
+"""What takes the steps: the study's way, or torchvision's."""
+
+
+Start = Callable[[int], tuple[Trainer, Iterator[Any]]]
+"""Builds a model for a turn, by its number: what trains it, and an iterator of pictures and targets
+without end, other ones in each turn."""
+
+
+def compare_training(
+    models: Mapping[tuple[str, str], Start],
+    *,
+    rounds: int,
+    warm_up: int,
+    steps: int,
+    device: torch.device,
+    on_turn: Callable[[str], None] = lambda line: None,
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Measure all models.
+
+    Args:
+        models: by name and precision (``float32``, or the type of the autocast).
+        rounds: turns of each.
+        warm_up: steps at the beginning of each turn that do not count.
+        steps: measured steps of a turn with the loader, and as many without.
+        device: where.
+        on_turn: is told of each turn.
+
+    Returns:
+        A row for each measured step: ``model``, ``precision``, ``round``, ``step`` (within the
+        turn), ``loaded`` (whether the batch came from the loader; else it was in memory), ``wait``
+        (seconds that the CPU waited for it) and ``seconds`` (of the whole step, the wait included).
+        And for each model ``model``, ``precision``, ``peak_mib`` (all on the device: weights,
+        gradients, optimiser, activations) and ``flops`` (of a step's convolutions and matrix
+        products, forward and backward: a multiplication with an addition counts as two).
+
+    Raises:
+        ValueError: if there is nothing to measure.
+    """
+    if not models or rounds < 1 or steps < 1 or warm_up < 0:
+        raise ValueError(
+            "A comparison needs models, at least one round and one step, and no negative warm-up; "
+            f"got {len(models)} models, {rounds} rounds, {steps} steps, a warm-up of {warm_up}."
+        )
+    rows, facts = list[dict[str, Any]](), dict[tuple[str, str], dict[str, Any]]()
+    for turn in range(rounds):
+        for key in in_turn(list(models), turn):
+            begin = perf_counter()
+            of = {"model": key[0], "precision": key[1]}
+            measured, found = _turn(models[key], turn, warm_up, steps, device)
+            rows += [{**of, "round": turn, **row} for row in measured]
+            facts.setdefault(key, of | found)
+            on_turn(
+                f"round {turn + 1} of {rounds}: {', '.join(key)}: "
+                f"{statistics.mean(row['seconds'] for row in measured):.3f} s per step, "
+                f"{perf_counter() - begin:.0f} s in all"
+            )
+    return rows, [facts[key] for key in models]
+
+
+def _turn(
+    start: Start, turn: int, warm_up: int, steps: int, device: torch.device
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Return the steps of one turn, and in the first turn what else is known of the model."""
+    held = _release(device)
+    trainer, batches = start(turn)
+    for iteration in range(warm_up):
+        images, targets = next(batches)
+        trainer.step(images, targets, iteration)
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    kept = list(islice(batches, min(KEPT_BATCHES, steps)))
+    rows = [
+        {"step": step, "loaded": loaded, "wait": wait, "seconds": seconds}
+        for loaded, source in ((True, batches), (False, cycle(kept)))
+        for step, (wait, seconds) in enumerate(_timed(trainer, source, steps, device))
+    ]
+    return rows, {} if turn else _facts(trainer, kept, held, device)
+
+
+def _timed(
+    trainer: Trainer, source: Iterator[Any], steps: int, device: torch.device
+) -> list[tuple[float, float]]:
+    """Return the seconds of waiting for a batch, and of all, of each step.
+
+    On CUDA a step lasts from event to event in the stream, for which the CPU waits at the end
+    alone: it may be ahead of the device, as in any training.
+    """
+    waits, marks = list[float](), list[Any]()
+
+    def mark() -> None:
+        if device.type == "cuda":
+            marks.append(torch.cuda.Event(enable_timing=True))
+            marks[-1].record(torch.cuda.current_stream(device))
+        else:
+            marks.append(perf_counter())
+
+    for iteration in range(steps):
+        mark()
+        begin = perf_counter()
+        images, targets = next(source)
+        waits.append(perf_counter() - begin)
+        trainer.step(images, targets, iteration)
+    mark()
+    pairs = pairwise(marks)
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+        seconds = [a.elapsed_time(b) / 1000 for a, b in pairs]
+    else:
+        seconds = [b - a for a, b in pairs]
+    return list(zip(waits, seconds, strict=True))
+
+
+def _facts(
+    trainer: Trainer, kept: Sequence[Any], held: int, device: torch.device
+) -> dict[str, Any]:
+    """Return what is known of a model besides its times."""
+    if device.type == "cuda":
+        peak = (torch.cuda.max_memory_allocated(device) - held) / MIB
+    else:
+        trainer.optimizer.zero_grad(set_to_none=True)  # so that gradients count as the step's
+        images, targets = kept[0]
+        peak = _held_mib(trainer) + peak_mib(lambda: trainer.step(images, targets, 0), device)
+    with FlopCounterMode(display=False) as counter:
+        for images, targets in kept:
+            trainer.step(images, targets, 0)
+    return {"peak_mib": peak, "flops": counter.get_total_flops() / len(kept)}
+
+
+def _held_mib(trainer: Trainer) -> float:
+    """Return what a trainer holds besides gradients between steps: weights, optimiser's state."""
+    groups = trainer.optimizer.state.values()
+    tensors = [v for group in groups for v in group.values() if isinstance(v, Tensor)]
+    return weights_mib(trainer.model) + sum(t.numel() * t.element_size() for t in tensors) / MIB
+
+
+def _release(device: torch.device) -> int:
+    """Return the bytes that are on a CUDA device although nobody is at work; usually none."""
+    gc.collect()
+    if device.type != "cuda":
+        return 0
+    torch.cuda.empty_cache()
+    return torch.cuda.memory_allocated(device)

@@ -1,0 +1,174 @@
+"""Table 1 of paper A: HybridNet beside what is trained on masks, and beside other people's methods.
+
+Metrics are VOC's mAP^r (:mod:`lib.metrics.voc_ap`) and average best overlap
+(:mod:`lib.metrics.abo`), as in the paper, and, added here, COCO's AP50 and AP75.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, get_args
+
+import numpy as np
+import pandas as pd
+
+from lib.hybridnet.predictions import PRINTED, Methods
+from lib.hybridnet.table2 import claim_id, may_be_judged
+from lib.metrics import abo
+from lib.metrics.bootstrap import Replicates
+from lib.metrics.claims import Claims, Observation, at_scale
+from lib.metrics.voc_ap import VOCReplicates, evaluate_voc, resample_voc
+from lib.pages import comparison
+from lib.pages.comparison import LESS
+from lib.pages.tables import points
+
+if TYPE_CHECKING:
+    from lib.data.coco import CocoSet
+
+ABO = "ABO"
+VOC_METRICS, COCO_METRICS = ("mAP50", "mAP75"), ("AP50", "AP75")
+METRICS = (*VOC_METRICS, ABO, *COCO_METRICS)
+
+PAIRS = (("hybrid", "baseline"), ("pixel_level", "hybrid"))
+
+SCORE_FROM, MOST = 0.05, 100
+"""Detections that best overlaps look at: from this score on, at most so many per image."""
+
+
+def judge_voc(
+    val: "CocoSet", methods: Methods, *, resamples: int, seed: int, **protocol: Any
+) -> dict[str, VOCReplicates]:
+    """Return every method's mAP^r, resampled; ``protocol`` as `lib.metrics.voc_ap` has it."""
+    labels = val.to_coco()
+    return {
+        method: resample_voc(
+            evaluate_voc(labels, found, **protocol), resamples=resamples, seed=seed
+        )
+        for method, found in methods.items()
+    }
+
+
+def overlaps(val: "CocoSet", methods: Methods) -> dict[str, pd.DataFrame]:
+    """Return every method's best overlap with each true mask (`lib.metrics.abo`)."""
+    labels = val.to_coco()
+    return {
+        method: abo.best_overlaps(labels, found, score_threshold=SCORE_FROM, max_detections=MOST)
+        for method, found in methods.items()
+    }
+
+
+def table1(
+    voc: Mapping[str, VOCReplicates],
+    coco: Mapping[str, Replicates],
+    best: Mapping[str, pd.DataFrame],
+    *,
+    claims: Claims,
+    resamples: int,
+    seed: int,
+) -> pd.DataFrame:
+    """Return Table 1 with intervals, paired differences and the paper's numbers.
+
+    Args:
+        voc: from :func:`judge_voc`, of all methods.
+        coco: from :func:`lib.hybridnet.table2.judge`.
+        best: from :func:`overlaps`.
+        claims: where the paper's numbers come from.
+        resamples: for the best overlaps: bootstrap resamples, over images.
+        seed: of these resamples.
+
+    Returns:
+        Columns method (a row with `` - `` is a paired difference), supervision, metric, ours,
+        ci_low, ci_high, paper; points of 100.
+    """
+    scores = {
+        method: {
+            **{metric: voc[method].score(metric) for metric in VOC_METRICS},
+            ABO: abo.score(best[method], resamples=resamples, seed=seed),
+            **{metric: coco[method].score(metric) for metric in COCO_METRICS},
+        }
+        for method in voc
+    }
+    named = claim_id("table1")
+    known = {claim.id for claim in claims.claims}
+    printed = [{"method": method, "metric": metric} for method in PRINTED for metric in METRICS]
+    lines = [line for line in printed if named(line) in known]
+    lines += comparison.rows({}, scores, PAIRS)
+    columns = ("method", "metric", "ours", "ci_low", "ci_high")
+    table = comparison.tidy(lines, columns, named, claims)
+    given = np.where(table["method"] == "pixel_level", "pixel-level", "box-level")
+    of_two = comparison.is_difference(table["method"])
+    table.insert(1, "supervision", np.where(of_two, "", given))
+    return table
+
+
+def observations(
+    table: pd.DataFrame, *, claims: Claims, backbone: str, profile: str
+) -> list[Observation]:
+    """Return what the claims of Table 1 are judged by.
+
+    Args:
+        table: from :func:`table1`.
+        claims: the claims to be judged.
+        backbone: of the compared models.
+        profile: of this run. Being above a number that others published is observed on the data
+            that it was published for alone.
+    """
+    rows = table[~table["method"].isin(PRINTED)]
+    seen = comparison.observations(
+        rows, claim_id("table1"), claims, when=lambda row: may_be_judged(row, backbone)
+    )
+    if backbone != "resnet50" or not at_scale(claims, "voc", profile):
+        return seen
+    return seen + comparison.observations(_above_printed(table), claim_id("table1"), claims)
+
+
+def _above_printed(table: pd.DataFrame) -> pd.DataFrame:
+    """Return how far each method is above the numbers that others published, row by row."""
+    printed = table[table["method"].isin(PRINTED)]
+    ours = table[~table["method"].isin(PRINTED) & ~comparison.is_difference(table["method"])]
+    pairs = ours.merge(printed[["method", "metric", "paper"]], on="metric", suffixes=("", "_other"))
+    numbers = ["ours", "ci_low", "ci_high"]
+    pairs[numbers] = pairs[numbers].sub(pairs["paper_other"], axis=0)
+    return pairs.assign(method=pairs["method"] + LESS + pairs["method_other"])
+
+
+def beside_paper(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table with its metrics as columns, below each line the paper's (VOC 2012 val)."""
+    coco = {metric: f"{metric} (COCO)" for metric in COCO_METRICS}
+    return comparison.beside_paper(table, keys=("method", "supervision")).rename(columns=coco)
+
+
+def abo_table(
+    best: Mapping[str, pd.DataFrame], methods: Methods, *, resamples: int, seed: int
+) -> pd.DataFrame:
+    """Return the average best overlap of every method by each definition of it.
+
+    Args:
+        best: from :func:`overlaps`.
+        methods: the detections that they were made from.
+        resamples: bootstrap resamples, over images.
+        seed: of the resamples.
+
+    Returns:
+        Columns method, detections (that were looked at: ABO never falls with more of them),
+        definition (see `lib.metrics.abo`), ours, ci_low, ci_high; points of 100.
+    """
+    lines = []
+    for method, frame in best.items():
+        per_image = Counter(d["image_id"] for d in methods[method] if d["score"] >= SCORE_FROM)
+        kept = sum(min(count, MOST) for count in per_image.values())
+        for definition in get_args(abo.Definition):
+            score = abo.score(frame, definition=definition, resamples=resamples, seed=seed)
+            line = {"method": method, "detections": kept, "definition": definition}
+            lines.append(line | points(score.interval))
+    return pd.DataFrame(lines)
+
+
+def by_definition(table: pd.DataFrame) -> pd.DataFrame:
+    """Return one line per method for people, with a column for each definition.
+
+    Args:
+        table: from :func:`abo_table`.
+    """
+    wide = table.pivot(index=["method", "detections"], columns="definition", values="ours")
+    order = table[["method", "detections"]].drop_duplicates()
+    return order.merge(wide[list(get_args(abo.Definition))].reset_index())

@@ -1,0 +1,159 @@
+"""Tables of methods beside each other and beside the paper: made, shown and judged one way.
+
+A table is tidy: each row is one quantity, with its *place* (method, metric, classes, ...), ``ours``
+with its 95 % interval and the ``paper``'s number, in points of 100. What is a table's own is which
+rows it has, and which claim speaks of a row.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from lib.metrics.bootstrap import Score
+from lib.metrics.claims import Claims, Observation
+from lib.metrics.mask_iou import mean_iou
+from lib.pages.tables import points
+
+LESS = " - "
+"""Between the names of two methods: the first minus the second."""
+
+Row = Mapping[Any, Any]
+
+ClaimId = Callable[[Row], str]
+"""From a row to the id of the claim that speaks of it; what is no claim's id means that none does.
+"""
+
+
+def rows(
+    place: Row, scores: Mapping[str, Mapping[str, Score]], pairs: Iterable[tuple[str, str]] = ()
+) -> list[dict[str, Any]]:
+    """Return the rows of each method, then those of the paired difference of each pair.
+
+    Args:
+        place: what all these rows share, such as the classes that are judged.
+        scores: by method, then by metric.
+        pairs: methods to be compared, the first minus the second; those that are not both there
+            are passed over.
+
+    Returns:
+        The place, method, metric, ours, ci_low and ci_high; points of 100.
+    """
+    differences = {
+        first + LESS + second: {
+            metric: score - scores[second][metric]
+            for metric, score in scores[first].items()
+            if metric in scores[second]
+        }
+        for first, second in pairs
+        if first in scores and second in scores
+    }
+    return [
+        {**place, "method": method, "metric": metric, **points(score.interval)}
+        for method, of in {**scores, **differences}.items()
+        for metric, score in of.items()
+    ]
+
+
+def mask_iou_rows(
+    place: Row,
+    masks: pd.DataFrame,
+    chosen: pd.Series,
+    pairs: Iterable[tuple[str, str]],
+    *,
+    resamples: int,
+    seed: int,
+) -> list[dict[str, Any]]:
+    """Return :func:`rows` of the mean mask IoU on true boxes, with the number of ``instances``.
+
+    Args:
+        place: what these rows share.
+        masks: from :func:`lib.metrics.mask_iou.iou_on_boxes`, with a column ``method``.
+        chosen: which of them are meant; a method without any has a row all the same.
+        pairs: methods to be compared.
+        resamples: bootstrap resamples, over images.
+        seed: of the resamples.
+    """
+    scores = {
+        method: {
+            "mask_IoU": mean_iou(
+                masks[chosen & (masks["method"] == method)], resamples=resamples, seed=seed
+            )
+        }
+        for method in dict.fromkeys(masks["method"])
+    }
+    instances = masks.loc[chosen, "annotation_id"].nunique()
+    return rows({**place, "instances": instances}, scores, pairs)
+
+
+def tidy(
+    lines: Iterable[Row], columns: Sequence[str], claim_id: ClaimId, claims: Claims
+) -> pd.DataFrame:
+    """Return rows as a table, with the paper's number of each in the column ``paper``.
+
+    Args:
+        lines: rows; one without ours is a row of the paper alone.
+        columns: of the table, without ``paper``, which comes last.
+        claim_id: which claim speaks of a row.
+        claims: where the paper's numbers come from.
+    """
+    expected = {claim.id: claim.expected for claim in claims.claims}
+    told = [{**line, "paper": expected.get(claim_id(line))} for line in lines]
+    numbers = dict.fromkeys(("ours", "ci_low", "ci_high", "paper"), float)
+    return pd.DataFrame(told, columns=[*columns, "paper"]).astype(numbers)
+
+
+def beside_paper(table: pd.DataFrame, keys: Sequence[str] = ("method",)) -> pd.DataFrame:
+    """Return a table with its metrics as columns: one line per method, below it the paper's.
+
+    A line stands only where there is a number for it. Differences are left out.
+
+    Args:
+        table: from :func:`tidy`, with a column ``metric``.
+        keys: the columns that tell lines apart.
+    """
+    kept = table[~is_difference(table["method"])]
+    metrics = list(dict.fromkeys(kept["metric"]))
+    lines = []
+    for names, part in kept.groupby(list(keys), sort=False):
+        values = part.set_index("metric").reindex(metrics)
+        of_paper_alone = part["ours"].isna().all() and part["paper"].notna().any()
+        for whose in ("ours", "paper"):
+            if of_paper_alone if whose == "ours" else values["paper"].isna().all():
+                continue
+            line: dict[Any, Any] = dict(zip(keys, names, strict=True))
+            lines.append(line | {"whose": whose} | values[whose].to_dict())
+    return pd.DataFrame(lines, columns=[*keys, "whose", *metrics])
+
+
+def observations(
+    table: pd.DataFrame,
+    claim_id: ClaimId,
+    claims: Claims,
+    *,
+    when: Callable[[Row], bool] = lambda row: True,
+) -> list[Observation]:
+    """Return what the claims on a table's rows are judged by.
+
+    Args:
+        table: from :func:`tidy`.
+        claim_id: which claim speaks of a row.
+        claims: the claims; a row that none of them is on is passed over.
+        when: whether a row may be judged, by backbone or data.
+    """
+    known = {claim.id for claim in claims.claims}
+    return [
+        Observation(claim_id(row), row["ours"], row["ci_low"], row["ci_high"])
+        for row in table.to_dict("records")
+        if claim_id(row) in known and when(row)
+    ]
+
+
+def is_difference(methods: pd.Series) -> pd.Series:
+    """Return for each method whether it is the difference of two."""
+    return methods.str.contains(LESS, regex=False)
+
+
+def readable(method: str, names: Mapping[str, str]) -> str:
+    """Return a method, or the difference of two, as people read it."""
+    return " − ".join(names.get(part, part) for part in method.split(LESS))
