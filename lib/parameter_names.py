@@ -1,4 +1,7 @@
-"""What the name of a notebook's parameter says of it: a path, a step, a number of workers."""
+"""What the name of a notebook's parameter says of it: a path, a step, a number of images."""
+
+from collections.abc import Mapping
+from typing import Any
 
 PATH_ENDINGS = ("_annotations", "_images", "_file", "_folder", "_weights")
 """A text parameter whose name ends so is a path, if it is not empty."""
@@ -26,3 +29,13 @@ _NOT_OF_DATA = ("data_check_images", "scenes_shown")
 def is_of_data(name: str) -> bool:
     """Return whether a parameter says which pictures and labels are used."""
     return name.startswith(_OF_DATA) and name not in _NOT_OF_DATA
+
+
+def stays_on_cpu(parameters: Mapping[str, Any]) -> bool:
+    """Return whether a training is told to use no GPU."""
+    return parameters.get("train_device") == "cpu"
+
+
+def images_of(parameters: Mapping[str, Any]) -> int:
+    """Return how many images the GPUs of a training share in an iteration; 0 for any number."""
+    return 0 if parameters.get("train_images_per_device") else parameters.get("train_batch_size", 0)

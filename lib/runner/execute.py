@@ -8,13 +8,14 @@ from graphlib import TopologicalSorter
 from typing import Any
 
 from lib.files import explain
+from lib.parameter_names import images_of
 from lib.runner import provenance
 from lib.runner.console import duration
 from lib.runner.executed import injected_cell, refresh_text, write_executed
 from lib.runner.jobs import Job, Outcome
 from lib.runner.left_out import with_left_out
 from lib.runner.machine import describe_machine, describe_sources
-from lib.runner.places import Place, Room, images_of, kind_of
+from lib.runner.places import Place, Room, kind_of
 from lib.runner.plan import Decision, Planner
 from lib.runner.preview import expected_wall
 from lib.runner.stamps import begin, finish, read_stamp, remember_seconds

@@ -5,6 +5,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+from lib.parameter_names import stays_on_cpu
 from lib.runner.gpus import Gpu, Shares, shares
 from lib.runner.jobs import CHILDREN, Job, Outcome, Say, say_here
 from lib.runner.machine import describe_machine
@@ -44,13 +45,7 @@ def room_here(jobs: int, gpus: Sequence[Gpu]) -> Room:
 
 def kind_of(step: Step, parameters: Mapping[str, Any]) -> Kind:
     """Return the kind of a step; a training that is told to stay on the CPU takes no GPU."""
-    on_cpu = step.kind == "train" and parameters.get("train_device") == "cpu"
-    return "cpu" if on_cpu else step.kind
-
-
-def images_of(parameters: Mapping[str, Any]) -> int:
-    """Return how many images the GPUs of a training share in an iteration; 0 for any number."""
-    return 0 if parameters.get("train_images_per_device") else parameters.get("train_batch_size", 0)
+    return "cpu" if step.kind == "train" and stays_on_cpu(parameters) else step.kind
 
 
 class Place(Protocol):

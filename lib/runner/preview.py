@@ -17,11 +17,12 @@ import psutil  # type: ignore[import-untyped]
 
 from lib.data.download.catalogue import CATALOGUE
 from lib.data_needs import FETCH, Data, needed_data
+from lib.parameter_names import images_of
 from lib.paths import DATA_VARIABLE, ROOT, expanded
 from lib.runner.console import duration, heading, why
 from lib.runner.gpus import Gpu, described
 from lib.runner.machine import usable_cores
-from lib.runner.places import LocalMachine, Place, Room, images_of, kind_of
+from lib.runner.places import LocalMachine, Place, Room, kind_of
 from lib.runner.plan import Decision, Planner
 from lib.runner.steps import Kind, Step
 

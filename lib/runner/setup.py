@@ -131,9 +131,9 @@ def prepare(study: Study, all_steps: Sequence[Step], request: Request) -> Setup:
     problems += read_schemas(study, [step for step in chosen if not is_there(step)])[1]
     problems += _cycle(chosen)
     chosen = [step for step in chosen if step.id in parameters]
-    for step in chosen:
-        problems += unnamed.get(step.id, [])
-        problems += [p for name in step.files if (p := _unusable(study, step.id, name))]
+    problems += [problem for step in chosen for problem in unnamed.get(step.id, [])]
+    for name in dict.fromkeys(name for step in chosen for name in step.files):
+        problems += _unusable(study, name)
     problems += [
         f"--keep {name}: the step has nothing to keep in {'run' if terms.is_own else 'profile'} "
         f"{terms.name!r}; it was never begun."
@@ -251,11 +251,11 @@ def _cycle(steps: Iterable[Step]) -> list[str]:
     return []
 
 
-def _unusable(study: Study, step: str, name: str) -> str | None:
-    """Return what is wrong with a further file that a step depends on, if anything."""
+def _unusable(study: Study, name: str) -> list[str]:
+    """Return a sentence if something is wrong with a further file that steps depend on."""
     path = study.root / name
     if not path.exists():
-        return f"Step {step!r} depends on {name}, which does not exist."
+        return [f"Steps depend on {name}, which does not exist."]
     try:
         if path == study.params / "claims.yaml":
             from lib.metrics.claims import load_claims  # a slow import
@@ -264,8 +264,8 @@ def _unusable(study: Study, step: str, name: str) -> str | None:
         elif path.suffix == ".yaml":
             read_yaml(path, name)
     except ValueError as error:
-        return str(error)
-    return None
+        return [str(error)]
+    return []
 
 
 def _terms(
