@@ -17,7 +17,7 @@ from lib.hybridnet.small_branch import Result
 from lib.metrics.coco_ap import APResult, evaluate
 from lib.models.config import ModelConfig
 from lib.pages.comparable import one_backbone
-from lib.pages.decimals import decimals_of
+from lib.pages.tables import decimals_of
 
 if TYPE_CHECKING:
     from lib.data.categories import Categories
