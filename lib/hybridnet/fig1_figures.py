@@ -143,8 +143,10 @@ def validity_curves(curve: pd.DataFrame, *, valid_from: float) -> Figure:
         valid_from: the threshold in use.
     """
     looks = {
-        "precision": ("-", COLOURS["valid"]), "recall": ("--", COLOURS["small"]), "kept": (":", GREY)
-    }  # fmt: skip
+        "precision": ("-", COLOURS["valid"]),
+        "recall": ("--", COLOURS["small"]),
+        "kept": (":", GREY),
+    }
     limits = sorted(curve["good_from"].unique())
     figure, panels = plt.subplots(1, len(limits), figsize=(WIDTH, FLAT), sharey=True, squeeze=False)
     for axes, limit in zip(panels[0], limits, strict=True):
