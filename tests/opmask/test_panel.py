@@ -18,7 +18,7 @@ from lib.files import write_json
 from lib.masks.paste import paste
 from lib.models.build import build_model
 from lib.opmask import panel
-from lib.opmask.panel import Models
+from lib.opmask.panel import LoadedModels
 from lib.pages.style import use_style
 from lib.training.checkpoint import load_model, save_model
 from lib.training.inputs import picture
@@ -86,7 +86,7 @@ def files(val: CocoSet, tmp_path_factory: pytest.TempPathFactory) -> dict[str, P
 def test_maps_and_masks_are_those_of_the_models_asked_for_one_class(
     val: CocoSet, files: dict[str, Path]
 ) -> None:
-    models = Models(val, files)
+    models = LoadedModels(val, files)
     models.device = torch.device("cpu")
     loaded = {name: load_model(path).model for name, path in files.items()}
     instance = val.instances(1)[1]
@@ -105,7 +105,7 @@ def test_maps_and_masks_are_those_of_the_models_asked_for_one_class(
 def test_a_model_is_asked_once_and_the_baseline_never_for_another_class(
     val: CocoSet, files: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    models = Models(val, files)
+    models = LoadedModels(val, files)
     asked = []
     for name, trained in models.trained.items():
         ours = trained.model.masks_on_boxes
@@ -127,7 +127,7 @@ def test_a_model_is_asked_once_and_the_baseline_never_for_another_class(
 def test_models_are_loaded_when_they_are_needed_and_must_fit(
     val: CocoSet, files: dict[str, Path], tmp_path: Path
 ) -> None:
-    missing = Models(val, {"baseline": files["baseline"], "opmask": tmp_path / "none.pt"})
+    missing = LoadedModels(val, {"baseline": files["baseline"], "opmask": tmp_path / "none.pt"})
     with pytest.raises(FileNotFoundError, match=r"none\.pt"):
         missing.cams(val.instances(1)[0])
     config = tiny_config("opmask")
@@ -178,7 +178,7 @@ def test_image_object_and_class_can_be_chosen_and_each_choice_is_drawn_once(
     drawn = []
     ours = panel.panel_figure
 
-    def counted(models: Models, instance: Any, label: int) -> Figure:
+    def counted(models: LoadedModels, instance: Any, label: int) -> Figure:
         drawn.append((instance.id, label))
         return ours(models, instance, label)
 
@@ -209,7 +209,7 @@ def test_image_object_and_class_can_be_chosen_and_each_choice_is_drawn_once(
 def test_the_panel_draws_every_box_and_says_as_what_one_is_seen(
     val: CocoSet, files: dict[str, Path]
 ) -> None:
-    figure = panel.panel_figure(Models(val, files), val.instances(1)[1], 4)
+    figure = panel.panel_figure(LoadedModels(val, files), val.instances(1)[1], 4)
     picture_axes, *others = [axes for axes in figure.axes if axes.images]
     assert picture_axes.get_title(loc="left") == "dog, seen as cup"
     assert [text.get_text() for text in picture_axes.texts] == ["1", "2", "3", "4"]

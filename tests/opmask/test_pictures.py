@@ -19,9 +19,9 @@ from lib.masks.quality import mask_iou
 from lib.masks.rle import decode, encode
 from lib.metrics.cam_masks import Cams
 from lib.models.config import ModelConfig
-from lib.opmask import pictures
+from lib.opmask import fig1_fig4, fig5, fig7
 from lib.opmask import prior_over_training as prior
-from lib.opmask.trained import METHODS, Run, Runs
+from lib.opmask.predictions import METHODS, Models, Predictions
 from lib.pages import rois
 from lib.pages.mask_gallery import overlay
 from lib.pages.style import COLOURS, use_style
@@ -74,7 +74,7 @@ def val(tmp_path_factory: pytest.TempPathFactory) -> CocoSet:
     return load(folder / "labels.json", folder)
 
 
-def make_run(val: CocoSet, method: str, split: str, *, missing: int) -> Run:
+def make_run(val: CocoSet, method: str, split: str, *, missing: int) -> Predictions:
     """Masks lack some columns on their right side."""
     found, on_boxes = [], []
     for instance in val.all_instances():
@@ -89,11 +89,11 @@ def make_run(val: CocoSet, method: str, split: str, *, missing: int) -> Run:
     config = ModelConfig(method="opmask" if method == "opmask" else "mask_rcnn", backbone="small")
     supervised = val.categories.split(split)
     variant = f"{method}.{split}"
-    return Run(variant, method, split, supervised, config, found, on_boxes, Path())
+    return Predictions(variant, method, split, supervised, config, found, on_boxes, Path())
 
 
 @pytest.fixture(scope="module")
-def runs(val: CocoSet) -> Runs:
+def runs(val: CocoSet) -> Models:
     return {
         f"{method}.voc": make_run(val, method, "voc", missing=missing)
         for method, missing in zip(METHODS, (20, 10), strict=True)
@@ -211,31 +211,33 @@ def test_an_outline_runs_around_the_mask(val: CocoSet) -> None:
 
 
 def test_ambiguous_objects_of_unsupervised_classes_are_shown_and_all_others_of_them_apart(
-    val: CocoSet, runs: Runs
+    val: CocoSet, runs: Models
 ) -> None:
-    ours = pictures.ambiguous_grid(val, runs, cams_of(val), "voc", count=20)
-    rest = pictures.ambiguous_grid(val, runs, cams_of(val), "voc", count=20, ambiguous=False)
+    ours = fig1_fig4.object_grid(val, runs, cams_of(val), "voc", count=20)
+    rest = fig1_fig4.object_grid(val, runs, cams_of(val), "voc", count=20, ambiguous=False)
     assert sorted(titles(ours)) == ["cup"] * 4 + ["elephant"] * 4  # never persons or dogs
     assert titles(rest) == ["cup"]  # the one that is alone
-    few = pictures.ambiguous_grid(val, runs, cams_of(val), "voc", count=2)
+    few = fig1_fig4.object_grid(val, runs, cams_of(val), "voc", count=2)
     assert titles(few) == titles(ours)[:2]
 
 
-def test_what_is_shown_does_not_depend_on_results(val: CocoSet, runs: Runs) -> None:
+def test_what_is_shown_does_not_depend_on_results(val: CocoSet, runs: Models) -> None:
     worse = {name: make_run(val, run.method, "voc", missing=39) for name, run in runs.items()}
-    first = pictures.ambiguous_grid(val, runs, cams_of(val), "voc", count=3)
-    second = pictures.ambiguous_grid(val, worse, cams_of(val, seed=1), "voc", count=3)
+    first = fig1_fig4.object_grid(val, runs, cams_of(val), "voc", count=3)
+    second = fig1_fig4.object_grid(val, worse, cams_of(val, seed=1), "voc", count=3)
     pairs = zip(first.axes[:3], second.axes[:3], strict=True)
     assert all(np.array_equal(a.images[0].get_array(), b.images[0].get_array()) for a, b in pairs)
     assert notes(first) != notes(second)
 
 
-def test_each_column_has_the_masks_and_the_iou_of_its_own_object(val: CocoSet, runs: Runs) -> None:
-    figure = pictures.ambiguous_grid(val, runs, cams_of(val), "voc", count=3)
+def test_each_column_has_the_masks_and_the_iou_of_its_own_object(
+    val: CocoSet, runs: Models
+) -> None:
+    figure = fig1_fig4.object_grid(val, runs, cams_of(val), "voc", count=3)
     assert notes(figure) == ["0.50"] * 3 + ["0.75"] * 3  # 20 and 10 of 40 columns are missing
     panels = np.array([axes for axes in figure.axes if axes.images]).reshape(4, 3)
     found = {x["annotation_id"]: x for x in runs["opmask.voc"].masks_on_boxes}
-    cams = pictures.by_annotation(cams_of(val))
+    cams = fig7.by_annotation(cams_of(val))
     shown = rois.choose(
         [x for x in val.all_instances() if x.category_id in (22, 47) and x.image_id < 5], count=3
     )
@@ -250,20 +252,20 @@ def test_each_column_has_the_masks_and_the_iou_of_its_own_object(val: CocoSet, r
         assert mask_iou(mask, truth) == pytest.approx(0.75)
 
 
-def test_a_grid_without_its_runs_or_objects_is_not_drawn(val: CocoSet, runs: Runs) -> None:
+def test_a_grid_without_its_runs_or_objects_is_not_drawn(val: CocoSet, runs: Models) -> None:
     one = {"opmask.voc": runs["opmask.voc"]}
-    assert pictures.ambiguous_grid(val, one, cams_of(val), "voc", count=3) is None
-    assert pictures.ambiguous_grid(val, runs, cams_of(val), "non_voc", count=3) is None
-    assert pictures.ambiguous_grid(val, runs, cams_of(val, ids=[]), "voc", count=3) is None
+    assert fig1_fig4.object_grid(val, one, cams_of(val), "voc", count=3) is None
+    assert fig1_fig4.object_grid(val, runs, cams_of(val), "non_voc", count=3) is None
+    assert fig1_fig4.object_grid(val, runs, cams_of(val, ids=[]), "voc", count=3) is None
     everything = {name: make_run(val, r.method, "all", missing=1) for name, r in runs.items()}
     everything = {name.replace("voc", "all"): run for name, run in everything.items()}
-    assert pictures.ambiguous_grid(val, everything, cams_of(val), "all", count=3) is None
-    assert pictures.scenes_to_show(val, everything, "all", count=3) == []
+    assert fig1_fig4.object_grid(val, everything, cams_of(val), "all", count=3) is None
+    assert fig5.scenes_to_show(val, everything, "all", count=3) == []
 
 
-def test_without_true_masks_there_is_no_iou_to_show(val: CocoSet, runs: Runs) -> None:
+def test_without_true_masks_there_is_no_iou_to_show(val: CocoSet, runs: Models) -> None:
     bare = without_masks(val)
-    figure = pictures.ambiguous_grid(bare, runs, cams_of(val), "voc", count=3)
+    figure = fig1_fig4.object_grid(bare, runs, cams_of(val), "voc", count=3)
     figure.canvas.draw()
     assert notes(figure) == []
     assert prior.prior_quality(bare, recorded(val)).empty
@@ -272,22 +274,24 @@ def test_without_true_masks_there_is_no_iou_to_show(val: CocoSet, runs: Runs) ->
 def test_maps_of_several_models_are_compared_on_the_boxes_that_all_have(val: CocoSet) -> None:
     some = [x.id for x in val.all_instances() if not x.iscrowd and x.category_id == 1]
     given = {"faster_rcnn": cams_of(val), "opmask": cams_of(val, ids=some, seed=1)}
-    figure = pictures.cam_grid(val, given, count=9)
+    figure = fig7.cam_grid(val, given, count=9)
     assert titles(figure) == ["person"] * 4
     labels = [text.get_text() for axes in figure.axes for text in axes.texts]
     assert labels == ["picture", "Faster R-CNN", "OPMask"]
-    assert pictures.cam_grid(val, {**given, "baseline": cams_of(val, ids=[])}, count=9) is None
-    assert pictures.cam_grid(val, {}, count=9) is None
+    assert fig7.cam_grid(val, {**given, "baseline": cams_of(val, ids=[])}, count=9) is None
+    assert fig7.cam_grid(val, {}, count=9) is None
     with pytest.raises(ValueError, match=r"read cams_on_boxes_val\.npz"):
-        pictures.cam_grid(val, {"opmask": Cams(np.zeros((1, 7, 7), np.float32), None)}, count=9)
+        fig7.cam_grid(val, {"opmask": Cams(np.zeros((1, 7, 7), np.float32), None)}, count=9)
 
 
-def test_scenes_colour_classes_by_supervision_and_ignore_results(val: CocoSet, runs: Runs) -> None:
-    chosen = pictures.scenes_to_show(val, runs, "voc", count=3)
-    assert len(chosen) == 3 and chosen == pictures.scenes_to_show(val, runs, "voc", count=3)
-    assert pictures.scenes_to_show(val, runs, "non_voc", count=3) == []  # no such runs
-    assert pictures.scenes(val, runs, "voc", [], score_from=0.0) is None
-    drawn = pictures.scenes(val, runs, "voc", [1, 2], score_from=0.5)
+def test_scenes_colour_classes_by_supervision_and_ignore_results(
+    val: CocoSet, runs: Models
+) -> None:
+    chosen = fig5.scenes_to_show(val, runs, "voc", count=3)
+    assert len(chosen) == 3 and chosen == fig5.scenes_to_show(val, runs, "voc", count=3)
+    assert fig5.scenes_to_show(val, runs, "non_voc", count=3) == []  # no such runs
+    assert fig5.scenes(val, runs, "voc", [], score_from=0.0) is None
+    drawn = fig5.scenes(val, runs, "voc", [1, 2], score_from=0.5)
     panels = [axes for axes in drawn.axes if axes.images]
     assert len(panels) == 6
     picture = read_image(val.images[0])
@@ -295,7 +299,7 @@ def test_scenes_colour_classes_by_supervision_and_ignore_results(val: CocoSet, r
     for (x, y), name in (((90, 65), "supervised"), ((12, 30), "unsupervised")):
         tinted = overlay(picture, np.ones((HEIGHT, WIDTH), dtype=bool), COLOURS[name])
         assert np.array_equal(truth[y, x], tinted[y, x])
-    nothing = pictures.scenes(val, runs, "voc", [1], score_from=1.1)
+    nothing = fig5.scenes(val, runs, "voc", [1], score_from=1.1)
     panel = [axes for axes in nothing.axes if axes.images][1]
     assert np.array_equal(np.asarray(panel.images[0].get_array()), picture)
 
