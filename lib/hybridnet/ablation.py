@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import pandas as pd
 
 from lib.hybridnet.fusion import FusionSettings
+from lib.hybridnet.predictions import Fallback, Models, fused, small_branch
 from lib.hybridnet.small_branch import Result
-from lib.hybridnet.trained import Fallback, Runs, fused, small_branch
 from lib.metrics.bootstrap import resample
 from lib.metrics.coco_ap import AREA_RANGES_64, evaluate
-from lib.metrics.mask_iou import iou_on_boxes
+from lib.metrics.mask_iou import iou_on_boxes, mean_iou
 from lib.models.build import build_model
 from lib.pages import ablation
+from lib.pages.ablation import MASK_IOU
 
 if TYPE_CHECKING:
     from lib.data.coco import CocoSet
@@ -85,7 +86,7 @@ class Trial:
 
 def trials(
     val: "CocoSet",
-    runs: Runs,
+    models: Models,
     fusion: FusionSettings,
     *,
     poor_below: float,
@@ -93,19 +94,19 @@ def trials(
 ) -> list[Trial]:
     """Return everything that is compared, group after group.
 
-    Variants that were not run are left out; a group without its default, or with nothing to
+    Variants that were not trained are left out; a group without its default, or with nothing to
     compare it with, as a whole.
 
     Args:
         val: the validation images.
-        runs: from :func:`lib.hybridnet.trained.read_runs`.
+        models: from :func:`lib.hybridnet.predictions.read`.
         fusion: the settings in use.
         poor_below: box IoU below which GrabCut's mask of a detection is replaced.
         shape_when_poor: by what.
     """
 
     def small(below: float, shape: Fallback) -> list[Result]:
-        return small_branch(val, runs, poor_below=below, shape_when_poor=shape)
+        return small_branch(val, models, poor_below=below, shape_when_poor=shape)
 
     used = small(poor_below, shape_when_poor)
     poor: dict[str, list[Result]] = {
@@ -125,12 +126,12 @@ def trials(
     }
     settings = {_described(fusion): fusion} | switched
     return [
-        *_of_runs(runs, "fpn", FPN),
-        *_of_runs(runs, "invalid", INVALID),
-        *_of_runs(runs, "detector", DETECTOR, iou_type="bbox"),
-        *(Trial("fusion", text, fused(runs, used, how)) for text, how in settings.items()),
+        *_of_models(models, "fpn", FPN),
+        *_of_models(models, "invalid", INVALID),
+        *_of_models(models, "detector", DETECTOR, iou_type="bbox"),
+        *(Trial("fusion", text, fused(models, used, how)) for text, how in settings.items()),
         *(Trial("poor", text, masks) for text, masks in poor.items()),
-        *(Trial("poor_fused", text, fused(runs, masks, fusion)) for text, masks in poor.items()),
+        *(Trial("poor_fused", text, fused(models, masks, fusion)) for text, masks in poor.items()),
     ]
 
 
@@ -156,23 +157,19 @@ def ablation_table(
     for trial in compared:
         result = evaluate(labels, trial.detections, iou_type=trial.iou_type, area_ranges=AREAS)
         drawn = resample(result, resamples=resamples, seed=seed)
-        masks = trial.masks_on_boxes
-        judged.append(
-            ablation.Judged(
-                group=trial.group,
-                setting=trial.setting,
-                ap={metric: (drawn, metric) for metric in METRICS},
-                on_boxes=None if masks is None else iou_on_boxes(val, masks),
-            )
-        )
-    return ablation.compare(judged, resamples=resamples, seed=seed)
+        scores = {metric: drawn.score(metric) for metric in METRICS}
+        if trial.masks_on_boxes is not None:
+            on_boxes = iou_on_boxes(val, trial.masks_on_boxes)
+            scores[MASK_IOU] = mean_iou(on_boxes, resamples=resamples, seed=seed)
+        judged.append(ablation.Judged(trial.group, trial.setting, scores))
+    return ablation.compare(judged)
 
 
-def parameters_table(runs: Runs, *, num_classes: int) -> pd.DataFrame:
+def parameters_table(models: Models, *, num_classes: int) -> pd.DataFrame:
     """Return how many weights the model of each kind of feature pyramid has.
 
     Args:
-        runs: those of the ablation are built from their settings; others are passed over.
+        models: those of the ablation are built from their settings; others are passed over.
         num_classes: classes without background.
 
     Returns:
@@ -180,8 +177,8 @@ def parameters_table(runs: Runs, *, num_classes: int) -> pd.DataFrame:
     """
     counts = {}
     for kind, setting in FPN.items():
-        if run := runs.get(f"ablation.{kind}"):
-            model = build_model(run.config, num_classes=num_classes)
+        if trained := models.get(f"ablation.{kind}"):
+            model = build_model(trained.config, num_classes=num_classes)
             counts[setting] = sum(p.numel() for p in model.parameters())
     plain = counts.get(FPN["plain"])
     more = [None if plain is None else count - plain for count in counts.values()]
@@ -189,28 +186,19 @@ def parameters_table(runs: Runs, *, num_classes: int) -> pd.DataFrame:
     return table.astype({"weights": "Int64", "more": "Int64"})
 
 
-def side_by_side(table: pd.DataFrame) -> pd.DataFrame:
-    """Return one line per setting for people: each metric, and beside it what changed.
-
-    Args:
-        table: from :func:`ablation_table`.
-    """
-    return ablation.side_by_side(table, GROUPS)
-
-
-def _of_runs(
-    runs: Runs,
+def _of_models(
+    models: Models,
     group: str,
     variants: Mapping[str, str],
     *,
     iou_type: Literal["bbox", "segm"] = "segm",
 ) -> list[Trial]:
-    there = {v: runs[f"ablation.{v}"] for v in variants if f"ablation.{v}" in runs}
+    there = {v: models[f"ablation.{v}"] for v in variants if f"ablation.{v}" in models}
     if next(iter(variants)) not in there or len(there) < 2:
         return []
     return [
-        Trial(group, variants[v], run.detections, iou_type, run.masks_on_boxes)
-        for v, run in there.items()
+        Trial(group, variants[v], model.detections, iou_type, model.masks_on_boxes)
+        for v, model in there.items()
     ]
 
 

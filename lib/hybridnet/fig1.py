@@ -16,7 +16,7 @@ from lib.data.coco import CocoSet, Instance
 from lib.masks import rle
 from lib.masks.pseudo import boxes_of
 from lib.masks.quality import SMALL_SIDE, VALID_FROM
-from lib.metrics.bootstrap import image_weights, percentiles
+from lib.metrics.bootstrap import ImageSums
 from lib.metrics.claims import Observation
 
 EDGES = (0, 16, 32, 48, 64, 96, 128, 192, 256, 384, math.inf)
@@ -31,7 +31,8 @@ QUANTITIES = {
     "A.fig1.small_fail_more_often": "Iₛ / S - Iₗ / L",
     "A.fig1.small_majority_of_invalid": "Iₛ / I - 1/2",
 }
-"""The quantities: claim id (or a name, where the paper claims nothing) and formula."""
+"""The quantities: claim id (or a name, where the paper claims nothing) and formula, which is what
+:func:`shares` goes by."""
 
 LABELS = {
     "A.fig1.invalid_rate": "invalid, of all boxes",
@@ -133,37 +134,21 @@ def shares(
         ends are NaN if the denominators are on fewer than four images.
     """
     small, invalid = is_small(frame, definition, side), ~frame["valid"]
-    cells = pd.DataFrame(
-        {
-            "image_id": frame["image_id"],
-            "small_invalid": invalid & small,
-            "small": small,
-            "large_invalid": invalid & ~small,
-            "large": ~small,
-        }
-    )
-    counts = cells.groupby("image_id").sum().to_numpy(dtype=float)
-    estimates, denominators = _ratios(counts.sum(axis=0))
-    weights = image_weights(len(counts), resamples=resamples, seed=seed)
-    drawn, _ = _ratios(weights @ counts)
-    images = _images(counts)
+    counted = {"N": True, "S": small, "I": invalid, "Iₛ": invalid & small, "L": ~small}
+    cells = frame[["image_id"]].assign(**counted, **{"Iₗ": invalid & ~small})
+    per_image = cells.groupby("image_id").sum()
+    sums = ImageSums(per_image, resamples=resamples, seed=seed)
     rows = []
-    for index, (quantity, formula) in enumerate(QUANTITIES.items()):
-        estimate, low, high = percentiles(
-            float(estimates[index]), drawn[:, index], images=images[index]
-        )
-        rows.append(
-            {
-                "quantity": quantity,
-                "label": LABELS[quantity],
-                "formula": formula,
-                "estimate": estimate,
-                "ci_low": low,
-                "ci_high": high,
-                "boxes": int(denominators[index]),
-            }
-        )
-    return pd.DataFrame(rows)
+    for quantity, formula in QUANTITIES.items():
+        share, *less = formula.split(" - ")
+        score, of = sums.ratio(*share.split(" / ")), share.split(" / ")[1]
+        if less == ["1/2"]:
+            score -= 0.5
+        elif less:
+            score, of = score - sums.ratio(*less[0].split(" / ")), "N"
+        rows.append((quantity, LABELS[quantity], formula, *score.interval, int(cells[of].sum())))
+    columns = ["quantity", "label", "formula", "estimate", "ci_low", "ci_high", "boxes"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def by_category(frame: pd.DataFrame) -> pd.DataFrame:
@@ -263,28 +248,6 @@ def histogram(frame: pd.DataFrame, *, side: int = SMALL_SIDE) -> pd.DataFrame:
                 "share_of_invalid": bad / float(invalid.sum()),
             }
         )
-
-
-def _ratios(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return `QUANTITIES` [..., 7] and their denominators from counts [..., (Iₛ, S, Iₗ, L)]."""
-    small_invalid, small, large_invalid, large = np.moveaxis(counts, -1, 0)
-    invalid, total = small_invalid + large_invalid, small + large
-    above = np.stack([invalid, small_invalid, small_invalid, large_invalid, small], axis=-1)
-    below = np.stack([total, invalid, small, large, total], axis=-1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        share = np.where(below > 0, above / below, np.nan)
-    more_often, majority = share[..., 2] - share[..., 3], share[..., 1] - 0.5
-    differences = np.stack([more_often, majority], axis=-1)
-    both = np.stack([total, invalid], axis=-1)
-    return np.concatenate([share, differences], axis=-1), np.concatenate([below, both], axis=-1)
-
-
-def _images(counts: np.ndarray) -> list[int]:
-    """Return on how many images the denominators of `QUANTITIES` are, from counts [I, 4]."""
-    _, below = _ratios(counts)
-    images = np.count_nonzero(below, axis=0).tolist()
-    small, large = images[2:4]
-    return [*images[:5], min(small, large), images[6]]
 
 
 def _true_areas(truth: CocoSet, sizes: dict[int, tuple[int, int]]) -> dict[int, int]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib import patheffects
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
@@ -12,17 +13,40 @@ from matplotlib.patches import Rectangle
 
 from lib.data.coco import CocoSet, Instance
 from lib.data.pictures.images import read_image
+from lib.hybridnet.predictions import DRAWN_BY, Models
 from lib.hybridnet.small_branch import Result, box_of
-from lib.hybridnet.trained import DRAWN_BY
 from lib.masks import rle
 from lib.masks.quality import SMALL_SIDE, mask_box_iou
 from lib.pages import mask_gallery
-from lib.pages.drawing import draw_masks, handle
+from lib.pages.drawing import box_area, draw_masks, handle
 from lib.pages.style import BLACK, COLOURS, SEQUENCE, WIDTH, plain
 from lib.seeds import derive
 
+ON_ALL_MASKS = "ablation.all"
+"""The large branch trained on all masks, invalid ones too."""
+
 _OUTLINED = [patheffects.withStroke(linewidth=1.6, foreground="black")]
 _CLASS_COLOURS = [colour for colour in SEQUENCE if colour != COLOURS["paper"]]
+
+
+def single_branch(models: Models, learnt: pd.DataFrame) -> tuple[Sequence[Result], str]:
+    """Return the detections of Fig. 5's single branch, and what it is, for the caption.
+
+    In the paper it is the large branch trained on all masks, invalid ones too (Sec. 3.4). Where
+    that was not trained, the baseline stands in, whose pyramid is plain.
+
+    Args:
+        models: from :func:`lib.hybridnet.predictions.read`.
+        learnt: from :func:`lib.hybridnet.boxes.with_schedule`.
+    """
+    if ON_ALL_MASKS not in models:
+        why = "the baseline, since the large branch was not trained on all masks here"
+        return models["baseline"].detections, why
+    seen = learnt.set_index("variant")["images_seen"]
+    own, usual = int(seen[ON_ALL_MASKS]), int(seen["large"])
+    schedule = f", after {own:,} images, not {usual:,} as the others" * (own != usual)
+    what = f"the large branch trained on all masks{schedule}"
+    return models[ON_ALL_MASKS].detections, what
 
 
 def scenes_to_show(coco_set: CocoSet, *, count: int) -> list[int]:
@@ -33,7 +57,7 @@ def scenes_to_show(coco_set: CocoSet, *, count: int) -> list[int]:
     some = [
         image.id
         for image in coco_set.images
-        if any(_box_area(x.box) < SMALL_SIDE**2 for x in coco_set.instances(image.id))
+        if any(box_area(x.box) < SMALL_SIDE**2 for x in coco_set.instances(image.id))
     ]
     return sorted(some, key=lambda i: derive(0, "scenes", i))[:count]
 
@@ -53,7 +77,7 @@ def pictures(
 
     Args:
         coco_set: the ground truth, opened with its images.
-        single: detections of `lib.hybridnet.further_tables.single_branch`.
+        single: detections of `single_branch`.
         hybrid: detections of HybridNet.
         image_ids: one row each.
         score_from: detections below this score are not drawn.
@@ -114,7 +138,7 @@ def gallery(
     small = [
         (n, ours, result)
         for n, (ours, result) in enumerate(zip(segmented, results, strict=True))
-        if result["score"] >= score_from and _box_area(box_of(result)) < SMALL_SIDE**2
+        if result["score"] >= score_from and box_area(box_of(result)) < SMALL_SIDE**2
     ]
     small.sort(key=lambda entry: derive(0, "gallery", entry[0]))
     kept = [entry for entry in small if entry[2]["shape"] == "grabcut"][:count]
@@ -150,7 +174,7 @@ def _as_instance(
         label=coco_set.categories.label_of(result["category_id"]),
         category_id=result["category_id"],
         box=box,
-        area=_box_area(box),
+        area=box_area(box),
         segmentation=code,
         pseudo={"box_iou": mask_box_iou(mask, box), "valid": valid},
     )
@@ -189,8 +213,3 @@ def _objects(
             fontsize=5.5, color="white", ha="center", va="bottom", path_effects=_OUTLINED,
         )  # fmt: skip
     axes.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
-
-
-def _box_area(box: Sequence[float]) -> float:
-    x1, y1, x2, y2 = box
-    return (x2 - x1) * (y2 - y1)

@@ -10,12 +10,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from lib.hybridnet.ablation import GROUPS
+from lib.hybridnet.predictions import NAMES, readable
 from lib.hybridnet.table2 import METHODS
-from lib.hybridnet.trained import NAMES, readable
 from lib.pages.ablation import MASK_IOU
 from lib.pages.ablation_figure import ROW, changes, sections
 from lib.pages.comparison import LESS
-from lib.pages.drawing import handle, hollow, metric_name, share_curve
+from lib.pages.drawing import handle, hollow, metric_name, share_curve, with_intervals
 from lib.pages.style import BLUE, COLOURS, GREEN, PINK, WIDTH
 
 METHOD_COLOURS = {
@@ -46,9 +46,7 @@ def branches(table: pd.DataFrame) -> Figure:
     for axes, (metric, title) in zip(panels, _TITLES.items(), strict=True):
         rows = table[table["metric"] == metric].set_index("method").loc[list(METHODS)]
         colours = [METHOD_COLOURS[method] for method in METHODS]
-        axes.hlines(places, rows["ci_low"], rows["ci_high"], color=colours, linewidth=2.4)
-        axes.scatter(rows["ours"], places, color=colours, s=38, zorder=3)
-        axes.scatter(rows["paper"], places, marker="D", s=34, zorder=2, **hollow())
+        with_intervals(axes, rows, places, colours)
         axes.margins(x=0.08)
         axes.set(xlim=(0, None), ylim=(-0.6, len(places) - 0.4), xlabel="mask AP, points")
         axes.set_title(title, fontsize=10)
@@ -75,9 +73,7 @@ def differences(table: pd.DataFrame) -> Figure:
     places = sections([axes], {t: [readable(m) for m in r["method"]] for t, r in titled.items()})
     for rows, y in zip(titled.values(), places, strict=True):
         colours = [METHOD_COLOURS[method.split(LESS)[0]] for method in rows["method"]]
-        axes.hlines(y, rows["ci_low"], rows["ci_high"], color=colours, linewidth=2.4)
-        axes.scatter(rows["ours"], y, color=colours, s=38, zorder=3)
-        axes.scatter(rows["paper"], y, marker="D", s=34, zorder=2, **hollow())
+        with_intervals(axes, rows, y, colours)
     axes.axvline(0, color="black", linewidth=1)
     axes.set_xlabel("difference in mask AP, points (right of 0: as the paper says)")
     _paper_legend(figure)
@@ -100,7 +96,7 @@ def mask_iou(frame: pd.DataFrame) -> Figure:
     """Draw the share of ground-truth boxes whose mask reaches an IoU, over that IoU, by size.
 
     Args:
-        frame: of `lib.hybridnet.further_tables.masks_on_boxes_frame`.
+        frame: of `lib.hybridnet.mask_iou.masks_on_boxes_frame`.
     """
     figure, panels = plt.subplots(1, 2, figsize=(WIDTH, 0.42 * WIDTH), sharey=True)
     for axes, size in zip(panels, ("small", "large"), strict=True):

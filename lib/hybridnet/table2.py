@@ -1,7 +1,7 @@
 """Table 2 of paper A: mask AP of the two branches and of HybridNet, by the size of objects.
 
-Methods are those of :data:`lib.hybridnet.trained.NAMES`. Small and large are paper A's, below and
-from 64x64 pixels on, unless a metric ends in ``coco``.
+Methods are those of :data:`lib.hybridnet.predictions.NAMES`. Small and large are paper A's, below
+and from 64x64 pixels on, unless a metric ends in ``coco``.
 """
 
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from lib.hybridnet.trained import Methods
+from lib.hybridnet.predictions import Methods
 from lib.metrics.bootstrap import Replicates, resample
 from lib.metrics.claims import Claims, Observation
 from lib.metrics.coco_ap import AREA_RANGES_64, AREA_RANGES_COCO, evaluate

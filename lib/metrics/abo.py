@@ -27,7 +27,7 @@ from pycocotools import mask as mask_api
 
 from lib.data.categories import Categories
 from lib.metrics.bootstrap import Score, image_weights
-from lib.metrics.coco_input import as_dict, ground_truth, results
+from lib.metrics.coco_input import as_dict, ground_truth, masks_found
 
 if TYPE_CHECKING:
     from lib.data.coco import CocoSet
@@ -75,7 +75,7 @@ def best_overlaps(
     content = as_dict(source)
     categories = Categories.from_coco(list(content["categories"]))
     truth = ground_truth(content, iou_type="segm")
-    found = results(detections, truth, iou_type="segm")["annotations"]
+    found = masks_found(detections, truth)
     kept = _kept(found, score_threshold=score_threshold, max_detections=max_detections)
     instances: dict[int, list[tuple[int, dict[str, Any]]]] = {}
     for given, instance in zip(content["annotations"], truth["annotations"], strict=True):
@@ -91,34 +91,13 @@ def best_overlaps(
             overlaps = np.asarray(mask_api.iou(found_masks, masks, [0] * len(masks)))
         classes = np.array([d["category_id"] for d in ours], dtype=np.int64)
         areas = mask_api.area(masks).tolist()
-        for column, (name, instance) in enumerate(judged):
+        for (name, instance), area, overlap in zip(judged, areas, overlaps.T, strict=True):
             same = classes == instance["category_id"]
             label = categories.label_of(instance["category_id"])
-            rows.append(
-                (
-                    name,
-                    image_id,
-                    label,
-                    categories.name_of(label),
-                    areas[column],
-                    float(overlaps[same, column].max(initial=0.0)),
-                    float(overlaps[:, column].max(initial=0.0)),
-                    int(same.sum()),
-                )
-            )
+            best = [float(some.max(initial=0.0)) for some in (overlap[same], overlap)]
+            known = (name, image_id, label, categories.name_of(label), area)
+            rows.append((*known, *best, int(same.sum())))
     return pd.DataFrame(rows, columns=list(COLUMNS))
-
-
-def abo(frame: pd.DataFrame, *, definition: Definition = "class_mean") -> float:
-    """Return the average best overlap, NaN where there is nothing to average.
-
-    Args:
-        frame: from :func:`best_overlaps`.
-        definition: see the module.
-    """
-    images = sorted(set(frame["image_id"]))
-    ones = np.ones((1, len(images)))
-    return float(_averages(frame, images, ones, definition)[0])
 
 
 def score(
@@ -128,7 +107,7 @@ def score(
     resamples: int = 300,
     seed: int = 0,
 ) -> Score:
-    """Return the average best overlap with its resamples over images.
+    """Return the average best overlap with its resamples over images; NaN where there is nothing.
 
     Class means are taken within each resample; a class that is not in it is left out of the mean.
 
@@ -139,11 +118,14 @@ def score(
         seed: of the resamples.
     """
     images = sorted(set(frame["image_id"]))
-    weights = image_weights(len(images), resamples=resamples, seed=seed) if images else None
-    nothing = np.full(resamples, np.nan)
+    weights = np.ones((1, len(images)))
+    if images:
+        drawn = image_weights(len(images), resamples=resamples, seed=seed)
+        weights = np.concatenate([weights, drawn])
+    estimate, *resampled = _averages(frame, images, weights, definition)
     return Score(
-        estimate=abo(frame, definition=definition),
-        resampled=nothing if weights is None else _averages(frame, images, weights, definition),
+        estimate=float(estimate),
+        resampled=np.array(resampled or np.full(resamples, np.nan)),
         images=_parts(frame, definition)["image_id"].nunique(),
         drawn_from=(frozenset(frame["annotation_id"]), seed),
     )

@@ -25,13 +25,7 @@ import numpy as np
 import pandas as pd
 
 from lib.data.overlap import AMBIGUOUS_FROM, ambiguous_ids, objects
-from lib.metrics.bootstrap import (
-    CONFIDENCE,
-    FEWEST_IMAGES,
-    Interval,
-    image_weights,
-    percentiles,
-)
+from lib.metrics.bootstrap import CONFIDENCE, FEWEST_IMAGES, ImageSums, Interval, Score
 from lib.metrics.coco_ap import APResult, evaluate
 from lib.metrics.coco_input import IouType
 
@@ -131,57 +125,25 @@ def iou_gains(
     first, second = (frame.set_index("annotation_id") for frame in (model, baseline))
     if set(first.index) != set(second.index):
         raise ValueError("Gains of masks need those of both models on the same instances.")
-    pairs = first.assign(baseline=second["iou"])
+    pairs = first.assign(baseline=second["iou"], count=1.0)
     in_group = pairs.index.isin(list(ambiguous))
-    ids = np.unique(pairs["image_id"])
-    exact = np.ones((1, len(ids)))
-    drawn = image_weights(len(ids), resamples=resamples, seed=seed) if len(ids) else exact
-    estimates, values, images = [], [], []
+    columns = ["iou", "baseline", "count"]
+    images = np.unique(pairs["image_id"])
+    scores: list[tuple[Score, ...]] = []
     for chosen in (in_group, ~in_group):
-        part = pairs[chosen].assign(count=1.0)
-        sums = part.groupby("image_id")[["iou", "baseline", "count"]].sum().reindex(ids).fillna(0)
-        per_image = sums.to_numpy(dtype=float)
-        estimates.append(_gains(exact @ per_image))
-        values.append(_gains(drawn @ per_image))
-        images.append(int((sums["count"] > 0).sum()))
-    estimates.append(estimates[0] - estimates[1])
-    values.append(values[0] - values[1])
-    images.append(min(images))
+        per_image = pairs[chosen].groupby("image_id")[columns].sum().reindex(images).fillna(0)
+        sums = ImageSums(per_image, resamples=resamples, seed=seed)
+        ours, base = sums.ratio("iou", "count"), sums.ratio("baseline", "count")
+        scores.append((ours, base, ours - base, sums.ratio("iou", "baseline") - 1))
+    scores.append(tuple(a - b for a, b in zip(*scores, strict=True)))
     names: tuple[Group | Literal["difference"], ...] = (*GROUPS, BETWEEN)
-    return {
-        name: _intervals(estimate[0], of_resamples, images=count)
-        for name, estimate, of_resamples, count in zip(
-            names, estimates, values, images, strict=True
-        )
-    }
+    return {name: _gain(*of) for name, of in zip(names, scores, strict=True)}
 
 
-def _gains(sums: np.ndarray) -> np.ndarray:
-    """Return the four values of a :class:`Gain` from sums of IoU, model and baseline, and count.
-
-    Args:
-        sums: [B, 3].
-
-    Returns:
-        [B, 4]; NaN without an instance, and in the last where the baseline is 0.
-    """
-    with np.errstate(invalid="ignore"):
-        model, baseline = (np.where(sums[:, 2] > 0, part / sums[:, 2], np.nan)
-                           for part in sums[:, :2].T)  # fmt: skip
-    with np.errstate(divide="ignore", invalid="ignore"):
-        relative = np.where(baseline > 0, model / baseline - 1, np.nan)
-    return np.stack([model, baseline, model - baseline, relative], axis=1)
-
-
-def _intervals(estimate: np.ndarray, values: np.ndarray, *, images: int) -> Gain:
-    """Return four estimates [4] with the intervals that resamples [B, 4] give."""
-    there = values[~np.isnan(values[:, 0])]  # resamples with an instance
-    model, baseline, gain = (
-        percentiles(float(mean), drawn, images=images)
-        for mean, drawn in zip(estimate[:3], there[:, :3].T, strict=True)
-    )
-    relative = _with_unknown(float(estimate[3]), there[:, 3], images=images)
-    return Gain(model, baseline, gain, relative)
+def _gain(model: Score, baseline: Score, gain: Score, relative: Score) -> Gain:
+    there = relative.resampled[np.isfinite(gain.resampled)]  # resamples with an instance
+    unknown = _with_unknown(relative.estimate, there, images=gain.images)
+    return Gain(model.interval, baseline.interval, gain.interval, unknown)
 
 
 def _with_unknown(estimate: float, values: np.ndarray, *, images: int) -> Interval:

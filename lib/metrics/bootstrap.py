@@ -14,11 +14,12 @@ so on few images the intervals lean upwards, and of a difference towards the bet
 there is no difference this cancels: the sign of an interval can be trusted, its far end less.
 """
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from lib.metrics.coco_ap import RECALL_THRESHOLDS, APResult, metric_parts
 from lib.metrics.coco_match import IOU_THRESHOLDS, Matches
@@ -67,12 +68,14 @@ class Score:
         """The estimate with its 95 % interval over images; NaN where there is none."""
         return percentiles(self.estimate, self.resampled, images=self.images)
 
-    def __sub__(self, other: "Score") -> "Score":
-        """Return the paired difference.
+    def __sub__(self, other: "Score | float") -> "Score":
+        """Return the paired difference, or how far the score is above a number.
 
         Raises:
             ValueError: if the two do not rest on the same images and the same resamples of them.
         """
+        if not isinstance(other, Score):
+            return replace(self, estimate=self.estimate - other, resampled=self.resampled - other)
         if self.drawn_from != other.drawn_from or self.resampled.shape != other.resampled.shape:
             raise ValueError(
                 "A paired difference needs both models judged on the same images and instances and "
@@ -84,6 +87,38 @@ class Score:
             min(self.images, other.images),
             self.drawn_from,
         )
+
+
+class ImageSums:
+    """Sums over images, and over every resample of them: for scores that are ratios of two sums.
+
+    Args:
+        per_image: a row for each image, a column for each number that is added up.
+        resamples: number of resamples.
+        seed: of the resamples.
+        instances: what the numbers are of, where that is not the images themselves; only ratios
+            of the same can be paired.
+    """
+
+    def __init__(
+        self, per_image: pd.DataFrame, *, resamples: int, seed: int, instances: Hashable = None
+    ) -> None:
+        self._per_image = per_image
+        self._drawn_from = (instances or tuple(per_image.index), seed)
+        self._drawn = np.full((resamples, per_image.shape[1]), np.nan)
+        if len(per_image):
+            weights = image_weights(len(per_image), resamples=resamples, seed=seed)
+            self._drawn = weights @ per_image.to_numpy(dtype=float)
+
+    def ratio(self, above: str, below: str) -> Score:
+        """Return the sum of one column over that of another; NaN where the latter is 0."""
+        parts = self._per_image[[above, below]].to_numpy(dtype=float)
+        columns = [self._per_image.columns.get_loc(name) for name in (above, below)]
+        sums = np.vstack([parts.sum(axis=0), self._drawn[:, columns]])
+        values = np.full(len(sums), np.nan)
+        np.divide(sums[:, 0], sums[:, 1], out=values, where=sums[:, 1] > 0)
+        images = int(np.count_nonzero(parts[:, 1]))
+        return Score(float(values[0]), values[1:], images, self._drawn_from)
 
 
 @dataclass(frozen=True)
@@ -178,10 +213,8 @@ def ratio_of_sums(
         resamples: of the bootstrap.
         seed: of the bootstrap.
     """
-    pairs = np.array([above, below], dtype=float).T
-    sums = image_weights(len(pairs), resamples=resamples, seed=seed) @ pairs
-    ratio = pairs[:, 0].sum() / pairs[:, 1].sum()
-    return percentiles(float(ratio), sums[:, 0] / sums[:, 1], images=len(pairs))
+    pairs = pd.DataFrame({"above": above, "below": below})
+    return ImageSums(pairs, resamples=resamples, seed=seed).ratio("above", "below").interval
 
 
 def mean_over_classes(values: np.ndarray) -> np.ndarray:
@@ -206,16 +239,23 @@ def weighted_ap(matches: Matches, weights: np.ndarray) -> np.ndarray:
     Returns:
         AP, NaN in resamples whose images hold no instance.
     """
+    return in_parts(_weighted_ap, matches, weights)
+
+
+def in_parts(
+    judge: Callable[[Matches, np.ndarray], np.ndarray], matches: Matches, weights: np.ndarray
+) -> np.ndarray:
+    """Return ``judge(matches, by_image)`` [T, B] of all weights [B, I] as [B, T], some at a time.
+
+    ``judge`` is given weights as floats [I, B], whose rows are quickly gathered.
+    """
     together = max(1, _TOGETHER // max(len(matches.score), 1))
-    parts = [
-        _weighted_ap(matches, weights[start : start + together])
-        for start in range(0, len(weights), together)
-    ]
-    return np.concatenate(parts)
+    starts = range(0, len(weights), together)
+    parts = (np.ascontiguousarray(weights[s : s + together].T.astype(float)) for s in starts)
+    return np.concatenate([judge(matches, part) for part in parts], axis=1).T
 
 
-def _weighted_ap(matches: Matches, weights: np.ndarray) -> np.ndarray:
-    by_image = np.ascontiguousarray(weights.T.astype(float))  # [I, B]: rows are gathered
+def _weighted_ap(matches: Matches, by_image: np.ndarray) -> np.ndarray:
     instances = matches.instances @ by_image
     average = np.zeros((len(matches.true), by_image.shape[1]))
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -226,7 +266,7 @@ def _weighted_ap(matches: Matches, weights: np.ndarray) -> np.ndarray:
             read = np.diff(reached, axis=0, prepend=0)
             average[t] = (read * best).sum(axis=0) / len(RECALL_THRESHOLDS)
     average[:, instances == 0] = np.nan
-    return average.T
+    return average
 
 
 def counts_at_right(

@@ -102,42 +102,28 @@ def ground_truth(
     }
 
 
-def results(
-    detections: Sequence[Mapping[str, Any]], truth: Mapping[str, Any], *, iou_type: IouType
-) -> dict[str, Any]:
-    """Return detections as a COCO dictionary, numbered from 1, areas from what is judged.
+def masks_found(
+    detections: Sequence[Mapping[str, Any]], truth: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """Return detections as they are judged by their masks: image_id, category_id, score, mask.
 
     Args:
-        detections: COCO results: ``image_id``, ``category_id``, ``score`` and ``bbox`` (xywh,
-            pixels) or ``segmentation`` (RLE), whichever ``iou_type`` asks for. May be empty.
-        truth: The dictionary that :func:`ground_truth` returned.
-        iou_type: What will be judged.
+        detections: COCO results with ``segmentation`` (RLE). May be empty.
+        truth: the dictionary that :func:`ground_truth` returned.
 
     Raises:
         BadDetections: listing every kind of problem with its count and first examples.
     """
-    check(detections, truth, iou_type=iou_type)
-    annotations = []
-    for position, detection in enumerate(detections):
-        annotation = {
-            "id": position + 1,
+    check(detections, truth, iou_type="segm")
+    return [
+        {
             "image_id": detection["image_id"],
             "category_id": detection["category_id"],
             "score": float(detection["score"]),
-            "iscrowd": 0,
+            "segmentation": shape_of(detection, "segm"),
         }
-        shape = shape_of(detection, iou_type)
-        if iou_type == "bbox":
-            annotation |= {"bbox": shape, "area": shape[2] * shape[3]}
-        else:
-            annotation |= {"segmentation": shape, "area": float(mask_api.area(shape))}
-        annotations.append(annotation)
-    return {
-        "info": {},
-        "images": list(truth["images"]),
-        "categories": list(truth["categories"]),
-        "annotations": annotations,
-    }
+        for detection in detections
+    ]
 
 
 def shape_of(detection: Mapping[str, Any], iou_type: IouType) -> Any:
@@ -151,7 +137,13 @@ def shape_of(detection: Mapping[str, Any], iou_type: IouType) -> Any:
 def check(
     detections: Sequence[Mapping[str, Any]], truth: Mapping[str, Any], *, iou_type: IouType
 ) -> None:
-    """Make sure that detections fit ground truth; see :func:`results`.
+    """Make sure that detections fit ground truth.
+
+    Args:
+        detections: COCO results: ``image_id``, ``category_id``, ``score`` and ``bbox`` (xywh,
+            pixels) or ``segmentation`` (RLE), whichever ``iou_type`` asks for. May be empty.
+        truth: the dictionary that :func:`ground_truth` returned.
+        iou_type: what will be judged.
 
     Raises:
         BadDetections: listing every kind of problem with its count and first examples.

@@ -8,12 +8,11 @@ papers), without thresholds.
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 from pycocotools import mask as mask_api
 
 from lib.data.segmentation import compressed
-from lib.metrics.bootstrap import Score, image_weights
+from lib.metrics.bootstrap import ImageSums, Score
 from lib.metrics.coco_input import examples
 
 if TYPE_CHECKING:
@@ -79,17 +78,10 @@ def mean_iou(frame: pd.DataFrame, *, resamples: int = 300, seed: int = 0) -> Sco
         resamples: number of resamples.
         seed: of the resamples.
     """
-    per_image = frame.groupby("image_id")["iou"].agg(["sum", "count"]).to_numpy(dtype=float)
-    resampled = np.full(resamples, np.nan)
-    if len(per_image):
-        sums, counts = (image_weights(len(per_image), resamples=resamples, seed=seed) @ per_image).T
-        resampled = sums / counts
-    return Score(
-        estimate=float(frame["iou"].mean()),
-        resampled=resampled,
-        images=len(per_image),
-        drawn_from=(frozenset(frame["annotation_id"]), seed),
-    )
+    per_image = frame.groupby("image_id")["iou"].agg(["sum", "count"])
+    instances = frozenset(frame["annotation_id"])
+    drawn = ImageSums(per_image, resamples=resamples, seed=seed, instances=instances)
+    return drawn.ratio("sum", "count")
 
 
 def _by_annotation(masks: Iterable[Mapping[str, Any]]) -> dict[int, dict[str, Any]]:

@@ -16,7 +16,7 @@ count (not the best 100 of an image and class), and a detection is matched as in
 * Images without a label. SDS' benchmark skips images on which nothing is labelled, of any class:
   what is detected there is not counted. So it is under ``matching="sds"``, while ``"argmax"``
   counts it as wrong. An image with nothing but a crowd region or a box has a label and is kept.
-  VOC's sets have no unlabelled image; on other sets ``VOCResult.skipped`` tells how many.
+  VOC's sets have no unlabelled image.
 
 All values are fractions of 1; papers print them times 100.
 """
@@ -27,7 +27,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import pandas as pd
 
 from lib.data.categories import Categories
 from lib.metrics.bootstrap import (
@@ -35,9 +34,10 @@ from lib.metrics.bootstrap import (
     best_from_there,
     counts_at_right,
     image_weights,
+    in_parts,
     mean_over_classes,
 )
-from lib.metrics.coco_input import as_dict, ground_truth, results
+from lib.metrics.coco_input import as_dict, ground_truth, masks_found
 from lib.metrics.coco_match import Matches
 from lib.metrics.voc_match import (
     IOU_THRESHOLDS,
@@ -55,8 +55,6 @@ Void = Literal["ignore", "background"]
 
 METRICS = tuple(f"mAP{round(100 * threshold)}" for threshold in IOU_THRESHOLDS)
 
-_TOGETHER = 2_000_000  # detections times resamples at once: bounds memory
-
 
 @dataclass(frozen=True)
 class VOCResult:
@@ -65,14 +63,7 @@ class VOCResult:
     categories: Categories
     labels: tuple[int, ...]
     image_ids: tuple[int, ...]
-    skipped: tuple[int, ...]
-    """Images left out because nothing is labelled on them."""
     matches: Mapping[int, Matches]
-
-    @property
-    def metrics(self) -> tuple[str, ...]:
-        """Names of the metrics: mAP25, mAP50, mAP70 and mAP75."""
-        return METRICS
 
     @property
     def images(self) -> int:
@@ -89,21 +80,6 @@ class VOCResult:
         """Each metric over all classes that have an instance; NaN where none has one."""
         values = mean_over_classes(self.average_precision.T)
         return dict(zip(METRICS, values.tolist(), strict=True))
-
-    @cached_property
-    def per_class(self) -> pd.DataFrame:
-        """One row per class: label, category_id, name, instances, and its AP under each metric."""
-        rows = [
-            (
-                label,
-                self.categories.id_of(label),
-                self.categories.name_of(label),
-                int(self.matches[label].instances.sum()),
-                *values,
-            )
-            for label, values in zip(self.labels, self.average_precision.tolist(), strict=True)
-        ]
-        return pd.DataFrame(rows, columns=["label", "category_id", "name", "instances", *METRICS])
 
     def value(self, metric: str) -> float:
         """Return one metric.
@@ -170,16 +146,16 @@ def evaluate_voc(
     category_ids = [categories.id_of(label) for label in chosen]
     truth = ground_truth(content, iou_type="segm")
     instances = truth["annotations"]
-    found = results(detections, truth, iou_type="segm")["annotations"]
+    found = masks_found(detections, truth)
     for instance, annotation in zip(instances, content["annotations"], strict=True):
         flagged = bool(int(annotation.get("difficult") or 0))
         instance["uncounted"] = flagged and difficult == "ignore"
     if void == "ignore":
         remove_void(content["images"], [*instances, *found])
     image_ids = sorted(image["id"] for image in content["images"])
-    labelled = {instance["image_id"] for instance in instances}
-    skipped = {i for i in image_ids if i not in labelled} if matching == "sds" else set()
-    found = [d for d in found if d["image_id"] not in skipped]
+    if matching == "sds":
+        labelled = {instance["image_id"] for instance in instances}
+        found = [d for d in found if d["image_id"] in labelled]
     truth_by_class, found_by_class = _by_category(instances), _by_category(found)
     matches = {
         label: match_class(
@@ -194,7 +170,6 @@ def evaluate_voc(
         categories=categories,
         labels=chosen,
         image_ids=tuple(image_ids),
-        skipped=tuple(sorted(skipped)),
         matches=matches,
     )
 
@@ -230,23 +205,17 @@ def all_point_ap(matches: Matches, weights: np.ndarray) -> np.ndarray:
     Returns:
         AP, NaN in resamples whose images hold no instance.
     """
-    together = max(1, _TOGETHER // max(len(matches.score), 1))
-    parts = [
-        _all_point_ap(matches, weights[start : start + together])
-        for start in range(0, len(weights), together)
-    ]
-    return np.concatenate(parts)
+    return in_parts(_all_point_ap, matches, weights)
 
 
-def _all_point_ap(matches: Matches, weights: np.ndarray) -> np.ndarray:
-    by_image = np.ascontiguousarray(weights.T.astype(float))  # [I, B]: rows are gathered
+def _all_point_ap(matches: Matches, by_image: np.ndarray) -> np.ndarray:
     instances = matches.instances @ by_image
     area = np.zeros((len(matches.true), by_image.shape[1]))
     for t in range(len(matches.true)):
         right, judged = counts_at_right(matches, t, by_image)
         best = best_from_there(right / np.maximum(judged, 1))  # none drawn so far: no recall either
         area[t] = (np.diff(right, axis=0, prepend=0) * best).sum(axis=0)
-    return np.where(instances > 0, area / np.maximum(instances, 1), np.nan).T
+    return np.where(instances > 0, area / np.maximum(instances, 1), np.nan)
 
 
 def _position(metric: str) -> int:

@@ -13,10 +13,10 @@ from matplotlib.figure import Figure
 
 from lib.data.overlap import ambiguous_ids, objects
 from lib.files import read_json
-from lib.metrics.bootstrap import Replicates, resample
+from lib.metrics.bootstrap import Score, resample
 from lib.metrics.claims import Observation
 from lib.metrics.coco_ap import evaluate
-from lib.metrics.mask_iou import iou_on_boxes
+from lib.metrics.mask_iou import iou_on_boxes, mean_iou
 from lib.opmask.predictions import (
     ABLATION,
     DIRECTIONS,
@@ -113,13 +113,16 @@ def ablation_table(
     """
     drawn: dict[str, Any] = {"resamples": resamples, "seed": seed}
     judged = []
-    known: dict[str, tuple[dict[str, tuple[Replicates, str]], pd.DataFrame]] = {}
+    known: dict[str, dict[str, Score]] = {}
     for group, setting, model in _trials(models):
         if model.variant not in known:
             masks = iou_on_boxes(val, model.masks_on_boxes)
             masks = masks[masks["label"].isin(unsupervised(model, val.categories))]
-            known[model.variant] = _ap(val, model, model.detections, iou_from, **drawn), masks
-        judged.append(Judged(group, setting, *known[model.variant]))
+            known[model.variant] = {
+                **_ap(val, model, model.detections, iou_from, **drawn),
+                MASK_IOU: mean_iou(masks, **drawn),
+            }
+        judged.append(Judged(group, setting, known[model.variant]))
     for split in DIRECTIONS:
         refined = refined_detections(models, split)
         if refined is not None:
@@ -127,7 +130,7 @@ def ablation_table(
             for setting, found in (("proposal", at_test.detections), ("refined box", refined)):
                 ap = _ap(val, at_test, found, iou_from, **drawn)
                 judged.append(Judged(f"cam_at_test.{split}", setting, ap))
-    return compare(judged, **drawn)
+    return compare(judged)
 
 
 def refined_detections(models: Models, split: str) -> list[dict[str, Any]] | None:
@@ -164,8 +167,8 @@ def _ap(
     detections: Sequence[Mapping[str, Any]],
     iou_from: float,
     **drawn: Any,
-) -> dict[str, tuple[Replicates, str]]:
-    """Return the resampled AP behind each metric of the table."""
+) -> dict[str, Score]:
+    """Return the score of each AP of the table."""
     labels, truth = unsupervised(model, val.categories), val.to_coco()
     others = {x.id for x in objects(val)} - ambiguous_ids(val, iou_from)
     common: dict[str, Any] = {"labels": labels, "area_ranges": {}}
@@ -175,10 +178,10 @@ def _ap(
                     {"iou_type": "bbox"})
     )  # fmt: skip
     return {
-        "AP": (masks, "AP"),
-        "AP50": (masks, "AP50"),
-        "AP_ambiguous": (ambiguous, "AP"),
-        "box_AP50": (boxes, "AP50"),
+        "AP": masks.score("AP"),
+        "AP50": masks.score("AP50"),
+        "AP_ambiguous": ambiguous.score("AP"),
+        "box_AP50": boxes.score("AP50"),
     }
 
 
@@ -198,7 +201,6 @@ def observations(table: pd.DataFrame, models: Models) -> list[Observation]:
     """Return what the claims on mask gradients are judged by: default minus stopped gradients.
 
     Args:
-        table: from :func:`ablation_table`.
         models: those that it was made from.
     """
     model = models.get(DEFAULT)
@@ -212,9 +214,5 @@ def observations(table: pd.DataFrame, models: Models) -> list[Observation]:
 
 
 def ablation_figure(table: pd.DataFrame) -> Figure | None:
-    """Draw what each choice changes, compared with the default of its group.
-
-    Args:
-        table: from :func:`ablation_table`.
-    """
+    """Draw what each choice changes, compared with the default of its group."""
     return changes(table, GROUPS, METRICS | {MASK_IOU: "mask IoU on true boxes"})

@@ -1,11 +1,13 @@
 """What paper B's models detect, and whether that is enough for claims on their masks.
 
-A mask AP says something of masks only where objects are found.
+A mask AP says something of masks only where objects are found. ``boxes`` are rows of
+:func:`box_table`, a ``floor`` is the least box AP50 as a fraction of 1.
 """
 
 import pandas as pd
 
 from lib.opmask.predictions import METHODS, NAMES, SETTINGS, TITLES, Models, Predictions, Results
+from lib.pages import comparable
 
 
 def box_table(results: Results, models: Models) -> pd.DataFrame:
@@ -39,34 +41,20 @@ def compared(boxes: pd.DataFrame) -> pd.DataFrame:
 
 
 def reaching(boxes: pd.DataFrame, floor: float) -> frozenset[str]:
-    """Return the variants that detect well enough for claims on them to be judged.
-
-    Args:
-        boxes: from :func:`box_table`.
-        floor: the least box AP50, as a fraction of 1.
-    """
+    """Return the variants that detect well enough for claims on them to be judged."""
     return frozenset(boxes.loc[boxes["box_AP50"] >= 100 * floor, "variant"])
 
 
-def reaches(boxes: pd.DataFrame, floor: float) -> bool:
-    """Return whether every one of some models detects well enough for claims to be judged.
+def floor_line(boxes: pd.DataFrame, floor: float) -> str:
+    """Return whether all of some models detect well enough for claims, as a sentence.
 
     Args:
         boxes: of these models, such as from :func:`compared`.
-        floor: the least box AP50, as a fraction of 1.
     """
-    return bool((boxes["box_AP50"] >= 100 * floor).all())
-
-
-def floor_line(boxes: pd.DataFrame, floor: float) -> str:
-    """Return the answer of :func:`reaches` as a sentence."""
     if boxes.empty:
         return "No baseline and no OPMask was trained, so there is nothing to compare."
-    lowest = boxes.sort_values("box_AP50", na_position="first").iloc[0]
-    answer = "yes" if reaches(boxes, floor) else "NO"
-    return (
-        f"Box AP50 of at least {100 * floor:.0f} for every compared model: {answer}, the lowest is "
-        f"{lowest['box_AP50']:.1f} ({NAMES[lowest['method']]}, {TITLES[lowest['direction']]})."
+    return comparable.floor_line(
+        boxes, floor, lambda row: f"{NAMES[row['method']]}, {TITLES[row['direction']]}"
     )
 
 
@@ -75,6 +63,6 @@ def detector_line(boxes: pd.DataFrame, floor: float) -> str:
     rows = boxes[boxes["method"] == "faster_rcnn"]
     if rows.empty:
         return "Faster R-CNN was not trained, so no claim on it is judged."
-    answer = "yes" if reaches(rows, floor) else "NO, so no claim on it is judged"
+    answer = "yes" if comparable.reaches(rows, floor) else "NO, so no claim on it is judged"
     ap50 = rows["box_AP50"].iloc[0]
     return f"Faster R-CNN, which Table 3 alone compares with: {answer}, at {ap50:.1f}."

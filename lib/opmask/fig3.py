@@ -2,6 +2,7 @@
 
 The AP of a class is that of the model that had no masks of it: VOC's classes from non-voc -> voc,
 the others from voc -> non-voc. AP is in points of 100, slopes are points per 0.01 of overlap.
+``frame`` is everywhere what :func:`class_frame` returns.
 """
 
 from collections.abc import Sequence
@@ -120,11 +121,7 @@ def _mean_sides(labels: "CocoSet") -> "pd.Series[float]":
 
 
 def left_out_line(frame: pd.DataFrame) -> str:
-    """Return how many classes the regression has, and which it cannot have, as a sentence.
-
-    Args:
-        frame: from :func:`class_frame`.
-    """
+    """Return how many classes the regression has, and which it cannot have, as a sentence."""
     usable = frame.dropna(subset=["overlap", *METHODS])
     line = f"{len(usable)} classes have an overlap and an AP of both methods."
     for column, why in (("overlap", "nothing to overlap with"), ("opmask", "no validation image")):
@@ -137,7 +134,6 @@ def regression_table(frame: pd.DataFrame, found: Comparison, claims: "Claims") -
     """Return the regressions of both methods and of their difference, one line each.
 
     Args:
-        frame: from :func:`class_frame`.
         found: the comparison of both methods.
         claims: where the paper's p-values come from.
 
@@ -217,7 +213,6 @@ def observations(
     of one class on one over images, paired.
 
     Args:
-        frame: from :func:`class_frame`.
         found: the comparison of both methods.
         models: of both methods.
         results: mask AP by variant.

@@ -117,7 +117,7 @@ def definitions_frame(
 
 def places_shown(table: pd.DataFrame) -> pd.DataFrame:
     """Return :func:`places` as it is shown: crowd regions out, and labels without both classes."""
-    shown = _objects(table).drop(columns="crowds")
+    shown = table[~table["crowds"].astype(bool)].drop(columns="crowds")
     return shown.dropna(subset=[f"{name}_above" for name in NAMED], how="all", ignore_index=True)
 
 
@@ -130,12 +130,8 @@ def slopes_shown(table: pd.DataFrame) -> pd.DataFrame:
         "labels", "definition", "classes", "baseline_slope", "baseline_p", "opmask_slope",
         "opmask_p", "flatter",
     ]  # fmt: skip
-    shown = _objects(table)
-    return shown.loc[shown["baseline_slope"].notna(), columns].reset_index(drop=True)
-
-
-def _objects(table: pd.DataFrame) -> pd.DataFrame:
-    return table[~table["crowds"].astype(bool)].reset_index(drop=True)
+    shown = ~table["crowds"].astype(bool) & table["baseline_slope"].notna()
+    return table.loc[shown, columns].reset_index(drop=True)
 
 
 def _scaled(

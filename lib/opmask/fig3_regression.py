@@ -218,8 +218,7 @@ def leave_one_out(frame: pd.DataFrame, method: str) -> pd.DataFrame:
         line = fit(rest["overlap"], rest[method])
         rows.append((name, line.slope, line.low, line.high, line.p, line.slope - whole))
     found = pd.DataFrame(rows, columns=["name", "slope", "low", "high", "p", "change"])
-    order = found["change"].abs().sort_values(ascending=False, kind="stable").index
-    return found.loc[order].reset_index(drop=True)
+    return found.sort_values("change", key=abs, ascending=False, kind="stable", ignore_index=True)
 
 
 def controlled(

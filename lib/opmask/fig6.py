@@ -5,6 +5,7 @@ states that OPMask is better "across all class splits, including the fully super
 point is judged on the classes that had no masks; with masks of all classes none are left, and that
 point is of all classes. So the points of one line are of different classes: the line is no curve of
 what further masks are worth, and only the two methods at one point can be compared.
+``made`` is everywhere what :func:`ratios` returns, ``table`` what :func:`ratio_table` returns.
 """
 
 from collections.abc import Sequence
@@ -138,7 +139,6 @@ def ratio_table(made: Sequence[Ratio], claims: Claims) -> pd.DataFrame:
     """Return AP and gains over the number of classes with masks, and the gains that are printed.
 
     Args:
-        made: from :func:`ratios`.
         claims: where the paper's gains come from.
 
     Returns:
@@ -171,9 +171,6 @@ def side_by_side(table: pd.DataFrame) -> pd.DataFrame:
     """Return one line per ratio and group of classes: AP of both methods, and the gain.
 
     Groups that are the same classes have one line: with masks of all classes there is only ``all``.
-
-    Args:
-        table: from :func:`ratio_table`.
     """
     lines = []
     for (split, group), part in table.groupby(["split", "classes"], sort=False):
@@ -221,9 +218,6 @@ def observations(made: Sequence[Ratio]) -> list[Observation]:
     """Return what the claims of Fig. 6 are judged by.
 
     That OPMask is better at every ratio is judged only where all of the paper's were trained.
-
-    Args:
-        made: from :func:`ratios`.
     """
     seen = []
     for ratio in made:
@@ -243,9 +237,6 @@ def figure(table: pd.DataFrame) -> Figure:
 
     The panels are the groups of classes that are judged. Ratios stand at equal distances, since the
     numbers of classes can be close to each other in small sets.
-
-    Args:
-        table: from :func:`ratio_table`.
     """
     splits = table.drop_duplicates("split")
     every = int(table.loc[table["classes"] == "all", "judged"].max())

@@ -1,16 +1,18 @@
 """Paper B's masks on true boxes: how well each model outlines an object that it need not find."""
 
+from typing import Any
+
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from lib.data.coco import CocoSet
-from lib.metrics.mask_iou import COLUMNS, iou_on_boxes, mean_iou
+from lib.metrics.mask_iou import COLUMNS, iou_on_boxes
 from lib.opmask.drawing import LINES
 from lib.opmask.predictions import CLASSES, METHODS, NAMES, TITLES, Models
 from lib.opmask.table2 import PAIRS, models_of_table, trained_on_split
-from lib.pages import comparison
+from lib.pages.comparison import mask_iou_rows
 from lib.pages.drawing import share_curve
 from lib.pages.style import COLOURS, FLAT, WIDTH
 
@@ -48,18 +50,9 @@ def mask_iou_table(frame: pd.DataFrame, *, resamples: int, seed: int) -> pd.Data
     lines = []
     for direction, rows in frame.groupby("direction", sort=False):
         for classes in CLASSES:
-            part = rows[rows["classes"] == classes]
-            scores = {
-                method: {
-                    "mask_IoU": mean_iou(
-                        part[part["method"] == method], resamples=resamples, seed=seed
-                    )
-                }
-                for method in dict.fromkeys(rows["method"])
-            }
-            count = part["annotation_id"].nunique()
-            place = {"direction": direction, "classes": classes, "instances": count}
-            lines += comparison.rows(place, scores, PAIRS)
+            place = {"direction": direction, "classes": classes}
+            chosen = rows["classes"] == classes
+            lines += mask_iou_rows(place, rows, chosen, PAIRS, resamples=resamples, seed=seed)
     columns = ["direction", "method", "classes", "instances", "ours", "ci_low", "ci_high"]
     return pd.DataFrame(lines, columns=columns)
 
@@ -76,7 +69,7 @@ def mask_iou_figure(frame: pd.DataFrame) -> Figure | None:
     figure, panels = plt.subplots(
         1, len(directions), figsize=(WIDTH, FLAT), sharey=True, squeeze=False
     )
-    looks = {
+    looks: dict[tuple[str, str], dict[str, Any]] = {
         (classes, method): {"color": COLOURS[method], "linestyle": LINES[classes]}
         for classes in CLASSES
         for method in METHODS

@@ -165,10 +165,7 @@ def ranks(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def fitting(places: pd.DataFrame) -> pd.DataFrame:
-    """Return, by definition, where the lower of the two named classes stands; best first.
-
-    Args:
-        places: from :func:`ranks`.
+    """Return, by definition in :func:`ranks`, where the lower of both classes is; best first.
 
     Returns:
         Columns definition, crowds, above (the lower of the two) and fits (whether both are in the
@@ -182,11 +179,7 @@ def fitting(places: pd.DataFrame) -> pd.DataFrame:
 
 
 def fitting_line(places: pd.DataFrame) -> str:
-    """Return which definitions agree with what the paper says of its classes, as a sentence.
-
-    Args:
-        places: from :func:`ranks`.
-    """
+    """Return which definitions of :func:`ranks` agree with the paper's remark, as a sentence."""
     of_objects = fitting(places[~places["crowds"]])
     if of_objects.empty:
         there = {canonical(name) for name in places["name"]}

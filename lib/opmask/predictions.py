@@ -18,7 +18,7 @@ from lib.files import read_json
 from lib.metrics.coco_ap import APResult, evaluate
 from lib.models.config import ModelConfig
 from lib.pages import comparison
-from lib.pages.backbones import one_backbone
+from lib.pages.comparable import one_backbone
 from lib.pages.comparison import LESS
 from lib.pages.decimals import decimals_of
 
@@ -208,7 +208,7 @@ def judge(
 
 
 def backbone(models: Models) -> str:
-    """Return the one backbone of all models; see :func:`lib.pages.backbones.one_backbone`."""
+    """Return the one backbone of all models; see :func:`lib.pages.comparable.one_backbone`."""
     return one_backbone((model.config for model in models.values()), step=STEP)
 
 

@@ -5,6 +5,7 @@ the two groups cannot be compared, nor can gains in it, so whether the prior add
 instances is judged by the mask IoU on true boxes. The paper's own numbers for that are of AP.
 
 The table is tidy and in points of 100; a relative gain of 100 points doubles the baseline.
+``table`` is everywhere what :func:`table1` returns.
 """
 
 from collections.abc import Iterator, Mapping
@@ -101,13 +102,13 @@ def table1(
         there is no instance or no number, and for relative gains over less than a point.
     """
     lines = []
-    drawn: dict[str, Any] = {"iou_from": iou_from, "resamples": resamples, "seed": seed}
+    given: dict[str, Any] = {"iou_from": iou_from, "resamples": resamples, "seed": seed}
     for direction, of in _compared(models).items():
         ours = of["opmask"]
         every = val.categories.labels
         labels = every if ours.split == "all" else unsupervised(ours, val.categories)
         printed = _printed(direction, claims)
-        for line in (*_ap(val, of, labels, **drawn), *_mask_iou(val, of, labels, **drawn)):
+        for line in (*_ap(val, of, labels, **given), *_mask_iou(val, of, labels, **given)):
             paper = printed.get((line["group"], line["method"])) if line["metric"] == "AP" else None
             lines.append({"direction": direction, **line, "paper": paper})
     columns = (
@@ -127,8 +128,7 @@ def _ap(
     labels: frozenset[int],
     *,
     iou_from: float,
-    resamples: int,
-    seed: int,
+    **draws: Any,
 ) -> Iterator[dict[str, Any]]:
     """Yield the rows of AP of a setting: both methods, their difference and the relative gain."""
     judged = {
@@ -142,7 +142,7 @@ def _ap(
         place = {"group": group, "instances": count}
         scores = {}
         for method, result in results.items():
-            drawn = resample(result, areas=["all"], resamples=resamples, seed=seed)
+            drawn = resample(result, areas=["all"], **draws)
             scores[method] = {metric: drawn.score(metric, labels) for metric in METRICS}
         yield from comparison.rows(place, scores, [("opmask", "baseline")])
         for metric in METRICS:
@@ -159,14 +159,13 @@ def _mask_iou(
     labels: frozenset[int],
     *,
     iou_from: float,
-    resamples: int,
-    seed: int,
+    **draws: Any,
 ) -> Iterator[dict[str, Any]]:
     """Yield the rows of the mask IoU on true boxes of a setting, by which groups are compared."""
     ambiguous = ambiguous_ids(val, iou_from)
     frames = {method: iou_on_boxes(val, model.masks_on_boxes) for method, model in of.items()}
     ours, base = (frames[m][frames[m]["label"].isin(labels)] for m in ("opmask", "baseline"))
-    found = iou_gains(ours, base, ambiguous, resamples=resamples, seed=seed)
+    found = iou_gains(ours, base, ambiguous, **draws)
     is_ambiguous = ours["annotation_id"].isin(ambiguous)
     counts = {"ambiguous": int(is_ambiguous.sum()), "not_ambiguous": int((~is_ambiguous).sum())}
     for group, gain in found.items():
@@ -191,7 +190,7 @@ def claim_id(direction: str, group: str, method: str) -> str:
 def _printed(direction: str, claims: Claims) -> dict[tuple[str, str], float | None]:
     """Return the paper's AP by group and method; what it does not print follows from that."""
     expected = {claim.id: claim.expected for claim in claims.claims}
-    found = {
+    found: dict[tuple[str, str], float | None] = {
         (group, method): expected.get(claim_id(direction, group, method))
         for group in GROUPS
         for method in (*METHODS, DIFFERENCE)
@@ -215,7 +214,6 @@ def observations(table: pd.DataFrame, models: Models) -> list[Observation]:
     the relative gain in mask IoU on true boxes.
 
     Args:
-        table: from :func:`table1`.
         models: those that it was made from.
     """
     compared = _compared(models)
@@ -248,7 +246,6 @@ def side_by_side(table: pd.DataFrame, metric: str = "AP") -> pd.DataFrame:
     """Return one line per setting and model for people; below a line the paper's (COCO).
 
     Args:
-        table: from :func:`table1`.
         metric: ``AP`` or ``mask_IoU``, which alone compares the groups, and has no paper's lines.
     """
     groups = {group: (TEXTS[group], _interval_of(group)) for group in (*GROUPS, BETWEEN)}
@@ -276,11 +273,7 @@ def _interval_of(group: str) -> str:
 
 
 def ap_figure(table: pd.DataFrame) -> Figure | None:
-    """Draw AP of ambiguous and of other instances, and the paper's.
-
-    Args:
-        table: from :func:`table1`.
-    """
+    """Draw AP of ambiguous and of other instances, and the paper's."""
     rows = table[table["metric"] == "AP"]
     if rows.empty:
         return None

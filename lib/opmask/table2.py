@@ -1,6 +1,7 @@
 """Table 2 of paper B: mask AP of classes that have no masks, and of those that have.
 
 Differences are paired: within each resample both models see the same images.
+``table`` is everywhere what :func:`table2` returns.
 """
 
 from collections.abc import Mapping
@@ -179,7 +180,6 @@ def observations(table: pd.DataFrame, *, claims: Claims) -> list[Observation]:
     with any, except that those of a ResNet-101 need models of their own.
 
     Args:
-        table: from :func:`table2`.
         claims: the claims to be judged.
     """
     ours = table[table["backbone"] != ""]
@@ -196,7 +196,6 @@ def beside_paper(table: pd.DataFrame, boxes: pd.DataFrame) -> pd.DataFrame:
     stands beside are left out.
 
     Args:
-        table: from :func:`table2`.
         boxes: from :func:`lib.opmask.boxes.box_table`.
     """
     rows = table[table["classes"] == "unsupervised"]
@@ -217,11 +216,7 @@ def beside_paper(table: pd.DataFrame, boxes: pd.DataFrame) -> pd.DataFrame:
 
 
 def ap_figure(table: pd.DataFrame) -> Figure | None:
-    """Draw every metric of every method with its interval: directions across, classes down.
-
-    Args:
-        table: from :func:`table2`.
-    """
+    """Draw every metric of every method with its interval: directions across, classes down."""
     table = _beside_resnet50(table)
     if table.empty:
         return None
@@ -248,11 +243,7 @@ def ap_figure(table: pd.DataFrame) -> Figure | None:
 
 
 def gain_figure(table: pd.DataFrame) -> Figure | None:
-    """Draw OPMask minus baseline per metric with its paired interval, and the paper's gain.
-
-    Args:
-        table: from :func:`table2`.
-    """
+    """Draw OPMask minus baseline per metric with its paired interval, and the paper's gain."""
     table = _beside_resnet50(table)
     table = table[table["method"] == DIFFERENCE]
     if table.empty:

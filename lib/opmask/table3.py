@@ -4,6 +4,7 @@ The paper does not say where a map is cut. Beside a fixed threshold the table th
 model's best of a sweep: the best of several tries on the very images that it is judged on, which
 flatters all models. Claims are judged at the fixed threshold; whether a difference survives where
 each model is cut at its own best stands beside it. All tables are tidy and in points of 100.
+``table`` is everywhere what :func:`table3` returns.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -209,7 +210,6 @@ def observations(
     """Return what Table 3's claims are judged by: at the fixed threshold.
 
     Args:
-        table: from :func:`table3`.
         models: those that it was made from; the paper's numbers are observed with a ResNet-50.
         claims: the claims to be judged.
         reaching: variants that detect well enough (:func:`lib.opmask.boxes.reaching`); a claim is
@@ -252,11 +252,7 @@ def side_by_side(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def differences(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the differences in AP for people: at the fixed threshold, which decides, and at best.
-
-    Args:
-        table: from :func:`table3`.
-    """
+    """Return the differences in AP for people: at the fixed threshold, which decides, and best."""
     rows = table[comparison.is_difference(table["method"]) & (table["metric"] == "AP")]
     lines = [
         {

@@ -4,15 +4,13 @@ The first setting of a group is its default; the others are compared with it in 
 of the images. All tables are tidy and in points of 100.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
 import pandas as pd
 
-from lib.metrics.bootstrap import Interval, Replicates
-from lib.metrics.mask_iou import mean_iou
-from lib.pages.tables import points
+from lib.metrics.bootstrap import Score
 
 MASK_IOU = "mask_IoU"
 """Mean mask IoU on the true boxes, since it varies less than an AP."""
@@ -20,51 +18,49 @@ MASK_IOU = "mask_IoU"
 HEADS = {MASK_IOU: "mask IoU", "AP_ambiguous": "AP amb."}
 """Metric -> as :func:`side_by_side` calls it, where that differs."""
 
-DIFFERENCE = ("difference", "diff_low", "diff_high")
-
-COLUMNS = ("group", "setting", "is_default", "metric", "ours", "ci_low", "ci_high", *DIFFERENCE)
+COLUMNS = (
+    "group", "setting", "is_default", "metric", "ours", "ci_low", "ci_high",
+    "difference", "diff_low", "diff_high",
+)  # fmt: skip
 """Columns of :func:`compare`."""
 
 
-@dataclass(frozen=True, eq=False)
-class Judged:
+class Judged(NamedTuple):
     """One setting of an ablation; the first of a group is its default.
 
     Attributes:
         group: what is varied.
         setting: the value that it has here.
-        ap: metric of the table -> the resampled AP and the name of the metric in there.
-        on_boxes: from :func:`lib.metrics.mask_iou.iou_on_boxes`; None without such masks.
+        scores: by metric of the table.
     """
 
     group: str
     setting: str
-    ap: Mapping[str, tuple[Replicates, str]]
-    on_boxes: pd.DataFrame | None = None
+    scores: Mapping[str, Score]
 
 
-def compare(judged: Sequence[Judged], *, resamples: int, seed: int) -> pd.DataFrame:
+def compare(judged: Iterable[Judged]) -> pd.DataFrame:
     """Return what each setting reaches, and its paired difference from the default of its group.
 
     Args:
-        judged: the settings, group after group, defaults first.
-        resamples: bootstrap resamples, over images.
-        seed: of the resamples.
+        judged: the settings, group after group, defaults first. Metrics that the default has no
+            score of are left out.
 
     Returns:
-        Columns :data:`COLUMNS`; the difference of a default is NaN. ``mask_IoU`` is a metric of
-        settings that have masks on true boxes.
+        Columns :data:`COLUMNS`; the difference of a default is NaN.
     """
     defaults: dict[str, Judged] = {}
     lines = []
     for one in judged:
         default = defaults.setdefault(one.group, one)
-        for metric, ours, change in _metrics(one, default, resamples=resamples, seed=seed):
-            place = {"group": one.group, "setting": one.setting, "is_default": one is default}
-            difference = dict.fromkeys(DIFFERENCE, float("nan"))
+        for metric, score in one.scores.items():
+            if metric not in default.scores:
+                continue
+            change = (math.nan,) * 3
             if one is not default:
-                difference = dict(zip(DIFFERENCE, points(change).values(), strict=True))
-            lines.append({**place, "metric": metric, **points(ours), **difference})
+                change = (score - default.scores[metric]).interval.scaled(100)
+            place = (one.group, one.setting, one is default, metric)
+            lines.append((*place, *score.interval.scaled(100), *change))
     return pd.DataFrame(lines, columns=list(COLUMNS))
 
 
@@ -76,30 +72,11 @@ def side_by_side(table: pd.DataFrame, groups: Mapping[str, str]) -> pd.DataFrame
         groups: group -> as people read it.
     """
     lines = []
-    named = set()
     for (group, setting), part in table.groupby(["group", "setting"], sort=False):
-        what = "" if group in named else groups[str(group)]  # once is easier to read
-        named.add(group)
-        line: dict[str, Any] = {"what": what, "setting": setting}
+        is_first = part["is_default"].iloc[0]  # the group named once is easier to read
+        line: dict[str, Any] = {"what": groups[str(group)] if is_first else "", "setting": setting}
         for row in part.to_dict("records"):
             name = HEADS.get(row["metric"], row["metric"])
-            line[name] = row["ours"]
-            line[f"Δ {name}"] = row["difference"]
+            line |= {name: row["ours"], f"Δ {name}": row["difference"]}
         lines.append(line)
     return pd.DataFrame(lines)
-
-
-def _metrics(
-    one: Judged, default: Judged, *, resamples: int, seed: int
-) -> Iterator[tuple[str, Interval, Interval]]:
-    """Yield each metric, its interval, and that of its difference from the default."""
-    for name, (drawn, metric) in one.ap.items():
-        other, _ = default.ap[name]
-        ours, base = drawn.score(metric), other.score(metric)
-        yield name, ours.interval, (ours - base).interval
-    if one.on_boxes is not None and default.on_boxes is not None:
-        ours, base = (
-            mean_iou(frame, resamples=resamples, seed=seed)
-            for frame in (one.on_boxes, default.on_boxes)
-        )
-        yield MASK_IOU, ours.interval, (ours - base).interval

@@ -12,6 +12,7 @@ import pandas as pd
 
 from lib.metrics.bootstrap import Score
 from lib.metrics.claims import Claims, Observation
+from lib.metrics.mask_iou import mean_iou
 from lib.pages.tables import points
 
 LESS = " - "
@@ -52,6 +53,37 @@ def rows(
         for method, of in {**scores, **differences}.items()
         for metric, score in of.items()
     ]
+
+
+def mask_iou_rows(
+    place: Row,
+    masks: pd.DataFrame,
+    chosen: pd.Series,
+    pairs: Iterable[tuple[str, str]],
+    *,
+    resamples: int,
+    seed: int,
+) -> list[dict[str, Any]]:
+    """Return :func:`rows` of the mean mask IoU on true boxes, with the number of ``instances``.
+
+    Args:
+        place: what these rows share.
+        masks: from :func:`lib.metrics.mask_iou.iou_on_boxes`, with a column ``method``.
+        chosen: which of them are meant; a method without any has a row all the same.
+        pairs: methods to be compared.
+        resamples: bootstrap resamples, over images.
+        seed: of the resamples.
+    """
+    scores = {
+        method: {
+            "mask_IoU": mean_iou(
+                masks[chosen & (masks["method"] == method)], resamples=resamples, seed=seed
+            )
+        }
+        for method in dict.fromkeys(masks["method"])
+    }
+    instances = masks.loc[chosen, "annotation_id"].nunique()
+    return rows({**place, "instances": instances}, scores, pairs)
 
 
 def tidy(

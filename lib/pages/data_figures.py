@@ -18,6 +18,7 @@ from lib.data.overlap import AMBIGUOUS_FROM
 from lib.data.pictures.images import ImageRecord, read_image
 from lib.masks import rle
 from lib.masks.quality import SMALL_SIDE
+from lib.pages.drawing import box_area
 from lib.pages.style import BLACK, BLUE, COLOURS, FLAT, GREEN, ORANGE, PINK, RED, SKY, WIDTH, plain
 from lib.seeds import derive
 
@@ -225,7 +226,7 @@ def draw_labels(
 ) -> None:
     """Draw a picture with its boxes, masks and class names; the largest objects are named."""
     picture = read_image(image).astype(np.float32)
-    drawn = sorted((x for x in instances if not x.iscrowd), key=_box_area, reverse=True)
+    drawn = sorted((x for x in instances if not x.iscrowd), key=lambda x: -box_area(x.box))
     colour_of = {x.id: _OBJECT_COLOURS[k % len(_OBJECT_COLOURS)] for k, x in enumerate(drawn)}
     for x in (x for x in drawn if x.has_mask):
         mask = rle.decode_mask(x, image.height, image.width)
@@ -247,7 +248,3 @@ def draw_labels(
                 x1, y1, f" {name} ", size=7, color="black", va="top", clip_on=True,
                 bbox={"facecolor": colour_of[x.id], "edgecolor": "none", "pad": 0.6, "alpha": 0.85},
             )  # fmt: skip
-
-
-def _box_area(x: Instance) -> float:
-    return (x.box[2] - x.box[0]) * (x.box[3] - x.box[1])

@@ -1,13 +1,15 @@
-"""What several figures draw alike: metric names, the papers' numbers, masks, shares of masks."""
+"""What several figures draw alike: numbers with intervals, the papers' numbers, boxes and masks."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.lines import Line2D
+from matplotlib.typing import ColorType
 
-from lib.pages.mask_gallery import overlay
 from lib.pages.style import COLOURS
 
 
@@ -30,6 +32,15 @@ def hollow(prefix: str = "") -> dict[str, Any]:
     } | ({"markeredgewidth": 1.6} if prefix else {"linewidth": 1.6})
 
 
+def with_intervals(
+    axes: Axes, rows: pd.DataFrame, places: np.ndarray, colours: Sequence[ColorType]
+) -> None:
+    """Draw numbers with their intervals, and beside them the paper's, each row in its place."""
+    axes.hlines(places, rows["ci_low"], rows["ci_high"], color=colours, linewidth=2.4)
+    axes.scatter(rows["ours"], places, color=colours, s=38, zorder=3)
+    axes.scatter(rows["paper"], places, marker="D", s=34, zorder=2, **hollow())
+
+
 def handle(colour: str, label: str, marker: str = "o", **look: Any) -> Line2D:
     """Return a legend's entry for points."""
     return Line2D([], [], color=colour, marker=marker, linestyle="none", label=label, **look)
@@ -40,6 +51,46 @@ def share_curve(axes: Axes, values: Sequence[float] | np.ndarray, **look: Any) -
     places = np.r_[0, np.sort(values), 1]
     share = np.r_[1, np.arange(len(values), -1, -1) / len(values)]
     axes.step(places, share, where="pre", **look)
+
+
+def box_area(box: Sequence[float]) -> float:
+    """Return the area of a box, xyxy."""
+    x1, y1, x2, y2 = box
+    return (x2 - x1) * (y2 - y1)
+
+
+def draw_box(axes: Axes, box: Sequence[float], *lines: tuple[str, float]) -> None:
+    """Draw a box (xyxy, pixels) once for each of some lines, a colour and a width."""
+    x1, y1, x2, y2 = box
+    for colour, width in lines:
+        axes.plot([x1, x2, x2, x1, x1], [y1, y1, y2, y2, y1], color=colour, linewidth=width)
+
+
+def outline(
+    axes: Axes, mask: np.ndarray, corner: tuple[float, float], *lines: tuple[str, float]
+) -> None:
+    """Draw the outline of a mask (bool [H, W]) once for each of some lines, colour and width.
+
+    Args:
+        axes: where to.
+        mask: closed at its edges, so that a mask that is cut is outlined there too.
+        corner: x and y of its upper left corner.
+        lines: to draw.
+    """
+    if not mask.any():
+        return
+    ys, xs = (np.r_[0, np.arange(n) + 0.5, n] + start for n, start in
+              zip(mask.shape, corner[::-1], strict=True))  # fmt: skip
+    for colour, width in lines:
+        axes.contour(xs, ys, np.pad(mask, 1), levels=[0.5], colors=colour, linewidths=width)
+
+
+def overlay(picture: np.ndarray, mask: np.ndarray, colour: str = COLOURS["mask"]) -> np.ndarray:
+    """Return a picture (uint8 [H, W, 3]) with the mask (bool [H, W]) laid over it in a colour."""
+    result = picture.astype(np.float32)
+    tint = np.asarray(to_rgb(colour), dtype=np.float32) * 255
+    result[mask] = 0.45 * result[mask] + 0.55 * tint
+    return result.round().astype(np.uint8)
 
 
 def draw_masks(axes: Axes, picture: np.ndarray, objects: Sequence[tuple[np.ndarray, str]]) -> None:

@@ -2,16 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from lib.data.coco import CocoSet, Instance
 from lib.data.pictures.images import read_image
 from lib.masks import rle
 from lib.masks.pseudo import boxes_of
+from lib.pages.drawing import draw_box, outline, overlay
 from lib.pages.style import COLOURS, WIDTH, plain
 from lib.seeds import derive
 
@@ -63,43 +62,18 @@ def draw(axes: Axes, pseudo: CocoSet, instance: Instance) -> None:
     picture = read_image(record)
     mask = rle.decode_mask(instance, record.height, record.width)
     left, top, side = _square(instance.box, width=record.width, height=record.height)
-    x1, y1, x2, y2 = instance.box
     shown = overlay(picture, mask)[top : top + side, left : left + side]
     axes.imshow(shown, extent=(left, left + shown.shape[1], top + shown.shape[0], top))
-    if mask.any():
-        part = mask[top : top + side, left : left + side]
-        rows, columns = (np.arange(n) + 0.5 for n in part.shape)
-        edge = np.pad(part, 1)
-        axes.contour(
-            np.concatenate([[-0.5], columns, [len(columns) + 0.5]]) + left,
-            np.concatenate([[-0.5], rows, [len(rows) + 0.5]]) + top,
-            edge,
-            levels=[0.5],
-            colors="white",
-            linewidths=0.9,
-        )
-    axes.plot([x1, x2, x2, x1, x1], [y1, y1, y2, y2, y1], color="black", linewidth=2.6)
-    axes.plot([x1, x2, x2, x1, x1], [y1, y1, y2, y2, y1], color=COLOURS["box"], linewidth=1.2)
+    part = mask[top : top + side, left : left + side]
+    outline(axes, part, (left, top), ("white", 0.9))
+    draw_box(axes, instance.box, ("black", 2.6), (COLOURS["box"], 1.2))
     axes.set(xlim=(left, left + side), ylim=(top + side, top))
     quality = f"{instance.pseudo['box_iou']:.2f}" if instance.pseudo else "–"
     name = plain(pseudo.categories.name_of(instance.label), 14)
-    valid = bool(instance.pseudo and instance.pseudo["valid"])
+    colour = COLOURS["valid" if instance.pseudo and instance.pseudo["valid"] else "invalid"]
     axes.set_title(
-        f"{name}  {quality}",
-        fontsize=8,
-        fontweight="normal",
-        loc="left",
-        pad=3,
-        color=COLOURS["valid" if valid else "invalid"],
+        f"{name}  {quality}", fontsize=8, fontweight="normal", loc="left", pad=3, color=colour
     )
-
-
-def overlay(picture: np.ndarray, mask: np.ndarray, colour: str = COLOURS["mask"]) -> np.ndarray:
-    """Return a picture (uint8 [H, W, 3]) with the mask (bool [H, W]) laid over it in a colour."""
-    result = picture.astype(np.float32)
-    tint = np.asarray(to_rgb(colour), dtype=np.float32) * 255
-    result[mask] = 0.45 * result[mask] + 0.55 * tint
-    return result.round().astype(np.uint8)
 
 
 def _square(box: Sequence[float], *, width: int, height: int) -> tuple[int, int, int]:

@@ -17,7 +17,7 @@ from lib.data.pictures.images import read_image
 from lib.masks import rle
 from lib.masks.pseudo import boxes_of
 from lib.masks.quality import is_valid
-from lib.pages.mask_gallery import overlay
+from lib.pages.drawing import draw_box, overlay
 from lib.pages.style import COLOURS, TALL, WIDTH, plain
 from lib.workspace import STEP_VARIABLE
 
@@ -114,9 +114,7 @@ def image_figure(pseudo: CocoSet, image_id: int, *, valid_from: float) -> Figure
         valid_count += valid
         colour = COLOURS["valid" if valid else "invalid"]
         painted = overlay(painted, rle.decode_mask(instance, record.height, record.width), colour)
-        x1, y1, x2, y2 = instance.box
-        right.plot([x1, x2, x2, x1, x1], [y1, y1, y2, y2, y1], color="white", linewidth=2.2)
-        right.plot([x1, x2, x2, x1, x1], [y1, y1, y2, y2, y1], color=colour, linewidth=1.2)
+        draw_box(right, instance.box, ("white", 2.2), (colour, 1.2))
     right.imshow(painted)
     right.set_title(
         f"{valid_count} of {len(boxes)} masks valid from box IoU {valid_from:.2f}",

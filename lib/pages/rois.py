@@ -19,7 +19,7 @@ from lib.data.pictures.images import read_image
 from lib.masks import rle
 from lib.models.config import PriorNorm
 from lib.models.prior import normalise
-from lib.pages.mask_gallery import overlay
+from lib.pages import drawing
 from lib.pages.style import COLOURS, WIDTH
 from lib.seeds import derive
 
@@ -129,7 +129,9 @@ def draw_roi(axes: Axes, shown: Roi, mask: np.ndarray | None = None, colour: str
         mask: of the whole image, bool [H, W].
         colour: of the mask.
     """
-    picture = shown.picture if mask is None else overlay(shown.picture, shown.part(mask), colour)
+    picture = (
+        shown.picture if mask is None else drawing.overlay(shown.picture, shown.part(mask), colour)
+    )
     axes.imshow(picture, interpolation="lanczos")
     if mask is not None:
         outline(axes, shown, mask)
@@ -167,15 +169,7 @@ def draw_heat(
 
 def outline(axes: Axes, shown: Roi, mask: np.ndarray) -> None:
     """Draw the outline of a mask of the whole image, bool [H, W]."""
-    part = shown.part(mask)
-    if part.any():
-        height, width = part.shape
-        # a border of nothing at the edge itself, so that cut masks are closed too
-        xs = np.r_[-0.5, np.arange(width), width - 0.5]
-        ys = np.r_[-0.5, np.arange(height), height - 0.5]
-        edge = np.pad(part, 1)
-        for colour, linewidth in (("black", 1.6), ("white", 0.8)):
-            axes.contour(xs, ys, edge, levels=[0.5], colors=colour, linewidths=linewidth)
+    drawing.outline(axes, shown.part(mask), (-0.5, -0.5), ("black", 1.6), ("white", 0.8))
 
 
 def note(axes: Axes, text: str) -> None:
@@ -231,8 +225,6 @@ def _inside(shown: Roi) -> tuple[float, float, float, float]:
 
 def _frame(axes: Axes, shown: Roi) -> None:
     """Draw the box, and show the whole square even where the image ends."""
-    x1, y1, x2, y2 = _inside(shown)
-    for colour, linewidth in (("black", 2.2), (COLOURS["box"], 1.1)):
-        axes.plot([x1, x2, x2, x1, x1], [y1, y1, y2, y2, y1], color=colour, linewidth=linewidth)
+    drawing.draw_box(axes, _inside(shown), ("black", 2.2), (COLOURS["box"], 1.1))
     axes.axis("off")
     axes.set(xlim=(-0.5, shown.side - 0.5), ylim=(shown.side - 0.5, -0.5))

@@ -14,12 +14,11 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from lib.data.coco import CocoSet
-from lib.hybridnet import ablation, figures, tables
-from lib.hybridnet import fig5 as pictures
-from lib.hybridnet import further_tables as details
-from lib.hybridnet import trained as reading
+from lib.hybridnet import ablation, fig5, figures, mask_iou, predictions, table2
 from lib.hybridnet.fusion import FusionSettings
+from lib.hybridnet.small_branch import Result
 from lib.metrics.claims import load_claims
+from lib.models.config import ModelConfig
 from lib.pages import style
 from lib.pages.ablation import MASK_IOU
 from tests.fixtures.hybridnet import LARGE, SMALL, make_set, make_workspace, without_masks
@@ -33,9 +32,9 @@ class Study(NamedTuple):
     """The set, its runs and methods, and their tables."""
 
     val: CocoSet
-    runs: reading.Runs
-    rows: dict[str, list[reading.Result]]
-    table2: pd.DataFrame
+    models: predictions.Models
+    rows: dict[str, list[Result]]
+    second: pd.DataFrame
     switches: pd.DataFrame
 
 
@@ -47,12 +46,12 @@ def study(
     bare: bool = False,
 ) -> Study:
     val = make_set(folder, sides=sides)
-    runs = reading.read_runs(make_workspace(val, folder / "study", empty=empty))
+    models = predictions.read(make_workspace(val, folder / "study", empty=empty))
     val = without_masks(val) if bare else val
-    rows = reading.rows(val, runs, FUSION, poor_below=0.5, shape_when_poor="ellipse")
-    table2 = tables.table2(tables.judge(val, rows, **DRAWN), claims=load_claims())
-    compared = ablation.trials(val, runs, FUSION, poor_below=0.5, shape_when_poor="ellipse")
-    return Study(val, runs, rows, table2, ablation.ablation_table(val, compared, **DRAWN))
+    rows = predictions.methods(val, models, FUSION, poor_below=0.5, shape_when_poor="ellipse")
+    second = table2.table2(table2.judge(val, rows, **DRAWN), claims=load_claims())
+    compared = ablation.trials(val, models, FUSION, poor_below=0.5, shape_when_poor="ellipse")
+    return Study(val, models, rows, second, ablation.ablation_table(val, compared, **DRAWN))
 
 
 @pytest.fixture(autouse=True)
@@ -78,19 +77,19 @@ def pixels(figure: Figure) -> list[np.ndarray]:
 
 
 def test_table_2_is_drawn_number_by_number(made: Study) -> None:
-    drawn = figures.branches(made.table2)
+    drawn = figures.branches(made.second)
     drawn.canvas.draw()
     assert drawn.get_figwidth() == style.WIDTH
     for axes, metric in zip(drawn.axes, figures.METRICS, strict=True):
-        rows = made.table2[made.table2["metric"] == metric].set_index("method")
+        rows = made.second[made.second["metric"] == metric].set_index("method")
         ours, paper = points(axes)
-        expected = rows.loc[list(tables.TABLE2_METHODS)]
+        expected = rows.loc[list(table2.METHODS)]
         assert ours[:, 0].tolist() == expected["ours"].tolist()
         assert paper[:4, 0].tolist() == expected["paper"].tolist()[:4]
 
 
 def test_differences_are_those_that_the_paper_claims(made: Study) -> None:
-    axes = figures.differences(made.table2).axes[0]
+    axes = figures.differences(made.second).axes[0]
     claims = [
         c for c in load_claims().claims if c.id.startswith("A.table2.") and c.kind == "direction"
     ]
@@ -114,9 +113,9 @@ def test_the_ablation_shows_changes_and_no_default(made: Study) -> None:
 
 
 def test_curves_are_shares_of_boxes(made: Study) -> None:
-    frame = details.masks_on_boxes_frame(made.val, made.runs)
+    frame = mask_iou.masks_on_boxes_frame(made.val, made.models)
     for axes, size in zip(figures.mask_iou(frame).axes, ("small", "large"), strict=True):
-        for line, method in zip(axes.lines, reading.VARIANTS, strict=True):
+        for line, method in zip(axes.lines, predictions.VARIANTS, strict=True):
             values = frame.loc[(frame["size"] == size) & (frame["method"] == method), "iou"]
             places, shares = line.get_data()
             for at in (0.3, 0.6, 0.9):
@@ -125,10 +124,10 @@ def test_curves_are_shares_of_boxes(made: Study) -> None:
 
 
 def test_fig_5_shows_image_single_branch_hybrid_and_truth(made: Study) -> None:
-    scenes = pictures.scenes_to_show(made.val, count=2)
-    assert len(scenes) == 2 and scenes == pictures.scenes_to_show(made.val, count=2)
+    scenes = fig5.scenes_to_show(made.val, count=2)
+    assert len(scenes) == 2 and scenes == fig5.scenes_to_show(made.val, count=2)
     columns = made.rows["baseline"], made.rows["hybrid"]
-    drawn = pictures.pictures(made.val, *columns, scenes, score_from=0.0)
+    drawn = fig5.pictures(made.val, *columns, scenes, score_from=0.0)
     assert drawn is not None
     drawn.canvas.draw()
     image, single, hybrid, truth = pixels(drawn)[:4]
@@ -139,28 +138,50 @@ def test_fig_5_shows_image_single_branch_hybrid_and_truth(made: Study) -> None:
     assert covered[0] == LARGE * (LARGE - 30) + small[1]
     boxes = [[p for p in axes.patches if isinstance(p, Rectangle)] for axes in drawn.axes[:4]]
     assert [len(found) for found in boxes] == [0, 0, 2, 0]  # what the small branch gave: two lines
-    nothing = pictures.pictures(made.val, *columns, scenes, score_from=1.1)
+    nothing = fig5.pictures(made.val, *columns, scenes, score_from=1.1)
     assert nothing is not None
     assert (pixels(nothing)[2] == GREY).all() and (pixels(nothing)[3] != GREY).any()
-    assert pictures.pictures(made.val, *columns, [], score_from=0.5) is None
+    assert fig5.pictures(made.val, *columns, [], score_from=0.5) is None
+
+
+def _found(score: float) -> predictions.Predictions:
+    found = [{"image_id": 1, "category_id": 1, "score": score}]
+    return predictions.Predictions(ModelConfig(method="mask_rcnn"), found)
+
+
+@pytest.mark.parametrize("images", [21, 9])
+def test_the_single_branch_of_fig_5_is_the_large_branch_trained_on_all_masks(images: int) -> None:
+    some = ("baseline", "large", "ablation.all")
+    models = {name: _found(score) for name, score in zip(some, (0.1, 0.2, 0.3), strict=True)}
+    learnt = pd.DataFrame({"variant": some, "images_seen": [21, 21, images]})
+    found, what = fig5.single_branch(models, learnt)
+    assert found[0]["score"] == 0.3 and "large branch" in what
+    assert ("9 images" in what and "21" in what) == (images == 9)
+
+
+def test_the_baseline_stands_in_where_that_branch_was_not_trained_and_it_is_said() -> None:
+    models = {name: _found(score) for name, score in (("baseline", 0.1), ("large", 0.2))}
+    learnt = pd.DataFrame({"variant": list(models), "images_seen": [21, 21]})
+    found, what = fig5.single_branch(models, learnt)
+    assert found[0]["score"] == 0.1 and "baseline" in what
 
 
 def test_scenes_without_small_objects_are_not_drawn(tmp_path: Path) -> None:
-    assert pictures.scenes_to_show(make_set(tmp_path, sides=(LARGE,)), count=3) == []
+    assert fig5.scenes_to_show(make_set(tmp_path, sides=(LARGE,)), count=3) == []
 
 
 def test_the_gallery_shows_small_detections_kept_and_replaced(made: Study) -> None:
-    segmented = reading.segmented(made.runs)
-    drawn = pictures.gallery(made.val, segmented, made.rows["small_branch"], score_from=0.0)
+    segmented = predictions.segmented(made.models)
+    drawn = fig5.gallery(made.val, segmented, made.rows["small_branch"], score_from=0.0)
     assert drawn is not None
     assert "ellipse" in drawn.subfigs[2].get_suptitle()
     titles = [[a.get_title(loc="left") for a in part.axes if a.images] for part in drawn.subfigs]
     assert [len(t) for t in titles] == [4, 2, 2]  # of six small ones, every third has no mask
     assert all(title.endswith("0.00") for title in titles[1])
     assert [t.split()[0] for t in titles[1]] == [t.split()[0] for t in titles[2]]
-    few = pictures.gallery(made.val, segmented, made.rows["small_branch"], score_from=0.0, count=1)
+    few = fig5.gallery(made.val, segmented, made.rows["small_branch"], score_from=0.0, count=1)
     assert few is not None and len([a for a in few.axes if a.images]) == 3
-    assert pictures.gallery(made.val, segmented, made.rows["small_branch"], score_from=1.0) is None
+    assert fig5.gallery(made.val, segmented, made.rows["small_branch"], score_from=1.0) is None
 
 
 @pytest.mark.parametrize("case", ["nothing found", "only small", "only large", "no true masks"])
@@ -168,20 +189,18 @@ def test_every_figure_can_be_drawn_where_something_is_lacking(case: str, tmp_pat
     sides = {"only small": (SMALL,), "only large": (LARGE,)}.get(case, (SMALL, LARGE))
     bare = case == "no true masks"
     made = study(tmp_path, sides=sides, empty=case == "nothing found", bare=bare)
-    frame = details.masks_on_boxes_frame(made.val, made.runs)
+    frame = mask_iou.masks_on_boxes_frame(made.val, made.models)
     scenes = [image.id for image in made.val.images[:1]]
     shown = [
-        figures.branches(made.table2),
-        figures.differences(made.table2),
+        figures.branches(made.second),
+        figures.differences(made.second),
         figures.ablation(made.switches),
         figures.mask_iou(frame),
-        pictures.pictures(
-            made.val, made.rows["baseline"], made.rows["hybrid"], scenes, score_from=0.0
-        ),
+        fig5.pictures(made.val, made.rows["baseline"], made.rows["hybrid"], scenes, score_from=0.0),
     ]
     for figure in shown:
         assert figure is not None
         figure.canvas.draw()
-    segmented = reading.segmented(made.runs)
-    crops = pictures.gallery(made.val, segmented, made.rows["small_branch"], score_from=0.0)
+    segmented = predictions.segmented(made.models)
+    crops = fig5.gallery(made.val, segmented, made.rows["small_branch"], score_from=0.0)
     assert (crops is None) == (case in ("nothing found", "only large"))

@@ -164,7 +164,7 @@ def test_a_class_without_instances_is_nan_and_pulls_no_mean_down(random_set: Mak
         assert math.isnan(frame.loc["absent", "AP"]) and (frame["AP"].dropna() >= 0).all()
         assert result.summary["AP"] == before[group].summary["AP"]
         drawn, expected = (resample(r, resamples=20) for r in (result, before[group]))
-        np.testing.assert_array_equal(drawn.metric("AP"), expected.metric("AP"))
+        np.testing.assert_array_equal(drawn.score("AP").resampled, expected.score("AP").resampled)
 
 
 def masks(rows: list[tuple[int, float]]) -> pd.DataFrame:

@@ -5,17 +5,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lib.metrics.bootstrap import (
-    bootstrap_ap,
-    image_weights,
-    paired_difference,
-    percentiles,
-    resample,
-    weighted_ap,
-)
-from lib.metrics.coco_ap import AREA_RANGES_64, evaluate
+from lib.metrics.bootstrap import Score, image_weights, percentiles, resample, weighted_ap
+from lib.metrics.coco_ap import AREA_RANGES_64, APResult, evaluate
 
 Maker = Callable[..., tuple[dict[str, Any], list[dict[str, Any]]]]
+
+
+def score(
+    result: APResult, metric: str = "AP", labels: Any = None, *, resamples: int = 30, seed: int = 0
+) -> Score:
+    return resample(result, resamples=resamples, seed=seed).score(metric, labels)
 
 
 def repeated(
@@ -57,7 +56,9 @@ def test_a_weight_is_the_same_as_that_many_copies_of_the_image(random_set: Maker
         copies = evaluate(*repeated(labels, found, weights), iou_type="bbox")
         for metric in result.metrics:
             expected = copies.summary[metric]
-            assert drawn.metric(metric)[row] == pytest.approx(expected, abs=1e-12, nan_ok=True)
+            assert drawn.score(metric).resampled[row] == pytest.approx(
+                expected, abs=1e-12, nan_ok=True
+            )
 
 
 def test_resamples_are_whole_and_depend_on_the_seed_alone() -> None:
@@ -74,7 +75,7 @@ def test_interval_holds_the_estimate_and_narrows_with_more_images(random_set: Ma
     for images in (10, 160):
         labels, found = random_set(7, images=images, classes=2, per_image=3)
         result = evaluate(labels, found, iou_type="bbox")
-        interval = bootstrap_ap(result, metric="AP50", resamples=100, seed=0)
+        interval = score(result, "AP50", resamples=100).interval
         assert interval.estimate == result.summary["AP50"]
         assert interval.low < interval.estimate < interval.high
         widths.append(interval.high - interval.low)
@@ -86,20 +87,19 @@ def test_paired_difference_uses_the_same_images_for_both(random_set: Maker) -> N
     good = evaluate(labels, found, iou_type="segm")
     # The second model misses every fifth detection of the first.
     worse = evaluate(labels, [d for i, d in enumerate(found) if i % 5], iou_type="segm")
-    same = paired_difference(good, good, resamples=50, seed=0)
-    assert (same.estimate, same.low, same.high) == (0.0, 0.0, 0.0)
-    paired = paired_difference(good, worse, resamples=200, seed=0)
+    one, other = (score(result, resamples=200) for result in (good, worse))
+    assert (one - one).interval == (0.0, 0.0, 0.0)
+    paired, single, swapped = (one - other).interval, one.interval, (other - one).interval
     assert paired.estimate == good.summary["AP"] - worse.summary["AP"]
-    single = bootstrap_ap(good, resamples=200, seed=0)
     assert paired.high - paired.low < single.high - single.low
-    swapped = paired_difference(worse, good, resamples=200, seed=0)
     assert (swapped.low, swapped.high) == pytest.approx((-paired.high, -paired.low))
 
 
-def test_different_images_cannot_be_paired(random_set: Maker) -> None:
+def test_other_images_or_resamples_cannot_be_paired(random_set: Maker) -> None:
     first, second = (evaluate(*random_set(9, images=images), iou_type="bbox") for images in (4, 5))
-    with pytest.raises(ValueError, match="same images"):
-        paired_difference(first, second, resamples=5)
+    for other in (score(second), score(first, seed=1), score(first, resamples=5)):
+        with pytest.raises(ValueError, match="same images"):
+            score(first) - other
 
 
 def test_subsets_and_areas(random_set: Maker) -> None:
@@ -107,9 +107,7 @@ def test_subsets_and_areas(random_set: Maker) -> None:
     result = evaluate(labels, found, iou_type="segm", area_ranges=AREA_RANGES_64)
     alone = evaluate(labels, found, iou_type="segm", labels=[1, 3], area_ranges=AREA_RANGES_64)
     for metric in ("AP", "AP75", "AP_small"):
-        one = bootstrap_ap(result, metric=metric, labels=[1, 3], resamples=20, seed=2)
-        assert one == bootstrap_ap(alone, metric=metric, resamples=20, seed=2)
-        assert one == resample(result, resamples=20, seed=2).interval(metric, [1, 3])
+        assert score(result, metric, [1, 3]).interval == score(alone, metric).interval
 
 
 def test_classes_absent_from_a_resample_are_left_out(random_set: Maker) -> None:
@@ -121,8 +119,9 @@ def test_classes_absent_from_a_resample_are_left_out(random_set: Maker) -> None:
     values = drawn.values["all"]
     gone = np.isnan(values[:, 1, 0])
     assert 5 < gone.sum() < 55
-    np.testing.assert_allclose(drawn.metric("AP")[gone], values[gone, 0].mean(axis=1))
-    np.testing.assert_allclose(drawn.metric("AP")[~gone], values[~gone].mean(axis=(1, 2)))
+    ap = drawn.score("AP").resampled
+    np.testing.assert_allclose(ap[gone], values[gone, 0].mean(axis=1))
+    np.testing.assert_allclose(ap[~gone], values[~gone].mean(axis=(1, 2)))
 
 
 def test_instances_on_one_image_give_an_estimate_without_an_interval(random_set: Maker) -> None:
@@ -131,7 +130,7 @@ def test_instances_on_one_image_give_an_estimate_without_an_interval(random_set:
     for annotation in labels["annotations"]:
         annotation["iscrowd"] = int(annotation["image_id"] != first)
     result = evaluate(labels, found, iou_type="bbox")
-    interval = bootstrap_ap(result, resamples=100)
+    interval = score(result).interval
     assert 0 < interval.estimate == result.summary["AP"]
     assert np.isnan([interval.low, interval.high]).all()
 
@@ -153,24 +152,19 @@ def test_what_fewer_than_four_images_hold_has_no_interval(
     good = evaluate(labels, found, iou_type="bbox")
     none = evaluate(labels, [], iou_type="bbox")
     drawn, worse = (resample(result, resamples=30) for result in (good, none))
-    assert drawn.images("AP", [1]) == len(some)
-    for interval in (
-        bootstrap_ap(good, labels=[1], resamples=30),
-        paired_difference(good, none, labels=[1], resamples=30),
-        drawn.difference(worse, "AP50", [1]),
-    ):
+    one, other = (r.score("AP50", [1]) for r in (drawn, worse))
+    assert one.images == len(some)
+    for interval in (one.interval, (one - other).interval):
         assert interval.estimate == pytest.approx(1.0)
         assert np.isfinite([interval.low, interval.high]).all() == (len(some) == 4)
-    assert np.isfinite(drawn.interval("AP").low) == (images >= 4)
-    assert np.isnan(drawn.interval("AP_large")).all()
+    assert np.isfinite(drawn.score("AP").interval.low) == (images >= 4)
+    assert np.isnan(drawn.score("AP_large").interval).all()
 
 
 def test_nothing_to_estimate_is_nan_not_an_error(random_set: Maker) -> None:
     labels, found = random_set(12, images=4)
-    interval = bootstrap_ap(
-        evaluate({**labels, "annotations": []}, found, iou_type="bbox"), resamples=5
-    )
-    assert np.isnan([interval.estimate, interval.low, interval.high]).all()
+    nothing = evaluate({**labels, "annotations": []}, found, iou_type="bbox")
+    assert np.isnan(score(nothing).interval).all()
     some = np.r_[np.nan, np.linspace(0.4, 0.6, 39)]
     assert percentiles(0.5, some, images=4).low == pytest.approx(0.405)
     assert percentiles(0.5, np.full(3, 0.5), images=4).scaled(100).high == 50.0

@@ -21,7 +21,7 @@ from lib.metrics.cam_masks import (
 )
 from lib.metrics.coco_ap import evaluate
 from lib.metrics.coco_input import BadDetections
-from lib.metrics.mask_iou import iou_on_boxes, mean_iou
+from lib.metrics.mask_iou import iou_on_boxes
 from lib.models.prior import min_max as prior_min_max
 
 Made = tuple[dict[str, Any], list[dict[str, Any]]]
@@ -206,7 +206,6 @@ def test_iou_on_boxes_equals_that_of_pasted_masks(random_set: Maker) -> None:
         part = frame[frame["threshold"] == threshold].reset_index(drop=True)
         assert part.drop(columns=["threshold", "iou"]).equals(expected.drop(columns="iou"))
         np.testing.assert_allclose(part["iou"], expected["iou"], atol=1e-12)
-        assert mean_iou(part, resamples=20) == pytest.approx(mean_iou(expected, resamples=20))
 
 
 def test_iou_on_boxes_by_hand(rectangles: Maker) -> None:

@@ -7,7 +7,8 @@ import pytest
 
 from lib.data.coco import CocoSet, from_coco
 from lib.masks.rle import decode, encode
-from lib.metrics.mask_iou import iou_on_boxes, mean_iou, mean_iou_difference
+from lib.metrics.bootstrap import image_weights
+from lib.metrics.mask_iou import iou_on_boxes, mean_iou
 
 Maker = Callable[..., tuple[dict[str, Any], list[dict[str, Any]]]]
 
@@ -63,26 +64,22 @@ def test_missing_strange_repeated_and_wrongly_sized_masks_are_sentences(opened: 
 
 def test_mean_and_paired_difference(opened: CocoSet) -> None:
     good, bad = (iou_on_boxes(opened, shifted(opened, columns)) for columns in (1, 4))
-    interval = mean_iou(good, resamples=200)
+    one, other = (mean_iou(f, resamples=200) for f in (good, bad.sample(frac=1, random_state=0)))
+    interval, gain = one.interval, (one - other).interval
     assert interval.estimate == pytest.approx(good["iou"].mean())
     assert interval.low < interval.estimate < interval.high
-    gain = mean_iou_difference(good, bad.sample(frac=1, random_state=0), resamples=200)
     assert gain.estimate == pytest.approx(good["iou"].mean() - bad["iou"].mean())
     assert 0 < gain.low < gain.estimate < gain.high
-    some = mean_iou(good, labels=[2], resamples=20)
-    assert some.estimate == pytest.approx(good.loc[good["label"] == 2, "iou"].mean())
-    assert np.isnan(mean_iou(good, labels=[], resamples=20)).all()
+    assert np.isnan(mean_iou(good[:0], resamples=20).interval).all()
     images = good["image_id"].unique()
     for count in (1, 2, 3, 4):
-        few = mean_iou(good[good["image_id"].isin(images[:count])], resamples=20)
+        few = mean_iou(good[good["image_id"].isin(images[:count])], resamples=20).interval
         assert np.isnan(few).tolist() == [False, count < 4, count < 4]
-    with pytest.raises(ValueError, match="same instances"):
-        mean_iou_difference(good, bad[1:], resamples=5)
+    with pytest.raises(ValueError, match="same images and instances"):
+        one - mean_iou(bad[1:], resamples=200)
 
 
 def test_resampling_images_equals_averaging_the_drawn_images(opened: CocoSet) -> None:
-    from lib.metrics.bootstrap import image_weights
-
     frame = iou_on_boxes(opened, shifted(opened, 3))
     images = sorted(frame["image_id"].unique())
     weights = image_weights(len(images), resamples=40, seed=5)
@@ -94,4 +91,4 @@ def test_resampling_images_equals_averaging_the_drawn_images(opened: CocoSet) ->
         for row in weights
     ]  # fmt: skip
     low, high = np.percentile(means, [2.5, 97.5])
-    assert mean_iou(frame, resamples=40, seed=5)[1:] == pytest.approx((low, high))
+    assert mean_iou(frame, resamples=40, seed=5).interval[1:] == pytest.approx((low, high))

@@ -6,6 +6,7 @@ import pytest
 
 from lib.opmask import boxes
 from lib.opmask.predictions import METHODS, judge, main_models
+from lib.pages.comparable import reaches
 from tests.fixtures.opmask import Made
 
 
@@ -20,14 +21,14 @@ def test_box_ap_ignores_masks_and_claims_need_every_compared_model(table: pd.Dat
     assert not table["variant"].str.startswith("ablation").any()
     compared = boxes.compared(table)
     assert set(compared["method"]) == set(METHODS)
-    assert boxes.reaches(compared, 0.4)
+    assert reaches(compared, 0.4)
     table.loc[table["variant"] == "mask_rcnn.voc", "box_AP50"] = 10.0
-    assert boxes.reaches(boxes.compared(table), 0.4)  # not one of those that claims compare
+    assert reaches(boxes.compared(table), 0.4)  # not one of those that claims compare
     table.loc[table["variant"] == "baseline.non_voc", "box_AP50"] = 39.9
     line = boxes.floor_line(boxes.compared(table), 0.4)
     assert "NO" in line and "39.9 (baseline, non-voc → voc)" in line
-    assert not boxes.reaches(boxes.compared(table), 0.4)
-    assert not boxes.reaches(compared.assign(box_AP50=np.nan), 0.4)
+    assert not reaches(boxes.compared(table), 0.4)
+    assert not reaches(compared.assign(box_AP50=np.nan), 0.4)
     assert "nothing to compare" in boxes.floor_line(compared.iloc[:0], 0.4)
 
 

@@ -1,7 +1,7 @@
-"""The runs of paper A and the rows of its tables that they give: shapes, branches, their fusion.
+"""What paper A's models predicted, and the methods that it gives: shapes, branches, their fusion.
 
-A *run* is one execution of ``04_train_hybrid``. A *method* is a row of the tables: some are a run
-as it is, the others are made from runs without further training.
+A *method* is a row of the tables: some are a model of ``04_train_hybrid`` as it is, the others are
+made from predictions without further training.
 """
 
 from collections import Counter
@@ -14,7 +14,7 @@ from lib.hybridnet.fusion import FusionSettings, fuse
 from lib.hybridnet.small_branch import Result, Shape, read_segmented, with_masks
 from lib.models.config import ModelConfig
 from lib.pages import comparison
-from lib.pages.backbones import one_backbone
+from lib.pages.comparable import one_backbone
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,7 +45,7 @@ SHAPES: tuple[Shape, ...] = ("rectangle", "ellipse", "grabcut")
 """Methods that learn nothing about masks: one shape in every detection of the small branch."""
 
 VARIANTS = {"baseline": "baseline", "large_branch": "large", "pixel_level": "pixel"}
-"""Methods that are a run as it is -> its variant."""
+"""Methods that are a model as it is -> its variant."""
 
 DRAWN_BY = {"": "mask head", "grabcut": "GrabCut", "ellipse": "ellipse", "rectangle": "rectangle"}
 """What a detection says of its mask's shape -> as people read it."""
@@ -55,11 +55,10 @@ Fallback = Literal["ellipse", "rectangle"]
 
 
 @dataclass(frozen=True)
-class Run:
+class Predictions:
     """What one trained model predicted on the validation images.
 
     Attributes:
-        variant: of the step, such as ``large`` or ``ablation.direct``.
         config: the model's settings.
         detections: COCO results; with masks unless the model is a detector.
         masks_on_boxes: masks on the ground-truth boxes, with ``annotation_id``; None where the
@@ -68,18 +67,18 @@ class Run:
             of the small branch alone.
     """
 
-    variant: str
     config: ModelConfig
     detections: list[Result]
     masks_on_boxes: list[dict[str, Any]] | None = None
     segmented: list[Result] | None = None
 
 
-Runs = dict[str, Run]
+Models = Mapping[str, Predictions]
+"""Predictions by the model's variant of the step, such as ``large`` or ``ablation.direct``."""
 
 
-def read_runs(workspace: "Workspace") -> Runs:
-    """Read what every execution of ``04_train_hybrid`` predicted, by variant.
+def read(workspace: "Workspace") -> dict[str, Predictions]:
+    """Read what every model of ``04_train_hybrid`` predicted, by variant.
 
     Of those that are not :data:`REQUIRED`, the ones that did not succeed are left out.
 
@@ -91,13 +90,12 @@ def read_runs(workspace: "Workspace") -> Runs:
     return {variant: _read(workspace, variant) for variant in variants}
 
 
-def _read(workspace: "Workspace", variant: str) -> Run:
+def _read(workspace: "Workspace", variant: str) -> Predictions:
     part = f"{STEP}.{variant}"
     model = workspace.input(part, "model.json")
     on_boxes = model.with_name("masks_on_boxes_val.json")
     segmented = workspace.input(part, "segmented_val.json") if variant == "small" else None
-    return Run(
-        variant=variant,
+    return Predictions(
         config=ModelConfig.model_validate(read_json(model)),
         detections=read_json(workspace.input(part, "detections_val.json")),
         masks_on_boxes=read_json(on_boxes) if on_boxes.exists() else None,
@@ -105,14 +103,14 @@ def _read(workspace: "Workspace", variant: str) -> Run:
     )
 
 
-def backbone(runs: Runs) -> str:
-    """Return the one backbone of all runs; see :func:`lib.pages.backbones.one_backbone`."""
-    return one_backbone((run.config for run in runs.values()), step=STEP)
+def backbone(models: Models) -> str:
+    """Return the one backbone of all models; see :func:`lib.pages.comparable.one_backbone`."""
+    return one_backbone((model.config for model in models.values()), step=STEP)
 
 
-def rows(
+def methods(
     val: "CocoSet",
-    runs: Runs,
+    models: Models,
     fusion: FusionSettings,
     *,
     poor_below: float,
@@ -122,7 +120,7 @@ def rows(
 
     Args:
         val: the validation images.
-        runs: from :func:`read_runs`.
+        models: from :func:`read`.
         fusion: how the two branches are fused (paper A, Sec. 2).
         poor_below: box IoU below which GrabCut's mask of a detection is replaced.
         shape_when_poor: by what (Sec. 2.2: an ellipse).
@@ -131,27 +129,27 @@ def rows(
         Method -> COCO results, in the order of :data:`NAMES`. ``pixel_level`` is the large branch
         trained on true masks: with these no mask is invalid, so nothing is left to the other one.
     """
-    found = small_branch(val, runs, poor_below=poor_below, shape_when_poor=shape_when_poor)
-    large = runs["large"].detections
+    found = small_branch(val, models, poor_below=poor_below, shape_when_poor=shape_when_poor)
+    large = models["large"].detections
     return {
-        **{shape: with_masks(segmented(runs), val, shape=shape) for shape in SHAPES},
-        "baseline": runs["baseline"].detections,
+        **{shape: with_masks(segmented(models), val, shape=shape) for shape in SHAPES},
+        "baseline": models["baseline"].detections,
         "small_branch": found,
         "large_branch": large,
-        "hybrid": fused(runs, found, fusion),
-        "pixel_level": runs["pixel"].detections,
+        "hybrid": fused(models, found, fusion),
+        "pixel_level": models["pixel"].detections,
     }
 
 
-def fused(runs: Runs, small: Sequence[Result], fusion: FusionSettings) -> list[Result]:
+def fused(models: Models, small: Sequence[Result], fusion: FusionSettings) -> list[Result]:
     """Return the large branch fused with ``small``: the best of each image.
 
     As many per image are kept as one model may give, so that the fusion is not better for having
     two models' numbers of guesses.
     """
-    most = runs["large"].config.detections_per_image
+    most = models["large"].config.detections_per_image
     kept, counts = [], Counter[int]()
-    for result in fuse(runs["large"].detections, small, fusion):  # best first within an image
+    for result in fuse(models["large"].detections, small, fusion):  # best first within an image
         counts[result["image_id"]] += 1
         if counts[result["image_id"]] <= most:
             kept.append(result)
@@ -159,25 +157,25 @@ def fused(runs: Runs, small: Sequence[Result], fusion: FusionSettings) -> list[R
 
 
 def small_branch(
-    val: "CocoSet", runs: Runs, *, poor_below: float, shape_when_poor: Fallback
+    val: "CocoSet", models: Models, *, poor_below: float, shape_when_poor: Fallback
 ) -> list[Result]:
     """Return the small branch's detections with GrabCut's masks, or a shape where poor.
 
     Args:
         val: the validation images.
-        runs: from :func:`read_runs`.
+        models: from :func:`read`.
         poor_below: box IoU below which a mask is poor; 0 keeps every mask, empty ones too.
         shape_when_poor: what replaces a poor mask.
     """
     if poor_below == 0:
-        return with_masks(segmented(runs), val, shape="grabcut")
+        return with_masks(segmented(models), val, shape="grabcut")
     shape: Shape = "grabcut_or_ellipse" if shape_when_poor == "ellipse" else "grabcut_or_rectangle"
-    return with_masks(segmented(runs), val, shape=shape, poor_below=poor_below)
+    return with_masks(segmented(models), val, shape=shape, poor_below=poor_below)
 
 
-def segmented(runs: Runs) -> list[Result]:
+def segmented(models: Models) -> list[Result]:
     """Return the small branch's detections with what GrabCut found in each."""
-    return runs["small"].segmented or []
+    return models["small"].segmented or []
 
 
 def named(table: "pd.DataFrame") -> "pd.DataFrame":

@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 
 from lib.files import write_json
-from lib.hybridnet.further_tables import floor_line, reaches, single_branch, with_schedule
-from lib.hybridnet.trained import REQUIRED, Run
+from lib.hybridnet.boxes import floor_line, reaches, with_schedule
+from lib.hybridnet.predictions import REQUIRED
 from lib.models.config import ModelConfig
 from lib.study import Study
 from lib.training.config import TrainConfig
@@ -77,25 +77,3 @@ def test_images_seen_and_masks_learnt_are_those_of_the_runs(
     assert dict(zip(table["variant"], table["masks_learnt"], strict=True)) == {
         "baseline": 3, "large": 2, "small": 0, "pixel": 0
     }  # fmt: skip
-
-
-def _run(variant: str, score: float) -> Run:
-    found = [{"image_id": 1, "category_id": 1, "score": score}]
-    return Run(variant, ModelConfig(method="mask_rcnn"), found)
-
-
-@pytest.mark.parametrize("images", [21, 9])
-def test_the_single_branch_of_fig_5_is_the_large_branch_trained_on_all_masks(images: int):
-    some = ("baseline", "large", "ablation.all")
-    runs = {name: _run(name, score) for name, score in zip(some, (0.1, 0.2, 0.3), strict=True)}
-    learnt = pd.DataFrame({"variant": some, "images_seen": [21, 21, images]})
-    found, what = single_branch(runs, learnt)
-    assert found[0]["score"] == 0.3 and "large branch" in what
-    assert ("9 images" in what and "21" in what) == (images == 9)
-
-
-def test_the_baseline_stands_in_where_that_branch_was_not_trained_and_it_is_said():
-    runs = {name: _run(name, score) for name, score in (("baseline", 0.1), ("large", 0.2))}
-    learnt = pd.DataFrame({"variant": list(runs), "images_seen": [21, 21]})
-    found, what = single_branch(runs, learnt)
-    assert found[0]["score"] == 0.1 and "baseline" in what

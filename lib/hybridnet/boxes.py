@@ -1,0 +1,96 @@
+"""What paper A's models detect, and what they learnt from.
+
+Tables are tidy and in points of 100; small is below 64x64 pixels.
+"""
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from lib.data.coco import CocoSet, load
+from lib.hybridnet.predictions import REQUIRED, STEP, Models
+from lib.hybridnet.table2 import AREAS
+from lib.masks.quality import SMALL_SIDE
+from lib.metrics.coco_ap import evaluate
+from lib.pages import comparable
+from lib.paths import resolve
+from lib.training.config import TrainConfig, load_config
+from lib.training.train import uses_of
+
+if TYPE_CHECKING:
+    from lib.workspace import Workspace
+
+
+def box_table(val: CocoSet, models: Models) -> pd.DataFrame:
+    """Return what every model detects: box AP over all classes and by size, in points.
+
+    As in COCO's own code, an object's size is that of its mask, also where boxes are judged.
+
+    Columns variant, box_AP, box_AP50, box_AP_S, box_AP_L.
+    """
+    labels = val.to_coco()
+    lines = []
+    for variant, model in models.items():
+        result = evaluate(labels, model.detections, iou_type="bbox", area_ranges=AREAS)
+        values = {m: 100 * result.value(m) for m in ("AP", "AP50", "AP_S", "AP_L")}
+        lines.append({"variant": variant} | {f"box_{m}": v for m, v in values.items()})
+    return pd.DataFrame(lines)
+
+
+def with_schedule(boxes: pd.DataFrame, workspace: "Workspace") -> pd.DataFrame:
+    """Return :func:`box_table` with how long each model learnt, and from how many masks.
+
+    Columns variant, iterations, images_seen, masks_learnt (instances whose mask trains it), then
+    the other columns of ``boxes``.
+    """
+    opened: dict[str, CocoSet] = {}
+    lines = []
+    for variant in boxes["variant"]:
+        config = load_config(workspace.input(f"{STEP}.{variant}", "config.json"))
+        if config.annotations not in opened:
+            path = resolve(config.annotations)
+            opened[config.annotations] = load(path, None, check_images="none")
+        lines.append(
+            {
+                "variant": variant,
+                "iterations": config.iterations,
+                "images_seen": config.iterations * config.batch_size,
+                "masks_learnt": _masks_learnt(config, opened[config.annotations]),
+            }
+        )
+    return pd.DataFrame(lines).merge(boxes, on="variant")
+
+
+def _masks_learnt(config: TrainConfig, train: CocoSet) -> int:
+    uses = uses_of(config, train)
+    return sum(uses.reads_mask(x) for x in train.all_instances())
+
+
+def size_line(val: CocoSet) -> str:
+    """Return one sentence on how many objects are small by their mask and not by their box."""
+    judged = [x for x in val.all_instances() if x.has_mask and not x.iscrowd]
+    small = [x for x in judged if x.area < SMALL_SIDE**2]
+    large_box = sum((x.box[2] - x.box[0]) * (x.box[3] - x.box[1]) >= SMALL_SIDE**2 for x in small)
+    return (
+        f"Of {len(judged):,} objects with a mask, {len(small):,} are small by the area of their "
+        f"mask; of these, {large_box:,} are large by the area of their box."
+    )
+
+
+def reaches(boxes: pd.DataFrame, floor: float) -> bool:
+    """Return whether every model of the tables detects well enough for claims to be judged.
+
+    Args:
+        boxes: from :func:`box_table`.
+        floor: the least box AP50, as a fraction of 1.
+    """
+    return comparable.reaches(_compared(boxes), floor)
+
+
+def floor_line(boxes: pd.DataFrame, floor: float) -> str:
+    """Return the answer of :func:`reaches` as a sentence."""
+    return comparable.floor_line(_compared(boxes), floor, lambda row: row["variant"])
+
+
+def _compared(boxes: pd.DataFrame) -> pd.DataFrame:
+    return boxes[boxes["variant"].isin(REQUIRED)]
