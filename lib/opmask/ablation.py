@@ -101,11 +101,7 @@ def ablation_table(
     Variants that were not trained are left out; a group with nothing to compare, as a whole.
 
     Args:
-        val: the validation images.
-        models: from :func:`lib.opmask.predictions.read`.
         iou_from: box IoU with another instance from which one is ambiguous.
-        resamples: bootstrap resamples, over images; the same for all settings.
-        seed: of the resamples.
 
     Returns:
         Columns of :func:`lib.pages.ablation.compare`, for each of :data:`METRICS` and, of the
@@ -189,8 +185,6 @@ def reaches(val: "CocoSet", models: Models, floor: float) -> bool:
     """Return whether both models of the claims on mask gradients detect well enough to be judged.
 
     Args:
-        val: the validation images.
-        models: from :func:`lib.opmask.predictions.read`.
         floor: the least box AP50 over all classes, as for every other model; a fraction of 1.
     """
     compared = {variant: models[variant] for variant in (DEFAULT, STOPPED) if variant in models}
@@ -198,11 +192,7 @@ def reaches(val: "CocoSet", models: Models, floor: float) -> bool:
 
 
 def observations(table: pd.DataFrame, models: Models) -> list[Observation]:
-    """Return what the claims on mask gradients are judged by: default minus stopped gradients.
-
-    Args:
-        models: those that it was made from.
-    """
+    """Return what the claims on mask gradients are judged by: default minus stopped gradients."""
     model = models.get(DEFAULT)
     stopped = SETTINGS["prior_gradient"][False]
     rows = table[(table["setting"] == stopped) & (table["metric"] == "AP")].to_dict("records")

@@ -26,8 +26,6 @@ def object_grid(
     true box and class.
 
     Args:
-        coco_set: the ground truth, opened with its images.
-        models: from :func:`lib.opmask.predictions.read`.
         cams: class activation maps of that split's OPMask on the true boxes.
         split: the supervised classes: whose models are shown.
         count: columns at most.

@@ -79,8 +79,6 @@ def class_frame(
     Args:
         labels: the set that the overlap was measured on.
         overlap: from :func:`lib.opmask.overlap.mean_overlap`.
-        models: of both methods.
-        results: mask AP by variant.
 
     Returns:
         Columns label, name, direction (of the model that the AP is from), instances, overlap,
@@ -135,7 +133,6 @@ def regression_table(frame: pd.DataFrame, found: Comparison, claims: "Claims") -
 
     Args:
         found: the comparison of both methods.
-        claims: where the paper's p-values come from.
 
     Returns:
         Columns method, classes, slope, se, ci_low, ci_high (t), boot_low, boot_high (bootstrap
@@ -214,10 +211,6 @@ def observations(
 
     Args:
         found: the comparison of both methods.
-        models: of both methods.
-        results: mask AP by variant.
-        resamples: of the bootstrap over images.
-        seed: of the resamples.
     """
     used = frame.dropna(subset=["overlap", *METHODS])
     lines = {method: fit(used["overlap"], used[method]) for method in METHODS}

@@ -47,8 +47,6 @@ def scenes(
     Objects of supervised and of unsupervised classes have a colour each.
 
     Args:
-        coco_set: the ground truth, opened with its images.
-        models: from :func:`lib.opmask.predictions.read`.
         split: the supervised classes: whose models are shown.
         image_ids: one row each.
         score_from: detections below this score are not drawn.

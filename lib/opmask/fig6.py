@@ -85,12 +85,6 @@ class Ratio:
 def ratios(models: Models, results: Results, *, resamples: int, seed: int) -> list[Ratio]:
     """Return the class ratios that both methods were trained at, fewest classes with masks first.
 
-    Args:
-        models: from :func:`lib.opmask.predictions.read`.
-        results: mask AP by variant.
-        resamples: bootstrap resamples, over images.
-        seed: of the resamples.
-
     Raises:
         ValueError: if both methods were trained at no ratio.
     """
@@ -137,9 +131,6 @@ def missing_line(made: Sequence[Ratio]) -> str:
 
 def ratio_table(made: Sequence[Ratio], claims: Claims) -> pd.DataFrame:
     """Return AP and gains over the number of classes with masks, and the gains that are printed.
-
-    Args:
-        claims: where the paper's gains come from.
 
     Returns:
         Columns split, classes_with_masks, classes (the group judged), judged (its number), method,

@@ -22,7 +22,6 @@ def cam_grid(coco_set: CocoSet, cams_by_model: Mapping[str, Cams], *, count: int
     Each is scaled to its own range (min-max), whatever its model does.
 
     Args:
-        coco_set: the ground truth, opened with its images.
         cams_by_model: maps on the true boxes by model, named as the rows shall be; for the methods
             of `lib.opmask.predictions` their own names will do.
         count: columns at most.

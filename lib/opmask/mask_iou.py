@@ -41,8 +41,6 @@ def mask_iou_table(frame: pd.DataFrame, *, resamples: int, seed: int) -> pd.Data
 
     Args:
         frame: from :func:`masks_on_boxes_frame`.
-        resamples: bootstrap resamples, over images.
-        seed: of the resamples.
 
     Returns:
         Columns direction, method, classes, instances, ours, ci_low, ci_high; points of 100.

@@ -186,23 +186,21 @@ def fitting_line(places: pd.DataFrame) -> str:
         absent = [name for name in NAMED if name not in there]
         lack = f"no {absent[0]}" if len(absent) == 1 else f"neither {' nor '.join(absent)}"
         return f"These labels have {lack} to measure: nothing tells which fits."
-    good = of_objects[of_objects["fits"]]
+    good, best = of_objects[of_objects["fits"]], of_objects.iloc[0]
     numbers = places[~places["crowds"]].drop_duplicates("name")
     counts = ", ".join(
         f"{n} {name}" for name, n in zip(numbers["name"], numbers["instances"], strict=True)
     )
+    lower = f"the lower of the two is above {best['above']:.0%} of the others."
+    named = " and ".join(NAMED)
     if good.empty:
-        best = of_objects.iloc[0]
         return (
-            f"By no definition are both {' and '.join(NAMED)} in the upper quarter of the classes "
-            f"({counts}). The nearest is {best['definition']}: the lower of the two is above "
-            f"{best['above']:.0%} of the others."
+            f"By no definition are both {named} in the upper quarter of the classes ({counts}). "
+            f"The nearest is {best['definition']}: {lower}"
         )
     return (
-        f"Both {' and '.join(NAMED)} are in the upper quarter of the classes by "
-        f"{', '.join(good['definition'])} ({counts}). The one that fits best is "
-        f"{good['definition'].iloc[0]}: the lower of the two is above {good['above'].iloc[0]:.0%} "
-        "of the others."
+        f"Both {named} are in the upper quarter of the classes by {', '.join(good['definition'])} "
+        f"({counts}). The one that fits best is {best['definition']}: {lower}"
     )
 
 

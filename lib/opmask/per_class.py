@@ -15,10 +15,6 @@ from lib.pages.style import COLOURS, WIDTH, plain
 def per_class_table(results: Results, models: Models) -> pd.DataFrame:
     """Return mask AP of every class of both methods, per direction of Table 2.
 
-    Args:
-        results: mask AP of every model.
-        models: from :func:`lib.opmask.predictions.read`.
-
     Returns:
         Columns direction, classes, label, name, instances, baseline, opmask; AP in points, NaN of
         a class without an instance.

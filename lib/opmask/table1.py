@@ -86,12 +86,7 @@ def table1(
     """Return AP of ambiguous and of other instances, differences and relative gains.
 
     Args:
-        val: the validation images.
-        models: from :func:`lib.opmask.predictions.read`.
-        claims: where the paper's numbers (ResNet-50) come from.
         iou_from: box IoU with another instance from which one is ambiguous.
-        resamples: bootstrap resamples, over images; the same for all models.
-        seed: of the resamples.
 
     Returns:
         Columns direction, group, instances, method (``opmask - baseline``: paired difference;
@@ -212,9 +207,6 @@ def observations(table: pd.DataFrame, models: Models) -> list[Observation]:
 
     Those of one group are judged by AP; that the relative gain is larger on ambiguous instances, by
     the relative gain in mask IoU on true boxes.
-
-    Args:
-        models: those that it was made from.
     """
     compared = _compared(models)
     seen = []

@@ -100,13 +100,6 @@ def table2(
 ) -> pd.DataFrame:
     """Return Table 2 with intervals, differences and the paper's numbers.
 
-    Args:
-        results: mask AP of every model.
-        models: from :func:`lib.opmask.predictions.read`.
-        claims: where the paper's numbers come from.
-        resamples: bootstrap resamples, over images; the same for all models.
-        seed: of the resamples.
-
     Returns:
         Columns direction, beside (the paper's rows that it is to be read with, ``R50`` or
         ``R101``), backbone (ours; empty where only the paper has the row), method (``a - b`` is a
@@ -178,9 +171,6 @@ def observations(table: pd.DataFrame, *, claims: Claims) -> list[Observation]:
 
     Numbers that the paper prints for a backbone are observed with that backbone alone, directions
     with any, except that those of a ResNet-101 need models of their own.
-
-    Args:
-        claims: the claims to be judged.
     """
     ours = table[table["backbone"] != ""]
     return comparison.observations(

@@ -79,8 +79,6 @@ def sweep(
     """Return the mask AP of every model's class activation maps, by variant and threshold.
 
     Args:
-        val: the validation images.
-        models: from :func:`lib.opmask.predictions.read`.
         thresholds: shares of a map's range from which a pixel belongs to the mask.
     """
     names = variants(models)
@@ -134,10 +132,7 @@ def table3(
     Args:
         sweeps: from :func:`sweep`.
         boxes: from :func:`boxes_as_masks`.
-        claims: where the paper's numbers (ResNet-50) come from.
         threshold: the fixed one; one of the sweep's.
-        resamples: bootstrap resamples, over images; the same for all models.
-        seed: of the resamples.
 
     Returns:
         Columns trained (split), method (``a - b`` is a paired difference), tested (``all``,
@@ -211,7 +206,6 @@ def observations(
 
     Args:
         models: those that it was made from; the paper's numbers are observed with a ResNet-50.
-        claims: the claims to be judged.
         reaching: variants that detect well enough (:func:`lib.opmask.boxes.reaching`); a claim is
             not judged unless all models that it is on are among them.
     """

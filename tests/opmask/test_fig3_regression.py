@@ -87,13 +87,10 @@ def test_classes_without_a_value_are_left_out(classes: pd.DataFrame) -> None:
     )
 
 
-def test_fewer_than_three_classes_is_a_clear_sentence() -> None:
+def test_classes_that_no_line_fits_are_a_clear_sentence() -> None:
     with pytest.raises(ValueError, match=r"at least 3 classes .* here 2 of 4 have both"):
         regression.fit([0.1, 0.2, 0.3, np.nan], [1.0, 2.0, np.nan, 4.0])
     assert regression.fit([0.1, 0.2, 0.3], [1.0, 3.0, 2.0]).n == 3
-
-
-def test_one_overlap_for_all_classes_is_a_clear_sentence() -> None:
     with pytest.raises(ValueError, match=r"All 3 classes have the same overlap, 0\.2"):
         regression.fit([0.2, 0.2, 0.2], [1.0, 2.0, 3.0])
 
@@ -211,37 +208,21 @@ def test_a_control_that_explains_everything_takes_the_slope_away() -> None:
     assert found["slope"] == pytest.approx(expected)
 
 
-def test_too_few_classes_for_the_controls_is_a_sentence() -> None:
-    frame = pd.DataFrame(
+def test_controls_that_leave_no_answer_say_why() -> None:
+    few = pd.DataFrame(
         {"overlap": [0.1, 0.2, 0.3, 0.4, 0.5], "ap": [1.0, 2, 2, 3, 1], "size": [1.0, 5, 2, 4, 3]}
     )
-    found, line = regression.controlled(frame, "ap", {"size": "size"})
-    assert found is None
-    assert (
-        line
-        == "Controls (size): 5 classes have all values; with 3 coefficients it takes more than 5."
-    )
-    more = pd.concat([frame, frame.tail(1) * 0.9])
+    twice = pd.DataFrame({"overlap": np.linspace(0.1, 0.5, 9), "ap": np.arange(9.0) ** 2})
+    twice["size"] = 2 * twice["overlap"]
+    # The classes whose overlap differs lack a control, so the rest cannot tell a slope.
+    same = pd.DataFrame({"overlap": [0.3, 0.1] + [0.2] * 8, "ap": np.arange(10.0) ** 2})
+    same["size"] = [np.nan, np.nan, *np.sin(np.arange(8.0))]
+    whys = ("takes more than 5", "determine one another", "have one overlap, 0.2")
+    for frame, why in zip((few, twice, same), whys, strict=True):
+        found, line = regression.controlled(frame, "ap", {"size": "size"})
+        assert found is None and why in line
+    more = pd.concat([few, few.tail(1) * 0.9])
     assert regression.controlled(more, "ap", {"size": "size"})[0] is not None
-
-
-def test_a_control_that_is_the_overlap_itself_is_a_sentence() -> None:
-    frame = pd.DataFrame({"overlap": np.linspace(0.1, 0.5, 9), "ap": np.arange(9.0) ** 2})
-    frame["twice"] = 2 * frame["overlap"]
-    found, line = regression.controlled(frame, "ap", {"twice": "twice the overlap"})
-    assert found is None and "determine one another" in line
-
-
-def test_one_overlap_among_the_classes_with_all_controls_is_a_sentence() -> None:
-    """The classes whose overlap differs lack a control, so the rest cannot tell a slope."""
-    frame = pd.DataFrame({"overlap": [0.3, 0.1] + [0.2] * 8, "ap": np.arange(10.0) ** 2})
-    frame["size"] = [np.nan, np.nan, *np.sin(np.arange(8.0))]
-    found, line = regression.controlled(frame, "ap", {"size": "size"})
-    assert found is None
-    assert line == (
-        "Controls (size): the 8 classes that have all values have one overlap, 0.2, so it has no "
-        "slope."
-    )
 
 
 def test_without_controls_the_slope_is_that_of_the_line(classes: pd.DataFrame) -> None:
