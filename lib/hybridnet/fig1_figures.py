@@ -90,8 +90,8 @@ def shares_beside_paper(table: pd.DataFrame) -> Figure:
     gaps = table[["paper", "estimate"]].to_numpy()
     axes.hlines(places, gaps.min(axis=1), gaps.max(axis=1), color="#d0d0d0", linewidth=1.2)
     axes.hlines(places, table["ci_low"], table["ci_high"], color=COLOURS["ours"], linewidth=4)
-    ours = {"color": COLOURS["ours"], "label": "ours, 95 % interval"}
-    axes.scatter(table["estimate"], places, s=58, **ours)
+    label = "ours, 95 % interval"
+    axes.scatter(table["estimate"], places, s=58, color=COLOURS["ours"], label=label)
     look = hollow() | {"linewidth": 2, "zorder": 3}
     axes.scatter(table["paper"], places, s=64, marker="D", label="paper A", **look)
     axes.set_yticks(places, list(table["label"]))
