@@ -14,7 +14,7 @@ import pandas as pd
 from lib.bench.inference import image_seconds, time_ratio
 from lib.bench.program import interval_columns
 from lib.metrics.claims import Observation
-from lib.opmask.trained import DIRECTIONS, METHODS, Run, Runs, pairs
+from lib.opmask.predictions import DIRECTIONS, METHODS, Models, Predictions, pairs
 
 MOST = 1.15
 """The most that OPMask may take, in relation to the baseline; the paper's ratio is 1.5."""
@@ -23,17 +23,17 @@ RATIO = "opmask / baseline"
 CLAIM = "B.sec4_3.time_ratio"
 
 
-def models(runs: Runs) -> dict[str, Path]:
+def models(runs: Models) -> dict[str, Path]:
     """Return the model files to compare, by method: of the first direction that has both.
 
     Args:
-        runs: from :func:`lib.opmask.trained.read_runs`.
+        runs: from :func:`lib.opmask.predictions.read`.
     """
     pair = _pair(runs)
     return {method: pair[method].folder / "model.pt" for method in METHODS if pair}
 
 
-def options(runs: Runs) -> list[str]:
+def options(runs: Models) -> list[str]:
     """Return the models as options of ``python -m lib.bench.inference``."""
     return [part for name, path in models(runs).items() for part in ("--model", f"{name}={path}")]
 
@@ -96,7 +96,7 @@ def ratio_line(table: pd.DataFrame, content: Mapping[str, Any]) -> str:
     )
 
 
-def observations(table: pd.DataFrame, runs: Runs) -> list[Observation]:
+def observations(table: pd.DataFrame, runs: Models) -> list[Observation]:
     """Return what the claim on time is judged by; with a ResNet-50 alone."""
     pair = _pair(runs)
     if not pair or pair["opmask"].config.backbone != "resnet50":
@@ -105,7 +105,7 @@ def observations(table: pd.DataFrame, runs: Runs) -> list[Observation]:
     return [Observation(CLAIM, row["seconds"], row["ci_low"], row["ci_high"])]
 
 
-def _pair(runs: Runs) -> dict[str, Run]:
+def _pair(runs: Models) -> dict[str, Predictions]:
     there = pairs(runs)
     order = (*DIRECTIONS.values(), "list", "full")
     return next((there[setting] for setting in order if setting in there), {})

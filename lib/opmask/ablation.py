@@ -9,24 +9,26 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+from matplotlib.figure import Figure
 
-from lib.data.coco import Result
 from lib.data.overlap import ambiguous_ids, objects
 from lib.files import read_json
 from lib.metrics.bootstrap import Score, resample
 from lib.metrics.claims import Observation
 from lib.metrics.coco_ap import evaluate
 from lib.metrics.mask_iou import iou_on_boxes, mean_iou
-from lib.opmask.trained import (
+from lib.opmask.predictions import (
+    ABLATION,
     DIRECTIONS,
     TITLES,
-    Run,
-    Runs,
+    Models,
+    Predictions,
     judge,
     unbroken,
     unsupervised,
 )
 from lib.pages.ablation import MASK_IOU, Judged, compare
+from lib.pages.ablation_figure import changes
 
 if TYPE_CHECKING:
     from lib.data.coco import CocoSet
@@ -39,8 +41,6 @@ VARIANTS = tuple(
                  "concat", "multiply", "gn", "gt_boxes")
 )  # fmt: skip
 """The runs of the ablation."""
-
-REFINED = "detections_val_refined.json"
 
 SETTINGS: dict[str, dict[Any, str]] = {
     "method": {"opmask": "with the prior", "mask_rcnn": "without: the baseline"},
@@ -94,110 +94,78 @@ CLAIMS = {
 
 
 def ablation_table(
-    val: "CocoSet", runs: Runs, *, iou_from: float, resamples: int, seed: int
+    val: "CocoSet", models: Models, *, iou_from: float, resamples: int, seed: int
 ) -> pd.DataFrame:
     """Return what each setting reaches on the unsupervised classes, and how it differs.
 
-    Variants that were not run are left out; a group with nothing to compare, as a whole.
+    Variants that were not trained are left out; a group with nothing to compare, as a whole.
 
     Args:
-        val: the validation images.
-        runs: from :func:`lib.opmask.trained.read_runs`.
         iou_from: box IoU with another instance from which one is ambiguous.
-        resamples: bootstrap resamples, over images; the same for all settings.
-        seed: of the resamples.
 
     Returns:
         Columns of :func:`lib.pages.ablation.compare`, for each of :data:`METRICS` and, of the
-        ablation's runs, the mean mask IoU on true boxes; points of 100.
+        ablation's models, the mean mask IoU on true boxes; points of 100.
     """
     drawn: dict[str, Any] = {"resamples": resamples, "seed": seed}
     judged = []
-    known: dict[str, Mapping[str, Score]] = {}
-    for group, setting, run in _trials(runs):
-        if run.variant not in known:
-            rows = iou_on_boxes(val, run.masks_on_boxes)
-            rows = rows[rows["label"].isin(unsupervised(run, val.categories))]
-            known[run.variant] = {
-                **_ap(val, run, run.detections, iou_from, **drawn),
-                MASK_IOU: mean_iou(rows, **drawn),
+    known: dict[str, dict[str, Score]] = {}
+    for group, setting, model in _trials(models):
+        if model.variant not in known:
+            masks = iou_on_boxes(val, model.masks_on_boxes)
+            masks = masks[masks["label"].isin(unsupervised(model, val.categories))]
+            known[model.variant] = {
+                **_ap(val, model, model.detections, iou_from, **drawn),
+                MASK_IOU: mean_iou(masks, **drawn),
             }
-        judged.append(Judged(group, setting, known[run.variant]))
+        judged.append(Judged(group, setting, known[model.variant]))
     for split in DIRECTIONS:
-        refined = refined_detections(runs, split)
+        refined = refined_detections(models, split)
         if refined is not None:
-            at_test = runs[f"opmask.{split}"]
+            at_test = models[f"opmask.{split}"]
             for setting, found in (("proposal", at_test.detections), ("refined box", refined)):
                 ap = _ap(val, at_test, found, iou_from, **drawn)
                 judged.append(Judged(f"cam_at_test.{split}", setting, ap))
     return compare(judged)
 
 
-def refined_detections(runs: Runs, split: str) -> list[Result] | None:
-    """Return a split's OPMask with the CAM re-pooled from the refined box; None if not run."""
-    run = runs.get(f"opmask.{split}")
-    path = run.folder / REFINED if run else None
+def refined_detections(models: Models, split: str) -> list[dict[str, Any]] | None:
+    """Return a split's OPMask with the CAM re-pooled from the refined box; None without them."""
+    model = models.get(f"opmask.{split}")
+    path = model.folder / "detections_val_refined.json" if model else None
     return read_json(path) if path and path.exists() else None
 
 
-def reaches(val: "CocoSet", runs: Runs, floor: float) -> bool:
-    """Return whether both runs of the claims on mask gradients detect well enough to be judged.
-
-    Args:
-        val: the validation images.
-        runs: from :func:`lib.opmask.trained.read_runs`.
-        floor: the least box AP50 over all classes, as for every other model; a fraction of 1.
-    """
-    compared = {variant: runs[variant] for variant in (DEFAULT, STOPPED) if variant in runs}
-    return all(r.value("AP50") >= floor for r in judge(val, compared, "bbox").values())
-
-
-def observations(table: pd.DataFrame, runs: Runs) -> list[Observation]:
-    """Return what the claims on mask gradients are judged by: default minus stopped gradients.
-
-    Args:
-        table: from :func:`ablation_table`.
-        runs: those that it was made from.
-    """
-    run = runs.get(DEFAULT)
-    stopped = SETTINGS["prior_gradient"][False]
-    rows = table[(table["setting"] == stopped) & (table["metric"] == "AP")].to_dict("records")
-    if not run or run.split != "non_voc" or not rows:
-        return []
-    gain = [-rows[0][column] for column in ("difference", "diff_high", "diff_low")]
-    backbones = ("any", run.config.backbone)
-    return [Observation(name, *gain) for name, needed in CLAIMS.items() if needed in backbones]
-
-
-def _trials(runs: Runs) -> list[tuple[str, str, Run]]:
-    """Return group, setting and run of each comparison, a group's default first."""
-    default = runs.get(DEFAULT)
+def _trials(models: Models) -> list[tuple[str, str, Predictions]]:
+    """Return group, setting and model of each comparison, a group's default first."""
+    default = models.get(DEFAULT)
     if default is None:
         return []
+    own = [model for variant, model in models.items() if variant.startswith(ABLATION)]
     found = []
     for field, texts in SETTINGS.items():
-        value = getattr(default.config, field)
-        others = [run for run in runs.values() if _changes(run, default) == [field]]
-        if others:
-            found.append((field, texts[value], default))
+        others = [model for model in own if _changes(model, default) == [field]]
         order = list(texts)
-        for run in sorted(others, key=lambda r: order.index(getattr(r.config, field))):
-            found.append((field, texts[getattr(run.config, field)], run))
+        others.sort(key=lambda model: order.index(getattr(model.config, field)))
+        for model in [default, *others] if others else []:
+            found.append((field, texts[getattr(model.config, field)], model))
     return found
 
 
-def _changes(run: Run, default: Run) -> Sequence[str]:
-    """Return the settings in which a run of the ablation differs from the default."""
-    if not run.variant.startswith("ablation."):
-        return []
-    return [f for f in SETTINGS if getattr(run.config, f) != getattr(default.config, f)]
+def _changes(model: Predictions, default: Predictions) -> list[str]:
+    """Return the settings in which a model differs from the default."""
+    return [f for f in SETTINGS if getattr(model.config, f) != getattr(default.config, f)]
 
 
 def _ap(
-    val: "CocoSet", run: Run, detections: Sequence[Result], iou_from: float, **drawn: Any
+    val: "CocoSet",
+    model: Predictions,
+    detections: Sequence[Mapping[str, Any]],
+    iou_from: float,
+    **drawn: Any,
 ) -> dict[str, Score]:
     """Return the score of each AP of the table."""
-    labels, truth = unsupervised(run, val.categories), val.to_coco()
+    labels, truth = unsupervised(model, val.categories), val.to_coco()
     others = {x.id for x in objects(val)} - ambiguous_ids(val, iou_from)
     common: dict[str, Any] = {"labels": labels, "area_ranges": {}}
     masks, ambiguous, boxes = (
@@ -211,3 +179,30 @@ def _ap(
         "AP_ambiguous": ambiguous.score("AP"),
         "box_AP50": boxes.score("AP50"),
     }
+
+
+def reaches(val: "CocoSet", models: Models, floor: float) -> bool:
+    """Return whether both models of the claims on mask gradients detect well enough to be judged.
+
+    Args:
+        floor: the least box AP50 over all classes, as for every other model; a fraction of 1.
+    """
+    compared = {variant: models[variant] for variant in (DEFAULT, STOPPED) if variant in models}
+    return all(r.value("AP50") >= floor for r in judge(val, compared, "bbox").values())
+
+
+def observations(table: pd.DataFrame, models: Models) -> list[Observation]:
+    """Return what the claims on mask gradients are judged by: default minus stopped gradients."""
+    model = models.get(DEFAULT)
+    stopped = SETTINGS["prior_gradient"][False]
+    rows = table[(table["setting"] == stopped) & (table["metric"] == "AP")].to_dict("records")
+    if not model or model.split != "non_voc" or not rows:
+        return []
+    gain = [-rows[0][column] for column in ("difference", "diff_high", "diff_low")]
+    backbones = ("any", model.config.backbone)
+    return [Observation(name, *gain) for name, needed in CLAIMS.items() if needed in backbones]
+
+
+def ablation_figure(table: pd.DataFrame) -> Figure | None:
+    """Draw what each choice changes, compared with the default of its group."""
+    return changes(table, GROUPS, METRICS | {MASK_IOU: "mask IoU on true boxes"})

@@ -1,297 +1,251 @@
-"""Does a class's AP fall with its overlap, and less so for one method than for another? Fig. 3.
+"""Fig. 3 of paper B: what each class's AP has to do with its overlap, and for whom less.
 
-Paper B regresses the mask AP of each class, taken from the run in which it has no masks, on the
-class's mean box IoU, for two methods, and compares two p-values: "significant" for the baseline,
-"not significant" for OPMask. That is no comparison of the slopes. Here are the paper's regressions
-and what a comparison needs. The overlap is the same for both, so the difference of the slopes is
-the slope of the difference in AP, and has an ordinary test. "Flatter" is more than a difference:
-a slope as steep the other way is not flatter, so it is judged by how much smaller the *size* of the
-slope is, with a bootstrap over classes.
-
-Whether a single slope is negative is judged by the t interval of ordinary least squares. The
-bootstrap over classes stands beside it, but over few classes its interval is too narrow: of slopes
-that are zero it calls about twice as many as it should "not zero" (8 to 20 classes, simulated).
-For "flatter" it does so less often than it should.
-
-AP is in points of 100, overlap a fraction of 1, and slopes are points per 0.01 of overlap.
+The AP of a class is that of the model that had no masks of it: VOC's classes from non-voc -> voc,
+the others from voc -> non-voc. AP is in points of 100, slopes are points per 0.01 of overlap.
+``frame`` is everywhere what :func:`class_frame` returns.
 """
 
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-import statsmodels.api as sm
-from numpy.typing import ArrayLike
-from scipy import stats
 
-from lib.metrics.bootstrap import CONFIDENCE, Interval, image_weights, percentiles
-from lib.metrics.williams import WilliamsTest, williams
+from lib.data.categories import canonical
+from lib.data.overlap import objects
+from lib.metrics.bootstrap import resample
+from lib.metrics.claims import Observation
+from lib.opmask.fig3_regression import FEWEST_CLASSES, Comparison, fit, leave_one_out
+from lib.opmask.overlap import NAMED
+from lib.opmask.predictions import (
+    DIFFERENCE,
+    DIRECTIONS,
+    METHODS,
+    SPLITS,
+    Models,
+    Predictions,
+    Results,
+    backbone,
+    named,
+    pairs,
+    variant_of,
+)
+from lib.pages import tables
+from lib.pages.tables import Table
 
-PER = 0.01
-"""Slopes are per this much of overlap."""
+if TYPE_CHECKING:
+    from lib.data.coco import CocoSet
+    from lib.metrics.claims import Claims
 
-FEWEST_CLASSES = 3
-"""With two classes a line passes through both: nothing is left to judge it by."""
+FULL = "baseline.all"
+"""The model whose AP says how hard a class is when its masks are known."""
 
-SPARE_CLASSES = 2
-"""A regression with controls needs more classes than coefficients by more than this."""
+OUTCOMES = {**{method: method for method in METHODS}, DIFFERENCE: "gain"}
+"""Method, or difference of both -> column of :func:`class_frame`."""
 
+VARIANTS = (*(variant_of(m, split) for m in METHODS for split in (*SPLITS, "list")), FULL)
+"""The models that the regression and its controls are made of; a profile has some of them."""
 
-class Fit(NamedTuple):
-    """An ordinary least squares line of AP over overlap.
+REGRESSION = (
+    "method", "classes", "slope", "ci_low", "ci_high", "p", "paper_p", "r", "spearman",
+    "spearman_p",
+)  # fmt: skip
+"""Columns of :func:`regression_table` that a page has room for."""
 
-    Attributes:
-        n: classes.
-        slope: points per 0.01 of overlap, with standard error and 95 % confidence limits (t).
-        intercept: points, at no overlap.
-        p: two-sided, that the slope is zero.
-        r: Pearson's correlation; NaN if all APs are the same.
-        spearman: rank correlation, with its p-value.
-    """
+INFLUENCE = ("method", "slope", "p", "most_influential", "slope_without", "p_without")
+"""Those that say what the class that matters most does to the slope."""
 
-    n: int
-    slope: float
-    se: float
-    low: float
-    high: float
-    intercept: float
-    p: float
-    r: float
-    spearman: float
-    spearman_p: float
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Two methods' regressions on the same overlap.
-
-    Attributes:
-        difference: the line of (second - first) AP; its slope is the difference of the slopes.
-        resampled: that slope, bootstrap over classes.
-        flatter: |first slope| - |second slope|, bootstrap over classes: positive if the second
-            method's AP depends less on overlap.
-        slopes: of each method, bootstrap over classes; too narrow with few of them.
-        correlations: Williams' test of the two correlations with overlap, second against first.
-    """
-
-    difference: Fit
-    resampled: Interval
-    flatter: Interval
-    slopes: tuple[Interval, Interval]
-    correlations: WilliamsTest
+THREE_DECIMALS = (
+    "p", "spearman_p", "p_without", "paper_p", "baseline_p", "opmask_p", "spread"
+)  # fmt: skip
 
 
-def fit(overlap: ArrayLike, ap: ArrayLike) -> Fit:
-    """Fit a line; classes where either value is missing are left out.
-
-    Where all APs are the same, the line is flat without any error, and there is no p-value.
-
-    Args:
-        overlap: of each class, a fraction of 1, [K].
-        ap: of each class, points of 100, [K].
-
-    Raises:
-        ValueError: if fewer than three classes have both, or all have the same overlap.
-    """
-    x, y = _usable(overlap, ap)
-    model = _ols(x, y)
-    constant = bool(np.ptp(y) == 0)
-    ranked = (math.nan, math.nan) if constant else stats.spearmanr(x, y)
-    return Fit(
-        n=len(x),
-        **_slope(model, constant=constant),
-        intercept=float(model.params[0]),
-        r=math.nan if constant else float(np.corrcoef(x, y)[0, 1]),
-        spearman=float(ranked[0]),
-        spearman_p=float(ranked[1]),
-    )
+def judged_pairs(models: Models) -> dict[str, dict[str, Predictions]]:
+    """Return the directions that both methods were trained in: direction -> method -> model."""
+    there = pairs(models)
+    return {d: there[d] for d in (*DIRECTIONS.values(), "list") if d in there}
 
 
-def band(overlap: ArrayLike, ap: ArrayLike, places: ArrayLike) -> pd.DataFrame:
-    """Return the line with its 95 % confidence band, of the mean AP at an overlap.
+def compared(models: Models) -> Models:
+    """Return the models of :func:`judged_pairs`, by variant."""
+    return {m.variant: m for pair in judged_pairs(models).values() for m in pair.values()}
+
+
+def class_frame(
+    labels: "CocoSet", overlap: pd.DataFrame, models: Models, results: Results
+) -> pd.DataFrame:
+    """Return one row per class: its overlap, its AP without masks by method, and other properties.
 
     Args:
-        overlap: of each class, [K].
-        ap: of each class, [K].
-        places: where to evaluate, fractions of 1.
+        labels: the set that the overlap was measured on.
+        overlap: from :func:`lib.opmask.overlap.mean_overlap`.
 
     Returns:
-        Columns overlap, mean, low, high.
-
-    Raises:
-        ValueError: as :func:`fit`.
+        Columns label, name, direction (of the model that the AP is from), instances, overlap,
+        baseline, opmask, gain, full (the baseline's AP with masks of all classes; NaN without
+        that model), log_instances, log_side (of the boxes), of_voc. Classes that had masks in
+        every model are left out; AP is NaN for a class without a validation instance.
     """
-    x, y = _usable(overlap, ap)
-    at = np.asarray(places, dtype=float)
-    predicted = _ols(x, y).get_prediction(sm.add_constant(at / PER, has_constant="add"))
-    limits = predicted.conf_int(alpha=1 - CONFIDENCE)
-    mean = predicted.predicted_mean
-    return pd.DataFrame({"overlap": at, "mean": mean, "low": limits[:, 0], "high": limits[:, 1]})
+    frame = overlap.copy()
+    frame.insert(2, "direction", "")
+    for column in (*METHODS, "full"):
+        frame[column] = np.nan
+
+    def ap(variant: str) -> pd.Series:
+        per_class = results[variant].per_class.set_index("label")["AP"]
+        return 100 * frame["label"].map(per_class)
+
+    for direction, pair in judged_pairs(models).items():
+        supervised = frame["label"].isin(pair["opmask"].supervised)
+        new = (frame["direction"] == "") & ~supervised
+        frame.loc[new, "direction"] = direction
+        for method in METHODS:
+            frame[method] = frame[method].where(~new, ap(pair[method].variant))
+    if FULL in results:
+        frame["full"] = ap(FULL)
+    frame["gain"] = frame["opmask"] - frame["baseline"]
+    frame["log_instances"] = np.log(frame["instances"].where(frame["instances"] > 0))
+    frame["log_side"] = np.log(frame["label"].map(_mean_sides(labels)))
+    frame["of_voc"] = frame["label"].isin(labels.categories.split("voc")).astype(float)
+    return frame[frame["direction"] != ""].reset_index(drop=True)
 
 
-def compare(
-    overlap: ArrayLike,
-    first: ArrayLike,
-    second: ArrayLike,
+def _mean_sides(labels: "CocoSet") -> "pd.Series[float]":
+    """Return each class's mean box side (square root of the area), by label."""
+    some = objects(labels)
+    boxes = np.array([x.box for x in some], dtype=float).reshape(-1, 4)
+    sides = np.sqrt((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]))
+    return pd.Series(sides).groupby([x.label for x in some]).mean()
+
+
+def left_out_line(frame: pd.DataFrame) -> str:
+    """Return how many classes the regression has, and which it cannot have, as a sentence."""
+    usable = frame.dropna(subset=["overlap", *METHODS])
+    line = f"{len(usable)} classes have an overlap and an AP of both methods."
+    for column, why in (("overlap", "nothing to overlap with"), ("opmask", "no validation image")):
+        names = frame.loc[frame[column].isna(), "name"].tolist()
+        line += f" Left out, with {why}: {', '.join(names)}." if names else ""
+    return line
+
+
+def regression_table(frame: pd.DataFrame, found: Comparison, claims: "Claims") -> pd.DataFrame:
+    """Return the regressions of both methods and of their difference, one line each.
+
+    Args:
+        found: the comparison of both methods.
+
+    Returns:
+        Columns method, classes, slope, se, ci_low, ci_high (t), boot_low, boot_high (bootstrap
+        over classes), p, paper_p, r, spearman, spearman_p, most_influential (the class whose
+        absence changes the slope most; empty if none does), slope_without, p_without.
+    """
+    expected = {claim.id: claim.expected for claim in claims.claims}
+    drawn = dict(zip(OUTCOMES, (*found.slopes, found.resampled), strict=True))
+    used = frame.dropna(subset=["overlap", *METHODS])
+    rows = []
+    for method, column in OUTCOMES.items():
+        line = fit(used["overlap"], used[column])
+        rows.append(
+            {
+                "method": method,
+                "classes": line.n,
+                "slope": line.slope,
+                "se": line.se,
+                "ci_low": line.low,
+                "ci_high": line.high,
+                "boot_low": drawn[method].low,
+                "boot_high": drawn[method].high,
+                "p": line.p,
+                "paper_p": expected.get(f"B.fig3.{method}.p_value"),
+                "r": line.r,
+                "spearman": line.spearman,
+                "spearman_p": line.spearman_p,
+                **_influence(used, column),
+            }
+        )
+    return pd.DataFrame(rows).astype({"paper_p": float})
+
+
+def _influence(used: pd.DataFrame, column: str) -> dict[str, Any]:
+    names = ("most_influential", "slope_without", "p_without")
+    if len(used) <= FEWEST_CLASSES:
+        return dict(zip(names, ("", np.nan, np.nan), strict=True))
+    most = leave_one_out(used, column).iloc[0]
+    if most["change"] == 0:  # all APs are the same
+        most["name"] = ""
+    return dict(zip(names, most[["name", "slope", "p"]], strict=True))
+
+
+def comparison_table(found: Comparison) -> pd.DataFrame:
+    """Return the tests of the difference between the slopes, one line each.
+
+    Columns test, estimate, ci_low, ci_high, p.
+    """
+    difference, williams = found.difference, found.correlations
+    rows = [
+        ("slope of the gain over overlap, t test", difference.slope, difference.low,
+         difference.high, difference.p),
+        ("the same, bootstrap over classes", *found.resampled, np.nan),
+        ("how much flatter: |baseline's slope| − |OPMask's|, bootstrap", *found.flatter, np.nan),
+        (f"correlations with overlap, Williams' t ({williams.df} degrees of freedom)",
+         williams.t, np.nan, np.nan, williams.p),
+    ]  # fmt: skip
+    return pd.DataFrame(rows, columns=["test", "estimate", "ci_low", "ci_high", "p"])
+
+
+def observations(
+    frame: pd.DataFrame,
+    found: Comparison,
+    models: Models,
+    results: Results,
     *,
     resamples: int,
     seed: int,
-) -> Comparison:
-    """Compare how two methods' AP depends on overlap, over the classes that both have.
+) -> list[Observation]:
+    """Return what the claims of Fig. 3 are judged by.
+
+    Numbers that the paper prints for a ResNet-50 are observed with that backbone alone. That the
+    baseline's slope is negative rests on the t interval of least squares, since a bootstrap over
+    few classes is too sure; that OPMask's is flatter on a bootstrap over classes; and what is said
+    of one class on one over images, paired.
 
     Args:
-        overlap: of each class, [K].
-        first: AP of the one method (the baseline), points, [K].
-        second: AP of the other.
-        resamples: of the bootstrap over classes.
-        seed: of the resamples.
-
-    Raises:
-        ValueError: as :func:`fit`.
+        found: the comparison of both methods.
     """
-    x, a, b = _usable(overlap, first, second)
-    drawn = bootstrap_slopes(x, a, b, resamples=resamples, seed=seed)
-    own, n = [fit(x, ap).slope for ap in (a, b)], len(x)
-    sizes = np.abs(drawn)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        r = np.corrcoef([x, b, a])
-    return Comparison(
-        difference=fit(x, b - a),
-        resampled=percentiles(own[1] - own[0], drawn[:, 1] - drawn[:, 0], images=n),
-        flatter=percentiles(abs(own[0]) - abs(own[1]), sizes[:, 0] - sizes[:, 1], images=n),
-        slopes=(
-            percentiles(own[0], drawn[:, 0], images=n),
-            percentiles(own[1], drawn[:, 1], images=n),
-        ),
-        correlations=williams(r[0, 1], r[0, 2], r[1, 2], n=n),
-    )
+    used = frame.dropna(subset=["overlap", *METHODS])
+    lines = {method: fit(used["overlap"], used[method]) for method in METHODS}
+    falls = (-lines["baseline"].slope, -lines["baseline"].high, -lines["baseline"].low)
+    seen = [
+        Observation("B.fig3.baseline.slope_is_negative", *falls),
+        Observation("B.fig3.opmask_slope_is_flatter", *found.flatter),
+    ]
+    there = judged_pairs(models)
+    printed = backbone(compared(models)) == "resnet50"
+    if printed:
+        seen += [Observation(f"B.fig3.{method}.p_value", lines[method].p) for method in METHODS]
+    for row in frame[frame["name"].map(canonical).isin(NAMED)].to_dict("records"):
+        of_class = (
+            results[there[row["direction"]][m].variant].select([row["label"]]) for m in METHODS
+        )
+        base, ours = (
+            resample(result, areas=["all"], resamples=resamples, seed=seed).score("AP")
+            for result in of_class
+        )
+        name, gain = canonical(row["name"]), (ours - base).interval.scaled(100)
+        seen.append(Observation(f"B.fig3.{name}.opmask_above_baseline", *gain))
+        for method, score in zip(METHODS, (base, ours), strict=True) if printed else ():
+            seen.append(Observation(f"B.fig3.{method}.{name}.AP", *score.interval.scaled(100)))
+    return seen
 
 
-def bootstrap_slopes(
-    overlap: np.ndarray, *aps: np.ndarray, resamples: int, seed: int
-) -> np.ndarray:
-    """Return every method's slope in each resample of the classes, [B, M].
-
-    All methods see the same classes. NaN where a resample holds classes of one overlap only.
+def show(table: pd.DataFrame, columns: Sequence[str] = ()) -> Table:
+    """Return one of these tables to look at: methods by name, small numbers with three decimals.
 
     Args:
-        overlap: of each class, [K], finite.
-        aps: AP of each class by method, [K] each, finite.
-        resamples: their number, B.
-        seed: of the resamples.
+        table: any table of Fig. 3.
+        columns: those to show; all by default.
     """
-    weights = image_weights(len(overlap), resamples=resamples, seed=seed) / len(overlap)
-    x = np.asarray(overlap, dtype=float) / PER
-    mean = weights @ x
-    spread = weights @ x**2 - mean**2
-    columns = []
-    with np.errstate(invalid="ignore", divide="ignore"):
-        for ap in aps:
-            y = np.asarray(ap, dtype=float)
-            columns.append((weights @ (x * y) - mean * (weights @ y)) / spread)
-    slopes = np.stack(columns, axis=1)
-    slopes[spread < 1e-9 * np.var(x)] = np.nan
-    return slopes
-
-
-def leave_one_out(frame: pd.DataFrame, method: str) -> pd.DataFrame:
-    """Return the regression without each of the classes, the most influential first.
-
-    Args:
-        frame: one row per class: name, overlap and a column of AP per method.
-        method: the column.
-
-    Returns:
-        Columns name (the class left out), slope, low, high, p, change (of the slope, by leaving it
-        out). Classes without which all have one overlap are missing.
-
-    Raises:
-        ValueError: if fewer than four classes have both values, or all have the same overlap.
-    """
-    used = frame.dropna(subset=["overlap", method]).reset_index(drop=True)
-    whole = fit(used["overlap"], used[method]).slope
-    rows = []
-    for position, name in enumerate(used["name"]):
-        rest = used.drop(index=position)
-        if len(rest) >= FEWEST_CLASSES and rest["overlap"].nunique() == 1:
-            continue
-        line = fit(rest["overlap"], rest[method])
-        rows.append((name, line.slope, line.low, line.high, line.p, line.slope - whole))
-    found = pd.DataFrame(rows, columns=["name", "slope", "low", "high", "p", "change"])
-    order = found["change"].abs().sort_values(ascending=False, kind="stable").index
-    return found.loc[order].reset_index(drop=True)
-
-
-def controlled(
-    frame: pd.DataFrame, outcome: str, controls: Mapping[str, str]
-) -> tuple[dict[str, Any] | None, str]:
-    """Return the slope of overlap when other properties of the classes are held fixed.
-
-    A control that is the same for all classes is left out.
-
-    Args:
-        frame: one row per class: overlap, the outcome, and the controls.
-        outcome: column of AP, points.
-        controls: column -> as people read it.
-
-    Returns:
-        (n, slope, se, low, high, p) as a dictionary, or None if there are too few classes or
-        overlap does not vary beside the controls; and a sentence that says which controls were
-        used, or why there is no answer.
-    """
-    used = frame[["overlap", outcome, *controls]].dropna()
-    kept = [column for column in controls if used[column].nunique() > 1]
-    names = ", ".join(controls[column] for column in kept) or "none"
-    needed = len(kept) + 2 + SPARE_CLASSES
-    if len(used) <= needed:
-        return None, (
-            f"Controls ({names}): {len(used)} classes have all values; with {len(kept) + 2} "
-            f"coefficients it takes more than {needed}."
-        )
-    if used["overlap"].nunique() == 1:
-        return None, (
-            f"Controls ({names}): the {len(used)} classes that have all values have one overlap, "
-            f"{used['overlap'].iloc[0]:g}, so it has no slope."
-        )
-    design = sm.add_constant(
-        np.column_stack([used["overlap"] / PER, *(used[column] for column in kept)]),
-        has_constant="add",
-    )
-    if np.linalg.matrix_rank(design) < design.shape[1]:
-        return None, f"Controls ({names}): they and overlap determine one another in these classes."
-    y = used[outcome].to_numpy(dtype=float)
-    slope = _slope(sm.OLS(y, design).fit(), constant=bool(np.ptp(y) == 0))
-    return {"n": len(used), **slope}, f"Controls: {names}; {len(used)} classes."
-
-
-def _usable(overlap: ArrayLike, *aps: ArrayLike) -> tuple[np.ndarray, ...]:
-    columns = [np.asarray(values, dtype=float) for values in (overlap, *aps)]
-    finite = np.asarray(np.isfinite(columns).all(axis=0))
-    count = int(finite.sum())
-    if count < FEWEST_CLASSES:
-        raise ValueError(
-            f"A regression needs at least {FEWEST_CLASSES} classes with an overlap and an AP; "
-            f"here {count} of {len(finite)} have both. Validate on images with more classes."
-        )
-    if np.ptp(columns[0][finite]) == 0:
-        raise ValueError(
-            f"All {count} classes have the same overlap, {columns[0][finite][0]:g}: no line can be "
-            "fitted. Choose another definition of overlap, or labels with more objects per image."
-        )
-    return tuple(column[finite] for column in columns)
-
-
-def _slope(model: Any, *, constant: bool) -> dict[str, float]:
-    """Return slope, se, low, high (t) and p of overlap, the column after the constant."""
-    if constant:  # rounding would give a slope of 1e-17 with limits that leave zero out
-        return {"slope": 0.0, "se": 0.0, "low": 0.0, "high": 0.0, "p": math.nan}
-    limits = model.conf_int(1 - CONFIDENCE)[1]
-    values = (model.params[1], model.bse[1], *limits, model.pvalues[1])
-    return dict(zip(("slope", "se", "low", "high", "p"), map(float, values), strict=True))
-
-
-def _ols(x: np.ndarray, y: np.ndarray) -> Any:
-    return sm.OLS(y, sm.add_constant(x / PER, has_constant="add")).fit()
+    some = table[list(columns)] if columns else table
+    if "method" in some:
+        some = some.assign(method=named(some)["method"].str.replace(" ", "\u00a0"))
+    return tables.show(some, digits={c: 3 for c in THREE_DECIMALS if c in some})

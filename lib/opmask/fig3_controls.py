@@ -1,6 +1,6 @@
 """What stands behind Fig. 3's regressions: other properties of the classes, other definitions.
 
-Beside :mod:`lib.opmask.fig3_tables`: the slope of overlap with the number, the size and the
+Beside :mod:`lib.opmask.fig3`: the slope of overlap with the number, the size and the
 difficulty of a class's objects held fixed, and by every reading of "mean IoU".
 """
 
@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 
 from lib.data.categories import canonical
-from lib.opmask.fig3 import PER, compare, controlled, fit
-from lib.opmask.fig3_tables import FULL, OUTCOMES
+from lib.opmask.fig3 import FULL, OUTCOMES
+from lib.opmask.fig3_regression import PER, compare, controlled, fit
 from lib.opmask.overlap import NAMED, fitting, ranks
-from lib.opmask.trained import METHODS
+from lib.opmask.predictions import METHODS
 
 CONTROLS = {
     "log_instances": "number of instances (log)",
@@ -29,7 +29,7 @@ def controls_table(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     """Return the slopes of overlap with other properties of the classes held fixed.
 
     Args:
-        frame: from :func:`class_frame`.
+        frame: from :func:`lib.opmask.fig3.class_frame`.
 
     Returns:
         Columns method, controls, classes, slope, se, ci_low, ci_high, p; and a sentence for every
@@ -48,20 +48,12 @@ def controls_table(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
             if controls and line not in lines:
                 lines.append(line)
             if result:
-                rows.append(
-                    {
-                        "method": method,
-                        "controls": group,
-                        "classes": result["n"],
-                        "slope": result["slope"],
-                        "se": result["se"],
-                        "ci_low": result["low"],
-                        "ci_high": result["high"],
-                        "p": result["p"],
-                    }
-                )
-    columns = ["method", "controls", "classes", "slope", "se", "ci_low", "ci_high", "p"]
-    return pd.DataFrame(rows, columns=columns), lines
+                rows.append({"method": method, "controls": group, **result})
+    names = {"n": "classes", "low": "ci_low", "high": "ci_high"}
+    table = pd.DataFrame(
+        rows, columns=["method", "controls", "n", "slope", "se", "low", "high", "p"]
+    )
+    return table.rename(columns=names), lines
 
 
 def places(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
@@ -101,7 +93,7 @@ def definitions_frame(
     the classes, and not per 0.01.
 
     Args:
-        frame: from :func:`lib.opmask.fig3_tables.class_frame`; its own overlap is not used.
+        frame: from :func:`lib.opmask.fig3.class_frame`; its own overlap is not used.
         own: name of the study's labels -> :func:`lib.opmask.overlap.definitions_table`.
         others: the same of other labels; they have ranks and no regression.
         resamples: of the bootstrap over classes.
@@ -125,7 +117,7 @@ def definitions_frame(
 
 def places_shown(table: pd.DataFrame) -> pd.DataFrame:
     """Return :func:`places` as it is shown: crowd regions out, and labels without both classes."""
-    shown = _objects(table).drop(columns="crowds")
+    shown = table[~table["crowds"].astype(bool)].drop(columns="crowds")
     return shown.dropna(subset=[f"{name}_above" for name in NAMED], how="all", ignore_index=True)
 
 
@@ -138,12 +130,8 @@ def slopes_shown(table: pd.DataFrame) -> pd.DataFrame:
         "labels", "definition", "classes", "baseline_slope", "baseline_p", "opmask_slope",
         "opmask_p", "flatter",
     ]  # fmt: skip
-    shown = _objects(table)
-    return shown.loc[shown["baseline_slope"].notna(), columns].reset_index(drop=True)
-
-
-def _objects(table: pd.DataFrame) -> pd.DataFrame:
-    return table[~table["crowds"].astype(bool)].reset_index(drop=True)
+    shown = ~table["crowds"].astype(bool) & table["baseline_slope"].notna()
+    return table.loc[shown, columns].reset_index(drop=True)
 
 
 def _scaled(

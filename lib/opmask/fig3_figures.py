@@ -1,4 +1,7 @@
-"""Figures of paper B's Fig. 3: AP over overlap, by definition, and without each of the classes."""
+"""Figures of paper B's Fig. 3: AP over overlap, by definition, and without each of the classes.
+
+``frame`` is everywhere what :func:`lib.opmask.fig3.class_frame` returns.
+"""
 
 import math
 from collections.abc import Sequence
@@ -12,9 +15,9 @@ from matplotlib.patheffects import withStroke
 from matplotlib.transforms import Bbox
 
 from lib.data.categories import canonical
-from lib.opmask.fig3 import FEWEST_CLASSES, band, fit, leave_one_out
+from lib.opmask.fig3_regression import FEWEST_CLASSES, band, fit, leave_one_out
 from lib.opmask.overlap import NAMED, Definition
-from lib.opmask.trained import METHODS, NAMES
+from lib.opmask.predictions import METHODS, NAMES
 from lib.pages.drawing import handle
 from lib.pages.style import BLACK, COLOURS, FLAT, GREY, WIDTH, plain
 
@@ -43,7 +46,6 @@ def regressions(frame: pd.DataFrame, definition: Definition, *, named: int = 4) 
     Named are the classes that gain most, as in the paper's figure, and those that its text names.
 
     Args:
-        frame: of `lib.opmask.fig3_tables.class_frame`.
         definition: of the overlap in ``frame``.
         named: how many classes with the largest gain to name.
     """
@@ -126,7 +128,6 @@ def influence(frame: pd.DataFrame, *, named: int = 5) -> Figure | None:
     """Draw each method's slope with all classes and without each of the most influential ones.
 
     Args:
-        frame: of `lib.opmask.fig3_tables.class_frame`.
         named: how many classes to leave out, one at a time.
 
     Returns:

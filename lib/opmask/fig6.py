@@ -1,30 +1,63 @@
-"""AP over the number of classes with masks, and what the prior adds at every number: Fig. 6.
+"""Fig. 6 of paper B: AP over the number of classes with masks, and what the prior adds at each.
 
 Paper B trains both methods with the masks of 20 (VOC), 40, 60 (non-VOC) and all 80 classes, and
 states that OPMask is better "across all class splits, including the fully supervised setup". A
 point is judged on the classes that had no masks; with masks of all classes none are left, and that
 point is of all classes. So the points of one line are of different classes: the line is no curve of
 what further masks are worth, and only the two methods at one point can be compared.
+``made`` is everywhere what :func:`ratios` returns, ``table`` what :func:`ratio_table` returns.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
 
-from lib.metrics.bootstrap import CONFIDENCE, Interval, Replicates, resample
-from lib.metrics.coco_ap import APResult
+from lib.metrics.bootstrap import CONFIDENCE, Interval, Score, resample
+from lib.metrics.claims import Claims, Observation
+from lib.opmask.drawing import bars
+from lib.opmask.predictions import (
+    DIFFERENCE,
+    METHODS,
+    NAMES,
+    SETTINGS,
+    TITLES,
+    Models,
+    Predictions,
+    Results,
+    backbone,
+    pairs,
+    variant_of,
+)
+from lib.pages import comparison
+from lib.pages.comparison import Row
+from lib.pages.drawing import handle, hollow
+from lib.pages.style import BLACK, COLOURS, FLAT, WIDTH
 
-SPLITS = ("voc", "official_40", "non_voc", "all")
-"""The paper's ratios: 20, 40, 60 and 80 of COCO's classes have masks."""
+SPLITS = {"voc": "VOC", "official_40": "40 list", "non_voc": "non-VOC", "all": "all"}
+"""Supervised classes of the paper's ratios (20, 40, 60, 80 of COCO's) -> as people read them."""
 
-METRIC = "AP"
-BASELINE, OPMASK = "baseline", "opmask"
-DIFFERENCE = f"{OPMASK} - {BASELINE}"
+VARIANTS = tuple(variant_of(method, split) for split in SPLITS for method in METHODS)
+"""The models that the figure is made of."""
+
 PLOTTED = "plotted"
-GROUPS = (PLOTTED, "unsupervised", "supervised", "all")
-"""Classes that a point is judged on; ``plotted`` are those of the paper's figure."""
+PANELS = {
+    PLOTTED: "classes without masks",
+    "supervised": "classes with masks",
+    "all": "all classes",
+}
+"""Group of classes -> as people read it. With masks of all classes the first is all of them."""
+
+PAPER = {
+    "voc": "B.table2.voc_to_nonvoc.AP.opmask_above_baseline",
+    "non_voc": "B.table2.nonvoc_to_voc.AP.opmask_above_baseline",
+    "all": "B.fig6.full.gain",
+}
+"""Split -> claim that has the gain that the paper prints for it; Fig. 6 itself has no numbers."""
 
 
 @dataclass(frozen=True)
@@ -33,129 +66,125 @@ class Ratio:
 
     Attributes:
         split: the supervised classes, one of :data:`SPLITS`.
-        supervised: their labels.
-        baseline: mask AP of the method without the prior, with its resamples of the images.
-        opmask: of OPMask, in the same resamples.
+        labels: of each group of classes that is judged: ``plotted`` (those of the paper's figure),
+            ``unsupervised``, ``supervised`` and ``all``.
+        scores: mask AP on each group that is not empty, by method.
+        models: by method.
     """
 
     split: str
-    supervised: frozenset[int]
-    baseline: Replicates
-    opmask: Replicates
+    labels: dict[str, frozenset[int]]
+    scores: dict[str, dict[str, Score]]
+    models: dict[str, Predictions]
 
-    @property
-    def labels(self) -> dict[str, frozenset[int]]:
-        """The labels of every group of :data:`GROUPS`."""
-        every = frozenset(self.opmask.result.labels)
-        unsupervised = every - self.supervised
-        return {
-            PLOTTED: unsupervised or every,
-            "unsupervised": unsupervised,
-            "supervised": every & self.supervised,
-            "all": every,
-        }
-
-    def intervals(self, group: str) -> dict[str, Interval]:
-        """Return AP of both methods and their paired difference on a group, fractions of 1."""
-        labels = self.labels[group]
-        return {
-            BASELINE: self.baseline.score(METRIC, labels).interval,
-            OPMASK: self.opmask.score(METRIC, labels).interval,
-            DIFFERENCE: (
-                self.opmask.score(METRIC, labels) - self.baseline.score(METRIC, labels)
-            ).interval,
-        }
+    def gain(self, group: str = PLOTTED) -> Score:
+        """Return what OPMask has over the baseline, paired."""
+        return self.scores[group]["opmask"] - self.scores[group]["baseline"]
 
 
-def make_ratios(
-    results: Mapping[str, tuple[APResult, APResult]],
-    supervised: Mapping[str, frozenset[int]],
-    *,
-    resamples: int,
-    seed: int,
-) -> list[Ratio]:
-    """Return the ratios that were run, fewest classes with masks first.
-
-    Args:
-        results: split -> mask AP of the baseline and of OPMask, over all classes.
-        supervised: split -> labels of the classes whose masks were learnt.
-        resamples: bootstrap resamples, over images; the same for all models.
-        seed: of the resamples.
+def ratios(models: Models, results: Results, *, resamples: int, seed: int) -> list[Ratio]:
+    """Return the class ratios that both methods were trained at, fewest classes with masks first.
 
     Raises:
-        ValueError: if a split is none of the paper's, or models were judged on different classes.
+        ValueError: if both methods were trained at no ratio.
     """
-    if unknown := [split for split in results if split not in SPLITS]:
-        raise ValueError(
-            f"The class ratios are those of the splits {', '.join(SPLITS)}, not "
-            f"{', '.join(unknown)}."
-        )
-    classes = {result.labels for pair in results.values() for result in pair}
-    if len(classes) > 1:
-        raise ValueError(
-            "The models were judged on different classes. Judge all of them on the same images: "
-            "python run_all.py --from 06_train_opmask"
-        )
-    ratios = [
-        Ratio(
-            split,
-            supervised[split],
-            *(
-                resample(result, areas=["all"], resamples=resamples, seed=seed)
-                for result in results[split]
-            ),
-        )
+    there = pairs(models)
+    made = [
+        _ratio(split, there[SETTINGS[split]], results, resamples=resamples, seed=seed)
         for split in SPLITS
-        if split in results
+        if SETTINGS[split] in there
     ]
-    return sorted(ratios, key=lambda ratio: len(ratio.labels["supervised"]))
+    if not made:
+        raise ValueError(
+            "At no class ratio were both methods trained, so there is nothing to compare. Train "
+            "them with\n  python run_all.py --only 06_train_opmask"
+        )
+    return sorted(made, key=lambda ratio: len(ratio.labels["supervised"]))
 
 
-def ratio_table(ratios: list[Ratio]) -> pd.DataFrame:
-    """Return AP and gains over the number of classes with masks.
+def _ratio(split: str, of: dict[str, Predictions], results: Results, **draws: Any) -> Ratio:
+    judged = {method: results[of[method].variant] for method in METHODS}
+    drawn = {method: resample(judged[method], areas=["all"], **draws) for method in METHODS}
+    every = frozenset(judged["opmask"].labels)
+    supervised = every & of["opmask"].supervised
+    labels = {
+        PLOTTED: every - supervised or every,
+        "unsupervised": every - supervised,
+        "supervised": supervised,
+        "all": every,
+    }
+    scores = {
+        group: {method: drawn[method].score("AP", chosen) for method in METHODS}
+        for group, chosen in labels.items()
+        if chosen
+    }
+    return Ratio(split, labels, scores, of)
+
+
+def missing_line(made: Sequence[Ratio]) -> str:
+    """Return a sentence on the ratios of the paper that were trained, and those that were not."""
+    there = {ratio.split for ratio in made}
+    missing = [TITLES[SETTINGS[split]] for split in SPLITS if split not in there]
+    line = f"{len(made)} of the paper's {len(SPLITS)} class ratios were run with both methods."
+    return line + (f" Left out here: {', '.join(missing)}." if missing else "")
+
+
+def ratio_table(made: Sequence[Ratio], claims: Claims) -> pd.DataFrame:
+    """Return AP and gains over the number of classes with masks, and the gains that are printed.
 
     Returns:
         Columns split, classes_with_masks, classes (the group judged), judged (its number), method,
-        ours, ci_low, ci_high; points of 100, NaN for a group without an instance.
+        ours, ci_low, ci_high, paper; points of 100, NaN for a group without an instance.
     """
-    rows = [
-        {
-            "split": ratio.split,
-            "classes_with_masks": len(ratio.labels["supervised"]),
-            "classes": group,
-            "judged": len(ratio.labels[group]),
-            "method": method,
-            **dict(zip(("ours", "ci_low", "ci_high"), interval.scaled(100), strict=True)),
-        }
-        for ratio in ratios
-        for group in GROUPS
-        if ratio.labels[group]
-        for method, interval in ratio.intervals(group).items()
-    ]
-    columns = [
+    lines: list[dict[str, Any]] = []
+    for ratio in made:
+        for group, scores in ratio.scores.items():
+            place = {
+                "split": ratio.split,
+                "classes_with_masks": len(ratio.labels["supervised"]),
+                "classes": group,
+                "judged": len(ratio.labels[group]),
+            }
+            of_ap = {method: {"AP": score} for method, score in scores.items()}
+            lines += comparison.rows(place, of_ap, [("opmask", "baseline")])
+    columns = (
         "split", "classes_with_masks", "classes", "judged", "method", "ours", "ci_low", "ci_high"
-    ]  # fmt: skip
-    return pd.DataFrame(rows, columns=columns)
+    )  # fmt: skip
+    return comparison.tidy(lines, columns, _printed, claims)
 
 
-def smallest_gain(ratios: list[Ratio]) -> Interval:
-    """Return the smallest of the gains that the paper plots, fractions of 1; see :func:`smallest`.
+def _printed(row: Row) -> str:
+    gain = row["method"] == DIFFERENCE and row["classes"] == PLOTTED
+    return PAPER.get(row["split"], "") if gain else ""
 
-    Raises:
-        ValueError: if there is no ratio.
+
+def side_by_side(table: pd.DataFrame) -> pd.DataFrame:
+    """Return one line per ratio and group of classes: AP of both methods, and the gain.
+
+    Groups that are the same classes have one line: with masks of all classes there is only ``all``.
     """
-    if not ratios:
-        raise ValueError("No class ratio has been run, so there is no smallest gain.")
-    gains = [ratio.intervals(PLOTTED)[DIFFERENCE] for ratio in ratios]
-    drawn = [
-        ratio.opmask.score(METRIC, ratio.labels[PLOTTED]).resampled
-        - ratio.baseline.score(METRIC, ratio.labels[PLOTTED]).resampled
-        for ratio in ratios
-    ]
-    return smallest(gains, drawn)
+    lines = []
+    for (split, group), part in table.groupby(["split", "classes"], sort=False):
+        if group == PLOTTED or (split == "all" and group != "all"):
+            continue
+        of = part.set_index("method")
+        plotted = group == ("all" if split == "all" else "unsupervised")
+        printed = table.loc[(table["split"] == split) & plotted, "paper"]
+        lines.append(
+            {
+                "masks of": SPLITS[str(split)],
+                "number": part["classes_with_masks"].iloc[0],
+                "judged on": group,
+                "classes": part["judged"].iloc[0],
+                **of.loc[list(METHODS), "ours"],
+                **of.loc[DIFFERENCE, ["ours", "ci_low", "ci_high"]].rename({"ours": "gain"}),
+                "paper_gain": printed.max(),
+            }
+        )
+    return pd.DataFrame(lines)
 
 
-def smallest(gains: Sequence[Interval], drawn: Sequence[np.ndarray]) -> Interval:
+def smallest(gains: Sequence[Score]) -> Interval:
     """Return the smallest of several gains, with limits to judge "every gain is positive" by.
 
     That claim holds if each gain's own interval is above zero (an intersection-union test, which
@@ -165,20 +194,80 @@ def smallest(gains: Sequence[Interval], drawn: Sequence[np.ndarray]) -> Interval
     smallest gain itself would not do: the smallest of several lies below each, and among gains that
     are all zero such an interval is below zero in about half of all cases.
 
-    Args:
-        gains: each with its interval.
-        drawn: each in every resample, [B].
-
     Returns:
         The limits are NaN if a gain has no interval, and all is NaN if a gain is unknown.
     """
     tail = (1 - CONFIDENCE) / 2 / len(gains)
     # A gain that is missing leaves the smallest unknown: min, not nanmin.
-    low = float(np.min([gain.low for gain in gains]))
-    if np.isnan(low):
-        high = low
-    else:
-        high = min(
-            float(np.percentile(values[np.isfinite(values)], 100 * (1 - tail))) for values in drawn
-        )
+    low = high = float(np.min([gain.interval.low for gain in gains]))
+    if not np.isnan(low):
+        high = min(float(np.nanpercentile(gain.resampled, 100 * (1 - tail))) for gain in gains)
     return Interval(float(np.min([gain.estimate for gain in gains])), low, high)
+
+
+def observations(made: Sequence[Ratio]) -> list[Observation]:
+    """Return what the claims of Fig. 6 are judged by.
+
+    That OPMask is better at every ratio is judged only where all of the paper's were trained.
+    """
+    seen = []
+    for ratio in made:
+        if ratio.split == "all":
+            gain = ratio.gain().interval.scaled(100)
+            seen.append(Observation("B.fig6.full.opmask_above_baseline", *gain))
+            if backbone(ratio.models) == "resnet50":
+                seen.append(Observation("B.fig6.full.gain", *gain))
+    if len(made) == len(SPLITS):
+        least = smallest([ratio.gain() for ratio in made]).scaled(100)
+        seen.append(Observation("B.fig6.opmask_above_baseline_at_every_ratio", *least))
+    return seen
+
+
+def figure(table: pd.DataFrame) -> Figure:
+    """Draw AP of both methods (above) and OPMask's gain (below) at every ratio, with intervals.
+
+    The panels are the groups of classes that are judged. Ratios stand at equal distances, since the
+    numbers of classes can be close to each other in small sets.
+    """
+    splits = table.drop_duplicates("split")
+    every = int(table.loc[table["classes"] == "all", "judged"].max())
+    ticks = [
+        f"{row['classes_with_masks']} of {every}\n{SPLITS[row['split']]}"
+        for row in splits.to_dict("records")
+    ]
+    at = {split: place for place, split in enumerate(splits["split"])}
+    drawn, panels = plt.subplots(
+        2, len(PANELS), figsize=(WIDTH, FLAT * 1.7), sharex=True, sharey="row", squeeze=False,
+        height_ratios=[1.25, 1],
+    )  # fmt: skip
+    for (group, title), above, below in zip(PANELS.items(), *panels, strict=True):
+        part = table[table["classes"] == group]
+        for shift, method in zip((-0.09, 0.09), METHODS, strict=True):
+            rows = part[part["method"] == method]
+            places = rows["split"].map(at) + shift
+            bars(above, places, rows, COLOURS[method], size=34)
+            if group == "all":  # elsewhere the points are of different classes
+                above.plot(places, rows["ours"], color=COLOURS[method], linewidth=1)
+        gains = part[part["method"] == DIFFERENCE]
+        places = gains["split"].map(at)
+        below.scatter(places + 0.16, gains["paper"], marker="D", s=30, zorder=2, **hollow())
+        bars(below, places, gains, BLACK, size=34)
+        below.axhline(0, color="black", linewidth=1)
+        above.set_title(title)
+        below.set_xticks(list(at.values()), ticks, fontsize=8)
+        below.set_xlim(-0.5, len(at) - 0.5)
+        for axes in (above, below):
+            axes.grid(axis="x", visible=False)
+    if "all" in at:
+        panels[0][0].annotate(
+            "all classes", (at["all"], 0), xytext=(0, 4), textcoords="offset points",
+            xycoords=("data", "axes fraction"), ha="center", fontsize=8,
+        )  # fmt: skip
+    panels[0][0].set_ylabel("mask AP, points")
+    panels[0][0].set_ylim(bottom=0)
+    panels[1][0].set_ylabel("OPMask − baseline")
+    panels[1][1].set_xlabel("classes with masks")
+    handles = [handle(COLOURS[method], NAMES[method]) for method in METHODS]
+    paper = handle("none", "gain in paper B (COCO, R50)", marker="D", **hollow("marker"))
+    drawn.legend(handles=[*handles, paper], loc="outside upper right", ncols=3)
+    return drawn

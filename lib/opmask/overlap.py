@@ -27,7 +27,7 @@ import numpy as np
 import pandas as pd
 
 from lib.csv_files import write_csv
-from lib.data.categories import Categories, canonical
+from lib.data.categories import canonical
 from lib.data.coco import CocoSet
 from lib.data.label_options import add_on_bad, open_labels
 from lib.data.overlap import objects, overlapping_pairs
@@ -58,6 +58,8 @@ NAMED = ("person", "cat")
 
 UPPER_QUARTER = 0.75
 
+_CLASS = ["label", "name", "instances"]
+
 
 def mean_overlap(
     coco_set: CocoSet, definition: Definition, *, crowds: bool = False
@@ -80,7 +82,8 @@ def mean_overlap(
         raise ValueError(
             f"There is no definition {definition!r} of overlap; there are {', '.join(MEANINGS)}."
         )
-    return _Boxes(coco_set, crowds=crowds).frame(definition)
+    frame = _overlaps(coco_set, crowds=crowds)
+    return frame[[*_CLASS, definition]].rename(columns={definition: "overlap"})
 
 
 def definitions_table(coco_set: CocoSet) -> pd.DataFrame:
@@ -92,14 +95,51 @@ def definitions_table(coco_set: CocoSet) -> pd.DataFrame:
     """
     frames = []
     for crowds in (False, True):
-        boxes = _Boxes(coco_set, crowds=crowds)
-        for definition in MEANINGS:
-            frame = boxes.frame(definition)
-            frame["rank"] = frame["overlap"].rank(ascending=False, method="min")
-            frame.insert(0, "crowds", crowds)
-            frame.insert(0, "definition", definition)
-            frames.append(frame)
-    return pd.concat(frames, ignore_index=True)
+        wide = _overlaps(coco_set, crowds=crowds)
+        frame = wide.melt(_CLASS, list(MEANINGS), var_name="definition", value_name="overlap")
+        of_definition = frame.groupby("definition")["overlap"]
+        frame["rank"] = of_definition.rank(ascending=False, method="min")
+        frames.append(frame.assign(crowds=crowds))
+    columns = ["definition", "crowds", *_CLASS, "overlap", "rank"]
+    return pd.concat(frames, ignore_index=True)[columns]
+
+
+def _overlaps(coco_set: CocoSet, *, crowds: bool) -> pd.DataFrame:
+    """Return the overlap by every definition, one row per class; 0/0 is NaN."""
+    some = list(coco_set.all_instances()) if crowds else objects(coco_set)
+    corners = np.array([x.box for x in some], dtype=float).reshape(-1, 4)
+    places = np.array([(x.image_id, x.label) for x in some], dtype=np.int64).reshape(-1, 2)
+    boxes = pd.DataFrame(places, columns=["image", "label"])
+    pairs = pd.DataFrame(vars(overlapping_pairs(corners, places[:, 0])))
+    pairs["label"], guests = places[pairs["host"], 1], places[pairs["guest"], 1]
+
+    in_image = boxes.groupby("image")["label"].transform("size")
+    boxes["partners"] = in_image - 1
+    boxes["others"] = in_image - boxes.groupby(["image", "label"])["label"].transform("size")
+    hosts = pairs.groupby("host")["iou"]
+    boxes["total"], boxes["nearest"] = hosts.sum(), hosts.max()
+    boxes["total_others"] = pairs[pairs["label"] != guests].groupby("host")["iou"].sum()
+    boxes["inside"] = pairs.groupby("guest")["inside"].max()
+    boxes = boxes.fillna(0.0)  # of a box that overlaps with none
+
+    classes = boxes.groupby("label")
+    sums = classes[["partners", "others", "total", "total_others"]].sum()
+    images = boxes.groupby(["label", "image"])[["partners", "total"]].sum()
+    of_image = images["total"] / images["partners"]  # NaN where a box is alone
+    frame = pd.DataFrame(
+        {
+            "instances": classes.size(),
+            "all_pairs": sums["total"] / sums["partners"],
+            "other_class_pairs": sums["total_others"] / sums["others"],
+            "nearest": classes["nearest"].mean(),
+            "overlapping_pairs": pairs.groupby("label")["iou"].mean(),
+            "image_mean": of_image.groupby("label").mean(),
+            "inside": classes["inside"].mean(),
+        },
+        index=pd.RangeIndex(1, len(coco_set.categories) + 1, name="label"),
+    )
+    frame.insert(0, "name", list(coco_set.categories.names))
+    return frame.reset_index().fillna({"instances": 0}).astype({"instances": int})
 
 
 def ranks(table: pd.DataFrame) -> pd.DataFrame:
@@ -113,34 +153,20 @@ def ranks(table: pd.DataFrame) -> pd.DataFrame:
         above (the share of the other classes with a lower value; 1 for the highest). Classes that
         the set lacks have no row.
     """
-    rows = []
-    for (definition, crowds), part in table.groupby(["definition", "crowds"], sort=False):
-        valued = part.dropna(subset=["overlap"])
-        for row in valued[valued["name"].map(canonical).isin(NAMED)].to_dict("records"):
-            lower = int((valued["overlap"] < row["overlap"]).sum())
-            rows.append(
-                {
-                    "definition": definition,
-                    "crowds": crowds,
-                    "name": row["name"],
-                    "instances": row["instances"],
-                    "overlap": row["overlap"],
-                    "rank": int(row["rank"]),
-                    "classes": len(valued),
-                    "above": lower / (len(valued) - 1) if len(valued) > 1 else np.nan,
-                }
-            )
+    valued = table.dropna(subset=["overlap"]).astype({"rank": int})
+    of_definition = valued.groupby(["definition", "crowds"])["overlap"]
+    lower = of_definition.rank(method="min") - 1
+    valued["classes"] = of_definition.transform("size").astype(int)
+    valued["above"] = lower / (valued["classes"] - 1)  # NaN where there is no other class
     columns = [
         "definition", "crowds", "name", "instances", "overlap", "rank", "classes", "above"
     ]  # fmt: skip
-    return pd.DataFrame(rows, columns=columns).astype({"crowds": bool})  # also without a row
+    named = valued["name"].map(canonical).isin(NAMED)
+    return valued.loc[named, columns].reset_index(drop=True)
 
 
 def fitting(places: pd.DataFrame) -> pd.DataFrame:
-    """Return, by definition, where the lower of the two named classes stands; best first.
-
-    Args:
-        places: from :func:`ranks`.
+    """Return, by definition in :func:`ranks`, where the lower of both classes is; best first.
 
     Returns:
         Columns definition, crowds, above (the lower of the two) and fits (whether both are in the
@@ -154,95 +180,29 @@ def fitting(places: pd.DataFrame) -> pd.DataFrame:
 
 
 def fitting_line(places: pd.DataFrame) -> str:
-    """Return which definitions agree with what the paper says of its classes, as a sentence.
-
-    Args:
-        places: from :func:`ranks`.
-    """
+    """Return which definitions of :func:`ranks` agree with the paper's remark, as a sentence."""
     of_objects = fitting(places[~places["crowds"]])
     if of_objects.empty:
         there = {canonical(name) for name in places["name"]}
         absent = [name for name in NAMED if name not in there]
         lack = f"no {absent[0]}" if len(absent) == 1 else f"neither {' nor '.join(absent)}"
         return f"These labels have {lack} to measure: nothing tells which fits."
-    good = of_objects[of_objects["fits"]]
+    good, best = of_objects[of_objects["fits"]], of_objects.iloc[0]
     numbers = places[~places["crowds"]].drop_duplicates("name")
     counts = ", ".join(
         f"{n} {name}" for name, n in zip(numbers["name"], numbers["instances"], strict=True)
     )
+    lower = f"the lower of the two is above {best['above']:.0%} of the others."
+    named = " and ".join(NAMED)
     if good.empty:
-        best = of_objects.iloc[0]
         return (
-            f"By no definition are both {' and '.join(NAMED)} in the upper quarter of the classes "
-            f"({counts}). The nearest is {best['definition']}: the lower of the two is above "
-            f"{best['above']:.0%} of the others."
+            f"By no definition are both {named} in the upper quarter of the classes ({counts}). "
+            f"The nearest is {best['definition']}: {lower}"
         )
     return (
-        f"Both {' and '.join(NAMED)} are in the upper quarter of the classes by "
-        f"{', '.join(good['definition'])} ({counts}). The one that fits best is "
-        f"{good['definition'].iloc[0]}: the lower of the two is above {good['above'].iloc[0]:.0%} "
-        "of the others."
+        f"Both {named} are in the upper quarter of the classes by {', '.join(good['definition'])} "
+        f"({counts}). The one that fits best is {best['definition']}: {lower}"
     )
-
-
-class _Boxes:
-    """The boxes of a set, and which of them overlap: found once for all definitions."""
-
-    def __init__(self, coco_set: CocoSet, *, crowds: bool) -> None:
-        some = list(coco_set.all_instances()) if crowds else objects(coco_set)
-        self.categories: Categories = coco_set.categories
-        self.label = np.array([x.label for x in some], dtype=np.int64) - 1
-        ids = np.array([x.image_id for x in some], dtype=np.int64)
-        self.image = np.unique(ids, return_inverse=True)[1]
-        boxes = np.array([x.box for x in some], dtype=float).reshape(-1, 4)
-        self.pairs = overlapping_pairs(boxes, self.image)
-
-    def frame(self, definition: Definition) -> pd.DataFrame:
-        count = len(self.categories)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            values = self._values(definition)
-        return pd.DataFrame(
-            {
-                "label": np.arange(1, count + 1),
-                "name": list(self.categories.names),
-                "instances": np.bincount(self.label, minlength=count),
-                "overlap": values,
-            }
-        )
-
-    def _values(self, definition: Definition) -> np.ndarray:
-        """Return the overlap of each class, [K]; 0/0 is NaN."""
-        pairs, count = self.pairs, len(self.categories)
-        first, second = self.label[pairs.host], self.label[pairs.guest]
-        if definition in ("nearest", "inside"):
-            largest = np.zeros(len(self.label))
-            if definition == "nearest":
-                np.maximum.at(largest, pairs.host, pairs.iou)
-            else:
-                np.maximum.at(largest, pairs.guest, pairs.inside)
-            return self._sums(self.label, largest) / self._sums(self.label)
-        if definition == "overlapping_pairs":
-            return self._sums(first, pairs.iou) / self._sums(first)
-        if definition == "other_class_pairs":
-            others = first != second
-            return self._sums(first[others], pairs.iou[others]) / self._partners(others=True).sum(0)
-        sums = np.zeros((int(self.image.max(initial=-1)) + 1, count))
-        np.add.at(sums, (self.image[pairs.host], first), pairs.iou)
-        partners = self._partners(others=False)
-        if definition == "all_pairs":
-            return sums.sum(0) / partners.sum(0)
-        has_pairs = partners > 0
-        means = np.divide(sums, partners, out=np.zeros_like(sums), where=has_pairs)
-        return means.sum(0) / has_pairs.sum(0)
-
-    def _sums(self, label: np.ndarray, values: np.ndarray | None = None) -> np.ndarray:
-        return np.bincount(label, weights=values, minlength=len(self.categories))
-
-    def _partners(self, *, others: bool) -> np.ndarray:
-        """Return the number of ordered pairs by image and the first one's class, float [I, K]."""
-        of = np.zeros((int(self.image.max(initial=-1)) + 1, len(self.categories)))
-        np.add.at(of, (self.image, self.label), 1.0)
-        return of * (of.sum(axis=1, keepdims=True) - (of if others else 1.0))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -289,11 +249,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--annotations", type=Path, required=True, help="COCO-format JSON with boxes")
-    add(
-        "--out",
-        type=file_ending_in(".csv", _is_ours),
-        help="a CSV file to write",
-    )
+    add("--out", type=file_ending_in(".csv", _is_ours), help="a CSV file to write")
     add_on_bad(parser)
     return parser
 

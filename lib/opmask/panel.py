@@ -23,7 +23,7 @@ from lib.data.overlap import ambiguous_ids, objects
 from lib.data.pictures.images import read_image
 from lib.masks.paste import paste
 from lib.masks.quality import box_iou
-from lib.opmask.trained import METHODS, NAMES
+from lib.opmask.predictions import METHODS, NAMES
 from lib.pages import rois
 from lib.pages.panels import image_picker, interactive, png
 from lib.pages.style import COLOURS, WIDTH, plain
@@ -42,7 +42,7 @@ TITLES = ("class activation map", "prior", NAMES["opmask"])
 """What is drawn for a class."""
 
 
-class Models:
+class LoadedModels:
     """The compared models, loaded when they are asked for the first time.
 
     Args:
@@ -110,16 +110,16 @@ def prior_panel(
         The panel; a grid of a few objects where nobody can use one; None if there is no object.
 
     Raises:
-        FileNotFoundError, ValueError: see :attr:`Models.trained`.
+        FileNotFoundError, ValueError: see :attr:`LoadedModels.trained`.
     """
     ids = [r.id for r in coco_set.images if any(not x.iscrowd for x in coco_set.instances(r.id))]
     if not ids:
         return None
-    models = Models(coco_set, model_files)
+    models = LoadedModels(coco_set, model_files)
     return _widgets(models, ids) if interactive() else still(models)
 
 
-def still(models: Models) -> Figure | None:
+def still(models: LoadedModels) -> Figure | None:
     """Draw a few objects, each with its own class and with another of its picture.
 
     Objects whose boxes overlap much with another's (box IoU of 0.5 or more) come first, since
@@ -166,7 +166,7 @@ def other_class(coco_set: CocoSet, instance: Instance) -> int:
     return labels[derive(0, "other class", instance.id) % len(labels)]
 
 
-def panel_figure(models: Models, instance: Instance, label: int) -> Figure:
+def panel_figure(models: LoadedModels, instance: Instance, label: int) -> Figure:
     """Draw a picture with its boxes, and what the models see in one of them for a class.
 
     Args:
@@ -194,7 +194,7 @@ def panel_figure(models: Models, instance: Instance, label: int) -> Figure:
     return figure
 
 
-def _widgets(models: Models, ids: list[int]) -> "ipywidgets.Widget":
+def _widgets(models: LoadedModels, ids: list[int]) -> "ipywidgets.Widget":
     import ipywidgets
 
     coco_set = models.coco_set
@@ -239,7 +239,7 @@ def _offered(coco_set: CocoSet, image_id: int) -> list[tuple[str, int]]:
 
 
 def _draw_class(
-    panels: Sequence[Axes], models: Models, instance: Instance, label: int
+    panels: Sequence[Axes], models: LoadedModels, instance: Instance, label: int
 ) -> np.ndarray:
     """Draw a class's map in a box, its prior, and OPMask's mask with it; return the raw map."""
     part, cams = rois.roi(models.coco_set, instance), models.cams(instance)
@@ -252,7 +252,9 @@ def _draw_class(
     return cam
 
 
-def _draw_mask(axes: Axes, models: Models, method: str, instance: Instance, label: int) -> None:
+def _draw_mask(
+    axes: Axes, models: LoadedModels, method: str, instance: Instance, label: int
+) -> None:
     mask = models.mask(method, instance, label)
     rois.draw_roi(axes, rois.roi(models.coco_set, instance), mask, COLOURS[method])
 

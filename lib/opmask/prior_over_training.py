@@ -120,8 +120,6 @@ def prior_curves(frame: pd.DataFrame, *, resamples: int, seed: int) -> Figure | 
 
     Args:
         frame: from :func:`prior_quality`.
-        resamples: bootstrap resamples.
-        seed: of the resamples.
     """
     if frame.empty:
         return None

@@ -1,44 +1,57 @@
-"""Paper B's Table 1: AP of ambiguous instances and of the others, and what the prior adds to each.
+"""Table 1 of paper B: AP of ambiguous instances and of the others, and what the prior adds to each.
 
 An instance is ambiguous if its box overlaps another's (:mod:`lib.metrics.ambiguity`). The AP of
 the two groups cannot be compared, nor can gains in it, so whether the prior adds more to ambiguous
 instances is judged by the mask IoU on true boxes. The paper's own numbers for that are of AP.
 
 The table is tidy and in points of 100; a relative gain of 100 points doubles the baseline.
+``table`` is everywhere what :func:`table1` returns.
 """
 
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
 
 from lib.data.overlap import ambiguous_ids
-from lib.metrics.ambiguity import BETWEEN as DIFFER
-from lib.metrics.ambiguity import GROUPS, Group, evaluate_by_ambiguity, iou_gains
-from lib.metrics.bootstrap import Interval, Replicates, resample
+from lib.metrics.ambiguity import BETWEEN as BETWEEN_GROUPS
+from lib.metrics.ambiguity import GROUPS, evaluate_by_ambiguity, iou_gains
+from lib.metrics.bootstrap import resample
 from lib.metrics.claims import Claims, Observation
 from lib.metrics.mask_iou import iou_on_boxes
-from lib.opmask.table2 import PAPER
-from lib.opmask.trained import (
+from lib.opmask.drawing import METHOD_COLOURS, bars, shifts
+from lib.opmask.predictions import (
     DIFFERENCE,
     DIRECTIONS,
     METHODS,
+    NAMES,
     SETTINGS,
     TITLES,
-    Run,
-    Runs,
+    Models,
+    Predictions,
     pairs,
     span,
     unbroken,
+    unsupervised,
 )
+from lib.opmask.table2 import PAPER
+from lib.pages import comparison
 from lib.pages.ablation import MASK_IOU
+from lib.pages.drawing import handle, hollow
+from lib.pages.style import FLAT, WIDTH
 from lib.pages.tables import points
 
 if TYPE_CHECKING:
     from lib.data.coco import CocoSet
 
 PLACES = ("full", *reversed(DIRECTIONS.values()), SETTINGS["list"])
-"""Settings of Table 1, in the paper's order; the last is a profile's own."""
+"""Settings of the table, in the paper's order; the last is a profile's own."""
+
+VARIANTS = tuple(f"{method}.{split}" for split in ("all", *DIRECTIONS) for method in METHODS)
+"""The models that the paper's table compares."""
 
 METRICS = ("AP", "AP50")
 """What is given of each group, beside the mask IoU on true boxes; the paper has AP."""
@@ -58,19 +71,12 @@ TEXTS = {
 }
 """Group or row -> as people read it."""
 
-COLUMNS = (
-    "direction", "group", "instances", "method", "metric", "ours", "ci_low", "ci_high", "paper",
-)  # fmt: skip
-"""Columns of :func:`table1`."""
-
-_UNKNOWN = Interval(float("nan"), float("nan"), float("nan"))
-
-Judged = Mapping[str, Mapping[Group, Replicates]]
+_UNKNOWN = dict.fromkeys(("ours", "ci_low", "ci_high"), float("nan"))
 
 
 def table1(
     val: "CocoSet",
-    runs: Runs,
+    models: Models,
     *,
     claims: Claims,
     iou_from: float,
@@ -80,12 +86,7 @@ def table1(
     """Return AP of ambiguous and of other instances, differences and relative gains.
 
     Args:
-        val: the validation images.
-        runs: from :func:`lib.opmask.trained.read_runs`.
-        claims: where the paper's numbers (ResNet-50) come from.
         iou_from: box IoU with another instance from which one is ambiguous.
-        resamples: bootstrap resamples, over images; the same for all models.
-        seed: of the resamples.
 
     Returns:
         Columns direction, group, instances, method (``opmask - baseline``: paired difference;
@@ -95,47 +96,151 @@ def table1(
         and relative gains in AP have no interval: they describe, and decide nothing. NaN where
         there is no instance or no number, and for relative gains over less than a point.
     """
-    expected = {claim.id: claim.expected for claim in claims.claims}
-    ambiguous = ambiguous_ids(val, iou_from)
     lines = []
-    for direction, of in _pairs(runs).items():
-        judged = {
-            method: {
-                group: resample(result, areas=["all"], resamples=resamples, seed=seed)
-                for group, result in evaluate_by_ambiguity(
-                    val, run.detections, iou_from=iou_from
-                ).items()
-            }
-            for method, run in of.items()
-        }
-        labels = _labels(of["opmask"], val)
-        frames = {method: iou_on_boxes(val, run.masks_on_boxes) for method, run in of.items()}
-        kept = {method: frame[frame["label"].isin(labels)] for method, frame in frames.items()}
-        on_boxes = _on_boxes(kept, ambiguous, resamples=resamples, seed=seed)
-        for line in (*_lines(judged, labels), *on_boxes):
-            paper = _paper(expected, direction, line)
+    given: dict[str, Any] = {"iou_from": iou_from, "resamples": resamples, "seed": seed}
+    for direction, of in _compared(models).items():
+        ours = of["opmask"]
+        every = val.categories.labels
+        labels = every if ours.split == "all" else unsupervised(ours, val.categories)
+        printed = _printed(direction, claims)
+        for line in (*_ap(val, of, labels, **given), *_mask_iou(val, of, labels, **given)):
+            paper = printed.get((line["group"], line["method"])) if line["metric"] == "AP" else None
             lines.append({"direction": direction, **line, "paper": paper})
-    return pd.DataFrame(lines, columns=list(COLUMNS)).astype({"paper": float})
+    columns = (
+        "direction", "group", "instances", "method", "metric", "ours", "ci_low", "ci_high", "paper"
+    )  # fmt: skip
+    return pd.DataFrame(lines, columns=columns).astype({"paper": float})
 
 
-def wanted() -> list[str]:
-    """Return the variants that the paper's Table 1 compares."""
-    return [f"{method}.{split}" for split in ("all", *DIRECTIONS) for method in METHODS]
+def _compared(models: Models) -> dict[str, dict[str, Predictions]]:
+    there = pairs(models)
+    return {direction: there[direction] for direction in PLACES if direction in there}
 
 
-def backbone_of(runs: Runs) -> dict[str, str]:
-    """Return the backbone in each setting of Table 1."""
-    return {direction: of["opmask"].config.backbone for direction, of in _pairs(runs).items()}
+def _ap(
+    val: "CocoSet",
+    of: Mapping[str, Predictions],
+    labels: frozenset[int],
+    *,
+    iou_from: float,
+    **draws: Any,
+) -> Iterator[dict[str, Any]]:
+    """Yield the rows of AP of a setting: both methods, their difference and the relative gain."""
+    judged = {
+        method: evaluate_by_ambiguity(val, model.detections, iou_from=iou_from)
+        for method, model in of.items()
+    }
+    for group in GROUPS:
+        results = {method: judged[method][group] for method in METHODS}
+        matches = results["opmask"].matches
+        count = sum(int(matches[label, "all"].instances.sum()) for label in labels)
+        place = {"group": group, "instances": count}
+        scores = {}
+        for method, result in results.items():
+            drawn = resample(result, areas=["all"], **draws)
+            scores[method] = {metric: drawn.score(metric, labels) for metric in METRICS}
+        yield from comparison.rows(place, scores, [("opmask", "baseline")])
+        for metric in METRICS:
+            ours, base = (scores[method][metric].estimate for method in ("opmask", "baseline"))
+            gain = 100 * (ours / base - 1) if base >= LEAST_BASELINE else float("nan")
+            yield {**place, "method": GAIN, "metric": metric, **_UNKNOWN, "ours": gain}
+    for method in (DIFFERENCE, GAIN):  # the paper's number stands here
+        yield {"group": BETWEEN, "method": method, "metric": "AP", **_UNKNOWN}
+
+
+def _mask_iou(
+    val: "CocoSet",
+    of: Mapping[str, Predictions],
+    labels: frozenset[int],
+    *,
+    iou_from: float,
+    **draws: Any,
+) -> Iterator[dict[str, Any]]:
+    """Yield the rows of the mask IoU on true boxes of a setting, by which groups are compared."""
+    ambiguous = ambiguous_ids(val, iou_from)
+    frames = {method: iou_on_boxes(val, model.masks_on_boxes) for method, model in of.items()}
+    ours, base = (frames[m][frames[m]["label"].isin(labels)] for m in ("opmask", "baseline"))
+    found = iou_gains(ours, base, ambiguous, **draws)
+    is_ambiguous = ours["annotation_id"].isin(ambiguous)
+    counts = {"ambiguous": int(is_ambiguous.sum()), "not_ambiguous": int((~is_ambiguous).sum())}
+    for group, gain in found.items():
+        name = BETWEEN if group == BETWEEN_GROUPS else group
+        place = {"group": name, "instances": counts.get(group), "metric": MASK_IOU}
+        yield {**place, "method": "baseline", **points(gain.baseline)}
+        yield {**place, "method": "opmask", **points(gain.model)}
+        yield {**place, "method": DIFFERENCE, **points(gain.gain)}
+        yield {**place, "method": GAIN, **points(gain.relative)}
+
+
+def claim_id(direction: str, group: str, method: str) -> str:
+    """Return the id that a claim on a row of Table 1 has."""
+    start = f"B.table1.{direction}"
+    if group == BETWEEN:
+        return f"{start}.relative_gain_larger_when_ambiguous" if method == GAIN else ""
+    if method == DIFFERENCE:
+        return f"{start}.AP_{group}.opmask_above_baseline"
+    return f"{start}.R50.{PAPER[method]}.AP_{group}" if method in METHODS else ""
+
+
+def _printed(direction: str, claims: Claims) -> dict[tuple[str, str], float | None]:
+    """Return the paper's AP by group and method; what it does not print follows from that."""
+    expected = {claim.id: claim.expected for claim in claims.claims}
+    found: dict[tuple[str, str], float | None] = {
+        (group, method): expected.get(claim_id(direction, group, method))
+        for group in GROUPS
+        for method in (*METHODS, DIFFERENCE)
+    }
+    for group in GROUPS:
+        ours, base = found[group, "opmask"], found[group, "baseline"]
+        if ours and base:
+            found[group, GAIN] = 100 * (ours / base - 1)
+    first, second = (found[group, DIFFERENCE] for group in GROUPS)
+    if first is not None and second is not None:
+        found[BETWEEN, DIFFERENCE] = first - second
+    larger = expected.get(claim_id(direction, BETWEEN, GAIN))  # a ratio
+    found[BETWEEN, GAIN] = None if larger is None else 100 * larger
+    return found
+
+
+def observations(table: pd.DataFrame, models: Models) -> list[Observation]:
+    """Return what Table 1's claims are judged by; the paper's numbers with a ResNet-50 alone.
+
+    Those of one group are judged by AP; that the relative gain is larger on ambiguous instances, by
+    the relative gain in mask IoU on true boxes.
+    """
+    compared = _compared(models)
+    seen = []
+    for row in table[table["direction"] != "list"].to_dict("records"):
+        name = claim_id(row["direction"], row["group"], row["method"])
+        between = row["group"] == BETWEEN
+        backbone = compared[row["direction"]]["opmask"].config.backbone
+        same = row["method"] not in METHODS or backbone == "resnet50"
+        if name and same and row["metric"] == (MASK_IOU if between else "AP"):
+            unit = 100 if between else 1  # that claim is of a ratio
+            numbers = [row[column] / unit for column in ("ours", "ci_low", "ci_high")]
+            seen.append(Observation(name, *numbers))
+    return seen
+
+
+def counts_line(table: pd.DataFrame) -> str:
+    """Return how many instances are ambiguous in each setting, as a sentence."""
+    if table.empty:
+        return "No setting has both a baseline and an OPMask, so there is no Table 1."
+    rows = table[table["group"].isin(GROUPS) & (table["metric"] == "AP")]
+    parts = []
+    for direction, part in rows.groupby("direction", sort=False):
+        counts = part.drop_duplicates("group").set_index("group")["instances"].astype(int)
+        parts.append(f"{TITLES[str(direction)]}: {counts['ambiguous']:,} of {counts.sum():,}")
+    return f"Ambiguous instances, {'; '.join(parts)}."
 
 
 def side_by_side(table: pd.DataFrame, metric: str = "AP") -> pd.DataFrame:
     """Return one line per setting and model for people; below a line the paper's (COCO).
 
     Args:
-        table: from :func:`table1`.
         metric: ``AP`` or ``mask_IoU``, which alone compares the groups, and has no paper's lines.
     """
-    groups = (*GROUPS, BETWEEN)
+    groups = {group: (TEXTS[group], _interval_of(group)) for group in (*GROUPS, BETWEEN)}
     lines = []
     rows = table[table["metric"] == metric]
     for (direction, method), part in rows.groupby(["direction", "method"], sort=False):
@@ -143,13 +248,13 @@ def side_by_side(table: pd.DataFrame, metric: str = "AP") -> pd.DataFrame:
         ours: dict[str, Any] = {**place, "whose": "ours"}
         paper: dict[str, Any] = {**place, "whose": "paper"}
         for row in part.to_dict("records"):
-            group = str(row["group"])
-            ours |= {TEXTS[group]: row["ours"], _interval_of(group): span(row)}
-            paper[TEXTS[group]] = row["paper"]
+            name, interval = groups[row["group"]]
+            ours |= {name: row["ours"], interval: span(row)}
+            paper[name] = row["paper"]
         lines += [ours, paper] if part["paper"].notna().any() else [ours]
-    columns = [name for group in groups for name in (TEXTS[group], _interval_of(group))]
+    columns = [column for names in groups.values() for column in names]
     wide = pd.DataFrame(lines, columns=["direction", "method", "whose", *columns])
-    wide = wide.astype({TEXTS[group]: float for group in groups})
+    wide = wide.astype({name: float for name, _ in groups.values()})
     # AP is not compared between the groups, and the paper has no mask IoU on true boxes
     return wide.drop(columns=_interval_of(BETWEEN) if metric == "AP" else "whose")
 
@@ -159,125 +264,29 @@ def _interval_of(group: str) -> str:
     return unbroken("95 %") + f" ({short[group]})"
 
 
-def counts_line(table: pd.DataFrame) -> str:
-    """Return how many instances are ambiguous in each setting, as a sentence."""
-    if table.empty:
-        return "No setting has both a baseline and an OPMask, so there is no Table 1."
-    rows = table[table["group"].isin(GROUPS) & (table["metric"] == METRICS[0])]
-    parts = []
-    for direction, part in rows.groupby("direction", sort=False):
-        counts = part.drop_duplicates("group").set_index("group")["instances"].astype(int)
-        ambiguous = counts["ambiguous"]
-        parts.append(f"{TITLES[str(direction)]}: {ambiguous:,} of {counts.sum():,}")
-    return f"Ambiguous instances, {'; '.join(parts)}."
-
-
-def observations(table: pd.DataFrame, runs: Runs) -> list[Observation]:
-    """Return what Table 1's claims are judged by; the paper's numbers with a ResNet-50 alone.
-
-    Those of one group are judged by AP; that the relative gain is larger on ambiguous instances, by
-    the relative gain in mask IoU on true boxes.
-
-    Args:
-        table: from :func:`table1`.
-        runs: those that it was made from.
-    """
-    backbones = backbone_of(runs)
-    seen = []
-    for row in table.to_dict("records"):
-        judged_by = MASK_IOU if row["group"] == BETWEEN else "AP"
-        if row["metric"] != judged_by:
-            continue
-        name, scale = _claim(row["direction"], row["group"], row["method"])
-        numbers = [row[column] / scale for column in ("ours", "ci_low", "ci_high")]
-        same = row["method"] not in METHODS or backbones[row["direction"]] == "resnet50"
-        if name and same and row["direction"] != "list":
-            seen.append(Observation(name, *numbers))
-    return seen
-
-
-def _pairs(runs: Runs) -> dict[str, dict[str, Run]]:
-    there = pairs(runs)
-    return {direction: there[direction] for direction in PLACES if direction in there}
-
-
-def _labels(run: Run, val: "CocoSet") -> frozenset[int]:
-    """Return the classes that a setting is judged on: the unsupervised, with all masks all."""
-    every = val.categories.labels
-    return every if run.split == "all" else every - run.supervised
-
-
-def _lines(judged: Judged, labels: frozenset[int]) -> Iterator[dict[str, Any]]:
-    ours, base = judged["opmask"], judged["baseline"]
-    for metric in METRICS:
-        for group in GROUPS:
-            some = ours[group].result
-            count = sum(int(some.matches[k, "all"].instances.sum()) for k in labels)
-            place = {"group": group, "instances": count, "metric": metric}
-            intervals = {m: judged[m][group].score(metric, labels).interval for m in METHODS}
-            intervals[DIFFERENCE] = (
-                ours[group].score(metric, labels) - base[group].score(metric, labels)
-            ).interval
-            first, second = intervals["opmask"].estimate, intervals["baseline"].estimate
-            gain = first / second - 1 if second >= LEAST_BASELINE else float("nan")
-            intervals[GAIN] = _UNKNOWN._replace(estimate=gain)
-            for method, interval in intervals.items():
-                yield {**place, "method": method, **points(interval)}
-        for method in (DIFFERENCE, GAIN) if metric == "AP" else ():
-            both = {"group": BETWEEN, "instances": None, "metric": metric, "method": method}
-            yield {**both, **points(_UNKNOWN)}  # the paper's number stands here
-
-
-def _on_boxes(
-    frames: Mapping[str, pd.DataFrame],
-    ambiguous: frozenset[int],
-    *,
-    resamples: int,
-    seed: int,
-) -> Iterator[dict[str, Any]]:
-    """Yield the lines of the mask IoU on true boxes."""
-    ours, base = frames["opmask"], frames["baseline"]
-    found = iou_gains(ours, base, ambiguous, resamples=resamples, seed=seed)
-    is_ambiguous = ours["annotation_id"].isin(ambiguous)
-    counts = {"ambiguous": int(is_ambiguous.sum()), "not_ambiguous": int((~is_ambiguous).sum())}
-    for group, gain in found.items():
-        name = BETWEEN if group == DIFFER else group
-        place = {"group": name, "instances": counts.get(group), "metric": MASK_IOU}
-        intervals = {
-            "baseline": gain.baseline,
-            "opmask": gain.model,
-            DIFFERENCE: gain.gain,
-            GAIN: gain.relative,
-        }
-        for method, interval in intervals.items():
-            yield {**place, "method": method, **points(interval)}
-
-
-def _claim(direction: str, group: str, method: str) -> tuple[str | None, float]:
-    """Return the id of a line's claim, if it has one, and by what to divide points for its unit."""
-    start = f"B.table1.{direction}"
-    if method in METHODS and group != BETWEEN:
-        return f"{start}.R50.{PAPER[method]}.AP_{group}", 1
-    if group == BETWEEN:
-        name = f"{start}.relative_gain_larger_when_ambiguous" if method == GAIN else None
-        return name, 100
-    return (f"{start}.AP_{group}.opmask_above_baseline" if method == DIFFERENCE else None), 1
-
-
-def _paper(
-    expected: Mapping[str, float | None], direction: str, row: Mapping[str, Any]
-) -> float | None:
-    """Return the paper's number of a line; relative gains and differences follow from its AP."""
-    if row["metric"] != "AP":
+def ap_figure(table: pd.DataFrame) -> Figure | None:
+    """Draw AP of ambiguous and of other instances, and the paper's."""
+    rows = table[table["metric"] == "AP"]
+    if rows.empty:
         return None
-    group, method = row["group"], row["method"]
-    if group == BETWEEN and method == DIFFERENCE:
-        gains = [expected.get(_claim(direction, g, method)[0] or "") for g in GROUPS]
-        return None if gains[0] is None or gains[1] is None else gains[0] - gains[1]
-    if method == GAIN and group != BETWEEN:
-        first, second = (expected.get(_claim(direction, group, m)[0] or "")
-                         for m in ("opmask", "baseline"))  # fmt: skip
-        return 100 * (first / second - 1) if first and second else None
-    name, scale = _claim(direction, group, method)
-    number = expected.get(name or "")
-    return None if number is None else scale * number
+    directions = list(dict.fromkeys(rows["direction"]))
+    figure, panels = plt.subplots(
+        1, len(directions), figsize=(WIDTH, FLAT), sharey=True, squeeze=False
+    )
+    places = np.arange(len(GROUPS))
+    for axes, direction in zip(panels[0], directions, strict=True):
+        of = rows[rows["direction"] == direction]
+        for shift, method in zip(shifts(len(METHODS)), METHODS, strict=True):
+            values = of[of["method"] == method].set_index("group").loc[list(GROUPS)]
+            bars(axes, places + shift, values, METHOD_COLOURS[method])
+            look = hollow() | {"edgecolor": METHOD_COLOURS[method]}
+            axes.scatter(places + shift, values["paper"], marker="D", s=30, zorder=2, **look)
+        axes.set_xticks(places, ["ambiguous", "not ambiguous"])
+        axes.set(xlim=(-0.5, len(places) - 0.5), title=TITLES[direction])
+        axes.grid(axis="x", visible=False)
+    panels[0][0].set_ylabel("mask AP, points")
+    panels[0][0].set_ylim(bottom=0)
+    handles = [handle(METHOD_COLOURS[method], NAMES[method]) for method in METHODS]
+    paper = handle("none", "paper B (COCO, R50)", marker="D", **hollow("marker"))
+    figure.legend(handles=[*handles, paper], loc="outside upper right", ncols=3)
+    return figure

@@ -1,33 +1,40 @@
-"""Paper B's Table 2 and AP class by class: who segments classes that it has no masks of?
+"""Table 2 of paper B: mask AP of classes that have no masks, and of those that have.
 
-All tables are tidy and in points of 100, as the paper prints AP. Differences are paired: within
-each resample both models see the same images.
+Differences are paired: within each resample both models see the same images.
+``table`` is everywhere what :func:`table2` returns.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
 
-from lib.metrics.bootstrap import Interval, Replicates, resample
+from lib.metrics.bootstrap import resample
 from lib.metrics.claims import Claims, Observation
-from lib.opmask.trained import (
+from lib.opmask.drawing import METHOD_COLOURS, bars, shifts
+from lib.opmask.predictions import (
+    CLASSES,
     DIFFERENCE,
     DIRECTIONS,
-    LESS,
-    METHODS,
-    METRICS,
+    NAMES,
     SETTINGS,
+    TITLES,
+    Models,
+    Predictions,
     Results,
-    Run,
-    Runs,
     groups,
-    pairs,
+    variant_of,
 )
-from lib.pages.tables import points
+from lib.pages import comparison
+from lib.pages.comparison import Row
+from lib.pages.drawing import handle, hollow, metric_name
+from lib.pages.style import COLOURS, FLAT, WIDTH
 
 ROWS = ("mask_rcnn", "baseline", "gt_boxes", "opmask", "class_specific")
-"""Methods of Table 2, in order; the last one was given all masks."""
+"""Methods of our own, in order; the last one was given all masks."""
 
 PAIRS = (
     ("opmask", "baseline"),
@@ -35,10 +42,12 @@ PAIRS = (
     ("opmask", "gt_boxes"),
     ("class_specific", "opmask"),
 )
-"""Differences that Table 2 has."""
+"""Differences that the table has."""
 
 DEPTHS = {"R50": "", "R101": "r101."}
-"""Rows of the paper beside which a run stands -> how its variant begins."""
+"""Rows of the paper beside which a model stands -> how its variant begins."""
+
+BACKBONES = {"R50": "resnet50", "R101": "resnet101"}
 
 PAPER = {
     "mask_rcnn": "Mask_RCNN",
@@ -49,198 +58,208 @@ PAPER = {
     "CPMask": "CPMask",
     "opmask": "OPMask",
 }
-"""Methods of the paper's Table 2, others' among them -> as claim ids spell them."""
+"""Methods of the paper, others' among them -> as claim ids spell them."""
 
-COLUMNS = (
-    "direction", "beside", "backbone", "method", "classes",
-    "metric", "ours", "ci_low", "ci_high", "paper",
-)  # fmt: skip
-"""Columns of :func:`split_table`."""
+METRICS = {
+    "AP": "AP",
+    "AP50": "AP50",
+    "AP75": "AP75",
+    "AP_small": "AP_S",
+    "AP_medium": "AP_M",
+    "AP_large": "AP_L",
+}
+"""Metrics of :mod:`lib.metrics.coco_ap` (COCO's area ranges) -> as the paper writes them."""
 
-_TABLE2 = (*DIRECTIONS, "list")
+SPLITS = (*DIRECTIONS, "list")
+"""Supervised splits of the table; the last is a profile's own."""
 
 
-def table2_runs(runs: Runs) -> dict[tuple[str, str], dict[str, Run]]:
-    """Return the runs of Table 2: (supervised split, key of :data:`DEPTHS`) -> method -> run."""
-    found: dict[tuple[str, str], dict[str, Run]] = {}
-    for split in _TABLE2:
-        for depth, prefix in DEPTHS.items():
-            of = {m: runs.get(prefix + _variant(m, split)) for m in ROWS}
-            there = {method: run for method, run in of.items() if run}
+def models_of_table(models: Models) -> dict[tuple[str, str], dict[str, Predictions]]:
+    """Return what Table 2 compares: (split, key of :data:`DEPTHS`) -> method -> model."""
+    found: dict[tuple[str, str], dict[str, Predictions]] = {}
+    for split in SPLITS:
+        for depth in DEPTHS:
+            of = {m: models.get(_variant(m, split, depth)) for m in ROWS}
+            there = {method: model for method, model in of.items() if model}
             if set(there) - {"class_specific"}:
                 found[split, depth] = there
     return found
 
 
-def _variant(method: str, split: str) -> str:
-    if method == "class_specific":
-        return f"{method}.all"
-    return f"list.{method}" if split == "list" else f"{method}.{split}"
+def _variant(method: str, split: str, depth: str) -> str:
+    return DEPTHS[depth] + variant_of(method, "all" if method == "class_specific" else split)
 
 
-def split_table(
-    results: Results, runs: Runs, *, claims: Claims, resamples: int, seed: int
+def trained_on_split(of: Mapping[str, Predictions]) -> Predictions:
+    """Return a model that has the masks of the split alone, of those that are compared there."""
+    return next(model for method, model in of.items() if method != "class_specific")
+
+
+def table2(
+    results: Results, models: Models, *, claims: Claims, resamples: int, seed: int
 ) -> pd.DataFrame:
-    """Return the rows of paper B's Table 2, with intervals, differences and the paper's numbers.
-
-    Args:
-        results: mask AP of every run.
-        runs: from :func:`lib.opmask.trained.read_runs`.
-        claims: where the paper's numbers come from.
-        resamples: bootstrap resamples, over images; the same for all models.
-        seed: of the resamples.
+    """Return Table 2 with intervals, differences and the paper's numbers.
 
     Returns:
         Columns direction, beside (the paper's rows that it is to be read with, ``R50`` or
         ``R101``), backbone (ours; empty where only the paper has the row), method (``a - b`` is a
         paired difference), classes, metric, ours, ci_low, ci_high, paper; points of 100, NaN
-        where there is no instance or no number.
+        where there is no instance or no number. In the order of the paper's rows.
     """
-    expected = {claim.id: claim.expected for claim in claims.claims}
-    compared = table2_runs(runs)
-    used = dict.fromkeys(run.variant for of in compared.values() for run in of.values())
+    compared = models_of_table(models)
+    used = dict.fromkeys(model.variant for of in compared.values() for model in of.values())
     drawn = {v: resample(results[v], resamples=resamples, seed=seed) for v in used}
-    lines = []
-    for (split, depth), of in compared.items():
-        models = {method: drawn[run.variant] for method, run in of.items()}
-        lead = next(run for method, run in of.items() if method != "class_specific")
-        direction, backbone = SETTINGS[split], lead.config.backbone
-        place = {"direction": direction, "beside": depth, "backbone": backbone}
-        for classes, labels in groups(lead, results[lead.variant].categories).items():
-            for line in _lines(models, labels):
-                name = _claim_id(direction, depth, line["method"], line["metric"])
-                paper = expected.get(name) if classes == "unsupervised" else None
-                lines.append({**place, "classes": classes, **line, "paper": paper})
-    seen = {(line["direction"], line["beside"], line["method"]) for line in lines}
-    lines += [line for line in _paper_lines(expected) if tuple(line.values())[:3] not in seen]
-    return pd.DataFrame(lines, columns=list(COLUMNS)).astype({"paper": float})
-
-
-def _lines(models: Mapping[str, Replicates], labels: frozenset[int]) -> Iterator[dict[str, Any]]:
-    for metric, name in METRICS.items():
-        intervals: dict[str, Interval] = {
-            m: r.score(metric, labels).interval for m, r in models.items()
-        }
-        for first, second in PAIRS:
-            if first in models and second in models:
-                one, other = (models[m].score(metric, labels) for m in (first, second))
-                intervals[first + LESS + second] = (one - other).interval
-        for method, interval in intervals.items():
-            yield {"method": method, "metric": name, **points(interval)}
-
-
-def _paper_lines(expected: Mapping[str, float | None]) -> Iterator[dict[str, Any]]:
-    """Yield every number of the paper's Table 2, as lines without ours."""
-    for direction in DIRECTIONS.values():
-        for depth in DEPTHS:
-            for method in (*PAPER, DIFFERENCE):
-                for name in METRICS.values():
-                    paper = expected.get(_claim_id(direction, depth, method, name))
-                    if paper is not None:
-                        place = {"direction": direction, "beside": depth, "method": method}
-                        more = {"backbone": "", "classes": "unsupervised", "metric": name}
-                        yield {**place, **more, "paper": paper}
-
-
-def beside_paper(table: pd.DataFrame, boxes: pd.DataFrame) -> pd.DataFrame:
-    """Return the unsupervised classes' rows of :func:`split_table`, one line per model.
-
-    Below each model's line is the paper's, where it has one (COCO); metrics are the columns, and
-    box AP over all classes stands beside. The paper's rows of a backbone that nothing here stands
-    beside are left out.
-
-    Args:
-        table: from :func:`split_table`.
-        boxes: from :func:`lib.opmask.further_tables.box_table`.
-    """
-    rows = table[table["classes"] == "unsupervised"]
-    metrics = list(dict.fromkeys(rows["metric"]))
-    box_ap = dict(zip(boxes["variant"], boxes["box_AP"], strict=True))
     lines: list[dict[str, Any]] = []
-    for (direction, depth), part in rows.groupby(["direction", "beside"], sort=False):
-        if (part["backbone"] == "").all():
-            continue
-        for method in _in_order(part):
-            values = part[part["method"] == method].set_index("metric").reindex(metrics)
-            backbone = values["backbone"].iloc[0]
-            place = {"direction": direction, "method": method}
-            if backbone:
-                ap = box_ap.get(_variant_of(str(direction), str(depth), method))
-                line = {**place, "whose": "ours", "backbone": backbone, "box_AP": ap}
-                lines.append({**line, **{name: values["ours"][name] for name in metrics}})
-            if values["paper"].notna().any():
-                line = {**place, "whose": "paper", "backbone": depth, "box_AP": None}
-                lines.append({**line, **{name: values["paper"][name] for name in metrics}})
-    columns = ["direction", "method", "whose", "backbone", *metrics, "box_AP"]
-    return pd.DataFrame(lines, columns=columns).astype({"box_AP": float})
+    for (split, depth), of in compared.items():
+        lead = trained_on_split(of)
+        place = {"direction": SETTINGS[split], "beside": depth, "backbone": lead.config.backbone}
+        for classes, labels in groups(lead, results[lead.variant].categories).items():
+            scores = {
+                method: {
+                    name: drawn[model.variant].score(metric, labels)
+                    for metric, name in METRICS.items()
+                }
+                for method, model in of.items()
+            }
+            lines += comparison.rows(place | {"classes": classes}, scores, PAIRS)
+    lines += _of_paper_alone(lines, claims)
+    columns = (
+        "direction", "beside", "backbone", "method", "classes", "metric",
+        "ours", "ci_low", "ci_high",
+    )  # fmt: skip
+    return comparison.tidy(sorted(lines, key=_order), columns, claim_id, claims)
 
 
-def _in_order(part: pd.DataFrame) -> list[str]:
-    """Return a table's methods in the order of the paper's rows, differences last."""
-    order = ["mask_rcnn", "baseline", "gt_boxes", *PAPER, "class_specific"]
-    there = list(dict.fromkeys(part["method"]))
-    known = [method for method in dict.fromkeys(order) if method in there]
-    return known + [method for method in there if method not in known]
+def _of_paper_alone(ours: list[dict[str, Any]], claims: Claims) -> list[dict[str, Any]]:
+    """Return the rows that the paper has and we have not."""
+    known = {claim.id for claim in claims.claims}
+    there = {(row["direction"], row["beside"], row["method"]) for row in ours}
+    lines = [
+        {
+            "direction": direction, "beside": depth, "backbone": "", "method": method,
+            "classes": "unsupervised", "metric": metric,
+        }
+        for direction in DIRECTIONS.values() for depth in DEPTHS
+        for method in (*PAPER, DIFFERENCE) for metric in METRICS.values()
+        if (direction, depth, method) not in there
+    ]  # fmt: skip
+    return [line for line in lines if claim_id(line) in known]
 
 
-def _variant_of(direction: str, depth: str, method: str) -> str:
-    split = next(split for split, name in SETTINGS.items() if name == direction)
-    return DEPTHS[depth] + _variant(method, split)
+def _order(row: Row) -> tuple[int, int, int]:
+    methods = [*NAMES, *(first + comparison.LESS + second for first, second in PAIRS)]
+    return (
+        [SETTINGS[split] for split in SPLITS].index(row["direction"]),
+        list(DEPTHS).index(row["beside"]),
+        methods.index(row["method"]),
+    )
 
 
-def per_class_table(results: Results, runs: Runs) -> pd.DataFrame:
-    """Return mask AP of every class of baseline and OPMask, per direction.
-
-    Args:
-        results: mask AP of every run.
-        runs: from :func:`lib.opmask.trained.read_runs`; those of Table 2 are used.
-
-    Returns:
-        Columns direction, classes, label, name, instances, baseline, opmask; AP in points, NaN of
-        a class without an instance.
-    """
-    frames = []
-    for direction, of in pairs(runs).items():
-        if direction not in {SETTINGS[split] for split in _TABLE2}:
-            continue
-        parts = {method: results[run.variant].per_class for method, run in of.items()}
-        frame = parts["opmask"][["label", "name", "instances"]].copy()
-        for method in METHODS:
-            frame[method] = 100 * parts[method]["AP"]
-        given = frame["label"].isin(of["opmask"].supervised)
-        frame.insert(0, "classes", given.map({True: "supervised", False: "unsupervised"}))
-        frame.insert(0, "direction", direction)
-        frames.append(frame)
-    columns = ["direction", "classes", "label", "name", "instances", *METHODS]
-    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=columns)
+def claim_id(row: Row) -> str:
+    """Return the id that a claim on a row of Table 2 has."""
+    if row["classes"] != "unsupervised":
+        return ""
+    start, depth = f"B.table2.{row['direction']}", row["beside"]
+    if row["method"] == DIFFERENCE:
+        middle = "" if depth == "R50" else f".{depth}"
+        return f"{start}{middle}.{row['metric']}.opmask_above_baseline"
+    return f"{start}.{depth}.{PAPER.get(row['method'], row['method'])}.{row['metric']}"
 
 
 def observations(table: pd.DataFrame, *, claims: Claims) -> list[Observation]:
     """Return what Table 2's claims are judged by.
 
     Numbers that the paper prints for a backbone are observed with that backbone alone, directions
-    with any, except that those of a ResNet-101 need runs of their own.
+    with any, except that those of a ResNet-101 need models of their own.
+    """
+    ours = table[table["backbone"] != ""]
+    return comparison.observations(
+        ours, claim_id, claims,
+        when=lambda row: row["method"] == DIFFERENCE or row["backbone"] == BACKBONES[row["beside"]],
+    )  # fmt: skip
+
+
+def beside_paper(table: pd.DataFrame, boxes: pd.DataFrame) -> pd.DataFrame:
+    """Return the unsupervised classes with metrics as columns, below each line the paper's (COCO).
+
+    Box AP over all classes stands beside ours. The paper's rows of a backbone that nothing here
+    stands beside are left out.
 
     Args:
-        table: from :func:`split_table`.
-        claims: the claims to be judged.
+        boxes: from :func:`lib.opmask.boxes.box_table`.
     """
-    known = {claim.id for claim in claims.claims}
-    backbones = {"R50": "resnet50", "R101": "resnet101"}
-    ours = table[(table["classes"] == "unsupervised") & (table["backbone"] != "")]
-    seen = []
-    for row in ours.to_dict("records"):
-        place = (row["direction"], row["beside"], row["method"], row["metric"])
-        same = row["backbone"] == backbones[row["beside"]]
-        if _claim_id(*place) in known and (row["method"] == DIFFERENCE or same):
-            numbers = (row["ours"], row["ci_low"], row["ci_high"])
-            seen.append(Observation(_claim_id(*place), *numbers))
-    return seen
+    rows = table[table["classes"] == "unsupervised"]
+    there = rows.loc[rows["backbone"] != "", ["direction", "beside"]].drop_duplicates()
+    keys = ("direction", "beside", "method", "backbone")
+    wide = comparison.beside_paper(rows.merge(there), keys, differences=True)
+    box_ap = dict(zip(boxes["variant"], boxes["box_AP"], strict=True))
+    ours = wide["whose"] == "ours"
+    splits = {setting: split for split, setting in SETTINGS.items()}
+    wide["box_AP"] = [
+        box_ap.get(_variant(row["method"], splits[row["direction"]], row["beside"]))
+        for row in wide.to_dict("records")
+    ]
+    wide["box_AP"] = wide["box_AP"].astype(float).where(ours)
+    wide["backbone"] = wide["backbone"].where(ours, wide["beside"])
+    metrics = [name for name in METRICS.values() if name in wide]
+    return wide[["direction", "method", "whose", "backbone", *metrics, "box_AP"]]
 
 
-def _claim_id(direction: str, beside: str, method: str, name: str) -> str:
-    start = f"B.table2.{direction}"
-    if method == DIFFERENCE:
-        middle = "" if beside == "R50" else f".{beside}"
-        return f"{start}{middle}.{name}.opmask_above_baseline"
-    return f"{start}.{beside}.{PAPER.get(method, method)}.{name}"
+def ap_figure(table: pd.DataFrame) -> Figure | None:
+    """Draw every metric of every method with its interval: directions across, classes down."""
+    table = _beside_resnet50(table)
+    if table.empty:
+        return None
+    directions, metrics = (list(dict.fromkeys(table[name])) for name in ("direction", "metric"))
+    methods = [method for method in ROWS if (table["method"] == method).any()]
+    figure, panels = plt.subplots(
+        2, len(directions), figsize=(WIDTH, FLAT * 1.75), sharex=True, sharey=True, squeeze=False
+    )
+    places = np.arange(len(metrics))
+    for row, classes in zip(panels, CLASSES, strict=True):
+        for axes, direction in zip(row, directions, strict=True):
+            part = table[(table["classes"] == classes) & (table["direction"] == direction)]
+            for shift, method in zip(shifts(len(methods)), methods, strict=True):
+                values = part[part["method"] == method].set_index("metric").reindex(metrics)
+                bars(axes, places + shift, values, METHOD_COLOURS[method])
+            axes.set_xticks(places, [metric_name(metric) for metric in metrics])
+            axes.set_title(f"{TITLES[direction]}: {classes}")
+            axes.grid(axis="x", visible=False)
+        row[0].set_ylabel("mask AP, points")
+    panels[0][0].set_ylim(bottom=0)
+    handles = [handle(METHOD_COLOURS[method], NAMES[method]) for method in methods]
+    figure.legend(handles=handles, loc="outside upper right", ncols=3)
+    return figure
+
+
+def gain_figure(table: pd.DataFrame) -> Figure | None:
+    """Draw OPMask minus baseline per metric with its paired interval, and the paper's gain."""
+    table = _beside_resnet50(table)
+    table = table[table["method"] == DIFFERENCE]
+    if table.empty:
+        return None
+    directions, metrics = (list(dict.fromkeys(table[name])) for name in ("direction", "metric"))
+    figure, panels = plt.subplots(
+        1, len(directions), figsize=(WIDTH, FLAT * 1.12), sharey=True, squeeze=False
+    )
+    places = np.arange(len(metrics))[::-1]
+    for axes, direction in zip(panels[0], directions, strict=True):
+        for shift, classes in zip((0.15, -0.15), CLASSES, strict=True):
+            rows = table[(table["direction"] == direction) & (table["classes"] == classes)]
+            values = rows.set_index("metric").loc[metrics]
+            y, colour = places + shift, COLOURS[classes]
+            axes.hlines(y, values["ci_low"], values["ci_high"], color=colour, linewidth=2.2)
+            axes.scatter(values["ours"], y, color=colour, s=34, zorder=3)
+            axes.scatter(values["paper"], y, marker="D", s=34, zorder=2, **hollow())
+        axes.axvline(0, color="black", linewidth=1)
+        axes.set_yticks(places, [metric_name(metric) for metric in metrics])
+        axes.set(xlabel="gain in mask AP, points", title=TITLES[direction])
+        axes.grid(axis="y", visible=False)
+    handles = [handle(COLOURS[classes], f"{classes}, ours") for classes in CLASSES]
+    paper = handle("none", "unsupervised, paper B (COCO, R50)", marker="D", **hollow("marker"))
+    figure.legend(handles=[*handles, paper], loc="outside upper right", ncols=3)
+    return figure
+
+
+def _beside_resnet50(table: pd.DataFrame) -> pd.DataFrame:
+    return table[(table["backbone"] != "") & (table["beside"] == "R50")]

@@ -1,13 +1,13 @@
-"""Paper B's Table 3: class activation maps taken as masks, at one threshold and at all of them.
+"""Table 3 of paper B: class activation maps taken as masks, at one threshold and at all of them.
 
 The paper does not say where a map is cut. Beside a fixed threshold the table therefore gives each
 model's best of a sweep: the best of several tries on the very images that it is judged on, which
 flatters all models. Claims are judged at the fixed threshold; whether a difference survives where
 each model is cut at its own best stands beside it. All tables are tidy and in points of 100.
+``table`` is everywhere what :func:`table3` returns.
 """
 
-import operator
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -15,15 +15,15 @@ import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed, parallel_config
 
-from lib.data.coco import Result
 from lib.masks.rle import encode
 from lib.masks.shapes import rectangle_mask
 from lib.metrics.bootstrap import Replicates, resample
 from lib.metrics.cam_masks import cam_ap_sweep, read_cams
 from lib.metrics.claims import Claims, Observation
 from lib.metrics.coco_ap import APResult, evaluate
-from lib.opmask.trained import LESS, Run, Runs, span, unbroken
-from lib.pages.tables import points
+from lib.opmask.predictions import Models, Predictions, span, unbroken
+from lib.pages import comparison
+from lib.pages.comparison import LESS, Row
 from lib.workers import worker_count, worker_options
 
 if TYPE_CHECKING:
@@ -34,13 +34,15 @@ MODELS = {
     "voc": ("baseline", "opmask"),
     "non_voc": ("baseline", "opmask"),
 }
-"""Supervised split -> methods of Table 3."""
+"""Supervised split -> methods of the table."""
+
+PAIRS = (("opmask", "faster_rcnn"), ("opmask", "baseline"))
 
 PAPER = {"faster_rcnn": "Faster_RCNN", "baseline": "Mask_RCNN", "opmask": "OPMask"}
 MASKS_OF = {"all": "all classes", "voc": "voc", "non_voc": "non-voc"}
 TRAINED = {"all": "all", "voc": "voc", "non_voc": "nonvoc"}
 TESTED = {"all": "all", "voc": "voc", "nonvoc": "non_voc"}
-"""Classes that Table 3 tests on, as claim ids spell them -> split."""
+"""Classes that the table tests on, as claim ids spell them -> split."""
 
 METRICS = ("AP", "AP50")
 BOX = "box"
@@ -56,12 +58,6 @@ NAMES = {
 }
 """Method -> as people read it."""
 
-COLUMNS = (
-    "trained", "method", "tested", "metric", "threshold",
-    "ours", "ci_low", "ci_high", "best", "best_low", "best_high", "best_at", "paper",
-)  # fmt: skip
-"""Columns of :func:`table3`."""
-
 AT_ONCE = 2
 """Models swept side by side; each holds its class activation maps, and the masks of one image."""
 
@@ -69,48 +65,57 @@ Sweeps = Mapping[str, Mapping[float, APResult]]
 """By variant and threshold."""
 
 
-def variants(runs: Runs | None = None) -> list[str]:
-    """Return the variants of Table 3; of ``runs``, those that left class activation maps."""
+def variants(models: Models | None = None) -> list[str]:
+    """Return the variants of Table 3; of ``models``, those that left class activation maps."""
     every = [f"{method}.{split}" for split, methods in MODELS.items() for method in methods]
-    if runs is None:
+    if models is None:
         return every
-    return [v for v in every if v in runs and (runs[v].folder / "cams_val.npz").exists()]
+    return [v for v in every if v in models and (models[v].folder / "cams_val.npz").exists()]
 
 
-def sweep(val: "CocoSet", runs: Runs, thresholds: Sequence[float]) -> dict[str, Any]:
+def sweep(
+    val: "CocoSet", models: Models, thresholds: Sequence[float]
+) -> dict[str, dict[float, APResult]]:
     """Return the mask AP of every model's class activation maps, by variant and threshold.
 
     Args:
-        val: the validation images.
-        runs: from :func:`lib.opmask.trained.read_runs`.
         thresholds: shares of a map's range from which a pixel belongs to the mask.
     """
-    names = variants(runs)
+    names = variants(models)
     with parallel_config(**worker_options()):
         swept = Parallel(n_jobs=min(worker_count(0), AT_ONCE))(
-            delayed(_swept)(val, runs[name], thresholds) for name in names
+            delayed(_swept)(val, models[name], thresholds) for name in names
         )
     return dict(zip(names, swept, strict=True))
 
 
-def _swept(val: "CocoSet", run: Run, thresholds: Sequence[float]) -> dict[float, APResult]:
-    maps = read_cams(run.folder / "cams_val.npz").maps
-    return cam_ap_sweep(val, run.detections, maps, thresholds)
+def _swept(
+    val: "CocoSet", model: Predictions, thresholds: Sequence[float]
+) -> dict[float, APResult]:
+    maps = read_cams(model.folder / "cams_val.npz").maps
+    return cam_ap_sweep(val, model.detections, maps, thresholds)
 
 
-def boxes_as_masks(val: "CocoSet", runs: Runs) -> dict[str, APResult]:
+def boxes_as_masks(val: "CocoSet", models: Models) -> dict[str, APResult]:
     """Return the mask AP of OPMask's detections with their whole box as the mask, by split."""
-    labels = val.to_coco()
+    labels, there = val.to_coco(), variants(models)
     return {
         split: evaluate(
             labels,
-            _rectangles(val, runs[f"opmask.{split}"].detections),
+            [_filled(val, detection) for detection in models[f"opmask.{split}"].detections],
             iou_type="segm",
             area_ranges={},
         )
         for split in MODELS
-        if f"opmask.{split}" in variants(runs)
+        if f"opmask.{split}" in there
     }
+
+
+def _filled(val: "CocoSet", detection: dict[str, Any]) -> dict[str, Any]:
+    record = val.image(detection["image_id"])
+    x, y, width, height = detection["bbox"]
+    mask = rectangle_mask((x, y, x + width, y + height), record.height, record.width)
+    return {**detection, "segmentation": encode(mask)}
 
 
 def table3(
@@ -122,15 +127,12 @@ def table3(
     resamples: int,
     seed: int,
 ) -> pd.DataFrame:
-    """Return the rows of paper B's Table 3, with intervals, differences and the paper's numbers.
+    """Return Table 3 with intervals, differences and the paper's numbers.
 
     Args:
         sweeps: from :func:`sweep`.
         boxes: from :func:`boxes_as_masks`.
-        claims: where the paper's numbers (ResNet-50) come from.
         threshold: the fixed one; one of the sweep's.
-        resamples: bootstrap resamples, over images; the same for all models.
-        seed: of the resamples.
 
     Returns:
         Columns trained (split), method (``a - b`` is a paired difference), tested (``all``,
@@ -139,36 +141,93 @@ def table3(
         of 100. Of a difference, best is that of each model at its own best threshold, and
         best_low and best_high are its paired interval with these thresholds kept.
     """
-    expected = {claim.id: claim.expected for claim in claims.claims}
+
+    @cache
+    def drawn(split: str, method: str, at: float) -> Replicates:
+        result = boxes[split] if method == BOX else sweeps[f"{method}.{split}"][at]
+        return resample(result, resamples=resamples, seed=seed)
+
     lines = []
     for split, methods in MODELS.items():
         swept = {m: sweeps[f"{m}.{split}"] for m in methods if f"{m}.{split}" in sweeps}
-
-        @cache
-        def drawn(method: str, at: float, swept: Sweeps = swept, split: str = split) -> Replicates:
-            result = boxes[split] if method == BOX else swept[method][at]
-            return resample(result, resamples=resamples, seed=seed)
-
         there = [*swept, *([BOX] if split in boxes else [])]
-        for tested, classes in TESTED.items():
-            for line in _lines(there, drawn, swept, threshold, classes):
-                place = {"trained": split, "tested": tested, "threshold": threshold}
-                name = _claim_id(split, line["method"], tested, line["metric"])
-                lines.append({**place, **line, "paper": expected.get(name)})
-    return pd.DataFrame(lines, columns=list(COLUMNS)).astype(
-        dict.fromkeys(("best", "best_low", "best_high", "best_at", "paper"), float)
-    )
+        for tested, classes in TESTED.items() if there else ():
+            labels = drawn(split, there[0], threshold).result.categories.split(classes)
+            best_at = {(m, k): _best(swept[m], k, labels) for m in swept for k in METRICS}
+            fixed = {
+                m: {k: drawn(split, m, threshold).score(k, labels) for k in METRICS} for m in there
+            }
+            best = {
+                m: {
+                    k: drawn(split, m, best_at[m, k] or threshold).score(k, labels) for k in METRICS
+                }
+                for m in swept
+            }
+            at_best = {(r["method"], r["metric"]): r for r in comparison.rows({}, best, PAIRS)}
+            place = {"trained": split, "tested": tested, "threshold": threshold}
+            for row in comparison.rows(place, fixed, PAIRS):
+                key = row["method"], row["metric"]
+                own = at_best.get(key, {})
+                row |= {"best": own.get("ours"), "best_at": best_at.get(key)}
+                if LESS in row["method"]:
+                    row |= {"best_low": own["ci_low"], "best_high": own["ci_high"]}
+                lines.append(row)
+    best_columns = ("best", "best_low", "best_high", "best_at")
+    columns = (
+        "trained", "method", "tested", "metric", "threshold", "ours", "ci_low", "ci_high",
+        *best_columns,
+    )  # fmt: skip
+    table = comparison.tidy(lines, columns, claim_id, claims)
+    return table.astype(dict.fromkeys(best_columns, float))
+
+
+def _best(tried: Mapping[float, APResult], metric: str, labels: frozenset[int]) -> float | None:
+    """Return the threshold with the largest value; None where all are 0 or unknown."""
+    values = {at: result.select(labels).value(metric) for at, result in tried.items()}
+    known = {at: value for at, value in values.items() if value > 0}
+    return max(known, key=lambda at: known[at], default=None)
+
+
+def claim_id(row: Row) -> str:
+    """Return the id that a claim on a row of Table 3 has."""
+    start, tested = f"B.table3.train_{TRAINED[row['trained']]}", row["tested"]
+    method, _, other = row["method"].partition(LESS)
+    if other:
+        # The paper's comparisons are of AP; those of AP50 have no claim.
+        name = f"{start}.test_{tested}.opmask_above_{PAPER[other].lower()}"
+        return name if row["metric"] == "AP" else ""
+    return f"{start}.{PAPER.get(method, method)}.test_{tested}.{row['metric']}"
+
+
+def observations(
+    table: pd.DataFrame, models: Models, *, claims: Claims, reaching: Collection[str]
+) -> list[Observation]:
+    """Return what Table 3's claims are judged by: at the fixed threshold.
+
+    Args:
+        models: those that it was made from; the paper's numbers are observed with a ResNet-50.
+        reaching: variants that detect well enough (:func:`lib.opmask.boxes.reaching`); a claim is
+            not judged unless all models that it is on are among them.
+    """
+
+    def may_be_judged(row: Row) -> bool:
+        variants = [f"{method}.{row['trained']}" for method in row["method"].split(LESS)]
+        if not set(variants) <= set(reaching):
+            return False
+        return len(variants) > 1 or models[variants[0]].config.backbone == "resnet50"
+
+    return comparison.observations(table, claim_id, claims, when=may_be_judged)
 
 
 def side_by_side(table: pd.DataFrame) -> pd.DataFrame:
     """Return one line per model for people, metrics by tested classes; below it the paper's.
 
     Args:
-        table: from :func:`table3`; differences are left to :func:`verdicts`.
+        table: from :func:`table3`; differences are left to :func:`differences`.
     """
     lines = []
-    models = table[~table["method"].str.contains(LESS, regex=False)]
-    for (trained, method), part in models.groupby(["trained", "method"], sort=False):
+    rows = table[~comparison.is_difference(table["method"])]
+    for (trained, method), part in rows.groupby(["trained", "method"], sort=False):
         cut = f"cut at {part['threshold'].iloc[0]:g}" if method != BOX else "not cut"
         titles = {"ours": f"ours, {cut}", "best": "ours, cut at best", "paper": "paper"}
         for whose, text in titles.items():
@@ -186,13 +245,9 @@ def side_by_side(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
-def verdicts(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the differences in AP for people: at the fixed threshold, which decides, and at best.
-
-    Args:
-        table: from :func:`table3`.
-    """
-    rows = table[table["method"].str.contains(LESS, regex=False) & (table["metric"] == "AP")]
+def differences(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the differences in AP for people: at the fixed threshold, which decides, and best."""
+    rows = table[comparison.is_difference(table["method"]) & (table["metric"] == "AP")]
     lines = [
         {
             "masks_of": unbroken(MASKS_OF[row["trained"]]),
@@ -212,94 +267,9 @@ def verdicts(table: pd.DataFrame) -> pd.DataFrame:
 def best_line(table: pd.DataFrame, thresholds: Sequence[float]) -> str:
     """Return where the sweep is best for AP on all classes, as a sentence."""
     rows = table[(table["tested"] == "all") & (table["metric"] == "AP")]
-    rows = rows[~rows["method"].str.contains(LESS, regex=False) & (rows["method"] != BOX)]
+    rows = rows[~comparison.is_difference(rows["method"]) & (rows["method"] != BOX)]
     parts = []
     for row in rows.to_dict("records"):
         at = "nowhere above 0" if np.isnan(row["best_at"]) else f"at {row['best_at']:g}"
         parts.append(f"{NAMES[row['method']]} (masks of {MASKS_OF[row['trained']]}) {at}")
     return f"Best of {len(thresholds)} thresholds for AP on all classes: {', '.join(parts)}."
-
-
-def observations(
-    table: pd.DataFrame, runs: Runs, *, claims: Claims, reaching: Collection[str]
-) -> list[Observation]:
-    """Return what Table 3's claims are judged by: at the fixed threshold.
-
-    Args:
-        table: from :func:`table3`.
-        runs: those that it was made from; the paper's numbers are observed with a ResNet-50 alone.
-        claims: the claims to be judged.
-        reaching: variants that detect well enough (:func:`lib.opmask.further_tables.reaching`); a
-            claim is not judged unless all models that it is on are among them.
-    """
-    known = {claim.id for claim in claims.claims}
-    seen = []
-    for row in table.to_dict("records"):
-        name = _claim_id(row["trained"], row["method"], row["tested"], row["metric"])
-        first, *compared = row["method"].split(LESS)
-        models = [f"{method}.{row['trained']}" for method in (first, *compared)]
-        if name not in known or not set(models) <= set(reaching):
-            continue
-        if compared or runs[models[0]].config.backbone == "resnet50":
-            seen.append(Observation(name, row["ours"], row["ci_low"], row["ci_high"]))
-    return seen
-
-
-def _lines(
-    there: Sequence[str],
-    drawn: Callable[[str, float], Replicates],
-    swept: Sweeps,
-    threshold: float,
-    classes: str,
-) -> Iterator[dict[str, Any]]:
-    if not there:
-        return
-    labels = drawn(there[0], threshold).result.categories.split(classes)
-    for metric in METRICS:
-        best_at = {}
-        for method in there:
-            interval = drawn(method, threshold).score(metric, labels).interval
-            line = {"method": method, "metric": metric, **points(interval)}
-            if method != BOX:
-                tried = {t: r.select(labels).value(metric) for t, r in swept[method].items()}
-                best_at[method] = _best(tried)
-                best = 100 * tried.get(best_at[method] or threshold, float("nan"))
-                line |= {"best": best, "best_at": best_at[method]}
-            yield line
-        for other in ("faster_rcnn", "baseline"):
-            if "opmask" not in there or other not in there:
-                continue
-            at_fixed = (drawn(m, threshold).score(metric, labels) for m in ("opmask", other))
-            fixed = operator.sub(*at_fixed).interval
-            ours, base = (drawn(m, best_at[m] or threshold) for m in ("opmask", other))
-            best_of_each = points(
-                (ours.score(metric, labels) - base.score(metric, labels)).interval
-            ).values()
-            at_best = dict(zip(("best", "best_low", "best_high"), best_of_each, strict=True))
-            place = {"method": f"opmask{LESS}{other}", "metric": metric}
-            yield {**place, **points(fixed), **at_best}
-
-
-def _best(tried: Mapping[float, float]) -> float | None:
-    """Return the threshold with the largest value; None where all are 0 or unknown."""
-    known = {threshold: value for threshold, value in tried.items() if value > 0}
-    return max(known, key=lambda threshold: known[threshold], default=None)
-
-
-def _claim_id(split: str, method: str, tested: str, metric: str) -> str:
-    start = f"B.table3.train_{TRAINED[split]}"
-    if LESS in method:
-        other = PAPER[method.split(LESS)[1]].lower()
-        # The paper's comparisons are of AP; those of AP50 have no claim.
-        return f"{start}.test_{tested}.opmask_above_{other}" if metric == "AP" else ""
-    return f"{start}.{PAPER.get(method, method)}.test_{tested}.{metric}"
-
-
-def _rectangles(val: "CocoSet", detections: Sequence[Result]) -> list[Result]:
-    found = []
-    for detection in detections:
-        record = val.image(detection["image_id"])
-        x, y, width, height = detection["bbox"]
-        mask = rectangle_mask((x, y, x + width, y + height), record.height, record.width)
-        found.append({**detection, "segmentation": encode(mask)})
-    return found

@@ -103,16 +103,19 @@ def tidy(
     return pd.DataFrame(told, columns=[*columns, "paper"]).astype(numbers)
 
 
-def beside_paper(table: pd.DataFrame, keys: Sequence[str] = ("method",)) -> pd.DataFrame:
+def beside_paper(
+    table: pd.DataFrame, keys: Sequence[str] = ("method",), *, differences: bool = False
+) -> pd.DataFrame:
     """Return a table with its metrics as columns: one line per method, below it the paper's.
 
-    A line stands only where there is a number for it. Differences are left out.
+    A line stands only where there is a number for it.
 
     Args:
         table: from :func:`tidy`, with a column ``metric``.
         keys: the columns that tell lines apart.
+        differences: whether those of two methods have lines too.
     """
-    kept = table[~is_difference(table["method"])]
+    kept = table if differences else table[~is_difference(table["method"])]
     metrics = list(dict.fromkeys(kept["metric"]))
     lines = []
     for names, part in kept.groupby(list(keys), sort=False):

@@ -51,7 +51,7 @@ def test_whether_the_limit_is_kept_is_said(
 
 
 def test_the_models_are_those_of_a_direction_that_has_both(opmask_study: Made) -> None:
-    runs = opmask_study.runs
+    runs = opmask_study.models
     files = inference.models(runs)
     assert {m: path.parent.name for m, path in files.items()} == {
         m: f"06_train_opmask.{m}.voc" for m in ("baseline", "opmask")
@@ -64,10 +64,10 @@ def test_the_models_are_those_of_a_direction_that_has_both(opmask_study: Made) -
 
 def test_the_claim_is_observed_with_its_backbone_alone(opmask_study: Made) -> None:
     table = inference.inference_table(measured(1.1), **DRAWN)
-    assert inference.observations(table, opmask_study.runs) == []
+    assert inference.observations(table, opmask_study.models) == []
     large = {
         v: replace(run, config=run.config.model_copy(update={"backbone": "resnet50"}))
-        for v, run in opmask_study.runs.items()
+        for v, run in opmask_study.models.items()
     }
     (seen,) = inference.observations(table, large)
     assert seen.id in {c.id for c in load_claims().claims}

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import get_args
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,25 +13,25 @@ from lib.metrics.coco_ap import evaluate
 from lib.models.config import ModelConfig
 from lib.opmask import ablation
 from lib.pages import ablation as shared
-from tests.fixtures.opmask import SIDE, Made, one
+from tests.fixtures.opmask import SIDE, Made, one, points, with_backbone
 
 DRAWN = {"iou_from": 0.5, "resamples": 40, "seed": 0}
 
 
 @pytest.fixture(scope="module")
 def table(opmask_study: Made) -> pd.DataFrame:
-    return ablation.ablation_table(opmask_study.val, opmask_study.runs, **DRAWN)
+    return ablation.ablation_table(opmask_study.val, opmask_study.models, **DRAWN)
 
 
 def test_each_run_is_compared_in_what_it_changes(opmask_study: Made, table: pd.DataFrame) -> None:
     assert list(dict.fromkeys(table["group"])) == [
         "method", "prior_gradient", "prior_fusion", "cam_at_test.voc", "cam_at_test.non_voc",
     ]  # fmt: skip
-    val, runs = opmask_study.val, opmask_study.runs
+    val, models = opmask_study.val, opmask_study.models
     labels = val.categories.split("voc")  # those without masks
     stopped = ablation.SETTINGS["prior_gradient"][False]
     values = {
-        v: evaluate(val, runs[f"ablation.{v}"].detections, iou_type="segm", labels=labels)
+        v: evaluate(val, models[f"ablation.{v}"].detections, iou_type="segm", labels=labels)
         for v in ("opmask", "vanilla")
     }
     for metric in ("AP", "AP50"):
@@ -45,7 +46,7 @@ def test_each_run_is_compared_in_what_it_changes(opmask_study: Made, table: pd.D
     ambiguous = one(table, setting=stopped, metric="AP_ambiguous")
     others = {x.id for x in val.all_instances() if (x.id - 1) % 5 not in (0, 4)}
     alone = evaluate(
-        val, runs["ablation.vanilla"].detections, iou_type="segm", labels=labels, ignore=others
+        val, models["ablation.vanilla"].detections, iou_type="segm", labels=labels, ignore=others
     )
     assert ambiguous["ours"] == pytest.approx(100 * alone.value("AP"))
 
@@ -71,38 +72,36 @@ def test_the_refined_box_is_compared_with_the_proposal(table: pd.DataFrame) -> N
 def test_the_claim_is_the_default_minus_stopped_gradients(
     opmask_study: Made, table: pd.DataFrame
 ) -> None:
-    runs = opmask_study.runs
+    models = opmask_study.models
     row = one(table, setting=ablation.SETTINGS["prior_gradient"][False], metric="AP")
-    (seen,) = ablation.observations(table, runs)
+    (seen,) = ablation.observations(table, models)
     assert seen.id == "B.sec4_4.nonvoc_to_voc.mask_gradients_help"
     assert (seen.observed, seen.ci_low, seen.ci_high) == (
         -row["difference"], -row["diff_high"], -row["diff_low"],
     )  # fmt: skip
     assert seen.observed > 0 and seen.ci_low <= seen.observed <= seen.ci_high
     assert {c.id for c in load_claims().claims} >= set(ablation.CLAIMS)
-    default = runs[ablation.DEFAULT]
-    large = replace(default, config=default.config.model_copy(update={"backbone": "resnet50"}))
-    both = ablation.observations(table, {**runs, ablation.DEFAULT: large})
+    both = ablation.observations(table, with_backbone(models, "resnet50"))
     assert {o.id for o in both} == set(ablation.CLAIMS)
-    other = replace(default, split="voc")
-    assert ablation.observations(table, {**runs, ablation.DEFAULT: other}) == []
+    other = replace(models[ablation.DEFAULT], split="voc")
+    assert ablation.observations(table, {**models, ablation.DEFAULT: other}) == []
 
 
 def test_nothing_is_concluded_from_models_that_find_too_little(opmask_study: Made) -> None:
-    val, runs = opmask_study.val, opmask_study.runs
+    val, models = opmask_study.val, opmask_study.models
     lowest = min(
-        evaluate(val, runs[f"ablation.{v}"].detections, iou_type="bbox").value("AP50")
+        evaluate(val, models[f"ablation.{v}"].detections, iou_type="bbox").value("AP50")
         for v in ("opmask", "vanilla")
     )
-    assert ablation.reaches(val, runs, lowest)
-    assert not ablation.reaches(val, runs, lowest + 1e-6)
+    assert ablation.reaches(val, models, lowest)
+    assert not ablation.reaches(val, models, lowest + 1e-6)
 
 
 def test_what_was_not_run_is_left_out(opmask_study: Made) -> None:
-    val, runs = opmask_study.val, opmask_study.runs
-    some = {v: runs[v] for v in ("ablation.opmask", "ablation.concat")}
+    val, models = opmask_study.val, opmask_study.models
+    some = {v: models[v] for v in ("ablation.opmask", "ablation.concat")}
     assert set(ablation.ablation_table(val, some, **DRAWN)["group"]) == {"prior_fusion"}
-    without = {v: runs[v] for v in ("ablation.concat", "ablation.vanilla")}
+    without = {v: models[v] for v in ("ablation.concat", "ablation.vanilla")}
     table = ablation.ablation_table(val, without, **DRAWN)
     assert table.empty and ablation.observations(table, without) == []
     assert shared.side_by_side(table, ablation.GROUPS).empty
@@ -114,3 +113,14 @@ def test_every_value_of_a_setting_has_a_name() -> None:
         values = {True, False} if kind is bool else set(get_args(kind))
         assert set(texts) >= values - {"faster_rcnn"}
     assert set(ablation.GROUPS) > set(ablation.SETTINGS)
+
+
+def test_the_figure_shows_changes_and_no_default(table: pd.DataFrame) -> None:
+    mpl.use("agg")
+    drawn = ablation.ablation_figure(table)
+    assert drawn is not None
+    changed = table[~table["is_default"]]
+    for axes, metric in zip(drawn.axes, [*ablation.METRICS, shared.MASK_IOU], strict=True):
+        shown = np.concatenate(points(axes))[:, 0]
+        assert shown.tolist() == changed.loc[changed["metric"] == metric, "difference"].tolist()
+    assert ablation.ablation_figure(table.iloc[:0]) is None

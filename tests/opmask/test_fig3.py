@@ -1,255 +1,236 @@
-import warnings
+"""Fig. 3 of paper B: each class's AP over its overlap, on a small made set of six classes."""
 
+from dataclasses import replace
+
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import stats
+from matplotlib import pyplot as plt
 
-from lib.metrics.williams import williams
-from lib.opmask import fig3 as regression
+from lib.data.coco import CocoSet
+from lib.metrics.bootstrap import resample
+from lib.metrics.claims import load_claims
+from lib.metrics.coco_ap import APResult
+from lib.opmask import fig3, fig3_controls, fig3_figures
+from lib.opmask.fig3_regression import Comparison, compare, fit
+from lib.opmask.overlap import definitions_table, mean_overlap
+from lib.opmask.predictions import Models
+from tests.fixtures.opmask import with_backbone
+from tests.opmask import graded
+
+DRAWS = {"resamples": 60, "seed": 0}
+
+
+@pytest.fixture(autouse=True)
+def no_windows() -> None:
+    mpl.use("agg")
 
 
 @pytest.fixture(scope="module")
-def classes() -> pd.DataFrame:
-    """Sixty classes: the baseline falls by 0.4 points per 0.01, OPMask by 0.1."""
-    rng = np.random.default_rng(5)
-    x = rng.uniform(0, 0.4, 60)
-    shared = rng.normal(0, 6, 60)
-    return pd.DataFrame(
-        {
-            "name": [f"class {k}" for k in range(60)],
-            "overlap": x,
-            "baseline": 40 - 40 * x + shared + rng.normal(0, 2, 60),
-            "opmask": 45 - 10 * x + shared + rng.normal(0, 2, 60),
-        }
-    )
+def val() -> CocoSet:
+    return graded.make_set()
 
 
-def closed_form(x: np.ndarray, y: np.ndarray) -> dict[str, float]:
-    """Return the textbook's simple linear regression."""
-    n, sxx = len(x), ((x - x.mean()) ** 2).sum()
-    slope = ((x - x.mean()) * (y - y.mean())).sum() / sxx
-    intercept = y.mean() - slope * x.mean()
-    variance = ((y - intercept - slope * x) ** 2).sum() / (n - 2)
-    se = np.sqrt(variance / sxx)
-    half = stats.t.ppf(0.975, n - 2) * se
-    return {
-        "slope": slope, "intercept": intercept, "se": se, "low": slope - half, "high": slope + half,
-        "p": 2 * stats.t.sf(abs(slope / se), n - 2), "variance": variance, "sxx": sxx,
-    }  # fmt: skip
+@pytest.fixture(scope="module")
+def models(val: CocoSet) -> Models:
+    return graded.make_models(val, "voc", "non_voc", "all")
 
 
-def test_the_line_is_the_closed_form(classes: pd.DataFrame) -> None:
-    x, y = classes["overlap"].to_numpy() / regression.PER, classes["baseline"].to_numpy()
-    found = regression.fit(classes["overlap"], classes["baseline"])._asdict()
-    expected = closed_form(x, y)
-    for name in ("slope", "intercept", "se", "low", "high", "p"):
-        assert found[name] == pytest.approx(expected[name], rel=1e-9)
-    assert found["r"] == pytest.approx(stats.pearsonr(x, y)[0])
-    assert found["n"] == 60
-    ranks = stats.rankdata(x), stats.rankdata(y)
-    assert found["spearman"] == pytest.approx(np.corrcoef(*ranks)[0, 1])
+@pytest.fixture(scope="module")
+def results(val: CocoSet, models: Models) -> dict[str, APResult]:
+    return graded.judged(val, models)
 
 
-def test_the_papers_p_values_go_with_its_correlations() -> None:
-    """n = 80: p = .003 is r = -.328, and p = .189 is r = -.148."""
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=80)
-    noise = rng.normal(size=80)
-    noise -= np.polyval(np.polyfit(x, noise, 1), x)
-    for r, p in ((-0.328, 0.003), (-0.148, 0.189)):
-        y = r * (x - x.mean()) / x.std() + np.sqrt(1 - r**2) * noise / noise.std()
-        found = regression.fit(x, y)
-        assert found.r == pytest.approx(r)
-        assert found.p == pytest.approx(p, abs=0.002)
+@pytest.fixture(scope="module")
+def frame(val: CocoSet, models: Models, results: dict[str, APResult]) -> pd.DataFrame:
+    return fig3.class_frame(val, mean_overlap(val, "image_mean"), models, results)
 
 
-def test_the_band_is_the_closed_form(classes: pd.DataFrame) -> None:
-    x, y = classes["overlap"].to_numpy(), classes["opmask"].to_numpy()
-    line = closed_form(x, y)
-    places = np.array([0.0, 0.2, 0.35])
-    band = regression.band(x, y, places)
-    mean = line["intercept"] + line["slope"] * places
-    se = np.sqrt(line["variance"] * (1 / 60 + (places - x.mean()) ** 2 / line["sxx"]))
-    half = stats.t.ppf(0.975, 58) * se
-    np.testing.assert_allclose(band["mean"], mean)
-    np.testing.assert_allclose(band["low"], mean - half)
-    np.testing.assert_allclose(band["high"], mean + half)
-    one = regression.band(x, y, [0.2])
-    assert one["mean"].iloc[0] == pytest.approx(mean[1])
+@pytest.fixture(scope="module")
+def found(frame: pd.DataFrame) -> Comparison:
+    return compare(frame["overlap"], frame["baseline"], frame["opmask"], **DRAWS)
 
 
-def test_classes_without_a_value_are_left_out(classes: pd.DataFrame) -> None:
-    some = classes.head(20)
-    gaps = pd.concat([some, some.assign(overlap=np.nan), some.assign(baseline=np.nan)])
-    assert regression.fit(gaps["overlap"], gaps["baseline"]) == regression.fit(
-        some["overlap"], some["baseline"]
-    )
-
-
-def test_fewer_than_three_classes_is_a_clear_sentence() -> None:
-    with pytest.raises(ValueError, match=r"at least 3 classes .* here 2 of 4 have both"):
-        regression.fit([0.1, 0.2, 0.3, np.nan], [1.0, 2.0, np.nan, 4.0])
-    assert regression.fit([0.1, 0.2, 0.3], [1.0, 3.0, 2.0]).n == 3
-
-
-def test_one_overlap_for_all_classes_is_a_clear_sentence() -> None:
-    with pytest.raises(ValueError, match=r"All 3 classes have the same overlap, 0\.2"):
-        regression.fit([0.2, 0.2, 0.2], [1.0, 2.0, 3.0])
-
-
-def test_models_that_find_nothing_give_a_flat_line_and_no_p() -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        found = regression.fit([0.1, 0.2, 0.3, 0.4], [0.0] * 4)
-        comparison = regression.compare(
-            [0.1, 0.2, 0.3, 0.4], [0.0] * 4, [0.0] * 4, resamples=20, seed=0
+def test_each_class_has_the_ap_of_the_run_in_which_it_had_no_masks(
+    frame: pd.DataFrame, results: dict[str, APResult]
+) -> None:
+    assert frame["name"].tolist() == list(graded.NAMES.values())
+    for row in frame.to_dict("records"):
+        split = "non_voc" if row["name"] in ("person", "cat", "dog") else "voc"
+        for method in ("baseline", "opmask"):
+            per_class = results[f"{method}.{split}"].per_class.set_index("label")
+            assert row[method] == pytest.approx(100 * per_class.loc[row["label"], "AP"])
+        assert row["full"] == pytest.approx(
+            100 * results["baseline.all"].select([row["label"]]).value("AP")
         )
-    for ap in (0.0, 0.1, 33.3):  # exactly, so that no limit leaves zero out by rounding
-        flat = regression.fit([0.1, 0.2, 0.3, 0.4], [ap] * 4)
-        assert (flat.slope, flat.se, flat.low, flat.high) == (0, 0, 0, 0)
-        assert flat.intercept == pytest.approx(ap)
-    assert np.isnan([found.p, found.r, found.spearman]).all()
-    assert np.isnan(comparison.correlations.p)
+        assert row["gain"] == row["opmask"] - row["baseline"]
+        assert np.exp([row["log_side"], row["log_instances"]]) == pytest.approx([24, 8])
+    assert frame["of_voc"].tolist() == [1, 1, 1, 0, 0, 0]
 
 
-def test_the_difference_of_the_slopes_is_the_slope_of_the_difference(classes: pd.DataFrame) -> None:
-    x, a, b = (classes[c] for c in ("overlap", "baseline", "opmask"))
-    found = regression.compare(x, a, b, resamples=200, seed=1)
-    slopes = regression.fit(x, a).slope, regression.fit(x, b).slope
-    assert found.difference.slope == pytest.approx(slopes[1] - slopes[0])
-    assert found.resampled.estimate == pytest.approx(slopes[1] - slopes[0])
-    assert found.flatter.estimate == pytest.approx(abs(slopes[0]) - abs(slopes[1]))
-    assert [line.estimate for line in found.slopes] == pytest.approx(slopes)
-    assert found.flatter.low > 0 and found.difference.p < 0.001
-    r = np.corrcoef([x, b, a])
-    assert found.correlations == williams(r[0, 1], r[0, 2], r[1, 2], n=60)
-
-
-def test_as_steep_the_other_way_is_not_flatter() -> None:
-    x = np.linspace(0, 0.4, 30)
-    wave = np.sin(np.arange(30))
-    found = regression.compare(x, 30 - 40 * x + wave, 10 + 40 * x + wave, resamples=200, seed=0)
-    assert found.difference.slope == pytest.approx(80 * regression.PER)
-    assert found.difference.p < 1e-6
-    assert found.flatter.low < 0 < found.flatter.high
-
-
-def test_resampled_slopes_are_those_of_the_drawn_classes(classes: pd.DataFrame) -> None:
-    some = classes.head(12)
-    x, a, b = (some[c].to_numpy() for c in ("overlap", "baseline", "opmask"))
-    found = regression.bootstrap_slopes(x, a, b, resamples=8, seed=4)
-    weights = regression.image_weights(12, resamples=8, seed=4)
-    for row, weight in zip(found, weights, strict=True):
-        drawn = np.repeat(np.arange(12), weight)
-        expected = [np.polyfit(x[drawn] / regression.PER, y[drawn], 1)[0] for y in (a, b)]
-        np.testing.assert_allclose(row, expected)
-
-
-def test_resamples_of_one_class_alone_do_not_count() -> None:
-    slopes = regression.bootstrap_slopes(
-        np.array([0.1, 0.1, 0.3]), np.array([1.0, 2.0, 3.0]), resamples=200, seed=0
-    )
-    assert np.isnan(slopes).any()
-    # What is left is a line through the mean of the first two (or one of them) and the third.
-    rise = slopes[np.isfinite(slopes)] * 0.2 / regression.PER
-    assert rise.min() >= 1 - 1e-9 and rise.max() <= 2 + 1e-9
-
-
-def test_bootstrap_and_t_intervals_agree_on_many_well_behaved_classes() -> None:
-    rng = np.random.default_rng(2)
-    x = rng.uniform(0, 0.4, 400)
-    y = 30 - 20 * x + rng.normal(0, 3, 400)
-    line = regression.fit(x, y)
-    drawn = regression.compare(x, y, y + x, resamples=1000, seed=0).slopes[0]
-    assert drawn.low == pytest.approx(line.low, abs=0.15 * (line.high - line.low))
-    assert drawn.high == pytest.approx(line.high, abs=0.15 * (line.high - line.low))
-
-
-def test_over_few_classes_the_t_interval_has_its_level_and_the_bootstrap_is_too_sure() -> None:
-    """AP has nothing to do with overlap: one in twenty intervals may leave zero out."""
-    rng = np.random.default_rng(3)
-    by_t, by_bootstrap, cases = 0, 0, 300
-    for case in range(cases):
-        x, y = rng.uniform(0, 0.4, 12), rng.normal(20, 6, 12)
-        line = regression.fit(x, y)
-        by_t += line.low > 0 or line.high < 0
-        drawn = regression.bootstrap_slopes(x, y, resamples=200, seed=case)
-        low, high = np.nanpercentile(drawn, [2.5, 97.5])
-        by_bootstrap += low > 0 or high < 0
-    assert by_t / cases == pytest.approx(0.05, abs=0.03)
-    assert by_bootstrap > 1.3 * by_t
-
-
-def test_leaving_out_an_outlier_changes_the_slope_most(classes: pd.DataFrame) -> None:
-    frame = classes.head(15).copy()
-    frame.loc[3, ["overlap", "baseline"]] = [0.9, 90.0]
-    found = regression.leave_one_out(frame, "baseline")
-    largest = found.iloc[0]
-    assert found["change"].abs().is_monotonic_decreasing
-    assert largest["name"] == "class 3"
-    rest = frame.drop(index=3)
-    without = regression.fit(rest["overlap"], rest["baseline"])
-    assert (largest["slope"], largest["p"]) == pytest.approx((without.slope, without.p))
-    whole = regression.fit(frame["overlap"], frame["baseline"]).slope
-    np.testing.assert_allclose(found["slope"] - found["change"], whole)
-
-
-def test_a_control_that_explains_everything_takes_the_slope_away() -> None:
-    rng = np.random.default_rng(1)
-    size = rng.normal(size=50)
-    frame = pd.DataFrame({"overlap": 0.2 + 0.05 * size + rng.normal(0, 0.02, 50), "size": size})
-    frame["ap"] = 20 - 5 * size + rng.normal(0, 0.5, 50)
-    frame["same"] = 1.0
-    assert regression.fit(frame["overlap"], frame["ap"]).p < 1e-6
-    found, line = regression.controlled(frame, "ap", {"size": "size of the boxes", "same": "same"})
-    assert found is not None and found["low"] < 0 < found["high"]
-    assert line == "Controls: size of the boxes; 50 classes."
-    # By hand: the slope of what the control leaves of both (Frisch, Waugh and Lovell).
-    left = [y - np.polyval(np.polyfit(size, y, 1), size) for y in (frame["overlap"], frame["ap"])]
-    expected = (left[0] * left[1]).sum() / (left[0] ** 2).sum() * regression.PER
-    assert found["slope"] == pytest.approx(expected)
-
-
-def test_too_few_classes_for_the_controls_is_a_sentence() -> None:
-    frame = pd.DataFrame(
-        {"overlap": [0.1, 0.2, 0.3, 0.4, 0.5], "ap": [1.0, 2, 2, 3, 1], "size": [1.0, 5, 2, 4, 3]}
-    )
-    found, line = regression.controlled(frame, "ap", {"size": "size"})
-    assert found is None
-    assert (
-        line
-        == "Controls (size): 5 classes have all values; with 3 coefficients it takes more than 5."
-    )
-    more = pd.concat([frame, frame.tail(1) * 0.9])
-    assert regression.controlled(more, "ap", {"size": "size"})[0] is not None
-
-
-def test_a_control_that_is_the_overlap_itself_is_a_sentence() -> None:
-    frame = pd.DataFrame({"overlap": np.linspace(0.1, 0.5, 9), "ap": np.arange(9.0) ** 2})
-    frame["twice"] = 2 * frame["overlap"]
-    found, line = regression.controlled(frame, "ap", {"twice": "twice the overlap"})
-    assert found is None and "determine one another" in line
-
-
-def test_one_overlap_among_the_classes_with_all_controls_is_a_sentence() -> None:
-    """The classes whose overlap differs lack a control, so the rest cannot tell a slope."""
-    frame = pd.DataFrame({"overlap": [0.3, 0.1] + [0.2] * 8, "ap": np.arange(10.0) ** 2})
-    frame["size"] = [np.nan, np.nan, *np.sin(np.arange(8.0))]
-    found, line = regression.controlled(frame, "ap", {"size": "size"})
-    assert found is None
-    assert line == (
-        "Controls (size): the 8 classes that have all values have one overlap, 0.2, so it has no "
-        "slope."
+def test_classes_that_had_masks_in_every_run_are_left_out(
+    val: CocoSet, models: Models, results: dict[str, APResult]
+) -> None:
+    one_way = {variant: run for variant, run in models.items() if run.split == "voc"}
+    frame = fig3.class_frame(val, mean_overlap(val, "nearest"), one_way, results)
+    assert frame["name"].tolist() == ["elephant", "cup", "apple"]
+    listed = {
+        f"list.{method}": replace(models[f"{method}.voc"], variant=f"list.{method}", split="list")
+        for method in ("baseline", "opmask")
+    }
+    again = {run.variant: results[f"{run.method}.voc"] for run in listed.values()}
+    other = fig3.class_frame(val, mean_overlap(val, "nearest"), listed, again)
+    pd.testing.assert_frame_equal(
+        other.drop(columns=["direction", "full"]), frame.drop(columns=["direction", "full"])
     )
 
 
-def test_without_controls_the_slope_is_that_of_the_line(classes: pd.DataFrame) -> None:
-    found, _ = regression.controlled(classes, "baseline", {})
-    line = regression.fit(classes["overlap"], classes["baseline"])
-    assert found is not None
-    for name in ("slope", "se", "low", "high", "p"):
-        assert found[name] == pytest.approx(getattr(line, name))
-    flat, _ = regression.controlled(classes.assign(none=5.1), "none", {})
-    assert flat is not None and (flat["slope"], flat["low"], flat["high"]) == (0, 0, 0)
-    assert np.isnan(flat["p"])
+def test_classes_without_a_value_are_named(frame: pd.DataFrame) -> None:
+    gaps = frame.copy()
+    gaps.loc[0, "overlap"] = np.nan
+    gaps.loc[2, ["baseline", "opmask"]] = np.nan
+    line = fig3.left_out_line(gaps)
+    assert line.startswith("4 classes") and "overlap with: person." in line and "dog" in line
+
+
+def test_the_table_has_both_lines_and_their_difference(
+    frame: pd.DataFrame, found: Comparison
+) -> None:
+    table = fig3.regression_table(frame, found, load_claims()).set_index("method")
+    assert table.loc["baseline", "slope"] == pytest.approx(
+        fit(frame["overlap"], frame["baseline"]).slope
+    )
+    slopes = table["slope"]
+    assert slopes["opmask - baseline"] == pytest.approx(slopes["opmask"] - slopes["baseline"])
+    assert table["paper_p"].tolist()[:2] == [0.003, 0.189]
+    assert table.loc["baseline", "boot_low"] == found.slopes[0].low
+    assert table.loc["opmask - baseline", "boot_high"] == found.resampled.high
+    without = frame[frame["name"] != table.loc["opmask", "most_influential"]]
+    assert table.loc["opmask", "slope_without"] == pytest.approx(
+        fit(without["overlap"], without["opmask"]).slope
+    )
+    tests = fig3.comparison_table(found)
+    assert tests["estimate"].tolist()[:3] == pytest.approx(
+        [slopes["opmask - baseline"]] * 2 + [found.flatter.estimate]
+    )
+
+
+def test_no_class_is_influential_where_nothing_is_found(
+    frame: pd.DataFrame, found: Comparison
+) -> None:
+    nothing = frame.assign(baseline=0.0, opmask=0.0, gain=0.0)
+    table = fig3.regression_table(nothing, found, load_claims())
+    assert table["most_influential"].tolist() == ["", "", ""]
+    assert table["slope"].tolist() == table["slope_without"].tolist() == [0, 0, 0]
+
+
+def test_controls_that_six_classes_cannot_bear_are_said(frame: pd.DataFrame) -> None:
+    varied = frame.assign(full=np.arange(6.0) ** 2)
+    table, lines = fig3_controls.controls_table(varied)
+    assert set(table["controls"]) == {"none", "of the class"}  # two of three do not vary
+    assert any("VOC class or not; 6 classes" in line for line in lines)
+    assert any("it takes more than 6" in line for line in lines)
+    _, alone = fig3_controls.controls_table(varied.assign(full=np.nan))
+    assert alone[0].startswith("baseline.all was not trained")
+
+
+def test_every_definition_has_its_regression_in_its_own_units(
+    val: CocoSet, frame: pd.DataFrame
+) -> None:
+    table = definitions_table(val)
+    every = fig3_controls.definitions_frame(frame, {"val": table}, {"other": table}, **DRAWS)
+    assert len(every) == 24
+    own = every[(every["labels"] == "val") & ~every["crowds"]].set_index("definition")
+    x = mean_overlap(val, "nearest")["overlap"]
+    expected = fit((x - x.mean()) / x.std(), frame["opmask"])
+    assert own.loc["nearest", "opmask_slope"] == pytest.approx(expected.slope * 100)
+    assert own.loc["nearest", "opmask_p"] == pytest.approx(expected.p)
+    other = every[every["labels"] == "other"]
+    assert other["baseline_slope"].isna().all() and other["person_above"].notna().all()
+    slopes = fig3_controls.slopes_shown(every)
+    assert set(slopes["labels"]) == {"val"} and len(slopes) == len(own.dropna())
+    places = fig3_controls.places({"val": table, "other": table})
+    pd.testing.assert_frame_equal(every[places.columns], places)
+    assert len(fig3_controls.places_shown(places)) == 12
+    # All alike: no regression, but no failure either.
+    alike = fig3_controls.definitions_frame(frame, {"val": table.assign(overlap=0.1)}, {}, **DRAWS)
+    assert alike["flatter"].isna().all()
+
+
+def test_observations_have_their_intervals_and_values_need_a_resnet50(
+    models: Models, results: dict[str, APResult], frame: pd.DataFrame, found: Comparison
+) -> None:
+    seen = {
+        o.id.removeprefix("B.fig3."): o
+        for o in fig3.observations(frame, found, models, results, **DRAWS)
+    }
+    assert set(seen) == {
+        "baseline.slope_is_negative", "opmask_slope_is_flatter", "person.opmask_above_baseline",
+        "cat.opmask_above_baseline",
+    }  # fmt: skip
+    steep = seen["baseline.slope_is_negative"]
+    assert steep.observed == pytest.approx(-fit(frame["overlap"], frame["baseline"]).slope)
+    line = fit(frame["overlap"], frame["baseline"])
+    assert (steep.ci_low, steep.ci_high) == (-line.high, -line.low)
+    assert seen["opmask_slope_is_flatter"].observed == found.flatter.estimate
+    cat = seen["cat.opmask_above_baseline"]
+    ours, base = (
+        resample(results[f"{method}.non_voc"].select([2]), **DRAWS).score("AP")
+        for method in ("opmask", "baseline")
+    )
+    gain = (ours - base).interval.scaled(100)
+    assert (cat.observed, cat.ci_low, cat.ci_high) == pytest.approx(gain)
+    assert cat.observed > 10
+
+    deep = with_backbone(models, "resnet50")
+    more = fig3.observations(frame, found, deep, results, **DRAWS)
+    values = {o.id.removeprefix("B.fig3."): o.observed for o in more if "B.fig3." in o.id}
+    assert set(values) - set(seen) == {
+        "baseline.p_value", "opmask.p_value", "baseline.person.AP", "opmask.person.AP",
+        "baseline.cat.AP", "opmask.cat.AP",
+    }  # fmt: skip
+    assert values["opmask.p_value"] == fit(frame["overlap"], frame["opmask"]).p
+    assert values["opmask.cat.AP"] - values["baseline.cat.AP"] == pytest.approx(cat.observed)
+    known = {claim.id for claim in load_claims().claims}
+    assert {o.id for o in more} <= known
+
+
+def test_figures_say_what_they_show(frame: pd.DataFrame, val: CocoSet) -> None:
+    figure = fig3_figures.regressions(frame, "image_mean", named=1)
+    texts = [text.get_text() for axes in figure.axes for text in axes.texts]
+    line = fit(frame["overlap"], frame["baseline"])
+    assert any(f"n = 6, slope {fig3_figures.number(line.slope)} per 0.01" in text for text in texts)
+    assert any(fig3_figures.p_value(line.p) in text for text in texts)
+    assert texts.count("person") == texts.count("cat") == 2  # once in each panel
+    for axes, method in zip(figure.axes, ("baseline", "opmask"), strict=True):
+        drawn = np.concatenate([c.get_offsets() for c in axes.collections[1:]])
+        expected = frame[["overlap", method]].to_numpy()
+        assert sorted(map(tuple, drawn)) == sorted(map(tuple, expected))
+
+    every = fig3_controls.definitions_frame(frame, {"val": definitions_table(val)}, {}, **DRAWS)
+    names = fig3_figures.definitions(every).axes[0].get_yticklabels()
+    assert names[0].get_text() == "all pairs" and len(names) == 6
+    assert fig3_figures.definitions(every.assign(baseline_slope=np.nan)) is None
+
+    ticks = [t.get_text() for t in fig3_figures.influence(frame, named=2).axes[0].get_yticklabels()]
+    assert ticks[0] == "all classes" and len(ticks) == 3
+    assert fig3_figures.influence(frame.head(3)) is None
+    plt.close("all")
+
+
+def test_slopes_of_models_that_find_nothing_have_an_axis_of_plain_numbers(
+    frame: pd.DataFrame, val: CocoSet
+) -> None:
+    nothing = frame.assign(baseline=0.0, opmask=0.0, gain=0.0)
+    every = fig3_controls.definitions_frame(nothing, {"val": definitions_table(val)}, {}, **DRAWS)
+    for figure in (fig3_figures.influence(nothing), fig3_figures.definitions(every)):
+        assert figure is not None
+        figure.draw_without_rendering()
+        for axes in figure.axes:
+            low, high = axes.get_xlim()
+            assert low <= 0 <= high and 0.1 < high - low < 1
+            assert axes.xaxis.get_offset_text().get_text() == ""
+    wide = fig3_figures.influence(frame)
+    assert wide is not None and np.ptp(wide.axes[0].get_xlim()) > 0.1
+    plt.close("all")

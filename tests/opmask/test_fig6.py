@@ -1,124 +1,128 @@
-from typing import Any
+"""Fig. 6 of paper B: AP and gains over the number of classes with masks, on a small made set."""
 
+import matplotlib as mpl
 import numpy as np
+import pandas as pd
 import pytest
+from matplotlib import pyplot as plt
 from scipy import stats
 
-from lib.metrics.bootstrap import Interval, paired_difference, percentiles, resample
+from lib.data.coco import CocoSet
+from lib.metrics.bootstrap import Score, resample
+from lib.metrics.claims import load_claims
 from lib.metrics.coco_ap import APResult, evaluate
 from lib.opmask import fig6
+from lib.opmask.predictions import DIFFERENCE, METHODS, Models
+from tests.fixtures.opmask import one
+from tests.opmask import graded
 
-SUPERVISED = {
-    "voc": frozenset({1}),
-    "official_40": frozenset({1, 2}),
-    "non_voc": frozenset({2, 3, 4}),
-    "all": frozenset({1, 2, 3, 4}),
-}
-
-
-def scene(seed: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Return 8 images with an object of each of four classes, and jittered detections of them."""
-    rng = np.random.default_rng(seed)
-    truth: list[dict[str, Any]] = []
-    found: list[dict[str, Any]] = []
-    layout = np.random.default_rng(0)
-    for image in range(1, 9):
-        for category in (1, 2, 3, 4):
-            box = np.r_[layout.uniform(0, 30, 2), layout.uniform(20, 60, 2)]
-            truth.append({"id": len(truth) + 1, "image_id": image, "category_id": category,
-                          "bbox": box.tolist(), "area": box[2] * box[3], "iscrowd": 0})  # fmt: skip
-            moved = box + rng.normal(0, 4, 4)
-            found.append({"image_id": image, "category_id": category, "bbox": moved.tolist(),
-                          "score": float(rng.random())})  # fmt: skip
-    labels = {
-        "images": [{"id": i, "file_name": f"{i}.jpg", "width": 100, "height": 100}
-                   for i in range(1, 9)],
-        "categories": [{"id": k, "name": f"class {k}"} for k in (1, 2, 3, 4)],
-        "annotations": truth,
-    }  # fmt: skip
-    return labels, found
-
-
-def judged(seed: int) -> APResult:
-    labels, found = scene(seed)
-    return evaluate(labels, found, iou_type="bbox")
+DRAWS = {"resamples": 60, "seed": 0}
 
 
 @pytest.fixture(scope="module")
-def results() -> dict[str, tuple[APResult, APResult]]:
-    return {split: (judged(2 * k + 1), judged(2 * k + 2)) for k, split in enumerate(fig6.SPLITS)}
+def val() -> CocoSet:
+    return graded.make_set()
 
 
 @pytest.fixture(scope="module")
-def ratios(results: dict[str, tuple[APResult, APResult]]) -> list[fig6.Ratio]:
-    return fig6.make_ratios(results, SUPERVISED, resamples=60, seed=3)
+def models(val: CocoSet) -> Models:
+    return graded.make_models(val, *fig6.SPLITS)
+
+
+@pytest.fixture(scope="module")
+def results(val: CocoSet, models: Models) -> dict[str, APResult]:
+    return graded.judged(val, models)
+
+
+@pytest.fixture(scope="module")
+def made(models: Models, results: dict[str, APResult]) -> list[fig6.Ratio]:
+    return fig6.ratios(models, results, **DRAWS)
+
+
+@pytest.fixture(scope="module")
+def table(made: list[fig6.Ratio]) -> pd.DataFrame:
+    return fig6.ratio_table(made, load_claims())
 
 
 def test_values_are_those_of_judging_each_group_of_classes_alone(
-    results: dict[str, tuple[APResult, APResult]], ratios: list[fig6.Ratio]
+    val: CocoSet, models: Models, results: dict[str, APResult], table: pd.DataFrame
 ) -> None:
-    table = fig6.ratio_table(ratios).set_index(["split", "classes", "method"]).sort_index()
-    every = frozenset({1, 2, 3, 4})
-    for split, (baseline, opmask) in results.items():
-        groups = {"unsupervised": every - SUPERVISED[split], "supervised": SUPERVISED[split]}
-        for group, labels in groups.items():
+    for split in fig6.SPLITS:
+        given = val.categories.split(split)
+        rest = val.categories.labels - given
+        groups = {"supervised": given, "unsupervised": rest, "all": given | rest}
+        for group, labels in {**groups, fig6.PLOTTED: rest or given}.items():
             if not labels:
-                assert (split, group, "opmask") not in table.index
+                assert not ((table["split"] == split) & (table["classes"] == group)).any()
                 continue
-            rows = table.loc[split, group]
-            assert rows.loc["baseline", "ours"] == pytest.approx(
-                100 * baseline.select(labels).summary["AP"]
+            where = {"split": split, "classes": group}
+            found = models[f"opmask.{split}"].detections
+            alone = evaluate(val, found, iou_type="segm", labels=labels).value("AP")
+            row = one(table, **where, method="opmask")
+            assert row["ours"] == pytest.approx(100 * alone) and row["judged"] == len(labels)
+            ours, base = (
+                resample(results[f"{method}.{split}"].select(labels), **DRAWS).score("AP")
+                for method in ("opmask", "baseline")
             )
-            gain = paired_difference(opmask, baseline, labels=labels, resamples=60, seed=3)
-            found = rows.loc["opmask - baseline", ["ours", "ci_low", "ci_high"]]
-            assert found.tolist() == pytest.approx(gain.scaled(100))
-            assert set(rows["judged"]) == {len(labels)}
+            gain = one(table, **where, method=DIFFERENCE)[["ours", "ci_low", "ci_high"]]
+            assert gain.tolist() == pytest.approx((ours - base).interval.scaled(100))
+    assert table["classes_with_masks"].is_monotonic_increasing
 
 
-def test_the_paper_plots_classes_without_masks_and_all_where_none_are_left(
-    ratios: list[fig6.Ratio],
+def test_the_papers_gains_stand_beside_the_classes_that_it_plots(table: pd.DataFrame) -> None:
+    printed = table.dropna(subset=["paper"])
+    gains = {"voc": 13.0, "non_voc": 10.1, "all": 1.6}
+    assert printed.set_index("split")["paper"].to_dict() == gains
+    assert set(printed["classes"]) == {fig6.PLOTTED} and set(printed["method"]) == {DIFFERENCE}
+    lines = fig6.side_by_side(table)  # where the same classes stand once
+    assert len(lines) == 3 * 3 + 1
+    np.testing.assert_allclose(lines["gain"], lines["opmask"] - lines["baseline"])
+    shown = lines.dropna(subset=["paper_gain"]).set_index("masks of")
+    assert shown["paper_gain"].to_dict() == {fig6.SPLITS[k]: gain for k, gain in gains.items()}
+    assert shown["judged on"].tolist() == ["unsupervised", "unsupervised", "all"]
+
+
+def test_models_that_do_not_exist_are_left_out_and_said(
+    models: Models, results: dict[str, APResult]
 ) -> None:
-    table = fig6.ratio_table(ratios).set_index(["split", "classes"]).sort_index()
-    for ratio in ratios:
-        same = "all" if ratio.split == "all" else "unsupervised"
-        plotted = table.loc[(ratio.split, "plotted")].reset_index(drop=True)
-        assert plotted.equals(table.loc[(ratio.split, same)].reset_index(drop=True))
+    fewer = {v: m for v, m in models.items() if m.split != "official_40" and v != "opmask.all"}
+    made = fig6.ratios(fewer, results, **DRAWS)
+    assert [ratio.split for ratio in made] == ["voc", "non_voc"]
+    assert "40 classes → others, masks of all classes" in fig6.missing_line(made)
+    assert fig6.observations(made) == []
+    with pytest.raises(ValueError, match="At no class ratio were both methods trained"):
+        fig6.ratios({"opmask.voc": models["opmask.voc"]}, {}, **DRAWS)
 
 
-def test_ratios_are_ordered_by_the_number_of_classes_with_masks(
-    results: dict[str, tuple[APResult, APResult]], ratios: list[fig6.Ratio]
+def test_every_ratio_is_judged_by_the_smallest_gain(
+    val: CocoSet, made: list[fig6.Ratio], table: pd.DataFrame
 ) -> None:
-    numbers = fig6.ratio_table(ratios)["classes_with_masks"]
-    assert numbers.is_monotonic_increasing and set(numbers) == {1, 2, 3, 4}
-    fewer = {split: results[split] for split in ("all", "voc")}
-    some = fig6.make_ratios(fewer, SUPERVISED, resamples=5, seed=0)
-    assert [ratio.split for ratio in some] == ["voc", "all"]
+    seen = {o.id.removeprefix("B.fig6."): o for o in fig6.observations(made)}
+    assert set(seen) == {"full.opmask_above_baseline", "opmask_above_baseline_at_every_ratio"}
+    gains = table[(table["classes"] == fig6.PLOTTED) & (table["method"] == DIFFERENCE)]
+    least = seen["opmask_above_baseline_at_every_ratio"]
+    assert least.observed == pytest.approx(gains["ours"].min())
+    assert least.ci_low == pytest.approx(gains["ci_low"].min())
+    highs = [np.percentile(ratio.gain().resampled, 100 - 2.5 / 4) for ratio in made]
+    assert least.ci_high == pytest.approx(100 * min(highs))
+    full = one(gains, split="all")
+    assert seen["full.opmask_above_baseline"].observed == pytest.approx(full["ours"])
+
+    deep = graded.make_models(val, "all", backbone="resnet50")
+    ids = {o.id for o in fig6.observations(fig6.ratios(deep, graded.judged(val, deep), **DRAWS))}
+    assert ids == {"B.fig6.full.opmask_above_baseline", "B.fig6.full.gain"}
+    assert ids <= {claim.id for claim in load_claims().claims}
 
 
-def test_the_smallest_gain_has_the_smallest_limits_the_upper_ones_widened(
-    results: dict[str, tuple[APResult, APResult]], ratios: list[fig6.Ratio]
-) -> None:
-    gains, lows, highs = [], [], []
-    for split, (baseline, opmask) in results.items():
-        labels = {1, 2, 3, 4} - SUPERVISED[split] or {1, 2, 3, 4}
-        a, b = (resample(r.select(labels), resamples=60, seed=3) for r in (baseline, opmask))
-        gains.append(opmask.select(labels).value("AP") - baseline.select(labels).value("AP"))
-        drawn = b.metric("AP") - a.metric("AP")
-        lows.append(np.percentile(drawn, 2.5))
-        highs.append(np.percentile(drawn, 100 - 2.5 / 4))
-    found = fig6.smallest_gain(ratios)
-    assert found == pytest.approx((min(gains), min(lows), min(highs)))
+def gain_of(estimate: float, resampled: np.ndarray, images: int = 50) -> Score:
+    return Score(estimate, resampled, images, "the same images")
 
 
 def verdicts(truth: list[float], *, cases: int = 600) -> tuple[float, float]:
     """Return how often independent gains of standard error 1 say "holds", and "fails"."""
     spread = stats.norm.ppf((np.arange(800) + 0.5) / 800)  # an ideal bootstrap
     seen = np.random.default_rng(11).normal(truth, 1, size=(cases, len(truth)))
-    found = []
-    for row in seen:
-        drawn = [gain + spread for gain in row]
-        gains = [percentiles(gain, of, images=50) for gain, of in zip(row, drawn, strict=True)]
-        found.append(fig6.smallest(gains, drawn))
+    found = [fig6.smallest([gain_of(gain, gain + spread) for gain in row]) for row in seen]
     low, high = (np.array([getattr(of, side) for of in found]) for side in ("low", "high"))
     return float(np.mean(low > 0)), float(np.mean(high < 0))
 
@@ -133,32 +137,27 @@ def test_gains_on_the_border_are_rarely_decided(truth: list[float]) -> None:
 def test_clear_gains_are_decided() -> None:
     assert verdicts([5.0] * 4)[0] > 0.95
     assert verdicts([9.0, 9.0, 9.0, -5.0])[1] > 0.95
-    holds, fails = verdicts([9.0, 9.0, 9.0, 9.0])
-    assert (holds, fails) == (1, 0)
+    assert verdicts([9.0, 9.0, 9.0, 9.0]) == (1, 0)
 
 
 def test_a_gain_without_an_interval_leaves_the_smallest_without_one() -> None:
     nan, drawn = float("nan"), np.linspace(1, 3, 50)
-    known = Interval(2.0, 1.0, 3.0)
-    found = fig6.smallest([known, Interval(1.0, nan, nan)], [drawn, drawn])
+    known = gain_of(2.0, drawn)
+    found = fig6.smallest([known, gain_of(1.0, drawn, images=3)])
     assert found.estimate == 1 and np.isnan(found[1:]).all()
-    empty = np.full(50, nan)
-    assert np.isnan(fig6.smallest([known, Interval(nan, nan, nan)], [drawn, empty])).all()
+    assert np.isnan(fig6.smallest([known, gain_of(nan, np.full(50, nan), images=0)])).all()
 
 
-def test_an_unknown_split_and_other_classes_are_clear_sentences(
-    results: dict[str, tuple[APResult, APResult]], other_classes: tuple[APResult, APResult]
-) -> None:
-    with pytest.raises(ValueError, match=r"splits voc, official_40, non_voc, all, not half\."):
-        fig6.make_ratios({"half": results["voc"]}, {}, resamples=5, seed=0)
-    mixed = {"voc": results["voc"], "all": other_classes}
-    with pytest.raises(ValueError, match="judged on different classes"):
-        fig6.make_ratios(mixed, SUPERVISED, resamples=5, seed=0)
-    with pytest.raises(ValueError, match="no smallest gain"):
-        fig6.smallest_gain([])
-
-
-@pytest.fixture
-def other_classes(results: dict[str, tuple[APResult, APResult]]) -> tuple[APResult, APResult]:
-    first, second = results["all"]
-    return first.select({1, 2}), second.select({1, 2})
+def test_the_figure_draws_every_value_of_the_table(table: pd.DataFrame) -> None:
+    mpl.use("agg")
+    figure = fig6.figure(table)
+    for group, above, below in zip(fig6.PANELS, figure.axes[:3], figure.axes[3:], strict=True):
+        part = table[table["classes"] == group]
+        for axes, methods in ((above, METHODS), (below, (DIFFERENCE,))):
+            offsets = [c.get_offsets() for c in axes.collections]
+            drawn = np.concatenate([np.ma.filled(points, np.nan)[:, 1] for points in offsets])
+            expected = part.loc[part["method"].isin(methods), "ours"]
+            assert set(np.round(expected, 6)) <= set(np.round(drawn, 6))
+    # Points of different classes are not joined: only the panel of all classes has lines.
+    assert [len(axes.lines) for axes in figure.axes[:3]] == [0, 0, 2]
+    plt.close("all")

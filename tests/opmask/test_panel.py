@@ -10,28 +10,20 @@ import pytest
 import torch
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
-from PIL import Image
 
 from lib.data.categories import Categories
-from lib.data.coco import CocoSet, from_coco, load
-from lib.files import write_json
+from lib.data.coco import CocoSet, from_coco
+from lib.data.overlap import ambiguous_ids
 from lib.masks.paste import paste
 from lib.models.build import build_model
 from lib.opmask import panel
-from lib.opmask.panel import Models
+from lib.opmask.panel import LoadedModels
+from lib.pages import rois
 from lib.pages.style import use_style
 from lib.training.checkpoint import load_model, save_model
 from lib.training.inputs import picture
 from tests.fixtures.models import tiny_config
-
-NAMES = {1: "person", 18: "dog", 22: "elephant", 47: "cup"}
-HEIGHT, WIDTH = 64, 80
-BOXES: list[tuple[int, tuple[int, ...]]] = [
-    (1, (5, 5, 30, 30)),
-    (18, (8, 8, 30, 30)),
-    (22, (2, 30, 26, 28)),
-    (47, (50, 30, 28, 30)),
-]
+from tests.fixtures.opmask import HEIGHT, IMAGES, NAMES, SIDE, WIDTH, Made
 
 
 @pytest.fixture(autouse=True)
@@ -42,32 +34,14 @@ def look() -> Iterator[None]:
     plt.close("all")
 
 
-def open_made(folder: Path, images: dict[int, list[tuple[int, tuple[int, ...]]]]) -> CocoSet:
-    """Write and open images with boxes (class, xywh) and no masks."""
-    rng = np.random.default_rng(0)
-    content: dict[str, list[Any]] = {"images": [], "annotations": []}
-    for image, boxes in images.items():
-        pixels = rng.integers(0, 256, (HEIGHT, WIDTH, 3)).astype(np.uint8)
-        Image.fromarray(pixels).save(folder / f"{image}.png")
-        size = {"height": HEIGHT, "width": WIDTH}
-        content["images"].append({"id": image, "file_name": f"{image}.png", **size})
-        for category, box in boxes:
-            content["annotations"].append(
-                {
-                    "id": 10 * image + len(content["annotations"]), "image_id": image,
-                    "category_id": category, "bbox": list(box), "area": box[2] * box[3],
-                    "iscrowd": 0, "segmentation": [],
-                }
-            )  # fmt: skip
-    categories = [{"id": i, "name": name} for i, name in NAMES.items()]
-    write_json(folder / "labels.json", {**content, "categories": categories})
-    return load(folder / "labels.json", folder)
-
-
 @pytest.fixture(scope="module")
-def val(tmp_path_factory: pytest.TempPathFactory) -> CocoSet:
-    folder = tmp_path_factory.mktemp("val")
-    return open_made(folder, {1: BOXES, 2: BOXES[2:], 3: BOXES[:1], 4: []})
+def val(opmask_study: Made) -> CocoSet:
+    """The made set, but for one object alone in the third image and none in the last."""
+    whole = opmask_study.val
+    content = whole.to_coco()
+    left_out = {x.id for x in (*whole.instances(3)[1:], *whole.instances(IMAGES))}
+    content["annotations"] = [a for a in content["annotations"] if a["id"] not in left_out]
+    return from_coco(content, whole.annotations_path, whole.image_root)
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +60,7 @@ def files(val: CocoSet, tmp_path_factory: pytest.TempPathFactory) -> dict[str, P
 def test_maps_and_masks_are_those_of_the_models_asked_for_one_class(
     val: CocoSet, files: dict[str, Path]
 ) -> None:
-    models = Models(val, files)
+    models = LoadedModels(val, files)
     models.device = torch.device("cpu")
     loaded = {name: load_model(path).model for name, path in files.items()}
     instance = val.instances(1)[1]
@@ -105,7 +79,7 @@ def test_maps_and_masks_are_those_of_the_models_asked_for_one_class(
 def test_a_model_is_asked_once_and_the_baseline_never_for_another_class(
     val: CocoSet, files: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    models = Models(val, files)
+    models = LoadedModels(val, files)
     asked = []
     for name, trained in models.trained.items():
         ours = trained.model.masks_on_boxes
@@ -127,7 +101,7 @@ def test_a_model_is_asked_once_and_the_baseline_never_for_another_class(
 def test_models_are_loaded_when_they_are_needed_and_must_fit(
     val: CocoSet, files: dict[str, Path], tmp_path: Path
 ) -> None:
-    missing = Models(val, {"baseline": files["baseline"], "opmask": tmp_path / "none.pt"})
+    missing = LoadedModels(val, {"baseline": files["baseline"], "opmask": tmp_path / "none.pt"})
     with pytest.raises(FileNotFoundError, match=r"none\.pt"):
         missing.cams(val.instances(1)[0])
     config = tiny_config("opmask")
@@ -139,10 +113,10 @@ def test_models_are_loaded_when_they_are_needed_and_must_fit(
 
 
 def test_the_other_class_is_that_of_the_neighbour_that_overlaps_most(val: CocoSet) -> None:
-    person, dog, elephant, cup = val.instances(1)
-    assert panel.other_class(val, person) == dog.label
-    assert panel.other_class(val, elephant) == dog.label  # the box of the person overlaps less
-    assert panel.other_class(val, cup) == person.label  # nothing overlaps: the first
+    person, dog, elephant, _, other_dog = val.instances(1)
+    assert panel.other_class(val, person) == dog.label  # of the one that overlaps it
+    assert panel.other_class(val, other_dog) == person.label
+    assert panel.other_class(val, elephant) == person.label  # nothing overlaps: the first
     (alone,) = val.instances(3)
     assert panel.other_class(val, alone) != alone.label
 
@@ -153,9 +127,10 @@ def test_where_nobody_can_choose_a_grid_shows_overlapping_objects_first(
     figure = panel.prior_panel(val, files)
     assert isinstance(figure, Figure)
     shown = [axes for axes in figure.axes if axes.images]
-    assert len(shown) == 8 * panel.STILL
     rows = [axes.texts[0].get_text() for axes in shown[::8]]
-    assert set(rows[:2]) == {"person", "dog"}
+    overlapping = [x for x in val.all_instances() if x.id in ambiguous_ids(val)]
+    chosen = rois.choose(overlapping, count=panel.STILL)
+    assert rows == [val.categories.name_of(x.label) for x in chosen]
     for row, name in enumerate(rows):
         own, other = (shown[8 * row + place].texts[-1].get_text() for place in (1, 4))
         assert own == name != other
@@ -178,7 +153,7 @@ def test_image_object_and_class_can_be_chosen_and_each_choice_is_drawn_once(
     drawn = []
     ours = panel.panel_figure
 
-    def counted(models: Models, instance: Any, label: int) -> Figure:
+    def counted(models: LoadedModels, instance: Any, label: int) -> Figure:
         drawn.append((instance.id, label))
         return ours(models, instance, label)
 
@@ -186,7 +161,7 @@ def test_image_object_and_class_can_be_chosen_and_each_choice_is_drawn_once(
     made: Any = panel.prior_panel(val, files)
     (images, boxes, classes), view = made.children[0].children, made.children[1]
     first, second = val.instances(1)[:2]
-    assert [value for _, value in images.options] == [1, 2, 3]  # not the empty one
+    assert [value for _, value in images.options] == list(range(1, IMAGES))  # not the empty one
     assert drawn == [(first.id, first.label)]
     seen = {view.value}
     classes.value = 3
@@ -196,11 +171,9 @@ def test_image_object_and_class_can_be_chosen_and_each_choice_is_drawn_once(
     assert classes.value == second.label  # a new object starts with its own class
     images.value = 2
     seen.add(view.value)
-    elephant = val.instances(2)[0]
-    assert [name for name, _ in boxes.options] == ["1: elephant", "2: cup"]
-    assert drawn[1:] == [
-        (first.id, 3), (second.id, second.label), (elephant.id, elephant.label)
-    ]  # fmt: skip
+    assert [name for name, _ in boxes.options][:2] == ["1: person", "2: dog"]
+    person = val.instances(2)[0]
+    assert drawn[1:] == [(first.id, 3), (second.id, second.label), (person.id, person.label)]
     assert len(seen) == 4
     images.value = 3
     assert drawn[-1] == (val.instances(3)[0].id, 1) and len(drawn) == 5
@@ -209,10 +182,10 @@ def test_image_object_and_class_can_be_chosen_and_each_choice_is_drawn_once(
 def test_the_panel_draws_every_box_and_says_as_what_one_is_seen(
     val: CocoSet, files: dict[str, Path]
 ) -> None:
-    figure = panel.panel_figure(Models(val, files), val.instances(1)[1], 4)
+    figure = panel.panel_figure(LoadedModels(val, files), val.instances(1)[1], 4)
     picture_axes, *others = [axes for axes in figure.axes if axes.images]
     assert picture_axes.get_title(loc="left") == "dog, seen as cup"
-    assert [text.get_text() for text in picture_axes.texts] == ["1", "2", "3", "4"]
+    assert [text.get_text() for text in picture_axes.texts] == ["1", "2", "3", "4", "5"]
     assert len(others) == 4
     left, right, bottom, top = others[0].images[1].get_extent()
-    assert right - left == pytest.approx(30) and bottom - top == pytest.approx(30)
+    assert right - left == pytest.approx(SIDE) and bottom - top == pytest.approx(SIDE)

@@ -1,18 +1,26 @@
-"""Table 2 of paper B, on a small made set."""
+"""Table 2 of paper B and its figures, and the same class by class, on a small made set."""
 
 from dataclasses import replace
 from functools import partial
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
 
 from lib.metrics.claims import Claims, load_claims
 from lib.metrics.coco_ap import evaluate
-from lib.opmask import further_tables as details
-from lib.opmask import table2 as tables
-from lib.opmask import trained as reading
-from tests.fixtures.opmask import Made, of_voc_alone, one
+from lib.opmask import per_class, table2
+from lib.opmask.boxes import box_table
+from lib.opmask.predictions import (
+    DIFFERENCE,
+    DIRECTIONS,
+    METHODS,
+    Results,
+    classes_table,
+    judge,
+)
+from tests.fixtures.opmask import NAMES, Made, of_voc_alone, one, points
 
 DRAWN = {"resamples": 40, "seed": 0}
 
@@ -23,26 +31,31 @@ def claims() -> Claims:
 
 
 @pytest.fixture(scope="module")
-def results(opmask_study: Made) -> reading.Results:
-    return reading.judge(opmask_study.val, opmask_study.runs, "segm")
+def results(opmask_study: Made) -> Results:
+    return judge(opmask_study.val, opmask_study.models, "segm")
 
 
 @pytest.fixture(scope="module")
-def table(opmask_study: Made, results: reading.Results, claims: Claims) -> pd.DataFrame:
-    return tables.split_table(results, opmask_study.runs, claims=claims, **DRAWN)
+def table(opmask_study: Made, results: Results, claims: Claims) -> pd.DataFrame:
+    return table2.table2(results, opmask_study.models, claims=claims, **DRAWN)
+
+
+@pytest.fixture(autouse=True)
+def no_windows() -> None:
+    mpl.use("agg")
 
 
 def test_values_are_those_of_judging_each_group_of_classes_alone(
     opmask_study: Made, table: pd.DataFrame
 ) -> None:
-    val, runs = opmask_study.val, opmask_study.runs
+    val, models = opmask_study.val, opmask_study.models
     voc, others = val.categories.split("voc"), val.categories.split("non_voc")
     for split, given, rest in (("voc", voc, others), ("non_voc", others, voc)):
         methods = {"opmask": f"opmask.{split}", "class_specific": "class_specific.all"}
         for classes, labels in (("supervised", given), ("unsupervised", rest)):
             for method, variant in methods.items():
-                alone = evaluate(val, runs[variant].detections, iou_type="segm", labels=labels)
-                where = {"direction": reading.DIRECTIONS[split], "beside": "R50", "metric": "AP75"}
+                alone = evaluate(val, models[variant].detections, iou_type="segm", labels=labels)
+                where = {"direction": DIRECTIONS[split], "beside": "R50", "metric": "AP75"}
                 row = one(table, classes=classes, method=method, **where)
                 assert row["ours"] == pytest.approx(100 * alone.summary["AP75"])
 
@@ -51,14 +64,13 @@ def test_differences_are_paired_and_the_paper_stands_beside_them(table: pd.DataF
     where = {
         "direction": "voc_to_nonvoc", "beside": "R50", "classes": "unsupervised", "metric": "AP",
     }  # fmt: skip
-    ours, base, gain = (one(table, method=m, **where) for m in ("opmask", "baseline",
-                                                                reading.DIFFERENCE))  # fmt: skip
+    ours, base, gain = (one(table, method=m, **where) for m in ("opmask", "baseline", DIFFERENCE))
     assert gain["ours"] == pytest.approx(ours["ours"] - base["ours"])
     assert 0 < gain["ci_low"] <= gain["ours"] <= gain["ci_high"]
     assert (ours["paper"], base["paper"], gain["paper"]) == (31.9, 18.9, 13.0)
     own = one(table, method="gt_boxes - baseline", **where)
     assert own["ours"] > 0 and np.isnan(own["paper"])
-    given = one(table, **{**where, "classes": "supervised"}, method=reading.DIFFERENCE)
+    given = one(table, **{**where, "classes": "supervised"}, method=DIFFERENCE)
     assert (given["ours"], given["ci_low"], given["ci_high"]) == (0.0, 0.0, 0.0)
     assert np.isnan(given["paper"])
     assert table.loc[table["metric"] == "AP_L", "ours"].isna().all()  # none is that large
@@ -67,25 +79,22 @@ def test_differences_are_paired_and_the_paper_stands_beside_them(table: pd.DataF
 def test_what_only_the_paper_has_is_shown_and_never_observed(
     table: pd.DataFrame, claims: Claims
 ) -> None:
-    printed = [c for c in claims.claims if c.id.startswith("B.table2.")]
-    shown = table[table["paper"].notna()]
-    assert len(shown) == len(printed)
-    assert sorted(shown["paper"]) == sorted(c.expected for c in printed)
+    printed = [c.expected for c in claims.claims if c.id.startswith("B.table2.")]
+    assert sorted(table["paper"].dropna()) == sorted(printed)
     alone = table[table["backbone"] == ""]
     assert alone["ours"].isna().all()
     assert not {"baseline", "opmask"} & set(alone.loc[alone["beside"] == "R50", "method"])
-    observed = {o.id for o in tables.observations(table, claims=claims)}
-    names = (f"B.table2.{r.direction}.{r.beside}.{tables.PAPER.get(r.method)}.{r.metric}"
-             for r in alone.itertuples())  # fmt: skip
-    assert observed.isdisjoint(names)
+    observed = {o.id for o in table2.observations(table, claims=claims)}
+    assert observed.isdisjoint(map(table2.claim_id, alone.to_dict("records")))
 
 
 def test_one_line_per_model_with_the_papers_below_and_box_ap_beside(
     opmask_study: Made, table: pd.DataFrame
 ) -> None:
-    val, runs = opmask_study.val, opmask_study.runs
-    boxes = details.box_table(reading.judge(val, runs, "bbox"), runs)
-    wide = tables.beside_paper(table, boxes)
+    val, models = opmask_study.val, opmask_study.models
+    boxes = box_table(judge(val, models, "bbox"), models)
+    boxes["box_AP"] += np.arange(len(boxes))
+    wide = table2.beside_paper(table, boxes)
     part = wide[(wide["direction"] == "voc_to_nonvoc") & (wide["backbone"].isin(["small", "R50"]))]
     lines = list(zip(part["method"], part["whose"], strict=True))
     at = lines.index(("baseline", "ours"))
@@ -93,74 +102,96 @@ def test_one_line_per_model_with_the_papers_below_and_box_ap_beside(
         ("baseline", "ours"), ("baseline", "paper"), ("gt_boxes", "ours"),
     ]  # fmt: skip
     assert part["AP"].iloc[at + 1] == 18.9
-    assert part["box_AP"].iloc[at] == pytest.approx(100)
+    assert part["box_AP"].iloc[at] == one(boxes, variant="baseline.voc")["box_AP"]
     assert wide.loc[wide["whose"] == "paper", "box_AP"].isna().all()
-    deep = wide[wide["backbone"] == "resnet101"]  # run in one direction alone
+    deep = wide[wide["backbone"] == "resnet101"]  # trained in one direction alone
     assert set(deep["direction"]) == {"voc_to_nonvoc"}
-    other = wide[wide["direction"] == "nonvoc_to_voc"]
-    assert "R101" not in set(other["backbone"])
+    assert "R101" not in set(wide.loc[wide["direction"] == "nonvoc_to_voc", "backbone"])
 
 
-def test_observations_are_claims_of_this_step_at_their_backbone(
-    table: pd.DataFrame, claims: Claims
-) -> None:
-    own = {c.id: c for c in claims.claims if c.step == "07_opmask_results"}
-    seen = {o.id for o in tables.observations(table, claims=claims)}
-    assert seen <= own.keys()
-    directions = {name for name in seen if own[name].kind == "direction"}
+def test_observations_are_claims_at_their_backbone(table: pd.DataFrame, claims: Claims) -> None:
+    own = {c.id: c.kind for c in claims.claims if c.id.startswith("B.table2.")}
+    seen = {o.id for o in table2.observations(table, claims=claims)}
+    directions = {name for name in seen if own[name] == "direction"}
     assert {n for n in directions if ".R101." not in n} == {
         f"B.table2.{d}.{m}.opmask_above_baseline"
-        for d in reading.DIRECTIONS.values()
-        for m in reading.METRICS.values()
+        for d in DIRECTIONS.values()
+        for m in table2.METRICS.values()
     }
-    assert not any(".nonvoc_to_voc.R101." in name for name in seen)  # not run
+    assert not any(".nonvoc_to_voc.R101." in name for name in seen)  # not trained
     assert all(".R101." in name for name in seen - directions)  # no ResNet-50 here
     large = table.assign(backbone=table["backbone"].replace("small", "resnet50"))
-    known = {o.id for o in tables.observations(large, claims=claims)} - seen
+    known = {o.id for o in table2.observations(large, claims=claims)} - seen
     assert "B.table2.nonvoc_to_voc.R50.OPMask.AP_S" in known
-    assert {own[name].kind for name in known} == {"value"}
+    assert {own[name] for name in known} == {"value"}
 
 
 def test_a_profiles_own_list_is_a_direction_without_a_paper(
-    opmask_study: Made, results: reading.Results, claims: Claims
+    opmask_study: Made, results: Results, claims: Claims
 ) -> None:
-    runs = opmask_study.runs
-    renamed = {f"list.{m}": replace(runs[f"{m}.voc"], split="list", variant=f"list.{m}")
-               for m in reading.METHODS}  # fmt: skip
-    judged = {f"list.{m}": results[f"{m}.voc"] for m in reading.METHODS}
-    table = tables.split_table(judged, renamed, claims=claims, **DRAWN)
+    models = opmask_study.models
+    renamed = {f"list.{m}": replace(models[f"{m}.voc"], split="list", variant=f"list.{m}")
+               for m in METHODS}  # fmt: skip
+    judged = {f"list.{m}": results[f"{m}.voc"] for m in METHODS}
+    table = table2.table2(judged, renamed, claims=claims, **DRAWN)
     ours = table[table["backbone"] != ""]
     assert set(ours["direction"]) == {"list"} and ours["paper"].isna().all()
-    assert tables.observations(table, claims=claims) == []
-    assert set(tables.per_class_table(judged, renamed)["direction"]) == {"list"}
+    assert table2.observations(table, claims=claims) == []
+    assert set(per_class.per_class_table(judged, renamed)["direction"]) == {"list"}
 
 
 def test_a_direction_without_a_baseline_has_no_difference(
-    opmask_study: Made, results: reading.Results, claims: Claims
+    opmask_study: Made, results: Results, claims: Claims
 ) -> None:
-    few = {"opmask.voc": opmask_study.runs["opmask.voc"]}
-    table = tables.split_table(results, few, claims=claims, **DRAWN)
-    ours = table[table["backbone"] != ""]
-    assert set(ours["method"]) == {"opmask"}
-    assert tables.observations(table, claims=claims) == []
-    assert tables.per_class_table(results, few).empty
-    assert tables.split_table({}, {}, claims=claims, **DRAWN)["ours"].isna().all()
+    few = {"opmask.voc": opmask_study.models["opmask.voc"]}
+    table = table2.table2(results, few, claims=claims, **DRAWN)
+    assert set(table.loc[table["backbone"] != "", "method"]) == {"opmask"}
+    assert table2.observations(table, claims=claims) == []
+    assert per_class.per_class_table(results, few).empty
+    assert table2.table2({}, {}, claims=claims, **DRAWN)["ours"].isna().all()
 
 
 def test_classes_without_an_instance_count_in_no_mean(opmask_study: Made, claims: Claims) -> None:
     some = of_voc_alone(opmask_study.val)
-    runs = {
-        v: replace(run, detections=[d for d in run.detections if d["category_id"] <= 18])
-        for v, run in opmask_study.runs.items()
+    models = {
+        v: replace(model, detections=[d for d in model.detections if d["category_id"] <= 18])
+        for v, model in opmask_study.models.items()
     }
-    results = reading.judge(some, runs, "segm")
-    of = partial(one, tables.split_table(results, runs, claims=claims, **DRAWN), beside="R50")
+    results = judge(some, models, "segm")
+    of = partial(one, table2.table2(results, models, claims=claims, **DRAWN), beside="R50")
     empty = of(direction="voc_to_nonvoc", classes="unsupervised", method="opmask", metric="AP")
     assert np.isnan([empty["ours"], empty["ci_low"], empty["ci_high"]]).all()
     full = of(direction="nonvoc_to_voc", classes="unsupervised", method="opmask", metric="AP")
     assert full["ours"] > 0
-    classes = tables.per_class_table(results, runs)
+    classes = per_class.per_class_table(results, models)
     assert classes.loc[classes["name"] == "cup", "opmask"].isna().all()
-    counts = details.classes_table(some, runs)
-    row = one(counts, direction="voc_to_nonvoc", classes="unsupervised")
+    row = one(classes_table(some, models), direction="voc_to_nonvoc", classes="unsupervised")
     assert (row["number"], row["present"], row["instances"]) == (2, 0, 0)
+
+
+def test_every_method_is_drawn_and_gains_beside_the_papers(table: pd.DataFrame) -> None:
+    drawn = table2.ap_figure(table)
+    assert drawn is not None
+    where = {"direction": "voc_to_nonvoc", "beside": "R50", "classes": "unsupervised"}
+    expected = [one(table, method=m, metric="AP", **where)["ours"] for m in table2.ROWS]
+    assert [part[0, 1] for part in points(drawn.axes[0])] == pytest.approx(expected)
+    drawn = table2.gain_figure(table)
+    assert drawn is not None and len(drawn.axes) == 2
+    for axes, direction in zip(drawn.axes, DIRECTIONS.values(), strict=True):
+        ours, paper, *_ = points(axes)
+        row = one(table, method=DIFFERENCE, metric="AP", **where | {"direction": direction})
+        assert (ours[0, 0], paper[0, 0]) == pytest.approx((row["ours"], row["paper"]))
+    of_paper = table[table["backbone"] == ""]
+    assert table2.ap_figure(of_paper) is None and table2.gain_figure(of_paper) is None
+
+
+def test_classes_are_drawn_once_per_direction(opmask_study: Made, results: Results) -> None:
+    table = per_class.per_class_table(results, opmask_study.models)
+    drawn = per_class.per_class_figure(table)
+    assert drawn is not None
+    for axes in drawn.axes:
+        assert sorted(t.get_text() for t in axes.get_yticklabels()) == sorted(NAMES.values())
+    assert drawn.axes[0].get_xlim()[1] > table[list(METHODS)].max(axis=None) > 10
+    nothing = per_class.per_class_figure(table.assign(baseline=0.0, opmask=0.0))
+    assert nothing is not None and nothing.axes[0].get_xlim() == (-2, 10)
+    assert per_class.per_class_figure(table.iloc[:0]) is None

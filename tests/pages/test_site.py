@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from lib.pages import page as page_module
+from lib.pages.readme import checked
 from lib.pages.site import build_site
 
 PIXEL = base64.b64encode(
@@ -240,3 +241,24 @@ def test_a_site_without_any_results_is_a_page_that_says_so(tmp_path: Path) -> No
     html = (tmp_path / "results/index.html").read_text()
     assert "No step has finished yet." in html
     assert html.count("· not run") == len(STEPS)
+
+
+@pytest.mark.parametrize(
+    "content", ["{", "[]", '{"profile": "toy"}', '{"profile": "toy", "steps": {"01_data": {}}}']
+)
+def test_a_damaged_provenance_is_a_sentence_and_the_site_is_there(
+    results: Path, content: str
+) -> None:
+    (results / "provenance.json").write_text(content)
+    (problem,) = _build(results)
+    assert "provenance.json" in problem and "Delete it and run again" in problem
+    assert "No step has finished yet." in (results / "index.html").read_text()
+    with pytest.raises(ValueError, match=r"provenance\.json"):
+        checked(results)
+
+
+def test_the_readme_takes_nothing_but_the_whole_demo(results: Path) -> None:
+    with pytest.raises(ValueError, match="holds those of 'toy'"):
+        checked(results)
+    (results / "provenance.json").write_text('{"profile": "demo", "steps": {}}')
+    assert checked(results) == results / "claims.csv"

@@ -1,8 +1,9 @@
-"""The runs of paper B, and the names that its tables and figures share.
+"""What paper B's models predicted, and the names that its tables and figures share.
 
-A *run* is one execution of ``06_train_opmask``: one method, trained with the masks of some classes,
-the *supervised* ones; all others of the set are *unsupervised*. A *direction* names the supervised
-classes first, as the paper does: "voc -> non-voc" was trained with the masks of the VOC classes.
+A *model* is what one execution of ``06_train_opmask`` left: one method, trained with the masks of
+some classes, the *supervised* ones; all others of the set are *unsupervised*. A *direction* names
+the supervised classes first, as the paper does: "voc -> non-voc" was trained with the masks of the
+VOC classes. A direction or another choice of supervised classes is a *setting*.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,12 +13,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
-from lib.data.coco import Result
+from lib.data.overlap import objects
 from lib.files import read_json
 from lib.metrics.coco_ap import APResult, evaluate
 from lib.models.config import ModelConfig
+from lib.pages import comparison
 from lib.pages.comparable import one_backbone
-from lib.pages.decimals import decimals_of
+from lib.pages.comparison import LESS
+from lib.pages.tables import decimals_of
 
 if TYPE_CHECKING:
     from lib.data.categories import Categories
@@ -27,9 +30,6 @@ if TYPE_CHECKING:
 STEP = "06_train_opmask"
 METHODS = ("baseline", "opmask")
 SPLITS = ("voc", "non_voc")
-LESS = " - "
-"""Between the names of two methods: the first minus the second."""
-
 DIFFERENCE = f"opmask{LESS}baseline"
 
 DIRECTIONS = {"voc": "voc_to_nonvoc", "non_voc": "nonvoc_to_voc"}
@@ -45,7 +45,7 @@ TITLES = {
     "official_40": "40 classes → others",
     "list": "listed classes → others",
 }
-"""Direction (or other setting) -> as people read it."""
+"""Setting -> as people read it."""
 
 NAMES = {
     "mask_rcnn": "plain Mask R-CNN",
@@ -61,19 +61,14 @@ NAMES = {
 }
 """Method, others' among them -> as people read it, in the order of the tables."""
 
-METRICS = {
-    "AP": "AP",
-    "AP50": "AP50",
-    "AP75": "AP75",
-    "AP_small": "AP_S",
-    "AP_medium": "AP_M",
-    "AP_large": "AP_L",
-}
-"""Metrics of :mod:`lib.metrics.coco_ap` (COCO's area ranges) -> as the paper writes them."""
+CLASSES = ("unsupervised", "supervised")
+
+ABLATION = "ablation."
+"""How the variants of the ablation begin."""
 
 
 @dataclass(frozen=True)
-class Run:
+class Predictions:
     """What one trained model predicted on the validation images.
 
     Attributes:
@@ -94,7 +89,7 @@ class Run:
     split: str
     supervised: frozenset[int]
     config: ModelConfig
-    detections: list[Result]
+    detections: list[dict[str, Any]]
     masks_on_boxes: list[dict[str, Any]]
     folder: Path
 
@@ -104,17 +99,17 @@ class Run:
         return SETTINGS.get(self.split, self.split)
 
 
-Runs = dict[str, Run]
-"""Runs by variant."""
+Models = Mapping[str, Predictions]
+"""Predictions by the model's variant of the step."""
 
 Results = Mapping[str, APResult]
 """AP by variant."""
 
 
-def read_runs(
+def read(
     workspace: "Workspace", categories: "Categories", variants: Sequence[str] | None = None
-) -> Runs:
-    """Read what the executions of ``06_train_opmask`` predicted, by variant.
+) -> Models:
+    """Read what the models of ``06_train_opmask`` predicted, by variant.
 
     Profiles leave variants out; those that did not succeed are left out here too.
 
@@ -137,94 +132,118 @@ def read_runs(
     return {variant: _read(workspace, categories, variant) for variant in wanted}
 
 
-def _read(workspace: "Workspace", categories: "Categories", variant: str) -> Run:
+def _read(workspace: "Workspace", categories: "Categories", variant: str) -> Predictions:
     part = f"{STEP}.{variant}"
     path = workspace.input(part, "run.json")
-    told = read_json(path)
+    card = read_json(path)  # of lib.opmask.run_card
     on_boxes = path.with_name("masks_on_boxes_val.json")
-    return Run(
+    return Predictions(
         variant=variant,
-        method=told["method"],
-        split=told["split"],
-        supervised=categories.split(told["supervised"]),
-        config=ModelConfig.model_validate(told["model"]),
+        method=card["method"],
+        split=card["split"],
+        supervised=categories.split(card["supervised"]),
+        config=ModelConfig.model_validate(card["model"]),
         detections=read_json(workspace.input(part, "detections_val.json")),
         masks_on_boxes=read_json(on_boxes) if on_boxes.exists() else [],
         folder=path.parent,
     )
 
 
-def supervised(run: Run, categories: "Categories") -> frozenset[int]:
-    """Return the labels of a run's supervised classes that a set has."""
-    return run.supervised & categories.labels
+def main_models(models: Models) -> Models:
+    """Return the models of the main tables: those of the ablation have a schedule of their own."""
+    return {v: model for v, model in models.items() if not v.startswith(ABLATION)}
 
 
-def unsupervised(run: Run, categories: "Categories") -> frozenset[int]:
-    """Return the labels of the classes whose masks a run never saw."""
-    return categories.labels - run.supervised
+def missing_line(models: Models, wanted: Sequence[str]) -> str:
+    """Return a sentence on which of the variants that something needs were not trained."""
+    missing = [variant for variant in wanted if variant not in models]
+    if not missing:
+        return "Every model of this part was trained."
+    return f"Not trained in this profile, so left out here: {', '.join(missing)}."
 
 
-def groups(run: Run, categories: "Categories") -> dict[str, frozenset[int]]:
-    """Return the labels of a run's unsupervised and of its supervised classes."""
+def unsupervised(model: Predictions, categories: "Categories") -> frozenset[int]:
+    """Return the labels of the classes whose masks a model never saw."""
+    return categories.labels - model.supervised
+
+
+def groups(model: Predictions, categories: "Categories") -> dict[str, frozenset[int]]:
+    """Return the labels of a model's unsupervised and of its supervised classes."""
     return {
-        "unsupervised": unsupervised(run, categories),
-        "supervised": supervised(run, categories),
+        "unsupervised": unsupervised(model, categories),
+        "supervised": categories.labels & model.supervised,
     }
 
 
+def classes_table(coco_set: "CocoSet", models: Models) -> pd.DataFrame:
+    """Return the number of classes and instances without and with masks, per setting.
+
+    Columns direction, classes, number, present (classes that have an instance here; AP is a mean
+    over these), instances.
+    """
+    of_setting = {model.setting: model for model in models.values()}
+    some = objects(coco_set)
+    lines = []
+    for setting in (s for s in SETTINGS.values() if s in of_setting):
+        for classes, labels in groups(of_setting[setting], coco_set.categories).items():
+            of = [x.label for x in some if x.label in labels]
+            lines.append((setting, classes, len(labels), len(set(of)), len(of)))
+    columns = ["direction", "classes", "number", "present", "instances"]
+    return pd.DataFrame(lines, columns=columns)
+
+
 def judge(
-    coco_set: "CocoSet", runs: Runs, iou_type: Literal["bbox", "segm"]
+    coco_set: "CocoSet", models: Models, iou_type: Literal["bbox", "segm"]
 ) -> dict[str, APResult]:
-    """Evaluate every run's boxes or masks on all classes, by variant.
+    """Evaluate every model's boxes or masks on all classes, by variant.
 
     Where masks are judged, detectors are left out.
     """
     labels = coco_set.to_coco()
     return {
-        variant: evaluate(labels, run.detections, iou_type=iou_type)
-        for variant, run in runs.items()
-        if iou_type == "bbox" or run.config.has_masks
+        variant: evaluate(labels, model.detections, iou_type=iou_type)
+        for variant, model in models.items()
+        if iou_type == "bbox" or model.config.has_masks
     }
 
 
-def backbone(runs: Runs) -> str:
-    """Return the one backbone of all runs; see :func:`lib.pages.comparable.one_backbone`."""
-    return one_backbone((run.config for run in runs.values()), step=STEP)
+def backbone(models: Models) -> str:
+    """Return the one backbone of all models; see :func:`lib.pages.comparable.one_backbone`."""
+    return one_backbone((model.config for model in models.values()), step=STEP)
 
 
-def pairs(runs: Runs, *, prefix: str = "") -> dict[str, dict[str, Run]]:
-    """Return the settings in which both methods were run: setting -> method -> run.
-
-    Args:
-        runs: from :func:`read_runs`.
-        prefix: of the variants, such as ``r101.``.
-    """
+def pairs(models: Models) -> dict[str, dict[str, Predictions]]:
+    """Return the settings that both methods were trained in: setting -> method -> model."""
     found = {}
     for split, setting in SETTINGS.items():
-        names = {m: f"list.{m}" if split == "list" else f"{m}.{split}" for m in METHODS}
-        names = {method: prefix + name for method, name in names.items()}
-        if all(name in runs for name in names.values()):
-            found[setting] = {method: runs[name] for method, name in names.items()}
+        names = {m: variant_of(m, split) for m in METHODS}
+        if all(name in models for name in names.values()):
+            found[setting] = {method: models[name] for method, name in names.items()}
     return found
 
 
-def named(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a table with directions and methods as people read them.
+def variant_of(method: str, split: str) -> str:
+    """Return the variant of a method that was trained with the masks of a split."""
+    return f"list.{method}" if split == "list" else f"{method}.{split}"
 
-    A direction stands in the first of the lines below each other that have it, in one line.
+
+def named(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table with settings and methods as people read them.
+
+    A setting stands in the first of the lines below each other that have it, in one line.
     """
     names = {}
     if "direction" in table:
         again = table["direction"] == table["direction"].shift()
         names["direction"] = table["direction"].map(_title).mask(again, "")
     if "method" in table:
-        names["method"] = table["method"].map(readable)
+        names["method"] = table["method"].map(lambda m: comparison.readable(m, NAMES))
     return table.assign(**names)
 
 
-def _title(direction: str) -> str:
-    title = TITLES.get(direction, direction)
-    return unbroken(title) if direction in DIRECTIONS.values() else title
+def _title(setting: str) -> str:
+    title = TITLES.get(setting, setting)
+    return unbroken(title) if setting in DIRECTIONS.values() else title
 
 
 def unbroken(text: str) -> str:
@@ -245,8 +264,3 @@ def span(row: Mapping[Any, Any], low: str = "ci_low", high: str = "ci_high") -> 
         return None
     texts = [f"{end:z.{decimals_of(end, 1)}f}" for end in ends]
     return unbroken(" to ".join(texts).replace("-", "\u2212"))
-
-
-def readable(method: str) -> str:
-    """Return a method, or the difference of two, as people read it."""
-    return " − ".join(NAMES.get(part, part) for part in method.split(LESS))

@@ -1,4 +1,4 @@
-"""A small made set, and runs of both methods of paper B on it: what masks lack is known."""
+"""A small made set, and models of both methods of paper B on it: what masks lack is known."""
 
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from lib.data.coco import CocoSet, from_coco
 from lib.masks.rle import encode
 from lib.metrics.coco_ap import APResult
 from lib.models.config import ModelConfig
-from lib.opmask.trained import Run, Runs, judge
+from lib.opmask.predictions import Models, Predictions, judge
 
 NAMES = {1: "person", 17: "cat", 18: "dog", 22: "elephant", 47: "cup", 53: "apple"}
 """Three classes of VOC and three others, one of them (apple) of the list of 40."""
@@ -45,8 +45,10 @@ def make_set() -> CocoSet:
     return from_coco(content, Path("labels.json"), None)
 
 
-def make_run(coco_set: CocoSet, method: str, split: str, *, backbone: str = "small") -> Run:
-    """Return a run whose masks lack columns where their class had none, with OPMask fewer."""
+def make_model(
+    coco_set: CocoSet, method: str, split: str, *, backbone: str = "small"
+) -> Predictions:
+    """Return a model whose masks lack columns where their class had none, with OPMask fewer."""
     supervised = coco_set.categories.split(split)
     found = []
     for number, instance in enumerate(coco_set.all_instances()):
@@ -64,7 +66,7 @@ def make_run(coco_set: CocoSet, method: str, split: str, *, backbone: str = "sma
     config = {
         "method": "opmask" if method == "opmask" else "mask_rcnn", "backbone": backbone,
     }  # fmt: skip
-    return Run(
+    return Predictions(
         variant=f"{method}.{split}",
         method=method,
         split=split,
@@ -76,16 +78,16 @@ def make_run(coco_set: CocoSet, method: str, split: str, *, backbone: str = "sma
     )
 
 
-def make_runs(coco_set: CocoSet, *splits: str, backbone: str = "small") -> Runs:
-    """Return both methods' runs with the masks of some splits."""
+def make_models(coco_set: CocoSet, *splits: str, backbone: str = "small") -> Models:
+    """Return both methods' models with the masks of some splits."""
     made = [
-        make_run(coco_set, method, split, backbone=backbone)
+        make_model(coco_set, method, split, backbone=backbone)
         for split in splits
         for method in ("baseline", "opmask")
     ]
-    return {run.variant: run for run in made}
+    return {model.variant: model for model in made}
 
 
-def judged(coco_set: CocoSet, runs: Runs) -> dict[str, APResult]:
-    """Return mask AP of every run."""
-    return judge(coco_set, runs, "segm")
+def judged(coco_set: CocoSet, models: Models) -> dict[str, APResult]:
+    """Return mask AP of every model."""
+    return judge(coco_set, models, "segm")
