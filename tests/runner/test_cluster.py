@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -176,20 +176,23 @@ def test_a_runner_that_is_killed_leaves_nothing_running_on_the_cluster(toy: Toy,
     assert not any(_is_alive(int(pid)) for pid in (folder / "pids").read_text().split())
 
 
-def cluster_of(toy: Toy, *workers: tuple[int, int, int], **client: object) -> DaskCluster:
-    """Return a cluster whose workers have threads, declare trainings and see GPUs."""
+def cluster_of(toy: Toy, *workers: tuple[int, int, int], answers: Sequence[Any] = ()) -> Any:
+    """Return a cluster whose workers have threads, declare trainings and see GPUs.
+
+    Later it answers what is in ``answers``.
+    """
     known = {
         str(n): {"nthreads": threads, "resources": {worker.GPU: trainings} if trainings else {}}
         for n, (threads, trainings, _) in enumerate(workers)
     }
-    fake = SimpleNamespace(
+    looked = {str(n): ("", [f"{n}.{at}" for at in range(w[2])]) for n, w in enumerate(workers)}
+    said = iter([looked, *answers])
+    client = SimpleNamespace(
+        run=lambda *_, **__: next(said),
         run_on_scheduler=lambda _: known,
         subscribe_topic=lambda *_: None,
-        **client,
     )
-    looked = [{"trainings": trainings, "gpus": ["g"] * gpus} for _, trainings, gpus in workers]
-    folder = toy.study.cache("toy")
-    return DaskCluster(fake, folder, run_as_script, workers=looked, jobs=None)
+    return DaskCluster(client, toy.study.cache("toy"), run_as_script, jobs=None)
 
 
 def test_a_runner_waits_for_steps_that_another_one_has_left(
@@ -197,13 +200,10 @@ def test_a_runner_waits_for_steps_that_another_one_has_left(
 ) -> None:
     folder = str(toy.study.step_folder("toy", "03_other"))
     elsewhere = str(toy.study.step_folder("another", "03_other"))
-    answers = [{"a": [], "b": [folder]}, {"a": [elsewhere], "b": []}]
-    cluster = cluster_of(toy, (1, 0, 0), run=lambda *_, **__: answers.pop(0))
+    answers = [{"a": [], "b": [folder]}, {"a": [elsewhere], "b": []}, {"a": [folder]}]
+    cluster = cluster_of(toy, (1, 0, 0), answers=answers)
     cluster.prepare()
-    assert not answers
-
     monkeypatch.setattr(remote, "END_SECONDS", 0)
-    answers.append({"a": [folder]})
     with pytest.raises(UsageError, match="still runs 03_other of this profile for another runner"):
         cluster.prepare()
 
@@ -261,34 +261,34 @@ def test_only_as_many_trainings_as_gpus_and_one_step_for_each_thread(toy: Toy) -
     assert cluster_of(toy, (3, 2, 8), (1, 1, 4)).room() == Room(4, 3, 4)
 
 
-FIT = {
-    "address": "tcp://a:1",
-    "node": "a",
-    "threads": 1,
-    "trainings": 0,
-    "sees": True,
-    "versions": {"numpy": "2.1"},
-    "gpus": ["g"],
-}
+ONE = {"nthreads": 1, "resources": {}}
 
 
 @pytest.mark.parametrize(
-    ("change", "text"),
+    ("own", "expected", "seen", "text"),
     [
-        ({"sees": False}, "The worker on a does not see /study"),
-        ({"versions": {"numpy": "2.0"}}, "differs from this machine: numpy is 2.1 here and 2.0"),
-        ({"threads": 8}, "has 8 threads and would run as many steps at once"),
-        ({"threads": 2, "trainings": 2, "gpus": ["h"]}, "declares GPU=2, but sees 1 GPUs"),
-        ({"gpus": ["g"]}, "tcp://a:1 and tcp://b:1 see the same GPU"),
+        (ONE, {}, "mark", ""),
+        ({"nthreads": 3, "resources": {worker.GPU: 2.0}}, {}, "mark", ""),
+        (ONE | {"nthreads": 8}, {}, "mark", "has 8 threads and would run as many steps at once"),
+        (ONE, {"numpy": "1.0"}, "mark", "numpy is 1.0 here and 2"),
+        (ONE, {}, "gone", "need the study under the same path"),
     ],
 )
-def test_a_worker_that_is_not_fit_is_refused_in_a_sentence(
-    change: dict[str, Any], text: str
+def test_a_worker_that_is_not_fit_says_why(
+    own: Any, expected: dict[str, str], seen: str, text: str, tmp_path: Path
 ) -> None:
-    assert unfit([FIT], {"numpy": "2.1"}, "/study") == []
-    other = FIT | {"address": "tcp://b:1", "gpus": []} | change
-    (problem,) = unfit([FIT, other], {"numpy": "2.1"}, "/study")
+    (tmp_path / "mark").touch()
+    problem = worker.unfit(own, tmp_path / seen, worker.versions() | expected)
     assert text in problem
+    assert bool(problem) == bool(text)
+
+
+def test_a_cluster_is_refused_for_a_worker_or_for_gpus_that_two_share() -> None:
+    assert unfit({}) == ["No worker of the cluster answers."]
+    assert unfit({"a": ("", ["GPU-1"]), "b": ("", ["GPU-2"])}) == []
+    assert unfit({"a": ("it is old", []), "b": ("", [])}) == ["it is old"]
+    (problem,) = unfit({"a": ("", ["GPU-1"]), "b": ("", ["GPU-2", "GPU-1"])})
+    assert "The workers a and b see the same GPU" in problem
 
 
 @pytest.mark.parametrize(
