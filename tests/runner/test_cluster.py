@@ -27,19 +27,26 @@ from lib.runner.remote import DaskCluster, unfit
 from tests.runner.fake_gpus import show_gpus
 from tests.runner.toy import STEPS, Toy, make, run_as_script
 
+dask = pytest.importorskip("dask")
 distributed = pytest.importorskip("distributed")
+
+
+def local(workers: int, trainings: int) -> Any:
+    """Return a cluster of processes, each for so many trainings at a time, for a ``with``."""
+    # Otherwise what was killed twice within this time would not be started again.
+    dask.config.set({"distributed.deploy.lost-worker-timeout": "1 hour"})
+    return distributed.LocalCluster(
+        n_workers=workers,
+        threads_per_worker=trainings,
+        dashboard_address=":0",
+        resources={worker.GPU: trainings},
+    )
 
 
 @pytest.fixture(scope="module")
 def two() -> Iterator[str]:
     """The address of a cluster of two worker processes, each for one training at a time."""
-    with distributed.LocalCluster(
-        n_workers=2,
-        threads_per_worker=1,
-        processes=True,
-        dashboard_address=":0",
-        resources={worker.GPU: 1},
-    ) as cluster:
+    with local(2, 1) as cluster:
         yield cluster.scheduler_address
 
 
@@ -65,7 +72,7 @@ def written(toy: Toy) -> dict[str, Any]:
             stamp = json.loads(path.read_text())
             outputs = {name: entry["kind"] for name, entry in stamp["outputs"].items()}
             found[str(path.relative_to(toy.root))] = (stamp["fingerprint"], outputs)
-        elif path.name not in ("job.json",):
+        elif path.name != "job.json":
             found[str(path.relative_to(toy.root))] = path.read_text()
     return found
 
@@ -77,6 +84,8 @@ def test_a_cluster_makes_what_this_machine_makes(
     for made in (toy, here):
         made.edit("03_other", "ws.file(", "print('seen from afar')\nws.file(")
         made.steps = tuple(replace(s, kind="train" if s.id < "03" else "cpu") for s in STEPS)
+    planned = toy.run("--dask", two, "--jobs", "9", "--dry-run")[1]
+    assert "the cluster: 2 steps at a time, 2 trainings among them" in planned
     code, output = toy.run("--dask", two, "--jobs", "2")
     assert code == 0, output
     assert "Traceback" not in output
@@ -308,11 +317,6 @@ def test_a_wrong_address_and_gpus_of_this_machine_are_refused(
     assert "Traceback" not in output
 
 
-def test_a_dry_run_counts_the_places_of_a_cluster(toy: Toy, two: str) -> None:
-    output = toy.run("--dask", two, "--jobs", "9", "--dry-run")[1]
-    assert "the cluster: 2 steps at a time, 2 trainings among them" in output
-
-
 def test_trainings_on_one_worker_have_gpus_of_their_own(
     toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -321,9 +325,7 @@ def test_trainings_on_one_worker_have_gpus_of_their_own(
     toy.steps = tuple(replace(step, kind="train") for step in (STEPS[0], STEPS[2]))
     for step in toy.steps:
         toy.edit(step.id, "ws.file(", tell + "ws.file(")
-    with distributed.LocalCluster(
-        n_workers=1, threads_per_worker=2, dashboard_address=":0", resources={worker.GPU: 2}
-    ) as cluster:
+    with local(1, 2) as cluster:
         code, output = toy.run("--dask", cluster.scheduler_address, "--jobs", "2")
     assert code == 0, output
     assert output.count("starts on 2 GPUs") == 2
