@@ -63,10 +63,11 @@ def connected(address: str | None, module: str) -> Iterator[Any]:
         try:
             client = distributed.Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
         except Exception as error:
+            reason = str(error) or type(error).__name__
             raise ValueError(
-                f"There is no dask scheduler at {address!r} ({error or type(error).__name__}). "
-                "Give the address that it prints when it starts, such as tcp://host:8786, and "
-                "see that this machine may connect to it."
+                f"There is no dask scheduler at {address!r} ({reason}). Give the address that it "
+                "prints when it starts, such as tcp://host:8786, and see that this machine may "
+                "connect to it."
             ) from error
         with client:
             _check(client, address, module)

@@ -6,14 +6,14 @@ package ``distributed``, an optional extra: import this module only when a clust
 
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-from lib.cluster import connected, difference, next_ended, result_of, workers_of
+from lib.cluster import connected, next_ended, result_of, workers_of
 from lib.files import read_json
 from lib.runner import worker
 from lib.runner.jobs import Job, Outcome, say_here
@@ -50,12 +50,7 @@ def cluster_at(
             client = stack.enter_context(connected(address, worker.__name__))
         except ValueError as error:
             raise UsageError([str(error)]) from error
-        workers = _looked_at(client, study.cache(profile))
-        if not workers:
-            raise UsageError([f"No worker of the cluster at {address} answers."])
-        if problems := unfit(workers, worker.versions(), str(study.root)):
-            raise UsageError(problems)
-        yield DaskCluster(client, study.cache(profile), run, workers=workers, jobs=jobs)
+        yield DaskCluster(client, study.cache(profile), run, jobs=jobs)
 
 
 class DaskCluster:
@@ -65,24 +60,23 @@ class DaskCluster:
         client: connected to it.
         folder: of the profile in the cache.
         run: executes a notebook.
-        workers: those that are there, see :func:`unfit`.
         jobs: greatest number of steps at a time; None for as many as there is room for.
+
+    Raises:
+        UsageError: if it is not fit to run steps; why.
     """
 
     cores = 0
 
-    def __init__(
-        self,
-        client: Any,
-        folder: Path,
-        run: Run,
-        *,
-        workers: Sequence[Mapping[str, Any]],
-        jobs: int | None,
-    ) -> None:
+    def __init__(self, client: Any, folder: Path, run: Run, *, jobs: int | None) -> None:
         self._client, self._folder, self._run, self._jobs = client, folder, run, jobs
-        self._declared = any(found["trainings"] for found in workers)
-        self._gpus = min(len(found["gpus"]) // max(1, found["trainings"]) for found in workers)
+        workers = workers_of(client)
+        found = _looked_at(client, folder, workers)
+        if problems := unfit(found):
+            raise UsageError(problems)
+        trainings = {where: trainings_of(workers[where]) for where in found}
+        self._declared = any(trainings.values())
+        self._gpus = min(len(gpus) // max(1, trainings[at]) for at, (_, gpus) in found.items())
         self._topic = f"boxes-to-masks {uuid.uuid4()}"
         self._tasks: set[Any] = set()
         self._waiting = ThreadPoolExecutor(_MOST_STEPS)
@@ -164,61 +158,40 @@ class DaskCluster:
             time.sleep(0.2)
 
 
-def _looked_at(client: Any, folder: Path) -> list[dict[str, Any]]:
-    """Return what has to be known of each worker, see :func:`unfit`."""
+def _looked_at(
+    client: Any, folder: Path, workers: Mapping[str, Mapping[str, Any]]
+) -> dict[str, tuple[str, list[str]]]:
+    """Return what each worker says of itself, by address."""
     folder.mkdir(parents=True, exist_ok=True)
     mark = folder / f".seen-{uuid.uuid4()}"
     mark.touch()
     try:
-        seen = client.run(worker.look, str(mark), on_error="ignore")
+        found: dict[str, tuple[str, list[str]]] = client.run(
+            worker.look, workers, mark, worker.versions(), on_error="ignore"
+        )
     finally:
         mark.unlink()
-    return [
-        seen[address]
-        | {"address": address, "threads": found["nthreads"], "trainings": trainings_of(found)}
-        for address, found in workers_of(client).items()
-        if address in seen
-    ]
+    return found
 
 
-def unfit(
-    workers: Sequence[Mapping[str, Any]], versions: Mapping[str, str], folder: str
-) -> list[str]:
+def unfit(found: Mapping[str, tuple[str, list[str]]]) -> list[str]:
     """Return a sentence for each reason for which a cluster must not run steps.
 
     Args:
-        workers: of each, what ``worker.look`` says, its address, its threads, and for how many
-            trainings at a time it declares GPUs.
-        versions: of this machine.
-        folder: of the study.
+        found: what each worker says of itself, by address, see ``worker.look``.
     """
-    problems: list[str] = []
-    users: dict[str, str] = {}
-    for found in workers:
-        where, trainings, gpus = found["address"], found["trainings"], found["gpus"]
-        if not found["sees"]:
-            problems.append(worker.unseen(found["node"], folder))
-        if differs := difference(versions, found["versions"]):
-            problems.append(
-                f"The worker on {found['node']} differs from this machine: {differs}. All need the "
-                "same code and packages; restart workers after a change."
-            )
-        if not trainings and found["threads"] > 1:
-            problems.append(
-                f"The worker {where} has {found['threads']} threads and would run as many steps at "
-                f"once, each with all cores. Start it with --nthreads 1, or declare how many "
-                f'trainings share its GPUs: --nthreads 2 --resources "{GPU}=2".'
-            )
-        if gpus and trainings > len(gpus):
-            problems.append(
-                f"The worker {where} declares {GPU}={trainings}, but sees {len(gpus)} GPUs."
-            )
+    if not found:
+        return ["No worker of the cluster answers."]
+    problems = [problem for problem, _ in found.values() if problem]
+    users: dict[str, list[str]] = {}
+    for where, (_, gpus) in found.items():
         for gpu in gpus:
-            other = users.setdefault(gpu, where)
-            if other != where:
-                problems.append(
-                    f"The workers {other} and {where} see the same GPU. Start each with GPUs of "
-                    "its own in CUDA_VISIBLE_DEVICES, or one that declares several: "
-                    f'--nworkers 1 --nthreads 2 --resources "{GPU}=2".'
-                )
+            users.setdefault(gpu, []).append(where)
+    problems += [
+        f"The workers {' and '.join(several)} see the same GPU. Start each with GPUs of its own in "
+        "CUDA_VISIBLE_DEVICES, or one that declares several: "
+        f'--nworkers 1 --nthreads 2 --resources "{GPU}=2".'
+        for several in users.values()
+        if len(several) > 1
+    ]
     return problems[:_SHOWN]

@@ -14,11 +14,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from lib.cluster import compare, workers_of
+from lib.cluster import difference, workers_of
 from lib.files import digest
 from lib.paths import ROOT
 from lib.runner.fingerprint import package_versions
-from lib.runner.gpus import Shares, visible_gpus
+from lib.runner.gpus import Gpu, Shares, visible_gpus
 from lib.runner.jobs import CHILDREN, Job, Outcome
 from lib.runner.machine import usable_cores
 from lib.runner.places import Run, run_with
@@ -46,18 +46,50 @@ def versions() -> dict[str, str]:
     }
 
 
-def look(mark: str) -> dict[str, Any]:
-    """Return what a runner has to know of this process before it sends steps.
+def look(
+    workers: Mapping[str, Mapping[str, Any]],
+    mark: Path,
+    expected: Mapping[str, str],
+    dask_worker: Any = None,
+) -> tuple[str, list[str]]:
+    """Return why this process is not fit, see :func:`unfit`, and the GPUs that it sees.
 
     Args:
+        workers: what the scheduler knows of all.
         mark: a file that the runner has just written.
+        expected: the runner's ``versions()``.
+        dask_worker: this process; dask fills it in.
     """
-    return {
-        "node": platform.node(),
-        "sees": is_seen(Path(mark), _SEE_SECONDS),
-        "versions": versions(),
-        "gpus": [gpu.uuid for gpu in visible_gpus()],
-    }
+    problem = unfit(workers[dask_worker.address], mark, expected)
+    return problem, [gpu.uuid for gpu in _gpus()]
+
+
+def unfit(own: Mapping[str, Any], seen: Path, expected: Mapping[str, str]) -> str:
+    """Return in a sentence why this process must not execute steps; empty if it may.
+
+    Args:
+        own: what the scheduler knows of it.
+        seen: what the runner has written in the folder of the profile.
+        expected: the runner's ``versions()``.
+    """
+    host, threads = platform.node(), own["nthreads"]
+    if differs := difference(expected, versions()):
+        return (
+            f"The worker on {host} differs from this machine: {differs}. All need the same code "
+            "and packages; restart workers after a change."
+        )
+    if not is_seen(seen, _SEE_SECONDS):
+        return (
+            f"The worker on {host} does not see {seen.parent} as it is here. All machines of a "
+            "cluster need the study under the same path, on a disk that they share."
+        )
+    if threads > 1 and not trainings_of(own):
+        return (
+            f"The worker on {host} has {threads} threads and would run as many steps at once, each "
+            "with all cores. Start it with --nthreads 1, or declare how many trainings share its "
+            f'GPUs: --nthreads 2 --resources "{GPU}=2".'
+        )
+    return ""
 
 
 def steps_running() -> list[str]:
@@ -99,14 +131,10 @@ def execute(run: Run, job: Job, kind: Kind, *, topic: str, expected: Mapping[str
     from distributed import get_client, get_worker
 
     worker, client = get_worker(), get_client()
-    try:
-        compare(versions, expected)
-    except ValueError as error:
-        return Outcome(0.0, str(error))
-    if not is_seen(Path(job.folder), _SEE_SECONDS) or not Path(job.source).exists():
-        return Outcome(0.0, unseen(platform.node(), job.folder))
     workers = workers_of(client)
     own = workers[worker.address]
+    if problem := unfit(own, Path(job.folder), expected):
+        return Outcome(0.0, problem)
     with _lock:  # one for all trainings that begin at the same time
         shares = _shares(max(1, trainings_of(own)))
     if kind == "train" and not shares.gpus:
@@ -117,17 +145,14 @@ def execute(run: Run, job: Job, kind: Kind, *, topic: str, expected: Mapping[str
         return run_with(run, job, kind, shares, say=functools.partial(worker.log_event, topic))
 
 
-def unseen(host: str, folder: str) -> str:
-    """Return what to say of a machine that lacks a folder."""
-    return (
-        f"The worker on {host} does not see {folder} as it is here. All machines of a cluster need "
-        "the study under the same path, on a disk that they share."
-    )
+@functools.cache
+def _gpus() -> tuple[Gpu, ...]:
+    return visible_gpus()
 
 
 @functools.cache
 def _shares(trainings: int) -> Shares:
-    return Shares(visible_gpus(), trainings)
+    return Shares(_gpus(), trainings)
 
 
 @contextmanager

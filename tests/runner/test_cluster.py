@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -27,19 +27,26 @@ from lib.runner.remote import DaskCluster, unfit
 from tests.runner.fake_gpus import show_gpus
 from tests.runner.toy import STEPS, Toy, make, run_as_script
 
+dask = pytest.importorskip("dask")
 distributed = pytest.importorskip("distributed")
+
+
+def local(workers: int, trainings: int) -> Any:
+    """Return a cluster of processes, each for so many trainings at a time, for a ``with``."""
+    # Otherwise what was killed twice within this time would not be started again.
+    dask.config.set({"distributed.deploy.lost-worker-timeout": "1 hour"})
+    return distributed.LocalCluster(
+        n_workers=workers,
+        threads_per_worker=trainings,
+        dashboard_address=":0",
+        resources={worker.GPU: trainings},
+    )
 
 
 @pytest.fixture(scope="module")
 def two() -> Iterator[str]:
     """The address of a cluster of two worker processes, each for one training at a time."""
-    with distributed.LocalCluster(
-        n_workers=2,
-        threads_per_worker=1,
-        processes=True,
-        dashboard_address=":0",
-        resources={worker.GPU: 1},
-    ) as cluster:
+    with local(2, 1) as cluster:
         yield cluster.scheduler_address
 
 
@@ -65,7 +72,7 @@ def written(toy: Toy) -> dict[str, Any]:
             stamp = json.loads(path.read_text())
             outputs = {name: entry["kind"] for name, entry in stamp["outputs"].items()}
             found[str(path.relative_to(toy.root))] = (stamp["fingerprint"], outputs)
-        elif path.name not in ("job.json",):
+        elif path.name != "job.json":
             found[str(path.relative_to(toy.root))] = path.read_text()
     return found
 
@@ -77,6 +84,8 @@ def test_a_cluster_makes_what_this_machine_makes(
     for made in (toy, here):
         made.edit("03_other", "ws.file(", "print('seen from afar')\nws.file(")
         made.steps = tuple(replace(s, kind="train" if s.id < "03" else "cpu") for s in STEPS)
+    planned = toy.run("--dask", two, "--jobs", "9", "--dry-run")[1]
+    assert "the cluster: 2 steps at a time, 2 trainings among them" in planned
     code, output = toy.run("--dask", two, "--jobs", "2")
     assert code == 0, output
     assert "Traceback" not in output
@@ -176,20 +185,23 @@ def test_a_runner_that_is_killed_leaves_nothing_running_on_the_cluster(toy: Toy,
     assert not any(_is_alive(int(pid)) for pid in (folder / "pids").read_text().split())
 
 
-def cluster_of(toy: Toy, *workers: tuple[int, int, int], **client: object) -> DaskCluster:
-    """Return a cluster whose workers have threads, declare trainings and see GPUs."""
+def cluster_of(toy: Toy, *workers: tuple[int, int, int], answers: Sequence[Any] = ()) -> Any:
+    """Return a cluster whose workers have threads, declare trainings and see GPUs.
+
+    Later it answers what is in ``answers``.
+    """
     known = {
         str(n): {"nthreads": threads, "resources": {worker.GPU: trainings} if trainings else {}}
         for n, (threads, trainings, _) in enumerate(workers)
     }
-    fake = SimpleNamespace(
+    looked = {str(n): ("", [f"{n}.{at}" for at in range(w[2])]) for n, w in enumerate(workers)}
+    said = iter([looked, *answers])
+    client = SimpleNamespace(
+        run=lambda *_, **__: next(said),
         run_on_scheduler=lambda _: known,
         subscribe_topic=lambda *_: None,
-        **client,
     )
-    looked = [{"trainings": trainings, "gpus": ["g"] * gpus} for _, trainings, gpus in workers]
-    folder = toy.study.cache("toy")
-    return DaskCluster(fake, folder, run_as_script, workers=looked, jobs=None)
+    return DaskCluster(client, toy.study.cache("toy"), run_as_script, jobs=None)
 
 
 def test_a_runner_waits_for_steps_that_another_one_has_left(
@@ -197,13 +209,10 @@ def test_a_runner_waits_for_steps_that_another_one_has_left(
 ) -> None:
     folder = str(toy.study.step_folder("toy", "03_other"))
     elsewhere = str(toy.study.step_folder("another", "03_other"))
-    answers = [{"a": [], "b": [folder]}, {"a": [elsewhere], "b": []}]
-    cluster = cluster_of(toy, (1, 0, 0), run=lambda *_, **__: answers.pop(0))
+    answers = [{"a": [], "b": [folder]}, {"a": [elsewhere], "b": []}, {"a": [folder]}]
+    cluster = cluster_of(toy, (1, 0, 0), answers=answers)
     cluster.prepare()
-    assert not answers
-
     monkeypatch.setattr(remote, "END_SECONDS", 0)
-    answers.append({"a": [folder]})
     with pytest.raises(UsageError, match="still runs 03_other of this profile for another runner"):
         cluster.prepare()
 
@@ -261,34 +270,34 @@ def test_only_as_many_trainings_as_gpus_and_one_step_for_each_thread(toy: Toy) -
     assert cluster_of(toy, (3, 2, 8), (1, 1, 4)).room() == Room(4, 3, 4)
 
 
-FIT = {
-    "address": "tcp://a:1",
-    "node": "a",
-    "threads": 1,
-    "trainings": 0,
-    "sees": True,
-    "versions": {"numpy": "2.1"},
-    "gpus": ["g"],
-}
+ONE = {"nthreads": 1, "resources": {}}
 
 
 @pytest.mark.parametrize(
-    ("change", "text"),
+    ("own", "expected", "seen", "text"),
     [
-        ({"sees": False}, "The worker on a does not see /study"),
-        ({"versions": {"numpy": "2.0"}}, "differs from this machine: numpy is 2.1 here and 2.0"),
-        ({"threads": 8}, "has 8 threads and would run as many steps at once"),
-        ({"threads": 2, "trainings": 2, "gpus": ["h"]}, "declares GPU=2, but sees 1 GPUs"),
-        ({"gpus": ["g"]}, "tcp://a:1 and tcp://b:1 see the same GPU"),
+        (ONE, {}, "mark", ""),
+        ({"nthreads": 3, "resources": {worker.GPU: 2.0}}, {}, "mark", ""),
+        (ONE | {"nthreads": 8}, {}, "mark", "has 8 threads and would run as many steps at once"),
+        (ONE, {"numpy": "1.0"}, "mark", "numpy is 1.0 here and 2"),
+        (ONE, {}, "gone", "need the study under the same path"),
     ],
 )
-def test_a_worker_that_is_not_fit_is_refused_in_a_sentence(
-    change: dict[str, Any], text: str
+def test_a_worker_that_is_not_fit_says_why(
+    own: Any, expected: dict[str, str], seen: str, text: str, tmp_path: Path
 ) -> None:
-    assert unfit([FIT], {"numpy": "2.1"}, "/study") == []
-    other = FIT | {"address": "tcp://b:1", "gpus": []} | change
-    (problem,) = unfit([FIT, other], {"numpy": "2.1"}, "/study")
+    (tmp_path / "mark").touch()
+    problem = worker.unfit(own, tmp_path / seen, worker.versions() | expected)
     assert text in problem
+    assert bool(problem) == bool(text)
+
+
+def test_a_cluster_is_refused_for_a_worker_or_for_gpus_that_two_share() -> None:
+    assert unfit({}) == ["No worker of the cluster answers."]
+    assert unfit({"a": ("", ["GPU-1"]), "b": ("", ["GPU-2"])}) == []
+    assert unfit({"a": ("it is old", []), "b": ("", [])}) == ["it is old"]
+    (problem,) = unfit({"a": ("", ["GPU-1"]), "b": ("", ["GPU-2", "GPU-1"])})
+    assert "The workers a and b see the same GPU" in problem
 
 
 @pytest.mark.parametrize(
@@ -308,11 +317,6 @@ def test_a_wrong_address_and_gpus_of_this_machine_are_refused(
     assert "Traceback" not in output
 
 
-def test_a_dry_run_counts_the_places_of_a_cluster(toy: Toy, two: str) -> None:
-    output = toy.run("--dask", two, "--jobs", "9", "--dry-run")[1]
-    assert "the cluster: 2 steps at a time, 2 trainings among them" in output
-
-
 def test_trainings_on_one_worker_have_gpus_of_their_own(
     toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -321,9 +325,7 @@ def test_trainings_on_one_worker_have_gpus_of_their_own(
     toy.steps = tuple(replace(step, kind="train") for step in (STEPS[0], STEPS[2]))
     for step in toy.steps:
         toy.edit(step.id, "ws.file(", tell + "ws.file(")
-    with distributed.LocalCluster(
-        n_workers=1, threads_per_worker=2, dashboard_address=":0", resources={worker.GPU: 2}
-    ) as cluster:
+    with local(1, 2) as cluster:
         code, output = toy.run("--dask", cluster.scheduler_address, "--jobs", "2")
     assert code == 0, output
     assert output.count("starts on 2 GPUs") == 2
