@@ -21,7 +21,7 @@ from lib.metrics.mask_iou import COLUMNS, iou_on_boxes, mean_iou, mean_iou_diffe
 from lib.pages.tables import points
 from lib.paths import resolve
 from lib.training.config import TrainConfig, load_config
-from lib.training.train import supervision_of
+from lib.training.supervision import supervision_of
 
 if TYPE_CHECKING:
     from lib.workspace import Workspace

@@ -12,9 +12,8 @@ from lib.data.coco import CocoSet, Instance
 from lib.models.config import PRIOR_SWITCHES, ModelConfig
 from lib.pages.style import FLAT, SEQUENCE, WIDTH
 from lib.training.config import TrainConfig
-from lib.training.dataset import Supervision
 from lib.training.log import Record
-from lib.training.train import supervision_of
+from lib.training.supervision import Supervision, supervision_of
 
 LOSSES = {
     "loss_classifier": "class (box head)",
