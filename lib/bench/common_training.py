@@ -27,7 +27,7 @@ from lib.bench.torchvision_reference import (
     reference_loader,
 )
 from lib.bench.training_steps import Trainer
-from lib.data.coco import CocoSet
+from lib.data.coco import CocoSet, Result
 from lib.data.coco import load as load_coco
 from lib.metrics.bootstrap import resample
 from lib.metrics.coco_ap import IouType, evaluate
@@ -41,7 +41,7 @@ from lib.training.distributed import World
 from lib.training.inputs import picture
 from lib.training.learner import Learner
 from lib.training.predict import predict
-from lib.training.predictions import Result, detection_rows
+from lib.training.predictions import detection_rows
 from lib.training.supervision import supervision_of
 from lib.training.train import prepare
 

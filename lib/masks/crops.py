@@ -55,14 +55,11 @@ def edges_of(segmentation: dict[str, Any] | list[Any], height: int, width: int) 
     """
     if not segmentation:
         return np.zeros(0, np.int64)
-    if isinstance(segmentation, dict) and isinstance(segmentation["counts"], list):
-        size, runs = segmentation["size"], np.array(segmentation["counts"], np.int64)
-    else:
-        code = compressed(segmentation, height, width)
-        size, runs = code["size"], run_lengths(code["counts"])
-    if list(size) != [height, width]:
+    code = compressed(segmentation, height, width)
+    runs = run_lengths(code["counts"])
+    if list(code["size"]) != [height, width]:
         raise ValueError(
-            f"A run-length mask is of size {list(size)} (height, width), its image of "
+            f"A run-length mask is of size {list(code['size'])} (height, width), its image of "
             f"[{height}, {width}]: the mask belongs to another image or another scale."
         )
     edges = np.cumsum(runs)[:-1]

@@ -6,7 +6,6 @@ them), and at test knows which proposal each detection came from.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -18,31 +17,8 @@ from lib.models.losses import box_losses
 from lib.models.mask_branch import MaskBranch, partial_mask_loss
 from lib.models.prior import class_activation_maps
 from lib.models.processes import whole_counts
-from lib.models.sampling import sampled_rows, seeds_of
+from lib.models.sampling import SampledRois, sampled_rows, seeds_of
 from lib.models.selection import select_detections
-
-
-class SampledRois(NamedTuple):
-    """The RoIs of a training batch, per image, the foreground first.
-
-    Attributes:
-        boxes: ``[R, 4]`` xyxy, in pixels of the resized image.
-        matched: ``[R]`` int64, the instance of each.
-        labels: ``[R]`` int64 in 0..K; 0 is background.
-        regression: ``[R, 4]``, wanted deltas; of no meaning for background.
-        foreground: how many are foreground.
-    """
-
-    boxes: list[Tensor]
-    matched: list[Tensor]
-    labels: list[Tensor]
-    regression: list[Tensor]
-    foreground: list[int]
-
-    def of_foreground(self, values: Tensor) -> Tensor:
-        """Return the foreground's rows among those of all images' RoIs."""
-        parts = values.split([len(boxes) for boxes in self.boxes])
-        return torch.cat([x[:count] for x, count in zip(parts, self.foreground, strict=True)])
 
 
 class PartiallySupervisedRoIHeads(RoIHeads):
@@ -131,8 +107,12 @@ class PartiallySupervisedRoIHeads(RoIHeads):
         candidates = self.add_gt_proposals(list(proposals), objects)
         known = [target["labels"] for target in targets]
         instances, classes = self.assign_targets_to_proposals(candidates, objects, known)
-        seeds = seeds_of(targets, "rois")
-        rows, foreground = sampled_rows(classes, like=self.fg_bg_sampler, seeds=seeds)
+        rows, foreground = sampled_rows(
+            classes,
+            count=self.fg_bg_sampler.batch_size_per_image,
+            positive_fraction=self.fg_bg_sampler.positive_fraction,
+            seeds=seeds_of(targets, "rois"),
+        )
         boxes, matched, labels = (
             [values[row] for values, row in zip(of_candidates, rows, strict=True)]
             for of_candidates in (candidates, instances, classes)

@@ -21,7 +21,7 @@ from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
 
 from lib.models.losses import proposal_losses
-from lib.models.sampling import Seeded, sample_images, seeds_of
+from lib.models.sampling import Seeded, sample_balanced, seeds_of
 
 IGNORED = -1
 """Label of an object that is neither foreground nor background in training."""
@@ -140,7 +140,12 @@ class IgnoringRPN(Seeded, RegionProposalNetwork):
             labels: per image ``[A]``, from :meth:`assign_targets_to_anchors`.
             regression_targets: per image ``[A, 4]``.
         """
-        samples = sample_images(labels, like=self.fg_bg_sampler, seeds=self.seeds)
+        sampler = self.fg_bg_sampler
+        count, fraction = sampler.batch_size_per_image, sampler.positive_fraction
+        samples = [
+            sample_balanced(of_image, count=count, positive_fraction=fraction, seed=seed)
+            for of_image, seed in zip(labels, self.seeds, strict=True)
+        ]
         before = accumulate(map(len, labels), initial=0)
         sampled = torch.cat([rows + n for (rows, _), n in zip(samples, before, strict=False)])
         return proposal_losses(

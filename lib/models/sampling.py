@@ -8,11 +8,10 @@ same distribution.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torchvision.models.detection._utils import BalancedPositiveNegativeSampler
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
 
 from lib.seeds import derive
@@ -60,14 +59,17 @@ def sample_balanced(
 
 
 def sampled_rows(
-    labels: Sequence[Tensor], *, like: BalancedPositiveNegativeSampler, seeds: Sequence[int]
+    labels: Sequence[Tensor], *, count: int, positive_fraction: float, seeds: Sequence[int]
 ) -> tuple[list[Tensor], list[int]]:
-    """Return what is drawn of each image and how much of it is positive, positives first.
+    """Return what `sample_balanced` draws of each image, positives first, and how many those are.
 
     Their numbers must be known, for which a GPU is waited for, once for all images.
     """
-    samples = sample_images(labels, like=like, seeds=seeds)
-    slots = [min(int(like.batch_size_per_image * like.positive_fraction), len(x)) for x in labels]
+    samples = [
+        sample_balanced(of_image, count=count, positive_fraction=positive_fraction, seed=seed)
+        for of_image, seed in zip(labels, seeds, strict=True)
+    ]
+    slots = [min(int(count * positive_fraction), len(of_image)) for of_image in labels]
     counts = torch.stack(
         [
             torch.stack([drawn[:slot].sum(), drawn[slot:].sum()])
@@ -82,19 +84,27 @@ def sampled_rows(
     return rows, [positive for positive, _ in counts]
 
 
-def sample_images(
-    labels: Sequence[Tensor], *, like: BalancedPositiveNegativeSampler, seeds: Sequence[int]
-) -> list[tuple[Tensor, Tensor]]:
-    """Return :func:`sample_balanced` of each image, with the numbers of torchvision's sampler."""
-    return [
-        sample_balanced(
-            of_image,
-            count=like.batch_size_per_image,
-            positive_fraction=like.positive_fraction,
-            seed=seed,
-        )
-        for of_image, seed in zip(labels, seeds, strict=True)
-    ]
+class SampledRois(NamedTuple):
+    """The RoIs of a training batch, per image, the foreground first.
+
+    Attributes:
+        boxes: ``[R, 4]`` xyxy, in pixels of the resized image.
+        matched: ``[R]`` int64, the instance of each.
+        labels: ``[R]`` int64 in 0..K; 0 is background.
+        regression: ``[R, 4]``, wanted deltas; of no meaning for background.
+        foreground: how many are foreground.
+    """
+
+    boxes: list[Tensor]
+    matched: list[Tensor]
+    labels: list[Tensor]
+    regression: list[Tensor]
+    foreground: list[int]
+
+    def of_foreground(self, values: Tensor) -> Tensor:
+        """Return the foreground's rows among those of all images' RoIs."""
+        parts = values.split([len(boxes) for boxes in self.boxes])
+        return torch.cat([x[:count] for x, count in zip(parts, self.foreground, strict=True)])
 
 
 class Seeded:

@@ -13,8 +13,9 @@ import argparse
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import get_args
 
@@ -39,8 +40,8 @@ ENCODERS = 2
 """Threads that place and encode masks while a GPU works on the next images."""
 
 
-class _Images(Dataset[tuple[int, Tensor]]):
-    """The pictures of a set, by index: (index, float32 [3, H, W] in 0..1)."""
+class _Pictures(Dataset[Tensor]):
+    """The pictures of a set, float32 ``[3, H, W]`` in 0..1."""
 
     def __init__(self, coco: CocoSet) -> None:
         self.coco = coco
@@ -48,8 +49,8 @@ class _Images(Dataset[tuple[int, Tensor]]):
     def __len__(self) -> int:
         return len(self.coco.images)
 
-    def __getitem__(self, index: int) -> tuple[int, Tensor]:
-        return index, picture(self.coco.images[index])
+    def __getitem__(self, index: int) -> Tensor:
+        return picture(self.coco.images[index])
 
 
 def predict(
@@ -98,7 +99,14 @@ def predict(
     model.roi_heads.prior_from = prior_from or trained.config.prior_from
     if encoders is None:
         encoders = ENCODERS if device.type == "cuda" else 0
-    found = _found(trained, coco, _batches(coco, batch_size, workers, device), on_boxes, cams)
+    loader = DataLoader(
+        _Pictures(coco),
+        batch_size=batch_size,
+        num_workers=workers,
+        collate_fn=list,
+        pin_memory=device.type == "cuda",
+    )
+    found = _found(trained, coco, loader, device=device, on_boxes=on_boxes, cams=cams)
     parts = list[Predictions]()
     start = last = time.monotonic()
     for part in in_order(partial(of_image, categories=coco.categories), found, threads=encoders):
@@ -110,27 +118,20 @@ def predict(
     return merge(parts)
 
 
-def share(coco: CocoSet, *, rank: int, size: int, batch_size: int = 1) -> CocoSet:
-    """Return one of ``size`` parts of a set, whose predictions `merge` puts together again.
-
-    Parts are cut between batches, so that every image is predicted with the same others in its
-    batch as when the set is not divided.
-    """
-    batches = -(-len(coco.images) // batch_size)
-    begin, end = (batches * place // size * batch_size for place in (rank, rank + 1))
-    return coco.subset(image.id for image in coco.images[begin:end])
-
-
 def _found(
     trained: TrainedModel,
     coco: CocoSet,
-    batches: Iterator[tuple[list[int], list[Tensor]]],
+    batches: Iterable[list[Tensor]],
+    *,
+    device: torch.device,
     on_boxes: bool,
     cams: bool,
 ) -> Iterator[Found]:
     """Yield what the model finds on each image."""
-    for indices, images in batches:
-        records = [coco.images[index] for index in indices]
+    following = iter(coco.images)
+    for pictures in batches:
+        records = list(islice(following, len(pictures)))
+        images = [one.to(device, non_blocking=True) for one in pictures]
         truth = [objects(coco, record.id) for record in records] if on_boxes else None
         yield from _on_batch(trained, images, records, truth, cams)
 
@@ -162,24 +163,6 @@ def _on_batch(
 
 def _on_host(values: Tensor | None) -> Tensor | None:
     return None if values is None else values.cpu()
-
-
-def _batches(
-    coco: CocoSet, batch_size: int, workers: int, device: torch.device
-) -> Iterator[tuple[list[int], list[Tensor]]]:
-    loader = DataLoader(
-        _Images(coco),
-        batch_size=batch_size,
-        num_workers=workers,
-        collate_fn=_as_lists,
-        pin_memory=device.type == "cuda",
-    )
-    for indices, images in loader:
-        yield indices, [image.to(device, non_blocking=True) for image in images]
-
-
-def _as_lists(samples: list[tuple[int, Tensor]]) -> tuple[list[int], list[Tensor]]:
-    return [index for index, _ in samples], [image for _, image in samples]
 
 
 def main(arguments: list[str] | None = None) -> int:

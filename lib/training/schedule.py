@@ -5,12 +5,11 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 
 from lib.training.config import TrainConfig
 
-NORMS = (_NormBase, nn.GroupNorm, nn.LayerNorm)
+NORMS = (nn.BatchNorm2d, nn.GroupNorm)
 WARMUP_START = 1e-3
 DECAY = 0.1
 

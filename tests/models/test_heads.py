@@ -8,7 +8,7 @@ from torchvision.ops import MultiScaleRoIAlign
 from lib.models.config import ModelConfig
 from lib.models.heads import mask_parts
 from lib.models.mask_branch import MaskBranch
-from tests.fixtures.models import CLASSES, images_and_targets, tiny_model
+from tests.fixtures.models import CLASSES, images_and_targets, tiny_model, truth_of
 
 ORIGINAL = {"box_head": "fc", "fc_channels": 12, "mask_per_class": True, "norm": "none"}
 
@@ -34,7 +34,7 @@ def test_original_heads_detect_and_segment_in_batches_as_one_by_one():
         assert torch.equal(one["labels"], other["labels"])
         torch.testing.assert_close(one["boxes"], other["boxes"], atol=1e-3, rtol=1e-4)
         torch.testing.assert_close(one["mask_probs"], other["mask_probs"], atol=1e-5, rtol=1e-4)
-    truth = [{"boxes": t["boxes"], "labels": t["labels"]} for t in targets]
+    truth = truth_of(targets)
     assert [m.shape for m in model.masks_on_boxes(images, truth)] == [(3, 28, 28)] * 3
 
 

@@ -13,7 +13,7 @@ from lib.models.losses import box_losses, proposal_losses
 from lib.models.mask_branch import partial_mask_loss
 from lib.models.processes import part_of_mean, whole_count, whole_counts
 from lib.models.rpn import IGNORED
-from lib.models.sampling import sample_images
+from lib.models.sampling import sample_balanced
 from lib.training.distributed import World
 from tests.fixtures.models import images_and_targets, mask_fields, tiny_model
 from tests.training.several import check_together
@@ -33,7 +33,12 @@ def test_proposal_losses_are_torchvisions_for_the_same_anchors(monkeypatch):
     logits, deltas, labels, wanted = anchors(80)
     deltas.requires_grad_()
     rpn = tiny_model("faster_rcnn").rpn
-    samples = sample_images([labels[:50], labels[50:]], like=rpn.fg_bg_sampler, seeds=[1, 2])
+    sampler = rpn.fg_bg_sampler
+    count, fraction = sampler.batch_size_per_image, sampler.positive_fraction
+    samples = [
+        sample_balanced(of_image, count=count, positive_fraction=fraction, seed=seed)
+        for of_image, seed in ((labels[:50], 1), (labels[50:], 2))
+    ]
     chosen = [rows[drawn] for rows, drawn in samples]
     masks = [
         [

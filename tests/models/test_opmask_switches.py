@@ -5,18 +5,11 @@ import torch
 from torch import Tensor, nn
 
 from lib.models.batch_norm import SharedBatchNorm
-from lib.models.build import build_model
 from lib.models.config import ModelConfig
 from lib.models.detector import Detector
 from lib.models.mask_branch import partial_mask_loss
 from lib.models.rpn import IGNORED
-from tests.fixtures.models import (
-    CLASSES,
-    images_and_targets,
-    tiny_config,
-    tiny_model,
-    without_masks,
-)
+from tests.fixtures.models import images_and_targets, tiny_model, truth_of, without_masks
 
 SWITCHES: list[dict[str, object]] = [
     {"prior_norm": "min_max"},
@@ -175,7 +168,7 @@ def test_no_detection_gives_no_cam(prior_from):
 def test_cams_on_boxes_are_the_class_weights_on_the_map_of_each_box(method):
     model = tiny_model(method).eval()
     images, targets = images_and_targets()
-    truth = [{"boxes": t["boxes"], "labels": t["labels"]} for t in targets]
+    truth = truth_of(targets)
     truth[1] = {name: value[:0] for name, value in truth[1].items()}
     seen: list[Tensor] = []
     handle = model.roi_heads.box_head.register_forward_hook(lambda *a: seen.append(a[2]))
@@ -199,7 +192,7 @@ def test_boxes_of_cams_are_in_pixels_of_the_images_as_given():
 
 def test_cams_without_maps_or_in_training_are_sentences():
     images, targets = images_and_targets(1)
-    truth = [{"boxes": targets[0]["boxes"], "labels": targets[0]["labels"]}]
+    truth = truth_of(targets)
     fully_connected = tiny_model("mask_rcnn", box_head="fc", fc_channels=12).eval()
     with pytest.raises(ValueError, match="box_head 'conv'"):
         fully_connected.cams_on_boxes(images, truth)
@@ -360,21 +353,6 @@ def test_concatenation_costs_one_input_channel_and_the_other_switches_no_weight(
     for switches in SWITCHES:
         if "prior_fusion" not in switches and "norm" not in switches:
             assert shapes(**switches) == official
-
-
-def test_settings_saved_before_the_switches_existed_mean_the_official_behaviour():
-    config = tiny_config()
-    added = ("prior_norm", "prior_fusion", "prior_weights", "prior_gradient", "prior_from")
-    old = config.model_dump(mode="json", exclude={*added, "mask_rois"})
-    again = ModelConfig.model_validate(old)
-    assert again == config
-    prior = build_model(again, num_classes=CLASSES).roi_heads.mask_branch.prior
-    assert (prior.norm, prior.fusion, prior.weights, prior.gradient) == (
-        "min_max",
-        "add",
-        "detached",
-        True,
-    )
 
 
 @pytest.mark.parametrize("method", ["mask_rcnn", "faster_rcnn"])

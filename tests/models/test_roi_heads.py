@@ -6,7 +6,13 @@ from torchvision.models.detection.roi_heads import RoIHeads
 
 from lib.models.sampling import sampled_rows
 from lib.models.selection import select_detections
-from tests.fixtures.models import CLASSES, images_and_targets, tiny_model, without_masks
+from tests.fixtures.models import (
+    CLASSES,
+    images_and_targets,
+    tiny_model,
+    truth_of,
+    without_masks,
+)
 
 
 def test_selected_detections_equal_torchvisions():
@@ -54,35 +60,6 @@ def test_sampled_rois_are_torchvisions_for_the_same_rows(monkeypatch):
     assert foreground == [int((labels > 0).sum()) for labels in ours[2]] and foreground[0] > 0
 
 
-def test_batched_inference_equals_one_image_at_a_time():
-    model = tiny_model().eval()
-    model.roi_heads.score_thresh = 0.0
-    model.roi_heads.detections_per_img = 7
-    images, _ = images_and_targets(3)
-    with torch.inference_mode():
-        together = model(images)
-        apart = [model([image])[0] for image in images]
-    for one, other in zip(together, apart, strict=True):
-        assert torch.equal(one["labels"], other["labels"])
-        torch.testing.assert_close(one["boxes"], other["boxes"], atol=1e-3, rtol=1e-4)
-        torch.testing.assert_close(one["mask_probs"], other["mask_probs"], atol=1e-5, rtol=1e-4)
-
-
-def test_box_only_batch_trains_detector_and_leaves_the_mask_loss_at_zero():
-    images, targets = images_and_targets()
-    losses = tiny_model().train()(images, [without_masks(target, 3) for target in targets])
-    assert float(losses["loss_mask"].detach()) == 0
-    sum(losses.values()).backward()
-
-
-def test_images_without_objects_train():
-    images, targets = images_and_targets()
-    losses = tiny_model().train()(images, [without_masks(target, 0) for target in targets])
-    total = sum(losses.values())
-    total.backward()
-    assert bool(torch.isfinite(total))
-
-
 @pytest.mark.parametrize("method", ["faster_rcnn", "mask_rcnn", "opmask"])
 def test_every_method_learns_something_everywhere(method):
     model = tiny_model(method).train()
@@ -97,7 +74,7 @@ def test_prior_is_all_that_opmask_and_the_baseline_differ_in():
     images, targets = images_and_targets()
     for model in (baseline, opmask):
         model.eval()
-    truth = [{"boxes": t["boxes"], "labels": t["labels"]} for t in targets]
+    truth = truth_of(targets)
     without = torch.cat(baseline.masks_on_boxes(images, truth))
     with_prior = torch.cat(opmask.masks_on_boxes(images, truth))
     assert not torch.equal(without, with_prior)
@@ -125,13 +102,6 @@ def test_masks_that_are_not_to_be_learnt_from_are_never_read():
 
 def test_masks_on_boxes_need_a_mask_branch():
     images, targets = images_and_targets(1)
-    truth = [{"boxes": targets[0]["boxes"], "labels": targets[0]["labels"]}]
+    truth = truth_of(targets)
     with pytest.raises(ValueError, match="mask branch"):
         tiny_model("faster_rcnn").eval().masks_on_boxes(images, truth)
-
-
-def test_no_detection_gives_an_empty_mask_stack():
-    model = tiny_model().eval()
-    model.roi_heads.score_thresh = 0.999
-    (result,) = model([torch.rand(3, 64, 80)])
-    assert result["mask_probs"].shape == (0, 28, 28)

@@ -10,7 +10,7 @@ from lib.models.config import FpnKind
 from lib.models.weights import read_tensors
 from lib.training import checkpoint
 from lib.training.checkpoint import initialise, load_model, save_model
-from tests.fixtures.models import images_and_targets, tiny_config
+from tests.fixtures.models import images_and_targets, tiny_config, truth_of
 
 ENHANCED = [kind for kind in get_args(FpnKind) if kind != "plain"]
 
@@ -42,7 +42,7 @@ def test_model_file_gives_the_model_that_was_saved(drawn, tmp_path, changes):
     loaded = load_model(tmp_path / "model.pt")
     assert loaded.config == config
     images, targets = images_and_targets()
-    truth = [{"boxes": t["boxes"], "labels": t["labels"]} for t in targets]
+    truth = truth_of(targets)
     for one, other in zip(
         model.masks_on_boxes(images, truth), loaded.model.masks_on_boxes(images, truth), strict=True
     ):
@@ -134,19 +134,6 @@ def test_normalisation_of_another_kind_starts_fresh_behind_copied_convolutions(
 def test_batch_normalisation_over_one_process_or_many_has_the_same_weights(drawn, tmp_path):
     path = a_file(tmp_path, drawn.categories, norm="bn")
     assert initialise(a_model(norm="syncbn"), path, drawn.categories).fresh == ""
-
-
-def test_file_from_before_a_setting_existed_is_read_with_its_default(drawn, tmp_path):
-    path = a_file(tmp_path, drawn.categories, method="opmask")
-    wanted = load_model(path)
-    content = read_tensors(path)
-    old = {k: v for k, v in content["model"].items() if not k.startswith("prior_")}
-    assert len(old) < len(content["model"]) and old.pop("mask_rois")
-    checkpoint.save(path, content | {"model": old})
-    loaded = load_model(path)
-    assert loaded.config == wanted.config
-    assert loaded.config.prior_norm == "min_max" and loaded.config.mask_rois == "proposals"
-    assert initialise(a_model(method="opmask"), path, drawn.categories).tensors > 0
 
 
 def test_file_whose_weights_are_of_another_version_is_a_sentence(drawn, tmp_path):

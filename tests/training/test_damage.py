@@ -1,15 +1,15 @@
 """A run whose files were damaged ends as if they had not been."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from lib.training.config import TrainConfig
-from lib.training.learner import Learner
 from lib.training.log import read_metrics
 from lib.training.train import train
-from tests.fixtures.training import tiny_run
+from tests.fixtures.training import interrupt, tiny_run
 
 DAMAGES: dict[str, Callable[[bytes], bytes]] = {
     "empty": lambda data: b"",
@@ -24,6 +24,13 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
 def _run(folder: Path, name: str) -> TrainConfig:
     places = {"out": str(folder / name)}
     return tiny_run(folder, iterations=6, snapshots=(2,), log_every=1, checkpoint_every=2, **places)
+
+
+def _damage(path: Path, kind: str) -> None:
+    if kind == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(DAMAGES[kind](path.read_bytes()))
 
 
 def _files(folder: Path) -> dict[str, bytes]:
@@ -41,25 +48,13 @@ def whole(drawn, tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("name", ["checkpoint.pt", "metrics.jsonl", "snapshot_2.pt", "batch.json"])
 def test_an_interrupted_run_whose_files_are_damaged_ends_as_if_they_were_not(
-    whole: Path, tmp_path: Path, monkeypatch, name: str
+    whole: Path, tmp_path: Path, name: str
 ) -> None:
-    step = Learner.step
-
-    def killed(self, images, targets, iteration, **options):
-        if iteration == 5:
-            raise KeyboardInterrupt
-        return step(self, images, targets, iteration, **options)
-
-    for number, damage in enumerate([*DAMAGES.values(), None]):
-        config = _run(tmp_path, str(number))
-        with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-            patched.setattr(Learner, "step", killed)
-            train(config)
-        path = Path(config.out) / name
-        if damage is None:
-            path.unlink()
-        else:
-            path.write_bytes(damage(path.read_bytes()))
+    interrupt(_run(tmp_path, "interrupted"), 5)
+    for kind in [*DAMAGES, "gone"]:
+        config = _run(tmp_path, kind)
+        shutil.copytree(tmp_path / "interrupted", config.out)
+        _damage(Path(config.out) / name, kind)
         folder = train(config).parent
         assert _files(folder) == _files(whole)
         assert _logged(folder) == _logged(whole)
@@ -70,11 +65,10 @@ def test_a_finished_run_whose_files_are_damaged_is_repeated(
     whole: Path, tmp_path: Path, name: str
 ) -> None:
     files, logged = _files(whole), _logged(whole)
-    for kind, damage in DAMAGES.items():
+    for kind in [*DAMAGES, "gone"]:
         if kind == "changed" and not name.endswith(".pt"):
             continue  # nothing depends on what a finished run tells of itself
-        path = whole / name
-        path.write_bytes(damage(path.read_bytes()))
+        _damage(whole / name, kind)
         train(_run(tmp_path, "whole"))
         assert _files(whole) == files
         assert _logged(whole) == logged

@@ -34,22 +34,6 @@ def test_parameters_reach_the_setting_of_their_name(tmp_path):
     assert pretraining.model == config.model
 
 
-def test_switches_of_the_hybrid_study_reach_their_settings(tmp_path):
-    config, _ = configs(
-        tmp_path,
-        train_method="mask_rcnn",
-        train_valid="learn",
-        train_invalid="ignore",
-        model_fpn="direct",
-        model_box_head="fc",
-        model_mask_per_class=True,
-        model_norm="none",
-    )
-    assert (config.valid, config.invalid) == ("learn", "ignore")
-    assert (config.model.fpn, config.model.box_head, config.model.norm) == ("direct", "fc", "none")
-    assert config.model.mask_per_class
-
-
 def test_settings_that_are_not_given_are_the_papers(tmp_path):
     config, _ = configs(tmp_path)
     assert (config.batch_size, config.learning_rate, config.clip_value) == (16, 0.02, 1.0)

@@ -6,12 +6,11 @@ import torch
 from torchvision.ops import box_iou
 
 from lib.files import read_json, write_json
-from lib.models.weights import read_tensors
 from lib.training.cutouts import cut_out, jitter, look
 from lib.training.pretrain import PretrainConfig, main, pretrain
 from lib.training.train import train
 from tests.fixtures.models import tiny_config
-from tests.fixtures.training import draw_set, tiny_run
+from tests.fixtures.training import draw_set, equal, tiny_run, weights
 
 
 def settings(folder, **changes) -> PretrainConfig:
@@ -63,8 +62,7 @@ def test_jittered_rois_keep_at_least_half_of_their_box():
 def test_same_settings_give_the_same_weights_and_are_not_run_twice(drawn, tmp_path, capsys):
     one = pretrain(settings(tmp_path))
     other = pretrain(settings(tmp_path, out=str(tmp_path / "other.pt")))
-    state = read_tensors(one)["state"]
-    assert all(torch.equal(state[k], v) for k, v in read_tensors(other)["state"].items())
+    assert equal(weights(one), weights(other))
     written = one.stat().st_mtime_ns
     pretrain(settings(tmp_path))
     assert "is there already" in capsys.readouterr().out
@@ -95,8 +93,7 @@ def test_no_random_state_leaks_into_the_weights_of_the_next_run(drawn, tmp_path)
     one = train(tiny_run(tmp_path, iterations=2, out=str(tmp_path / "a")))
     torch.manual_seed(2)
     other = train(tiny_run(tmp_path, iterations=2, out=str(tmp_path / "b")))
-    state = read_tensors(other)["state"]
-    assert all(torch.equal(v, state[k]) for k, v in read_tensors(one)["state"].items())
+    assert equal(weights(one), weights(other))
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])

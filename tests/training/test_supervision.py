@@ -11,11 +11,10 @@ from lib.data.coco import CocoSet, load
 from lib.files import read_json, write_json
 from lib.masks.rle import encode
 from lib.models.rpn import IGNORED
-from lib.models.weights import read_tensors
-from lib.training.dataset import Supervision, TrainingSet
-from lib.training.log import read_metrics
-from lib.training.train import main, mask_line, supervision_of, train
-from tests.fixtures.training import HEIGHT, NAMES, WIDTH, dense, tiny_run
+from lib.training.dataset import TrainingSet
+from lib.training.supervision import Supervision, mask_line, supervision_of
+from lib.training.train import main, train
+from tests.fixtures.training import HEIGHT, NAMES, WIDTH, dense, equal, tiny_run, weights
 
 EVERY_LABEL = frozenset({1, 2, 3, 4})
 USES = ["learn", "box_only", "ignore", "drop"]
@@ -51,11 +50,7 @@ def change(folder: Path, *, mask: bool, label: bool) -> None:
 
 def trained(folder: Path, name: str, **settings: object) -> dict[str, torch.Tensor]:
     run = {"method": "mask_rcnn", "iterations": 2, "out": str(folder / name)}
-    return read_tensors(train(tiny_run(folder, **(run | settings))))["state"]
-
-
-def equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
-    return one.keys() == other.keys() and all(torch.equal(one[k], other[k]) for k in one)
+    return weights(train(tiny_run(folder, **(run | settings))))
 
 
 @pytest.mark.parametrize("valid", USES)
@@ -188,13 +183,6 @@ def test_set_with_nothing_left_is_a_sentence_before_training(drawn, tmp_path, ca
     error = capsys.readouterr().err
     assert "instances are ignored or dropped" in error and "'drop'" in error
     assert not (tmp_path / "out" / "metrics.jsonl").exists()
-
-
-def test_model_without_a_usable_mask_trains_its_boxes_and_warns(drawn, tmp_path, capsys):
-    mark(tmp_path, invalid={i.id for i in drawn.all_instances()})
-    trained(tmp_path, "a", invalid="box_only")
-    assert "WARNING: 0 of" in capsys.readouterr().out
-    assert {r["loss_mask"] for r in read_metrics(tmp_path / "a" / "metrics.jsonl")} == {0.0}
 
 
 def test_detector_reads_no_mask_at_all(drawn, tmp_path):

@@ -12,28 +12,19 @@ import torch
 
 from lib.data.coco import load
 from lib.files import read_json, write_json
-from lib.models.weights import read_tensors
 from lib.paths import ROOT
 from lib.training import checkpoint
 from lib.training.config import parse_config
-from lib.training.dataset import Supervision, TrainingSet
+from lib.training.dataset import TrainingSet
 from lib.training.distributed import World
 from lib.training.learner import Learner
 from lib.training.log import read_metrics
-from lib.training.order import Batches
 from lib.training.schedule import learning_rate
+from lib.training.supervision import Supervision
 from lib.training.train import main, prepare, train
-from tests.fixtures.training import dense, tiny_run
+from tests.fixtures.training import dense, equal, tiny_run, weights
 
 EVERY_MASK = Supervision(frozenset({1, 2, 3, 4}))
-
-
-def weights(path) -> dict[str, torch.Tensor]:
-    return read_tensors(path)["state"]
-
-
-def equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
-    return one.keys() == other.keys() and all(torch.equal(one[k], other[k]) for k in one)
 
 
 def test_run_killed_at_any_moment_ends_with_the_weights_of_an_uninterrupted_one(drawn, tmp_path):
@@ -172,16 +163,6 @@ def test_state_of_another_kind_of_device_is_taken_up(drawn, tmp_path):
     learner.scaler = torch.amp.GradScaler("cpu", enabled=True)
     learner.restore(state)
     assert [group["fused"] for group in learner.optimizer.param_groups] == [False, False]
-
-
-def test_batches_cover_every_image_once_an_epoch_and_resume_where_they_were():
-    shapes = [4 / 3] * 7
-    whole = list(Batches(shapes, 3, start=0, stop=14, seed=1))
-    seen = [index for batch in whole for index, _ in batch]
-    for epoch in range(6):
-        assert sorted(seen[7 * epoch : 7 * epoch + 7]) == list(range(7))
-    assert seen[:7] != seen[7:14]
-    assert list(Batches(shapes, 3, start=5, stop=14, seed=1)) == whole[5:]
 
 
 def test_mirrored_samples_keep_boxes_on_their_masks(drawn):

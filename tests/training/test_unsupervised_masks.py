@@ -14,12 +14,11 @@ import torch
 from lib.data.coco import CocoSet, load
 from lib.files import read_json, write_json
 from lib.masks.rle import decode, encode
-from lib.models.weights import read_tensors
 from lib.training import train as train_module
 from lib.training.log import read_metrics
 from lib.training.train import train
 from tests.fixtures.models import tiny_config
-from tests.fixtures.training import HEIGHT, WIDTH, tiny_run
+from tests.fixtures.training import HEIGHT, WIDTH, equal, tiny_run, weights
 
 MODELS = {
     "baseline": tiny_config("mask_rcnn"),
@@ -53,11 +52,7 @@ def change(folder: Path, *, categories: set[int], how: str) -> int:
 
 def trained(folder: Path, name: str, model: str, **settings: object) -> dict[str, torch.Tensor]:
     run = {"model": MODELS[model], "iterations": 4, "out": str(folder / name)}
-    return read_tensors(train(tiny_run(folder, **(run | settings))))["state"]
-
-
-def equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
-    return one.keys() == other.keys() and all(torch.equal(one[k], other[k]) for k in one)
+    return weights(train(tiny_run(folder, **(run | settings))))
 
 
 @pytest.mark.parametrize("model", MODELS)

@@ -1,4 +1,4 @@
-// The loops of mincut.py over a framed grid: pixel (y, x) is entry (y + 1) * (width + 2) + x + 1.
+// The loops of cut.py over a framed grid: pixel (y, x) is entry (y + 1) * (width + 2) + x + 1.
 
 #include <stdint.h>
 
