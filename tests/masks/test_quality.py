@@ -12,7 +12,7 @@ def painted(box: tuple[int, int, int, int]) -> np.ndarray:
 
 def test_box_iou_counts_pixels() -> None:
     rng = np.random.default_rng(1)
-    for _ in range(200):
+    for _ in range(50):
         first, second = (
             (*(low := rng.integers(0, 20, 2)), *(low + rng.integers(1, 10, 2))) for _ in range(2)
         )

@@ -12,15 +12,11 @@ FORWARD = ((0, 1), (1, 0), (1, 1), (1, -1))
 Shape = tuple[int, int]
 SHAPES = [
     (1, 1),
-    (1, 7),
-    (9, 1),
     (2, 2),
-    (3, 5),
     (8, 8),  # the largest that is not halved
     (8, 9),
     (1, 200),
     (131, 1),
-    (13, 17),
     (24, 19),
 ]
 STRONGEST = 50 * SCALE  # the most that a link weighs in GrabCut
@@ -104,7 +100,7 @@ def by_maximum_flow(gain: np.ndarray, links: Links) -> tuple[np.ndarray, int]:
 def test_cuts_are_the_smallest_of_the_minimum_cuts_that_scipy_finds(
     shape: Shape, kind: str
 ) -> None:
-    for seed in range(3):
+    for seed in range(2):
         rng = np.random.default_rng(seed)
         links, gain = links_of(*shape, kind, rng), gain_of(*shape, kind, rng)
         found = grid_with(links, *shape).foreground(gain)
@@ -114,8 +110,8 @@ def test_cuts_are_the_smallest_of_the_minimum_cuts_that_scipy_finds(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("shape", [(1, 30), (2, 2), (7, 9), (9, 8), (13, 17), (23, 30)], ids=str)
-def test_a_later_cut_equals_that_of_a_fresh_grid(shape: Shape, kind: str) -> None:
+@pytest.mark.parametrize("shape", [(1, 30), (9, 8), (23, 30)], ids=str)
+def test_a_later_cut_is_that_of_scipy_too(shape: Shape, kind: str) -> None:
     rng = np.random.default_rng(4)
     links, gain = links_of(*shape, kind, rng), gain_of(*shape, kind, rng)
     grid = grid_with(links, *shape)
@@ -123,37 +119,8 @@ def test_a_later_cut_equals_that_of_a_fresh_grid(shape: Shape, kind: str) -> Non
     small = np.round(rng.normal(0, 3, shape), 3)
     part = np.where(rng.random(shape) < 0.2, other, gain)
     zero = np.zeros(shape)
-    for given in (gain, gain + small, part, part, -part, zero, other, 50 * gain, other, zero - 9):
-        found = grid.foreground(given)
-        assert np.array_equal(found, grid_with(links, *shape).foreground(given))
-        assert np.array_equal(found, by_maximum_flow(given, links)[0])
-
-
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("shape", [(1, 7), (2, 2), (8, 8), (9, 8), (25, 18), (61, 90)], ids=str)
-def test_the_flow_keeps_within_the_links_and_proves_the_cut(shape: Shape, kind: str) -> None:
-    rng = np.random.default_rng(5)
-    links = links_of(*shape, kind, rng)
-    grid = grid_with(links, *shape)
-    before = grid.capacity.copy().astype(int)
-    height, width = shape
-    for _ in range(3):
-        gain = gain_of(*shape, kind, rng)
-        found = grid.foreground(gain)
-        assert grid.capacity.min() >= 0
-        sent = before - grid.capacity  # of each pixel in each direction
-        for way, (dy, dx) in enumerate(DIRECTIONS):
-            there = np.roll(sent.reshape(height + 2, width + 2, 8), (-dy, -dx), axis=(0, 1))
-            assert np.array_equal(sent.reshape(there.shape)[..., way], -there[..., way - 4])
-        outflow = sent.sum(axis=1).reshape(height + 2, width + 2)
-        frame = np.ones_like(outflow, dtype=bool)
-        frame[1:-1, 1:-1] = False
-        assert not outflow[frame].any()
-        left = np.rint(gain * SCALE).astype(int) - outflow[1:-1, 1:-1]
-        assert (left[found] >= 0).all()
-        assert (left[~found] <= 0).all()
-        # Through every cut link flows as much as it bears
-        assert left[found].sum() == worth(found, gain, links)
+    for given in (gain, gain + small, part, part, -part, zero, 50 * gain, other, zero - 9):
+        assert np.array_equal(grid.foreground(given), by_maximum_flow(given, links)[0])
 
 
 def test_the_strongest_links_hold_up_to_what_their_cut_costs() -> None:

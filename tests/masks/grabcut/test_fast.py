@@ -1,14 +1,12 @@
 from collections.abc import Iterator
 from itertools import islice, product
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
 
 from lib.data.coco import load
-from lib.data.pictures.images import read_image, read_rgb
+from lib.data.pictures.images import read_image
 from lib.masks.grabcut import fast
 from lib.masks.grabcut.colour_models import Colours, learn
 from lib.masks.grabcut.cut import DIRECTIONS, SCALE, GridCut
@@ -20,11 +18,7 @@ from lib.paths import find_data
 from tests.masks.grabcut.gaussians import colours_of, gaussians_of, to_opencv
 from tests.masks.grabcut.grids import links_in
 from tests.masks.scenes import (
-    DISC_BOX,
-    PICTURES,
-    THIN_OR_AT_THE_BORDER,
     Box,
-    disc,
     scene,
 )
 
@@ -59,15 +53,8 @@ def test_smoothness_follows_from_all_pairs_of_neighbours(shape: Shape) -> None:
         assert smoothness(image) == pytest.approx(1 / (2 * mean))
 
 
-def test_the_count_of_pairs_is_right_for_all_but_single_rows_and_columns() -> None:
-    for height, width in product((2, 3, 8), repeat=2):
-        differences = squared_differences(random_image(height, width))
-        assert len(differences) == 4 * height * width - 3 * (height + width) + 2
-
-
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_an_image_of_one_colour_has_no_smoothness_and_links_of_full_weight(shape: Shape) -> None:
-    image = np.full((*shape, 3), 77, dtype=np.uint8)
+def test_an_image_of_one_colour_has_no_smoothness_and_links_of_full_weight() -> None:
+    image = np.full((3, 7, 3), 77, dtype=np.uint8)
     assert smoothness(image) == 0
     straight, diagonal = link_weights(image)
     assert (straight == GAMMA * SCALE).all()
@@ -119,7 +106,7 @@ def pixels_in(box: Box, image: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("noise", [0, 3, 12])
 def test_a_cut_of_the_whole_grid_is_that_of_opencv_with_the_same_models(noise: float) -> None:
     sizes = []
-    for seed, number in product(range(4), range(2)):
+    for seed, number in product(range(3), range(2)):
         image, boxes = scene(seed, noise=noise, height=40, width=50)
         box = boxes[number]
         inside = pixels_in(box, image)
@@ -140,11 +127,10 @@ def test_a_cut_of_the_whole_grid_is_that_of_opencv_with_the_same_models(noise: f
         expected = of_opencv(image, inside, mode=cv2.GC_EVAL_FREEZE_MODEL)
         assert np.count_nonzero(found != expected) <= 1  # OpenCV does not round
         sizes.append(expected.sum())
-    assert len(set(sizes)) > 4
+    assert len(set(sizes)) > 3
 
 
-@pytest.mark.parametrize("rounds", [1, 2, 5])
-@pytest.mark.parametrize("size", [(60, 80), (33, 90), (45, 29)], ids=str)
+@pytest.mark.parametrize(("size", "rounds"), [((60, 80), 5), ((33, 90), 1), ((45, 29), 2)])
 def test_masks_are_those_of_opencv_on_the_whole_image_from_the_same_start(
     size: Shape, rounds: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -166,7 +152,7 @@ def test_masks_of_tiny_images_are_those_of_opencv_from_the_same_start(
 ) -> None:
     monkeypatch.setattr(fast, "kmeans", brightness)
     height, width = size
-    for seed in range(6):
+    for seed in range(3):
         image = random_image(height, width, seed)
         box = (0, 0, width, height // 2) if width == 1 else (1, 0, 1 + width // 2, height)
         expected = of_opencv(image, pixels_in(box, image), mode=cv2.GC_EVAL, rounds=2)
@@ -176,7 +162,7 @@ def test_masks_of_tiny_images_are_those_of_opencv_from_the_same_start(
 def test_groups_of_colours_hardly_change_a_mask(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fast, "kmeans", brightness)
     ious = []
-    for seed, noise in product(range(6), (6, 20)):
+    for seed, noise in product(range(3), (6, 20)):
         image, boxes = scene(seed, noise=noise)
         alone = FastGrabCut(image, iterations=5)
         with monkeypatch.context() as context:
@@ -210,7 +196,7 @@ def test_masks_agree_with_the_whole_image_as_its_own_seeds_do(
 ) -> None:
     monkeypatch.setattr(fast, "_FEW_COLOURS", few)
     own, others = [], []
-    for seed in range(10):
+    for seed in range(6):
         image, boxes = scene(seed, height=90, width=120)
         picture = FastGrabCut(image, iterations=5)
         for box in boxes:
@@ -283,47 +269,6 @@ def test_views_of_a_picture_give_the_same_masks() -> None:
     assert np.array_equal(FastGrabCut(image, iterations=2).mask(box, seed=0), expected)
 
 
-@pytest.mark.parametrize("few", [0, 1 << 14])
-@pytest.mark.parametrize("box", THIN_OR_AT_THE_BORDER, ids=str)
-@pytest.mark.parametrize("name", PICTURES)
-def test_thin_boxes_and_boxes_at_the_border_are_no_error(
-    name: str, box: Box, few: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(fast, "_FEW_COLOURS", few)
-    with np.errstate(divide="raise", over="raise", invalid="raise"):
-        picture = FastGrabCut(PICTURES[name], iterations=5)
-        for seed in range(3):
-            assert picture.mask(box, seed=seed).shape == (60, 80)
-
-
-@pytest.mark.parametrize("inside", ["one", "other", "both"])
-def test_images_of_two_colours_are_no_error(inside: str) -> None:
-    image = np.zeros((30, 40, 3), dtype=np.uint8)
-    image[:, 20:] = (255, 0, 9)
-    box = {"one": (2, 2, 15, 25), "other": (22, 2, 38, 28), "both": (12, 4, 30, 28)}[inside]
-    with np.errstate(divide="raise", over="raise", invalid="raise"):
-        mask = FastGrabCut(image, iterations=5).mask(box, seed=0)
-    assert not (mask & ~pixels_in(box, image)).any()
-
-
-def saved(path: Path, kind: str) -> np.ndarray:
-    """The disc's red channel as a picture file of some kind, read back; the disc is bright."""
-    red = disc()[0][:, :, 0]
-    if kind == "16 bits":
-        Image.fromarray(red.astype(np.uint16) * 257).save(path)
-    else:
-        Image.fromarray(red).save(path)
-    return read_rgb(path)
-
-
-@pytest.mark.parametrize("kind", ["16 bits", "grey"])
-def test_pictures_without_colour_are_segmented_like_others(kind: str, tmp_path: Path) -> None:
-    image = saved(tmp_path / "picture.png", kind)
-    mask = FastGrabCut(image, iterations=5).mask(DISC_BOX, seed=0)
-    assert mask_iou(mask, disc()[1]) > 0.95
-    assert mask_iou(mask, grabcut(image, DISC_BOX, iterations=5, seed=0)) > 0.95
-
-
 def photographs(every: int) -> Iterator[tuple[np.ndarray, Box]]:
     """Some photographs with up to two of their boxes each."""
     try:
@@ -344,7 +289,7 @@ def test_on_photographs_masks_are_those_of_opencv_from_the_same_start(
 ) -> None:
     monkeypatch.setattr(fast, "kmeans", brightness)
     monkeypatch.setattr(fast, "_FEW_COLOURS", 1 << 24)
-    for image, box in islice(photographs(300), 3):
+    for image, box in islice(photographs(300), 2):
         expected = of_opencv(image, pixels_in(box, image), mode=cv2.GC_EVAL, rounds=3)
         found = FastGrabCut(image, iterations=3).mask(box, seed=0)
         assert expected.any()
@@ -354,13 +299,13 @@ def test_on_photographs_masks_are_those_of_opencv_from_the_same_start(
 @pytest.mark.photos
 def test_on_photographs_it_agrees_with_the_whole_image_as_its_own_seeds_do() -> None:
     rows = []
-    for image, box in islice(photographs(16), 40):
+    for image, box in islice(photographs(40), 16):
         exact, other = (grabcut(image, box, iterations=3, seed=seed) for seed in (1, 2))
         fast = FastGrabCut(image, iterations=3).mask(box, seed=1)
         valid = [is_valid(mask_box_iou(mask, box)) for mask in (exact, other, fast)]
         own = valid[0] == valid[1], mask_iou(exact, other)
         rows.append((*own, valid[0] == valid[2], mask_iou(exact, fast)))
     own_valid, own_iou, agree, iou = np.mean(rows, axis=0)
-    assert len(rows) == 40
+    assert len(rows) == 16
     assert agree >= own_valid - 0.05
     assert iou >= own_iou - 0.05

