@@ -36,47 +36,25 @@ def model_measured(
                         {"model": name, "image_id": step, "round": turn, "seconds": time}
                     )
             size = 1000.0 * seconds * factor
-            facts.append(
-                {
-                    **of,
-                    "peak_mib": size,
-                    "flops": 4e11,
-                }
-            )
-            found[f"{model} {precision}"] = {
-                "parameters": 10,
-                "weights_mib": 100.0,
-                "peak_mib": size,
-                "detections": 40,
-            }
+            facts.append({**of, "peak_mib": size, "flops": 4e11})
+            weights = {"parameters": 10, "weights_mib": 100.0}
+            found[f"{model} {precision}"] = weights | {"peak_mib": size, "detections": 40}
+    sides = (800, 1333, 0) if gpu else (160, 267, 64)
     return {
         "machine": {
-            "on_gpu": gpu,
-            "device": "Some GPU" if gpu else "CPU",
-            "processor": "x86_64",
-            "threads": 2,
-            "torch": "2.0",
+            "on_gpu": gpu, "device": "Some GPU" if gpu else "CPU", "processor": "x86_64",
+            "threads": 2, "torch": "2.0",
         },
         "settings": {
-            "batch": 4,
-            "workers": 2,
-            "min_size": 800 if gpu else 160,
-            "max_size": 1333 if gpu else 267,
-            "rois": 0 if gpu else 64,
-            "box_channels": [],
-            "rounds": rounds,
-            "steps": 2,
-            "foreground": 64,
-            "detections": 40,
+            **dict(zip(("min_size", "max_size", "rois"), sides, strict=True)),
+            "batch": 4, "workers": 2, "box_channels": [], "rounds": rounds, "steps": 2,
+            "foreground": 64, "detections": 40,
         },
         "pictures": {"count": 8, "width": 600.0, "height": 500.0, "upright": 0.25, "objects": 7.25},
-        "models": {
-            "mask_rcnn": MODEL,
-            "small": {**MODEL, "method": "faster_rcnn"},
-        },
+        "models": {"mask_rcnn": MODEL, "small": {**MODEL, "method": "faster_rcnn"}},
         "rows": rows,
         "training": facts,
         "inference": {"rows": inference, "models": found},
         "loading": {"torchvision": 0.02, "ours": 0.01},
         "backbone_flops": {"resnet50": 1e10, "resnet101": 2e10},
-    }
+    }  # fmt: skip

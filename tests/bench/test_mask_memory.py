@@ -12,7 +12,6 @@ from lib.bench import mask_memory
 from lib.bench.mask_trials import sample
 from lib.data.coco import load
 from lib.masks.grabcut.exact import GrabCutSettings
-from lib.workers import WorkerLostError
 
 ALLOCATE = """
 import numpy as np
@@ -43,14 +42,6 @@ def test_each_method_has_a_process_and_its_stages_only_grow(make_set) -> None:
     assert list(found) == ["exact", "fast"]
     for stages in found.values():
         assert 20 < stages["decoded"] <= stages["warm"] <= stages["peak"]
-
-
-def test_a_process_that_is_lost_is_a_sentence(make_set, monkeypatch) -> None:
-    made = make_set(images=1)
-    fast = {"fast": GrabCutSettings(iterations=1, method="fast")}
-    monkeypatch.setattr(mask_memory.sys, "executable", "/bin/false")
-    with pytest.raises(WorkerLostError, match="how much memory 'fast' takes ended with 1;"):
-        mask_memory.peaks(made, sample(made, 0, seed=0), fast, seed=0)
 
 
 def test_memory_of_pictures_in_a_relative_folder(make_set, tmp_path, monkeypatch) -> None:

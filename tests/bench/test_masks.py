@@ -1,7 +1,5 @@
 """The measurement of both methods on a small set."""
 
-from pathlib import Path
-
 import pandas as pd
 import pytest
 
@@ -61,15 +59,8 @@ def test_what_a_user_can_mend_is_a_sentence(make_set, tmp_path, capsys) -> None:
     arguments = ["--annotations", str(made.annotations_path), "--images", str(made.image_root)]
     arguments += ["--out", str(tmp_path / "speed.json")]
     assert masks.main([*arguments, "--boxes", "-3"]) == 2
-    assert "-3 boxes to try GrabCut on" in capsys.readouterr().err
-    assert masks.main([*arguments, "--iterations", "0"]) == 2
-    assert "at least 1" in capsys.readouterr().err
-    missing = ["--annotations", str(Path("nowhere.json")), *arguments[2:]]
-    assert masks.main(missing) == 2
+    assert "-3 boxes" in capsys.readouterr().err
+    assert masks.main([*arguments, "--annotations", "nowhere.json"]) == 2
     assert "nowhere.json" in capsys.readouterr().err
-
-
-def test_a_set_without_boxes_is_refused_in_words(make_set) -> None:
-    empty = make_set(boxes=0)
-    with pytest.raises(ValueError, match="has no box to make a mask for"):
-        masks.measure(empty, boxes=0, worker_boxes=0, iterations=1, seed=0)
+    with pytest.raises(ValueError, match="no box"):
+        masks.measure(make_set(boxes=0), boxes=0, worker_boxes=0, iterations=1, seed=0)

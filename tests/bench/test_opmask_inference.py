@@ -33,21 +33,6 @@ def test_times_are_medians_and_their_ratio_is_paired() -> None:
     ratio = table.loc[inference.RATIO]
     assert (ratio["seconds"], ratio["ci_low"], ratio["ci_high"]) == pytest.approx((1.1, 1.1, 1.1))
     assert ratio["parameters"] == 1
-    shown = inference.readable(table.reset_index())
-    assert shown["ms_per_image"].tolist() == pytest.approx([35.0, 38.5, 1.1])
-    assert shown["parameters_in_millions"].tolist() == pytest.approx([2, 2, 1])
-
-
-@pytest.mark.parametrize(
-    ("slower", "memory", "said"), [(1.1, 1.2, ("yes", "NO")), (1.3, 1.0, ("NO", "yes"))]
-)
-def test_whether_the_limit_is_kept_is_said(
-    slower: float, memory: float, said: tuple[str, str]
-) -> None:
-    content = measured(slower, memory)
-    line = inference.ratio_line(inference.inference_table(content, **DRAWN), content)
-    assert f"at most 1.15: {said[0]}. Memory" in line
-    assert line.endswith(f"at most 1.15: {said[1]}.")
 
 
 def test_the_models_are_those_of_a_direction_that_has_both(opmask_study: Made) -> None:

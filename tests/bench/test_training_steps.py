@@ -1,7 +1,7 @@
 """Trainings in turns: who is measured when, and what is known of each afterwards."""
 
 from functools import partial
-from itertools import repeat
+from itertools import product, repeat
 
 import pytest
 import torch
@@ -50,13 +50,7 @@ def test_everyone_has_every_step_and_another_one_begins_each_round():
     told: list[str] = []
     amounts = {"rounds": 2, "warm_up": 1, "steps": 2}
     rows, facts = compare_training(trainings(calls), **amounts, device=CPU, on_turn=told.append)
-    expected = {
-        (name, turn, step, loaded)
-        for name in METHODS
-        for turn in range(2)
-        for step in range(2)
-        for loaded in (True, False)
-    }
+    expected = {*product(METHODS, range(2), range(2), (True, False))}
     assert {(r["model"], r["round"], r["step"], r["loaded"]) for r in rows} == expected
     assert len(rows) == len(expected)
     assert [row["model"] for row in rows[:: 3 * 4]] == ["mask_rcnn", "opmask"]
@@ -68,9 +62,8 @@ def test_everyone_has_every_step_and_another_one_begins_each_round():
 
 
 def test_what_is_known_of_each():
-    calls: dict[str, list[int]] = {method: [] for method in METHODS}
     amounts = {"rounds": 1, "warm_up": 0, "steps": 1}
-    _, (fact, *_) = compare_training(trainings(calls), **amounts, device=CPU)
+    _, (fact,) = compare_training(trainings({"mask_rcnn": []}), **amounts, device=CPU)
     model = tiny_model("mask_rcnn")
     gradients = sum(p.numel() * p.element_size() for p in model.parameters()) / MIB
     picture = 2 * 3 * 64 * 96 * 4 / MIB
@@ -94,8 +87,6 @@ def test_the_operations_are_those_of_layers_counted_by_hand():
     assert fact["flops"] == forward + 2 * 16 * 4 * 2  # backward: of the second weight alone
 
 
-@pytest.mark.parametrize(("models", "steps"), [(METHODS, 0), ((), 1)])
-def test_nothing_to_measure_is_a_sentence(models, steps):
-    given = trainings({method: [] for method in models})
-    with pytest.raises(ValueError, match="needs models, at least one round and one step"):
-        compare_training(given, rounds=1, warm_up=0, steps=steps, device=CPU)
+def test_nothing_to_measure_is_a_sentence():
+    with pytest.raises(ValueError, match="needs models"):
+        compare_training({}, rounds=1, warm_up=0, steps=1, device=CPU)
