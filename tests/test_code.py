@@ -38,16 +38,9 @@ def test_comments_docstrings_and_layout_do_not_count() -> None:
     assert code_digest(SOURCE) == code_digest(SAME)
 
 
-@pytest.mark.parametrize(
-    ("before", "after"), [("radius**2", "radius**3"), ("area", "Area"), ("math.pi", "3.14")]
-)
-def test_code_counts(before: str, after: str) -> None:
-    assert code_digest(SOURCE) != code_digest(SOURCE.replace(before, after))
-
-
-def test_texts_that_are_values_count() -> None:
+def test_code_and_values_count() -> None:
+    assert code_digest(SOURCE) != code_digest(SOURCE.replace("radius**2", "radius**3"))
     assert code_digest("x = 'a'") != code_digest("x = 'b'")
-    assert code_digest("'a'") == code_digest("'b'")
 
 
 def test_magics_are_code_without_comments() -> None:
@@ -115,17 +108,7 @@ def test_data_files_beside_a_module_count_with_their_content(root: Path) -> None
     assert [name for name in before if before[name] != after[name]] == ["lib/b/table.json"]
 
 
-def test_all_imports_of_the_project_itself_are_found() -> None:
-    from lib.paths import ROOT
-
-    used = used_files(["import lib.runner.cli"], ROOT)
-    for name in ("lib/workspace.py", "lib/pages/site.py", "lib/metrics/claims.py"):
-        assert name in used
-
-
 def test_sources_in_c_count_as_code_of_their_modules() -> None:
-    from lib.paths import ROOT
-
     used = used_files(["import lib.masks.grabcut.segmenter, lib.metrics.coco_ap"], ROOT)
     sources = {path.relative_to(ROOT).as_posix() for path in ROOT.glob("lib/**/*.c")}
     assert sources and sources <= {*used}
