@@ -26,7 +26,7 @@ def test_the_figure_has_every_box_and_every_size(drawing, images: int) -> None:
 def test_sentences_have_the_numbers_of_their_measurement() -> None:
     given = measured() | {
         "set": {"annotations": "a.json", "boxes": 1200, "images": 600, "image_pixels": 187_500.0},
-        "machine": {"processor": "x86_64", "cores": 2, "opencv": "4.0", "ziglang": "0.14"},
+        "machine": {"processor": "x86_64", "cores": 2, "opencv": "4.0"},
         "compile_seconds": 1.26, "cores_used": 0.97,
     }  # fmt: skip
     assert "1,200 boxes" in mask_figures.measured_line(given)
