@@ -130,9 +130,9 @@ class Shares:
     """
 
     def __init__(self, gpus: Sequence[Gpu], jobs: int) -> None:
-        self.gpus = tuple(gpus)
+        self.gpus, self.groups = tuple(gpus), shares(gpus, jobs)
         self._free: SimpleQueue[tuple[Gpu, ...]] = SimpleQueue()
-        for share in shares(gpus, jobs):
+        for share in self.groups:
             self._free.put(share)
 
     @contextmanager
