@@ -140,7 +140,7 @@ def test_a_full_disk_is_said_with_the_file_and_what_to_do(
         (tmp_path / "masks.shards").write_text("somebody's")
         assert main(given) == 2
         said = capsys.readouterr().err.splitlines()[-1]
-        assert "masks.shards: File exists. Move it away" in said
+        assert "masks.shards is a file" in said
 
 
 def test_the_place_that_is_checked_is_the_place_that_is_written(
