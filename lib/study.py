@@ -8,6 +8,9 @@ from lib.paths import ROOT
 STAMP = "stamp.json"
 """What the runner leaves in the folder of a step that succeeded."""
 
+STEP_VARIABLE = "BOXES_TO_MASKS_STEP"
+"""Environment variable, set by the runner to the id of the step that a kernel executes."""
+
 
 @dataclass(frozen=True)
 class Study:

@@ -14,15 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lib.files import atomic, read_json, write_json
-from lib.study import STAMP, Study
+from lib.study import STAMP, STEP_VARIABLE, Study
 from lib.terms import terms_of
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
-
-STEP_VARIABLE = "BOXES_TO_MASKS_STEP"
-"""Set by the runner to the id of the step that a kernel executes."""
 
 NEEDS_VARIABLE = "BOXES_TO_MASKS_NEEDS"
 """Set by the runner to the ids of the steps whose outputs the step may read, with commas."""

@@ -134,9 +134,13 @@ def shares(
         ends are NaN if the denominators are on fewer than four images.
     """
     small, invalid = is_small(frame, definition, side), ~frame["valid"]
-    counted = {"N": True, "S": small, "I": invalid, "Iₛ": invalid & small, "L": ~small}
-    cells = frame[["image_id"]].assign(**counted, **{"Iₗ": invalid & ~small})
-    per_image = cells.groupby("image_id").sum()
+    cells = pd.DataFrame(
+        {
+            "N": True, "S": small, "L": ~small,
+            "I": invalid, "Iₛ": invalid & small, "Iₗ": invalid & ~small,
+        }
+    )  # fmt: skip
+    per_image = cells.groupby(frame["image_id"]).sum()
     sums = ImageSums(per_image, resamples=resamples, seed=seed)
     rows = []
     for quantity, formula in QUANTITIES.items():

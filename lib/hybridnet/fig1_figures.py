@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from lib.masks.quality import SMALL_SIDE
-from lib.pages.style import COLOURS, FLAT, TALL, WIDTH
+from lib.pages.drawing import hollow
+from lib.pages.style import COLOURS, FLAT, GREY, TALL, WIDTH
 
 PERCENT = PercentFormatter(xmax=1, decimals=0)
 _PLATE = {"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 1}
@@ -26,18 +27,15 @@ def box_iou_histogram(frame: pd.DataFrame, *, valid_from: float) -> Figure:
     figure, axes = plt.subplots(figsize=(WIDTH, FLAT))
     groups = [("small", small), ("large", ~small)]
     axes.hist(
-        [frame.loc[rows, "box_iou"] for _, rows in groups],
-        bins=list(np.linspace(0, 1, 21)),
-        stacked=True,
-        color=[COLOURS[name] for name, _ in groups],
-        edgecolor="white",
+        [frame.loc[rows, "box_iou"] for _, rows in groups], bins=list(np.linspace(0, 1, 21)),
+        stacked=True, color=[COLOURS[name] for name, _ in groups], edgecolor="white",
         label=[f"{name} boxes ({rows.sum():,})" for name, rows in groups],
-    )
+    )  # fmt: skip
     axes.axvline(valid_from, color="black", linestyle="--", linewidth=1.2)
     top = axes.get_ylim()[1]
     axes.set_ylim(0, top * 1.15)
-    axes.text(valid_from - 0.01, top * 1.07, "invalid", ha="right", color=COLOURS["invalid"])
-    axes.text(valid_from + 0.01, top * 1.07, "valid", ha="left", color=COLOURS["valid"])
+    for text, shift, side in (("invalid", -0.01, "right"), ("valid", 0.01, "left")):
+        axes.text(valid_from + shift, top * 1.07, text, ha=side, color=COLOURS[text])
     axes.set(xlim=(0, 1), xlabel="IoU of the mask's tight box and the given box", ylabel="boxes")
     axes.legend(loc="upper left", bbox_to_anchor=(0.06, 0.95))
     axes.set_title("How much of its box a mask spans")
@@ -52,39 +50,32 @@ def size_histogram(bins: pd.DataFrame, *, side: int = SMALL_SIDE) -> Figure:
         side: below this size an object is small, pixels.
     """
     places = np.arange(len(bins))
-    labels = _bin_labels(bins)
+    labels = [
+        f"≥ {low:g}" if math.isinf(high) else f"{low:g}–{high:g}"
+        for low, high in zip(bins["size_from"], bins["size_to"], strict=True)
+    ]
     figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, FLAT * 1.1))
-    valid = bins["boxes"] - bins["invalid"]
     left.bar(places, bins["invalid"], color=COLOURS["invalid"], label="invalid", width=0.86)
     left.bar(
-        places,
-        valid,
-        bottom=bins["invalid"],
-        color=COLOURS["valid"],
-        label="valid",
-        width=0.86,
-        alpha=0.35,
-    )
-    left.set(ylabel="boxes")
-    left.set_title("Boxes by size")
+        places, bins["boxes"] - bins["invalid"], bottom=bins["invalid"], color=COLOURS["valid"],
+        label="valid", width=0.86, alpha=0.35,
+    )  # fmt: skip
+    left.set(title="Boxes by size", ylabel="boxes", ylim=(0, max(bins["boxes"].max(), 1) * 1.25))
     left.legend(loc="upper right")
-    left.set_ylim(0, max(bins["boxes"].max(), 1) * 1.25)
     right.bar(places, bins["invalid_share"].fillna(0), color=COLOURS["invalid"], width=0.86)
     for place, share, count in zip(places, bins["invalid_share"], bins["boxes"], strict=True):
         if count:
             right.text(place, share + 0.015, f"{share:.0%}", ha="center", fontsize=8, bbox=_PLATE)
-    right.set(ylim=(0, 1.08))
+    right.set(title="Invalid share of each size", ylim=(0, 1.08))
     right.yaxis.set_major_formatter(PERCENT)
-    right.set_title("Invalid share of each size")
     boundary = float((bins["size_to"] <= side).sum()) - 0.5
     for axes in (left, right):
         axes.set_xticks(places, labels, rotation=45, ha="right", fontsize=8)
         axes.set_xlabel("square root of the box area, pixels")
         axes.grid(axis="x", visible=False)
         axes.axvline(boundary, color="black", linestyle="--", linewidth=1.2)
-        axes.text(
-            boundary + 0.1, axes.get_ylim()[1] * 0.99, f"{side} px", ha="left", va="top", fontsize=8
-        )
+        top = axes.get_ylim()[1] * 0.99
+        axes.text(boundary + 0.1, top, f"{side} px", ha="left", va="top", fontsize=8)
     return figure
 
 
@@ -99,20 +90,10 @@ def shares_beside_paper(table: pd.DataFrame) -> Figure:
     gaps = table[["paper", "estimate"]].to_numpy()
     axes.hlines(places, gaps.min(axis=1), gaps.max(axis=1), color="#d0d0d0", linewidth=1.2)
     axes.hlines(places, table["ci_low"], table["ci_high"], color=COLOURS["ours"], linewidth=4)
-    axes.scatter(
-        table["estimate"], places, s=58, color=COLOURS["ours"], label="ours, 95 % interval"
-    )
-    axes.scatter(
-        table["paper"],
-        places,
-        s=64,
-        marker="D",
-        facecolor="white",
-        edgecolor=COLOURS["paper"],
-        linewidth=2,
-        label="paper A",
-        zorder=3,
-    )
+    label = "ours, 95 % interval"
+    axes.scatter(table["estimate"], places, s=58, color=COLOURS["ours"], label=label)
+    look = hollow() | {"linewidth": 2, "zorder": 3}
+    axes.scatter(table["paper"], places, s=64, marker="D", label="paper A", **look)
     axes.set_yticks(places, list(table["label"]))
     axes.set(xlim=(0, 1), ylim=(-0.6, len(table) - 0.4))
     axes.xaxis.set_major_formatter(PERCENT)
@@ -134,33 +115,18 @@ def mosaic(cases: dict[str, tuple[float, float, float]]) -> Figure:
         1, len(cases), figsize=(WIDTH, 0.2 + WIDTH / max(len(cases), 2)), squeeze=False
     )
     for axes, (title, (small, of_small, of_large)) in zip(panels[0], cases.items(), strict=True):
-        for left, width, share, name in (
-            (0.0, small, of_small, "small"),
-            (small, 1 - small, of_large, "large"),
-        ):
+        columns = [(0.0, small, of_small, "small"), (small, 1 - small, of_large, "large")]
+        for left, width, share, name in columns:
             middle = left + width / 2
             axes.bar(middle, 1, width, color=COLOURS["valid"], alpha=0.25, edgecolor="white")
             axes.bar(middle, share, width, color=COLOURS["invalid"], edgecolor="white")
-            inside = share > 0.12
-            axes.text(
-                middle,
-                share - 0.02 if inside else share + 0.02,
-                f"{share:.0%}",
-                ha="center",
-                va="top" if inside else "bottom",
-                color="white" if inside else "black",
-            )
+            above, va, ink = (-0.02, "top", "white") if share > 0.12 else (0.02, "bottom", "black")
+            axes.text(middle, share + above, f"{share:.0%}", ha="center", va=va, color=ink)
             axes.text(middle, 1.02, f"{name}\n{width:.1%}", ha="center", va="bottom", fontsize=9)
         overall = small * of_small + (1 - small) * of_large
         axes.axhline(overall, color="black", linestyle="--", linewidth=1.3)
-        axes.text(
-            0.985,
-            overall + 0.025,
-            f"all: {overall:.1%} invalid",
-            ha="right",
-            va="bottom",
-            bbox=_PLATE,
-        )
+        text = f"all: {overall:.1%} invalid"
+        axes.text(0.985, overall + 0.025, text, ha="right", va="bottom", bbox=_PLATE)
         axes.set(xlim=(0, 1), ylim=(0, 1.0), xticks=[])
         axes.yaxis.set_major_formatter(PERCENT)
         axes.grid(visible=False)
@@ -176,19 +142,17 @@ def validity_curves(curve: pd.DataFrame, *, valid_from: float) -> Figure:
         curve: of `lib.hybridnet.validity.curve`.
         valid_from: the threshold in use.
     """
+    looks = {
+        "precision": ("-", COLOURS["valid"]),
+        "recall": ("--", COLOURS["small"]),
+        "kept": (":", GREY),
+    }
     limits = sorted(curve["good_from"].unique())
     figure, panels = plt.subplots(1, len(limits), figsize=(WIDTH, FLAT), sharey=True, squeeze=False)
     for axes, limit in zip(panels[0], limits, strict=True):
         rows = curve[curve["good_from"] == limit]
-        axes.plot(rows["threshold"], rows["precision"], color=COLOURS["valid"], label="precision")
-        axes.plot(
-            rows["threshold"],
-            rows["recall"],
-            color=COLOURS["small"],
-            linestyle="--",
-            label="recall",
-        )
-        axes.plot(rows["threshold"], rows["kept"], color="#8c8c8c", linestyle=":", label="kept")
+        for name, (line, colour) in looks.items():
+            axes.plot(rows["threshold"], rows[name], line, color=colour, label=name)
         axes.axvline(valid_from, color="black", linestyle="--", linewidth=1)
         axes.set(xlim=(0, 1), ylim=(0, 1.03), xlabel="valid from this box IoU")
         axes.set_title(f"good = true IoU ≥ {limit:g}")
@@ -207,14 +171,9 @@ def box_against_true(joined: pd.DataFrame, *, valid_from: float, good_from: floa
     """
     figure, axes = plt.subplots(figsize=(WIDTH * 0.82, TALL))
     points = axes.scatter(
-        joined["box_iou"],
-        joined["true_iou"],
-        c=joined["fill"].clip(0, 1),
-        cmap="cividis",
-        s=13,
-        alpha=0.75,
-        linewidth=0,
-    )
+        joined["box_iou"], joined["true_iou"], c=joined["fill"].clip(0, 1), cmap="cividis", s=13,
+        alpha=0.75, linewidth=0,
+    )  # fmt: skip
     axes.axvline(valid_from, color="black", linewidth=1, linestyle="--")
     axes.axhline(good_from, color="black", linewidth=1, linestyle="--")
     valid, good = joined["box_iou"] >= valid_from, joined["true_iou"] >= good_from
@@ -230,10 +189,3 @@ def box_against_true(joined: pd.DataFrame, *, valid_from: float, good_from: floa
     axes.set(xlabel="box IoU: what the test sees", ylabel="IoU with the true mask")
     figure.colorbar(points, ax=axes, label="share of the box that the mask fills", pad=0.02)
     return figure
-
-
-def _bin_labels(bins: pd.DataFrame) -> list[str]:
-    return [
-        f"≥ {low:g}" if math.isinf(high) else f"{low:g}–{high:g}"
-        for low, high in zip(bins["size_from"], bins["size_to"], strict=True)
-    ]

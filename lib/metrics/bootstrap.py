@@ -105,16 +105,16 @@ class ImageSums:
     ) -> None:
         self._per_image = per_image
         self._drawn_from = (instances or tuple(per_image.index), seed)
-        self._drawn = np.full((resamples, per_image.shape[1]), np.nan)
+        drawn = np.full((resamples, per_image.shape[1]), np.nan)
         if len(per_image):
             weights = image_weights(len(per_image), resamples=resamples, seed=seed)
-            self._drawn = weights @ per_image.to_numpy(dtype=float)
+            drawn = weights @ per_image.to_numpy(dtype=float)
+        self._drawn = pd.DataFrame(drawn, columns=per_image.columns)
 
     def ratio(self, above: str, below: str) -> Score:
         """Return the sum of one column over that of another; NaN where the latter is 0."""
         parts = self._per_image[[above, below]].to_numpy(dtype=float)
-        columns = [self._per_image.columns.get_loc(name) for name in (above, below)]
-        sums = np.vstack([parts.sum(axis=0), self._drawn[:, columns]])
+        sums = np.vstack([parts.sum(axis=0), self._drawn[[above, below]].to_numpy()])
         values = np.full(len(sums), np.nan)
         np.divide(sums[:, 0], sums[:, 1], out=values, where=sums[:, 1] > 0)
         images = int(np.count_nonzero(parts[:, 1]))

@@ -99,39 +99,6 @@ def min_max(maps: np.ndarray) -> np.ndarray:
     return np.where(flat, 0, (maps - lowest) / np.where(flat, 1, height))
 
 
-def cam_results(
-    detections: Sequence[Mapping[str, Any]],
-    maps: np.ndarray,
-    coco_set: "CocoSet",
-    *,
-    threshold: float = THRESHOLD,
-    side: int = SIDE,
-) -> list[dict[str, Any]]:
-    """Return detections with their class activation maps as masks.
-
-    Args:
-        detections: COCO results with ``bbox`` (xywh, pixels).
-        maps: the map of each detection's class in its box, float [D, h, w], in the same order.
-        coco_set: the set that they are of.
-        threshold: share of a map's range from which a pixel is set, above 0 and up to 1.
-        side: cells that a map is interpolated to, along a side.
-
-    Returns:
-        COCO results: the detections with ``segmentation`` (RLE) from the maps.
-
-    Raises:
-        BadDetections: if there is not one map per detection, or an image is unknown.
-        ValueError: if the threshold is out of its range.
-    """
-    _check_thresholds([threshold])
-    _check_maps(detections, maps)
-    windows = _windows(detections, maps, _sizes(detections, coco_set), side)
-    return [
-        {**detection, "segmentation": window.encode(threshold, *size)}
-        for detection, (window, size) in zip(detections, windows, strict=True)
-    ]
-
-
 def cam_ap_sweep(
     coco_set: "CocoSet",
     detections: Sequence[Mapping[str, Any]],
@@ -140,8 +107,20 @@ def cam_ap_sweep(
 ) -> dict[float, APResult]:
     """Return the mask AP of class activation maps as masks, by threshold.
 
-    The masks of one image are held at a time, so memory hardly grows with the set. The results
-    have AP, AP50 and AP75 and no area ranges; see :func:`cam_results` for the rest.
+    The masks of one image are held at a time, so memory hardly grows with the set.
+
+    Args:
+        coco_set: the ground truth.
+        detections: COCO results with ``bbox`` (xywh, pixels).
+        maps: the map of each detection's class in its box, float [D, h, w], in the same order.
+        thresholds: shares of a map's range from which a pixel is set, above 0 and up to 1.
+
+    Returns:
+        Results with AP, AP50 and AP75, and no area ranges.
+
+    Raises:
+        BadDetections: if there is not one map per detection, or an image is unknown.
+        ValueError: if a threshold is out of its range.
     """
     _check_thresholds(thresholds)
     _check_maps(detections, maps)
@@ -154,7 +133,7 @@ def cam_ap_sweep(
     }
     for group in by_image(detections, prepared.truth):
         ours = [detections[row] for row in group.rows]
-        placed = list(_windows(ours, maps[group.rows], sizes, SIDE))
+        placed = list(_windows(ours, maps[group.rows], sizes))
         for threshold, matcher in matchers.items():
             matcher.add(group, [window.encode(threshold, *size) for window, size in placed])
     return {threshold: accumulate(prepared, matcher) for threshold, matcher in matchers.items()}
@@ -187,7 +166,7 @@ def cam_iou_on_boxes(
             f"{len(missing)} of {len(judged)} instances of {coco_set.annotations_path.name} have "
             f"no class activation map ({examples(missing)}). Predict with --cams on this very set."
         )
-    cells = _cells(cams.maps[[rows[x.id] for x in judged]], SIDE)
+    cells = _cells(cams.maps[[rows[x.id] for x in judged]])
     table = []
     for instance, values in zip(judged, cells, strict=True):
         record = coco_set.image(instance.image_id)
@@ -232,21 +211,20 @@ def _windows(
     detections: Sequence[Mapping[str, Any]],
     maps: np.ndarray,
     sizes: Mapping[int, tuple[int, int]],
-    side: int,
 ) -> Iterator[tuple[Window, tuple[int, int]]]:
     """Yield each map in its place, and the size of its image."""
-    for detection, values in zip(detections, _cells(maps, side), strict=True):
+    for detection, values in zip(detections, _cells(maps), strict=True):
         x, y, width, height = detection["bbox"]
         size = sizes[detection["image_id"]]
         yield sample(values, torch.tensor([x, y, x + width, y + height]), *size), size
 
 
-def _cells(maps: np.ndarray, side: int) -> Iterator[Tensor]:
-    """Yield maps scaled to [0, 1] and interpolated, float32 [side, side]; some are held at once."""
+def _cells(maps: np.ndarray) -> Iterator[Tensor]:
+    """Yield maps scaled to [0, 1] and interpolated, float32 [SIDE, SIDE]; some are held at once."""
     for start in range(0, len(maps), AT_ONCE):
         part = np.asarray(maps[start : start + AT_ONCE], dtype=np.float32)
         scaled = torch.from_numpy(min_max(part))[:, None]
-        yield from interpolate(scaled, size=(side, side), mode="bilinear")[:, 0]
+        yield from interpolate(scaled, size=(SIDE, SIDE), mode="bilinear")[:, 0]
 
 
 def _rows_of_boxes(coco_set: "CocoSet", cams: Cams) -> dict[int, int]:

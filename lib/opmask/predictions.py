@@ -20,7 +20,7 @@ from lib.models.config import ModelConfig
 from lib.pages import comparison
 from lib.pages.comparable import one_backbone
 from lib.pages.comparison import LESS
-from lib.pages.decimals import decimals_of
+from lib.pages.tables import decimals_of
 
 if TYPE_CHECKING:
     from lib.data.categories import Categories

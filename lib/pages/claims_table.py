@@ -24,8 +24,7 @@ from lib.metrics.claims import (
     Observation,
     judged,
 )
-from lib.pages.decimals import decimals_of
-from lib.pages.tables import MISSING, Table
+from lib.pages.tables import MISSING, Table, decimals_of
 from lib.study import Study
 from lib.terms import terms_of
 

@@ -19,7 +19,7 @@ from lib.masks.pseudo import boxes_of
 from lib.masks.quality import is_valid
 from lib.pages.drawing import draw_box, overlay
 from lib.pages.style import COLOURS, TALL, WIDTH, plain
-from lib.workspace import STEP_VARIABLE
+from lib.study import STEP_VARIABLE
 
 if TYPE_CHECKING:
     import ipywidgets

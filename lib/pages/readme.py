@@ -4,13 +4,15 @@ The block between the two marks is made from ``results/demo/claims.csv``, so tha
 is typed by hand; a test compares them.
 """
 
+import sys
 from pathlib import Path
 
 import pandas as pd
 
-from lib.files import read_json, write_text
+from lib.files import write_text
 from lib.metrics.claims import NOT_HERE, VERDICTS, load_claims
 from lib.pages.claims_table import PAPERS, number_writer
+from lib.pages.provenance import read_provenance
 from lib.paths import ROOT
 
 BEGIN = "<!-- claims: made by `make readme` from results/demo/claims.csv -->"
@@ -21,13 +23,14 @@ def checked(results: Path) -> Path:
     """Return the claims of a folder of results, if they are those of the demo and all of it.
 
     Raises:
-        ValueError: if they are of another profile, or of a run of its own.
+        ValueError: if they are of another profile, or of a run of its own, or cannot be told.
     """
-    found = read_json(results / "provenance.json")
-    if found.get("profile") != "demo" or "run" in found:
+    found = read_provenance(results)
+    if found is None or found.profile != "demo" or found.run is not None:
+        name = (found.run or found.profile) if found else "nothing"
         raise ValueError(
             f"The README shows the claims of profile demo alone, but {results} holds those of "
-            f"{found.get('run', found.get('profile'))!r}. Make the demo's with `make demo`."
+            f"{name!r}. Make the demo's with `make demo`."
         )
     return results / "claims.csv"
 
@@ -78,8 +81,11 @@ def with_block(text: str, block: str) -> str:
 def main() -> None:
     """Rewrite the block in the README."""
     readme = ROOT / "README.md"
-    block = claims_block(checked(ROOT / "results" / "demo"))
-    write_text(readme, with_block(readme.read_text(encoding="utf-8"), block))
+    try:
+        block = claims_block(checked(ROOT / "results" / "demo"))
+        write_text(readme, with_block(readme.read_text(encoding="utf-8"), block))
+    except ValueError as error:
+        sys.exit(f"error: {error}")
 
 
 if __name__ == "__main__":

@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lib.files import read_json, write_text
+from lib.files import write_text
 from lib.pages.page import HERE, PageInfo, describe, render_page, style_sheet, too_large
+from lib.pages.provenance import StepRecord, read_provenance
 
 EMBEDDED_FIGURES = 1_400_000
 """Bytes of figures that the front page holds itself; the others it links."""
@@ -40,7 +41,7 @@ def build_site(
         units: unit of each claim by id; see `lib.pages.claims_table`.
 
     Returns:
-        A sentence for each page that is too large.
+        A sentence for each page that is too large, and for a damaged ``provenance.json``.
     """
     folder = results / "notebooks"
     folder.mkdir(parents=True, exist_ok=True)
@@ -65,9 +66,19 @@ def build_site(
         )
     for stale in set(folder.glob("*.html")) - set(pages):
         stale.unlink()
+    problems = []
+    try:
+        provenance = read_provenance(results)
+    except ValueError as error:
+        provenance, problems = None, [str(error)]
     index = results / "index.html"
-    write_text(index, _index(results, profile, description, known, units or {}, banner=banner))
-    return [problem for page in [*pages, index] if (problem := too_large(page))]
+    content = {
+        "profile": profile, "description": description, "banner": banner, "provenance": provenance,
+        "pages": [{"info": info, "done": is_done} for info, is_done in known],
+        "claims": _claims(results, [info.step for info in done], units or {}),
+    }  # fmt: skip
+    write_text(index, _index(results, content))
+    return problems + [problem for page in [*pages, index] if (problem := too_large(page))]
 
 
 def _with_variant(info: PageInfo, notebook: str) -> PageInfo:
@@ -78,38 +89,19 @@ def _with_variant(info: PageInfo, notebook: str) -> PageInfo:
     return PageInfo(info.step, f"{info.title}: {variant.replace('.', ', ')}", info.question)
 
 
-def _index(
-    results: Path,
-    profile: str,
-    description: str,
-    known: Sequence[tuple[PageInfo, bool]],
-    units: Mapping[str, str],
-    *,
-    banner: str,
-) -> str:
+def _index(results: Path, content: Mapping[str, Any]) -> str:
     """Return the front page."""
     from jinja2 import Environment
 
     template = (HERE / "index.html.j2").read_text(encoding="utf-8")
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    provenance = results / "provenance.json"
-    provenance_of = read_json(provenance) if provenance.exists() else {}
-    runs = provenance_of["steps"] if provenance_of else {}
-    claims = _claims(results, [info.step for info, done in known if done], units)
+    steps = content["provenance"].steps if content["provenance"] else {}
     return environment.from_string(template).render(
+        **content,
         css=style_sheet(),
-        profile=profile,
-        description=description,
-        banner=banner,
-        of_profile=provenance_of["profile"] if provenance_of else profile,
-        claims=claims,
-        seen=[c for c in claims if c["seen"]],
-        unseen=[c for c in claims if not c["seen"]],
-        verdicts=_counts(claims),
-        figures=_figures(results, runs),
-        pages=[{"info": info, "done": done} for info, done in known],
+        verdicts=_counts(content["claims"]),
+        figures=_figures(results, steps),
         tables=sorted(path.name for path in (results / "tables").glob("*.csv")),
-        runs=[_run(step, record) for step, record in runs.items()],
     )
 
 
@@ -151,35 +143,17 @@ def _counts(claims: Sequence[dict[str, Any]]) -> list[tuple[str, int, str]]:
     return [(name, counts[name], LOOKS.get(name, "")) for name in SHOWN if name in counts]
 
 
-def _figures(results: Path, runs: dict[str, Any]) -> list[dict[str, str]]:
+def _figures(results: Path, steps: Mapping[str, StepRecord]) -> list[dict[str, str]]:
     """Return each step's first figure with a caption, within the page as far as they fit in."""
     found = []
     left = EMBEDDED_FIGURES
-    for step, record in runs.items():
-        for name, output in record["outputs"].items():
+    for step, record in steps.items():
+        for name, output in record.outputs.items():
             path = results / name
-            if not output.get("caption") or path.suffix != ".png" or not path.exists():
-                continue
-            content = base64.b64encode(path.read_bytes()).decode()
-            left -= len(content)
-            source = f"data:image/png;base64,{content}" if left >= 0 else html.escape(name)
-            found.append({"step": step, "caption": output["caption"], "source": source})
-            break
+            if output.get("caption") and path.suffix == ".png" and path.exists():
+                content = base64.b64encode(path.read_bytes()).decode()
+                left -= len(content)
+                source = f"data:image/png;base64,{content}" if left >= 0 else html.escape(name)
+                found.append({"step": step, "caption": output["caption"], "source": source})
+                break
     return found
-
-
-def _run(step: str, record: dict[str, Any]) -> dict[str, Any]:
-    """Return what the front page says of the run of a step."""
-    minutes, seconds = divmod(round(record["seconds"]), 60)
-    remarks = list(record["notes"])
-    if "kept_although" in record:
-        remarks.append(f"Kept although {'; '.join(record['kept_although'])}.")
-    return {
-        "step": step,
-        "commit": (record["commit"] or "none")[:10],
-        "dirty": record["dirty"],
-        "finished": record["finished"],
-        "took": f"{minutes} min {seconds} s" if minutes else f"{seconds} s",
-        "device": record["device"],
-        "remark": " ".join(remarks),
-    }

@@ -1,18 +1,19 @@
 """Tables for pages: static HTML, numbers right-aligned, missing values as a dash; their columns."""
 
 import html
-import math
 import numbers
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    import pandas as pd
+import numpy as np
+import pandas as pd
 
-    from lib.metrics.bootstrap import Interval
+from lib.metrics.bootstrap import Interval
 
 MISSING = "–"
+
+MOST_DECIMALS = 6
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Table:
 
 
 def show(
-    frame: "pd.DataFrame",
+    frame: pd.DataFrame,
     *,
     percent: Collection[str] = (),
     digits: int | Mapping[str, int] = 2,
@@ -66,41 +67,49 @@ def show(
         values = frame.iloc[:, at].tolist()
         places = digits.get(name, 2) if isinstance(digits, Mapping) else digits
         cells[name] = [_cell(v, places=places, percent=name in percent) for v in values]
-        if all(_is_number(v) or _is_missing(v) for v in values):
+        if all(_is_number(v) or pd.isna(v) for v in values):
             right.add(name)
     heads = {name: name.replace("_", " ") for name in columns}
     return Table(_as_html(heads, cells, right, caption), _as_text(heads, cells, right, caption))
 
 
-def points(interval: "Interval") -> dict[str, float]:
+def points(interval: Interval) -> dict[str, float]:
     """Return an interval as the columns ours, ci_low and ci_high, in points of 100."""
     estimate, low, high = interval.scaled(100)
     return {"ours": estimate, "ci_low": low, "ci_high": high}
 
 
+def decimals_of(value: float, least: int) -> int:
+    """Return the decimals with which a number that is not 0 does not look like 0.
+
+    A verdict may hang on its sign, and "0.0 to 2.1" hides the sign of its first end.
+
+    Args:
+        value: the number.
+        least: decimals of numbers that show a digit with them.
+
+    Returns:
+        ``least`` or as many more as it takes; of what is 0 to six decimals, ``least``.
+    """
+    return next((n for n in range(least, MOST_DECIMALS + 1) if round(value, n)), least)
+
+
 def _cell(value: Any, *, places: int, percent: bool) -> str:
-    if _is_missing(value):
+    if pd.isna(value):
         return MISSING
-    if isinstance(value, bool) or type(value).__name__ in ("bool_", "bool"):
+    if isinstance(value, bool | np.bool_):
         return "yes" if value else "no"
     if not _is_number(value):
         return str(value)
     if percent:
-        return f"{100 * value:z.{places}f} %".replace("-", "\u2212")
-    if isinstance(value, numbers.Integral):
-        return f"{value:,}".replace(",", "\u2009").replace("-", "\u2212")
-    return f"{value:z,.{places}f}".replace(",", "\u2009").replace("-", "\u2212")
+        text = f"{100 * value:z.{places}f} %"
+    else:
+        text = f"{value:,}" if isinstance(value, numbers.Integral) else f"{value:z,.{places}f}"
+    return text.replace(",", "\u2009").replace("-", "\u2212")
 
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, numbers.Real) and not isinstance(value, bool)
-
-
-def _is_missing(value: Any) -> bool:
-    # pandas' own missing values are equal to nothing, themselves included.
-    if value is None or type(value).__name__ in ("NAType", "NaTType"):
-        return True
-    return isinstance(value, numbers.Real) and math.isnan(value)
 
 
 def _as_html(

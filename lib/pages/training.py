@@ -9,7 +9,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from lib.data.coco import CocoSet, Instance
-from lib.models.config import PRIOR_SWITCHES, ModelConfig
+from lib.models.config import PRIOR_SWITCHES
 from lib.pages.style import FLAT, SEQUENCE, WIDTH
 from lib.training.config import TrainConfig
 from lib.training.dataset import Uses
@@ -56,25 +56,12 @@ PAPER_A_SMALL = PAPER_A | {"fpn": "plain", "learning_rate": "0.0075"}
 
 NOT_SAID = "not said"
 
-OURS = frozenset(
-    (
-        *("model", "annotations", "images", "out", "init", "method", "fresh_stages"),
-        *(
-            "valid",
-            "invalid",
-            "empty",
-            "device",
-            "workers",
-            "seed",
-            "checkpoint_every",
-            "log_every",
-            "snapshots",
-            "images_per_device",
-        ),
-    )
-)
+OURS = frozenset((
+    "model", "annotations", "images", "out", "init", "method", "fresh_stages", "valid", "invalid",
+    "empty", "device", "workers", "seed", "checkpoint_every", "log_every", "snapshots",
+    "images_per_device",
+))  # fmt: skip
 """Settings that the paper has no counterpart of."""
-
 
 VALID, INVALID = "valid, or the set's own", "invalid"
 EMPTY, NONE_GIVEN = "invalid: empty", "none given"
@@ -102,26 +89,15 @@ def settings_table(config: TrainConfig, *, paper: Literal["A", "B"] = "B") -> pd
     paper_a = PAPER_A if config.model.has_masks else PAPER_A_SMALL
     hidden = OURS if config.model.method == "opmask" else OURS.union(PRIOR_SWITCHES)
     rows = []
-    for group, used, model in (
-        ("model", config.model, ModelConfig),
-        ("training", config, TrainConfig),
-    ):
+    for group, used in (("model", config.model), ("training", config)):
         for name, value in used.model_dump(mode="json").items():
             if name not in hidden:
-                default = _text(model.model_fields[name].default)
+                default = _text(type(used).model_fields[name].default)
                 said = paper_a.get(name, NOT_SAID) if paper == "A" else PAPER_B.get(name, default)
                 here = _text(value)
                 differs = said != NOT_SAID and here not in said.split(" or ")
-                rows.append(
-                    {
-                        "group": group,
-                        "setting": name,
-                        "here": here,
-                        "paper": said,
-                        "differs": "≠" if differs else "",
-                    }
-                )
-    return pd.DataFrame(rows)
+                rows.append((group, name, here, said, "≠" * differs))
+    return pd.DataFrame(rows, columns=["group", "setting", "here", "paper", "differs"])
 
 
 def use_table(coco_set: CocoSet, config: TrainConfig) -> pd.DataFrame:
@@ -141,10 +117,8 @@ def use_table(coco_set: CocoSet, config: TrainConfig) -> pd.DataFrame:
     instances = [x for x in coco_set.all_instances() if not x.iscrowd]
     counts = Counter((_mask_kind(x), _use(x, uses)) for x in instances)
     rows = [
-        {"mask": kind, "instances": count, "share": count / len(instances), "use": use}
-        for (kind, use), count in sorted(
-            counts.items(), key=lambda row: MASK_KINDS.index(row[0][0])
-        )
+        (kind, count, count / len(instances), use)
+        for (kind, use), count in sorted(counts.items(), key=lambda x: MASK_KINDS.index(x[0][0]))
     ]
     return pd.DataFrame(rows, columns=["mask", "instances", "share", "use"])
 
@@ -190,12 +164,11 @@ def curves(records: Sequence[Record]) -> Figure:
 def cost_line(records: Sequence[Record], batch_size: int) -> str:
     """Return one sentence on what a run cost, from its metrics."""
     frame = pd.DataFrame(records)
-    steps = frame["iteration"].diff().fillna(frame["iteration"])
-    seconds = float((steps * frame["seconds"]).sum())
-    images = int(frame["iteration"].iloc[-1]) * batch_size
+    iterations = int(frame["iteration"].iloc[-1])
+    seconds = float((frame["iteration"].diff().fillna(frame["iteration"]) * frame["seconds"]).sum())
     memory = int(frame["max_mib"].max())
     return (
-        f"{int(frame['iteration'].iloc[-1]):,} iterations, {images:,} images seen, "
-        f"{seconds / 60:.1f} min ({images / seconds:.1f} images/s)"
+        f"{iterations:,} iterations, {iterations * batch_size:,} images seen, "
+        f"{seconds / 60:.1f} min ({iterations * batch_size / seconds:.1f} images/s)"
         + (f", at most {memory:,} MiB on the GPU." if memory else ".")
     )

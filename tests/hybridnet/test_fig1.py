@@ -59,36 +59,10 @@ def test_shares_of_a_case_counted_by_hand() -> None:
     assert found["A.fig1.small_majority_of_invalid"] == pytest.approx(2 / 3 - 1 / 2)
 
 
-def test_the_definition_of_small_changes_who_is_small() -> None:
-    assert fig1.is_small(HAND, "box_area").sum() == 3
-    assert fig1.is_small(HAND, "longer_side").sum() == 1
-    assert fig1.is_small(HAND, "box_area", side=8).sum() == 0
-
-
-def test_intervals_hold_the_estimate_and_narrow_with_more_images() -> None:
-    wide = fig1.shares(random_frame(), resamples=300)
-    pd.testing.assert_frame_equal(wide, fig1.shares(random_frame(), resamples=300))
-    assert ((wide["ci_low"] <= wide["estimate"]) & (wide["estimate"] <= wide["ci_high"])).all()
-    copies = [
-        random_frame().assign(image_id=lambda f, n=n: f["image_id"] + 100 * n) for n in range(9)
-    ]
-    narrow = fig1.shares(pd.concat(copies), resamples=300)
-    ratio = (narrow["ci_high"] - narrow["ci_low"]) / (wide["ci_high"] - wide["ci_low"])
-    assert ratio.between(0.2, 0.5).all()  # 1 / sqrt(9), within the noise of the bootstrap
-
-
 def test_images_are_drawn_whole() -> None:
     alike = pd.concat([HAND.assign(image_id=number) for number in range(5)])
     table = fig1.shares(alike, resamples=50)
     assert (table["ci_low"] == table["ci_high"]).all()
-
-
-@pytest.mark.parametrize("images", [1, 2, 3, 4])
-def test_fewer_than_four_images_have_no_interval(images: int) -> None:
-    alike = pd.concat([HAND.assign(image_id=number) for number in range(images)])
-    table = fig1.shares(alike, resamples=50)
-    assert table["estimate"].notna().all()
-    assert (table[["ci_low", "ci_high"]].notna() == (images == 4)).all(axis=None)
 
 
 @pytest.mark.parametrize("small", [1, 3, 4])

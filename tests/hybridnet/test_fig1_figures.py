@@ -55,13 +55,6 @@ def test_every_figure_can_be_drawn_at_page_width(count: int) -> None:
         assert figure.get_figwidth() <= style.WIDTH
 
 
-def test_nothing_invalid_can_be_drawn() -> None:
-    frame = table(20).assign(valid=True, box_iou=1.0, box_area=1e5)
-    fig1_figures.size_histogram(fig1.histogram(frame)).canvas.draw()
-    shares = fig1.shares(frame, resamples=20)
-    fig1_figures.mosaic({"here": fig1.shape(shares)}).canvas.draw()
-
-
 def test_the_bars_of_the_size_histogram_are_the_counts() -> None:
     bins = fig1.histogram(table(60))
     left, right = fig1_figures.size_histogram(bins).axes
@@ -107,14 +100,6 @@ def test_the_gallery_shows_what_was_asked_for_and_leaves_out_empty_groups(pseudo
     assert figure is not None
     assert sum(len(axes.images) for axes in figure.axes) == 3
     assert mask_gallery.gallery(pseudo, {"none": []}) is None
-
-
-def test_an_overlay_changes_the_mask_alone() -> None:
-    picture = np.full((4, 5, 3), 100, np.uint8)
-    mask = np.zeros((4, 5), bool)
-    mask[1, 2] = True
-    changed = (mask_gallery.overlay(picture, mask, "#ff0000") != picture).any(axis=2)
-    assert np.array_equal(changed, mask)
 
 
 def test_a_panel_without_somebody_to_use_it_is_a_figure(

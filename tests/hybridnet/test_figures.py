@@ -166,10 +166,6 @@ def test_the_baseline_stands_in_where_that_branch_was_not_trained_and_it_is_said
     assert found[0]["score"] == 0.1 and "baseline" in what
 
 
-def test_scenes_without_small_objects_are_not_drawn(tmp_path: Path) -> None:
-    assert fig5.scenes_to_show(make_set(tmp_path, sides=(LARGE,)), count=3) == []
-
-
 def test_the_gallery_shows_small_detections_kept_and_replaced(made: Study) -> None:
     segmented = predictions.segmented(made.models)
     drawn = fig5.gallery(made.val, segmented, made.rows["small_branch"], score_from=0.0)

@@ -41,41 +41,6 @@ def test_every_output_has_exactly_the_inputs_of_its_kind(kind):
     assert [inputs_of(f"N{level}", found) for level in (2, 3, 4, 5)] == INPUTS[kind]
 
 
-def test_direct_connections_are_one_chain_each_and_an_output_convolution():
-    found = connections(pyramid("direct"))
-    wanted = {Connection("P2", "N2", ())}
-    for level in (3, 4, 5):
-        wanted |= {
-            Connection(f"P{level}", f"S{level}", ()),
-            Connection("P2", f"S{level}", (DOWN,) * (level - 2)),
-            Connection(f"S{level}", f"N{level}", ("3x3",)),
-        }
-    assert len(found) == len(wanted)
-    assert set(found) == wanted
-
-
-def test_control_has_the_chains_of_direct_on_its_own_levels():
-    found = connections(pyramid("control"))
-    for level in (3, 4, 5):
-        assert Connection(f"P{level}", f"S{level}", ("3x3",) * (level - 2)) in found
-
-
-def test_lateral_sums_go_down_to_every_output():
-    found = set(connections(pyramid("lateral")))
-    assert {c for c in found if c.source in ("C2", "L2", "U5", "U4", "U3")} == {
-        Connection("C2", "L2", ("1x1",)),
-        Connection("L2", "U5", (DOWN,) * 3),
-        Connection("L2", "U4", (DOWN,) * 2),
-        Connection("L2", "U3", (DOWN,)),
-        Connection("U5", "U4", ()),
-        Connection("U4", "U3", ()),
-        Connection("U5", "N5", ("3x3",)),
-        Connection("U4", "N4", ("3x3",)),
-        Connection("U3", "N3", ("3x3",)),
-        Connection("U3", "N2", ("3x3",)),
-    }
-
-
 @pytest.mark.parametrize("kind", get_args(FpnKind))
 def test_each_convolution_of_the_block_is_on_one_connection(kind):
     block = pyramid(kind).fpn.extra_blocks

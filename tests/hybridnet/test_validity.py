@@ -111,14 +111,6 @@ def test_precision_and_recall_of_a_case_counted_by_hand() -> None:
     assert at.loc[0.95, "recall"] == 0
 
 
-def test_recall_never_grows_with_the_threshold() -> None:
-    rng = np.random.default_rng(0)
-    table = validity.curve(joined(list(rng.random(200)), list(rng.random(200))))
-    for _, rows in table.groupby("good_from"):
-        assert (rows["recall"].diff().dropna() <= 0).all()
-        assert rows["recall"].iloc[0] == 1
-
-
 def test_limits_on_the_fill_are_found_where_they_help_and_not_used_elsewhere() -> None:
     fill = [0.1, 0.5, 0.6, 0.95, 0.97, 0.99]
     bad_when_full = joined([1.0] * 6, [0.9, 0.9, 0.9, 0.1, 0.1, 0.1], fill)
@@ -136,13 +128,6 @@ def test_limits_on_the_fill_are_found_where_they_help_and_not_used_elsewhere() -
     assert chosen == validity.NO_LIMIT
 
 
-def test_the_paper_s_test_has_no_limit() -> None:
-    rows = joined([0.4, 0.5, 0.9], [0.0] * 3, [0.01, 1.0, 0.5])
-    assert validity.passes(rows, valid_from=0.5, fill=validity.NO_LIMIT).tolist() == [0, 1, 1]
-    assert validity.passes(rows, valid_from=0.5, fill=(0.0, 0.9)).tolist() == [0, 0, 1]
-    assert validity.passes(rows, valid_from=0.3, fill=(0.1, 2.0)).tolist() == [0, 1, 1]
-
-
 def test_images_that_choose_the_limit_are_not_those_that_score_it() -> None:
     rng = np.random.default_rng(0)
     fill = rng.random(400)
@@ -158,22 +143,6 @@ def test_images_that_choose_the_limit_are_not_those_that_score_it() -> None:
     spoilt = rows.assign(true_iou=rows["true_iou"].where(first, 0.5))
     again = validity.compare(spoilt, valid_from=0.5, good_from=[0.5], seed=3, resamples=5)
     assert again["fill_to"].iloc[1] == upper["fill_to"]
-
-
-def test_the_sentence_says_what_the_interval_says() -> None:
-    row = {"test": "two limits", "good_from": 0.5, "fill_from": 0.1, "fill_to": math.nan}
-    cases = {
-        "better": (0.02, 0.01, 0.03),
-        "worse": (-0.02, -0.03, -0.01),
-        "no clear difference": (0.0, -0.01, 0.01),
-        "F1 +0.000 (+0.000 to +0.010)": (-1e-9, -1e-9, 0.01),
-        "too few": (math.nan, math.nan, math.nan),
-    }
-    for word, (gain, low, high) in cases.items():
-        assert word in validity.sentence(
-            row | {"f1_gain": gain, "gain_low": low, "gain_high": high}
-        )
-    assert "none is used" in validity.sentence(row | {"fill_from": math.nan, "f1_gain": 0.0})
 
 
 @pytest.mark.parametrize("images", [1, 3, 4])

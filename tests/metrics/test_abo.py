@@ -106,17 +106,6 @@ def test_four_definitions_by_hand(rectangles: Maker) -> None:
     assert abo(frame, definition="class_agnostic") == pytest.approx(3.5 / 5)
 
 
-def test_only_the_best_detections_of_an_image_over_all_classes_are_kept(rectangles: Maker) -> None:
-    labels, found = rectangles(
-        [(1, 1, A), (1, 2, B)], [(1, 1, A, 0.05), (1, 2, B, 0.05), (1, 2, C, 0.9)], classes=2
-    )
-    assert best_overlaps(labels, found)["overlap"].tolist() == [1.0, 1.0]
-    assert best_overlaps(labels, found, max_detections=2)["overlap"].tolist() == [1.0, 0.0]
-    assert best_overlaps(labels, found, max_detections=1)["detections"].tolist() == [0, 1]
-    above = best_overlaps(labels, found, score_threshold=0.06)
-    assert above["overlap_any"].tolist() == [0.0, 0.0]
-
-
 def test_nothing_found_nothing_to_find_and_empty_masks(rectangles: Maker) -> None:
     labels, found = rectangles([(1, 1, A)], [(1, 1, A, 0.9)])
     silent = best_overlaps(labels, [])

@@ -13,9 +13,9 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from lib.data.coco import CocoSet, from_coco
-from lib.data.overlap import ambiguous_ids, objects
+from lib.data.overlap import ambiguous_ids
 from lib.metrics.ambiguity import BETWEEN, GROUPS, Group, evaluate_by_ambiguity, iou_gains
-from lib.metrics.bootstrap import image_weights, resample
+from lib.metrics.bootstrap import image_weights
 from lib.metrics.mask_iou import COLUMNS
 
 Made = tuple[dict[str, Any], list[dict[str, Any]]]
@@ -88,85 +88,6 @@ def test_equals_pycocotools_called_directly_with_ignore_flags(random_set: Maker,
         assert [result.summary[m] for m in ("AP", "AP50", "AP75")] == stats.tolist()
 
 
-def test_every_instance_is_in_one_of_the_groups(random_set: Maker) -> None:
-    labels, found = crowded(random_set(4), 4)
-    coco_set = opened(labels)
-    counts = [
-        result.per_class["instances"].sum()
-        for result in evaluate_by_ambiguity(coco_set, found).values()
-    ]
-    assert min(counts) > 0 and sum(counts) == len(objects(coco_set))
-
-
-def test_groups_by_hand(rectangles: Maker) -> None:
-    # A and half of it (IoU 0.5) are ambiguous, C is not. A is found best, then a false one, then
-    # C. Of the ambiguous: right, wrong; one of two found, 51 of 101 recalls at precision 1.
-    # Of the others: wrong, right; precision 1/2 all along.
-    labels, found = rectangles(
-        [(1, 1, A), (1, 1, HALF_OF_A), (1, 1, C)],
-        [(1, 1, A, 0.9), (1, 1, [90.0, 5.0, 9.0, 9.0], 0.8), (1, 1, C, 0.7)],
-    )
-    result = evaluate_by_ambiguity(opened(labels), found)
-    assert result["ambiguous"].summary["AP"] == pytest.approx(51 / 101)
-    assert result["not_ambiguous"].summary["AP"] == pytest.approx(1 / 2)
-
-
-def test_iou_below_one_half_makes_no_group(rectangles: Maker) -> None:
-    labels, found = rectangles([(1, 1, A), (1, 1, NEARLY_HALF)], [(1, 1, A, 0.9)])
-    result = evaluate_by_ambiguity(opened(labels), found)
-    assert math.isnan(result["ambiguous"].summary["AP"])
-    assert result["not_ambiguous"].per_class["instances"].tolist() == [2]
-    looser = evaluate_by_ambiguity(opened(labels), found, iou_from=0.475)
-    assert looser["ambiguous"].per_class["instances"].tolist() == [2]
-
-
-def test_a_detection_on_an_ignored_instance_is_neither_right_nor_wrong(rectangles: Maker) -> None:
-    truth = [(1, 1, A), (1, 1, HALF_OF_A), (1, 1, C)]
-    on_both = [(1, 1, A, 0.6), (1, 1, HALF_OF_A, 0.5)]
-    labels, found = rectangles(truth, [(1, 1, C, 0.9), *on_both])
-    result = evaluate_by_ambiguity(opened(labels), found)
-    assert result["ambiguous"].summary["AP"] == pytest.approx(1)  # C's comes first: were it wrong,
-    none, only_c = rectangles(truth, [(1, 1, C, 0.9)])  # precision would be 2/3 at most
-    assert evaluate_by_ambiguity(opened(none), only_c)["ambiguous"].summary["AP"] == 0
-    matches = result["ambiguous"].matches[1, "all"]
-    assert not (matches.true | matches.false)[:, 0].any()
-    # A mask on it that is too poor to match it is wrong: 14 of 20 columns, IoU 0.7.
-    _, poor = rectangles(truth, [(1, 1, [80.0, 50.0, 14.0, 20.0], 0.9), *on_both])
-    matches = evaluate_by_ambiguity(opened(labels), poor)["ambiguous"].matches[1, "all"]
-    assert matches.false[:, 0].tolist() == [False] * 5 + [True] * 5
-
-
-def test_crowd_regions_make_nobody_ambiguous_and_are_in_no_group(rectangles: Maker) -> None:
-    labels, found = rectangles([(1, 1, A), (1, 1, HALF_OF_A)], [(1, 1, A, 0.9)])
-    labels["annotations"][1]["iscrowd"] = 1
-    result = evaluate_by_ambiguity(opened(labels), found)
-    assert math.isnan(result["ambiguous"].summary["AP"])
-    assert result["not_ambiguous"].summary["AP"] == pytest.approx(1)
-
-
-def test_boxes_are_judged_likewise(rectangles: Maker) -> None:
-    labels, found = rectangles(
-        [(1, 1, A), (1, 1, HALF_OF_A), (1, 1, C)], [(1, 1, A, 0.9), (1, 1, C, 0.8)]
-    )
-    boxes_only = [{k: v for k, v in d.items() if k != "segmentation"} for d in found]
-    result = evaluate_by_ambiguity(opened(labels), boxes_only, iou_type="bbox")
-    assert result["ambiguous"].summary["AP"] == pytest.approx(51 / 101)
-    assert result["not_ambiguous"].summary["AP"] == pytest.approx(1)
-
-
-def test_a_class_without_instances_is_nan_and_pulls_no_mean_down(random_set: Maker) -> None:
-    labels, found = crowded(random_set(5), 5)
-    before = evaluate_by_ambiguity(opened(labels), found)
-    more = {**labels, "categories": [*labels["categories"], {"id": 99, "name": "absent"}]}
-    false = {**found[0], "category_id": 99}
-    for group, result in evaluate_by_ambiguity(opened(more), [*found, false]).items():
-        frame = result.per_class.set_index("name")
-        assert math.isnan(frame.loc["absent", "AP"]) and (frame["AP"].dropna() >= 0).all()
-        assert result.summary["AP"] == before[group].summary["AP"]
-        drawn, expected = (resample(r, resamples=20) for r in (result, before[group]))
-        np.testing.assert_array_equal(drawn.score("AP").resampled, expected.score("AP").resampled)
-
-
 def masks(rows: list[tuple[int, float]]) -> pd.DataFrame:
     """Return mask IoU on true boxes of instances 0, 1, ..., given as image and IoU."""
     return pd.DataFrame(
@@ -203,61 +124,6 @@ def test_gains_in_iou_equal_those_of_resampled_images(seed: int) -> None:
             assert interval.estimate == pytest.approx(exact[place][column])
             ends = np.percentile(drawn[:, place, column], [2.5, 97.5])
             assert interval[1:] == pytest.approx(ends)
-
-
-def test_gains_by_hand() -> None:
-    # Ambiguous: 0.2 -> 0.4, twice as much; others: 0.6 -> 0.9, half as much again.
-    places = [image for image in range(1, 7) for _ in range(3)]
-    base = masks([(i, 0.2 if k % 3 == 0 else 0.6) for k, i in enumerate(places)])
-    ours = masks([(i, 0.4 if k % 3 == 0 else 0.9) for k, i in enumerate(places)])
-    ambiguous = set(range(0, 18, 3))
-    gains = iou_gains(ours, base, ambiguous, resamples=30)
-    assert gains["ambiguous"].relative == pytest.approx([1, 1, 1])
-    assert gains["not_ambiguous"].relative == pytest.approx([0.5, 0.5, 0.5])
-    assert gains[BETWEEN].relative == pytest.approx([0.5, 0.5, 0.5])
-    assert gains[BETWEEN].gain == pytest.approx(
-        [-0.1, -0.1, -0.1]
-    )  # in points the others gain more
-    assert gains[BETWEEN].baseline == pytest.approx([-0.4, -0.4, -0.4])
-    same = iou_gains(base, base, ambiguous, resamples=30)
-    assert all(group.gain == group.relative == (0, 0, 0) for group in same.values())
-
-
-def test_an_equal_improvement_of_both_groups_is_no_difference_however_few_are_ambiguous() -> None:
-    # Every mask gains 0.15. In one image of three there is one ambiguous instance, of many others.
-    rng = np.random.default_rng(0)
-    places = [image for image in range(1, 61) for _ in range(9)]
-    ambiguous = {k for k, image in enumerate(places) if image % 3 == 0 and k % 9 == 0}
-    assert len(ambiguous) == 20
-    before = rng.uniform(0.3, 0.8, size=len(places))
-    base, ours = (
-        masks([(i, float(v)) for i, v in zip(places, values, strict=True)])
-        for values in (before, before + 0.15)
-    )
-    gains = iou_gains(ours, base, ambiguous, resamples=300)
-    assert gains[BETWEEN].gain == pytest.approx([0, 0, 0])
-    relative = gains[BETWEEN].relative
-    assert relative.low < 0 < relative.high and abs(relative.estimate) < 0.1
-    # And by hand, where the baselines are equal too: 0.5 -> 0.65 everywhere.
-    base, ours = (masks([(i, value) for i in places]) for value in (0.5, 0.65))
-    assert iou_gains(ours, base, ambiguous)[BETWEEN].relative == pytest.approx([0, 0, 0])
-
-
-def test_the_ap_of_few_ambiguous_instances_suffers_from_masks_of_the_others(
-    rectangles: Maker,
-) -> None:
-    # Nothing changes on the ambiguous two (A and half of it); masks of C become good (20 of 20
-    # columns instead of 8). AP of the ambiguous rises, so its gain tells nothing of their masks.
-    truth = [(i, 1, box) for i in range(1, 7) for box in (A, HALF_OF_A, C)]
-    found = [(i, 1, box, 0.5) for i in range(1, 7) for box in (A, HALF_OF_A)]
-    poor = [(i, 1, [80.0, 50.0, 8.0, 20.0], 0.9) for i in range(1, 7)]
-    good = [(i, 1, C, 0.9) for i in range(1, 7)]
-    aps = []
-    for more in (poor, good):
-        labels, detections = rectangles(truth, [*found, *more], images=6)
-        result = evaluate_by_ambiguity(opened(labels), detections)
-        aps.append(result["ambiguous"].summary["AP"])
-    assert aps[0] < 0.75 and aps[1] == pytest.approx(1)
 
 
 def test_a_baseline_of_0_has_no_relative_gain() -> None:

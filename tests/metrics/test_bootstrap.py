@@ -70,18 +70,6 @@ def test_resamples_are_whole_and_depend_on_the_seed_alone() -> None:
         image_weights(0, resamples=3, seed=0)
 
 
-def test_interval_holds_the_estimate_and_narrows_with_more_images(random_set: Maker) -> None:
-    widths = []
-    for images in (10, 160):
-        labels, found = random_set(7, images=images, classes=2, per_image=3)
-        result = evaluate(labels, found, iou_type="bbox")
-        interval = score(result, "AP50", resamples=100).interval
-        assert interval.estimate == result.summary["AP50"]
-        assert interval.low < interval.estimate < interval.high
-        widths.append(interval.high - interval.low)
-    assert widths[1] < 0.6 * widths[0]  # four times narrower in the mean
-
-
 def test_paired_difference_uses_the_same_images_for_both(random_set: Maker) -> None:
     labels, found = random_set(8, images=30, classes=2)
     good = evaluate(labels, found, iou_type="segm")

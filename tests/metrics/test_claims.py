@@ -136,13 +136,6 @@ def test_the_scale_of_a_profile_decides_and_profiles_do_not_mix(tmp_path: Path) 
     assert verdicts == {"paper": "differs", "voc_subset": "not run at this scale"}
 
 
-def test_out_is_written_instead_of_results(tmp_path: Path) -> None:
-    write(tmp_path, VALUE)
-    assemble("demo", root=tmp_path, out=tmp_path / "lab" / "claims.csv")
-    assert (tmp_path / "lab" / "claims.csv").exists()
-    assert not (tmp_path / "results").exists()
-
-
 def test_observations_that_belong_nowhere_are_errors(tmp_path: Path) -> None:
     write(tmp_path, VALUE)
     observe(tmp_path, "03_invalid_masks", {"id": "A.fig1.rates", "observed": 0.3})

@@ -9,7 +9,7 @@ import pytest
 
 from lib.data.coco import from_coco
 from lib.masks.rle import decode, encode
-from lib.metrics.bootstrap import image_weights, resample
+from lib.metrics.bootstrap import image_weights
 from lib.metrics.coco_ap import evaluate
 from lib.metrics.coco_input import BadDetections
 from lib.metrics.voc_ap import METRICS, VOCResult, all_point_ap, evaluate_voc, resample_voc
@@ -164,78 +164,11 @@ def test_equals_a_naive_evaluation_on_pixels(matching: Any, difficult: Any, void
         assert [result.value(m) for m in METRICS] == pytest.approx(means.tolist())
 
 
-def test_the_choices_make_a_difference_on_the_random_sets() -> None:
-    labels, found = random_masks(1, images=60)
-    base = evaluate_voc(labels, found)
-    for other in ({"matching": "argmax"}, {"void": "background"}, {"difficult": "ignore"}):
-        changed = evaluate_voc(labels, found, **other)  # type: ignore[arg-type]
-        assert max(abs(changed.value(m) - base.value(m)) for m in METRICS) > 0.005
-
-
-def test_area_is_taken_at_all_points_by_hand(rectangles: Maker) -> None:
-    # Right, wrong, right of three: precision 1 to recall 1/3, 2/3 to recall 2/3, then nothing.
-    labels, found = rectangles(
-        [(1, 1, A), (1, 1, B), (1, 1, C)],
-        [(1, 1, A, 0.9), (1, 1, [5.0, 60.0, 9.0, 9.0], 0.8), (1, 1, B, 0.7)],
-    )
-    by_hand = 1 / 3 + 1 / 3 * 2 / 3
-    assert evaluate_voc(labels, found).value("mAP50") == pytest.approx(by_hand, abs=1e-12)
-    at_101 = evaluate(labels, found, iou_type="segm").value("AP50")
-    assert at_101 == pytest.approx((34 + 33 * 2 / 3) / 101, abs=1e-12) != by_hand
-
-
-def test_a_second_detection_finds_the_next_best_instance_under_sds_alone(rectangles: Maker) -> None:
-    # Both detections fit the first instance best; the second fits the other one by 2/3 too.
-    near = [14.0, 10.0, 20.0, 20.0]  # moved by a fifth: IoU 16 / 24
-    labels, found = rectangles([(1, 1, A), (1, 1, near)], [(1, 1, A, 0.9), (1, 1, A, 0.8)])
-    sds = evaluate_voc(labels, found, matching="sds")
-    argmax = evaluate_voc(labels, found, matching="argmax")
-    assert sds.value("mAP50") == pytest.approx(1.0)
-    assert sds.value("mAP70") == pytest.approx(0.5)
-    assert argmax.value("mAP50") == pytest.approx(0.5)
-    for m, wrong in ((sds, 0), (argmax, 1)):
-        assert m.matches[1].false[1].sum() == wrong
-
-
 def test_an_iou_on_the_threshold_is_enough_for_argmax_alone(rectangles: Maker) -> None:
     for width, metric in ((5.0, "mAP25"), (10.0, "mAP50"), (14.0, "mAP70"), (15.0, "mAP75")):
         labels, found = rectangles([(1, 1, A)], [(1, 1, [10.0, 10.0, width, 20.0], 0.9)])
         assert evaluate_voc(labels, found, matching="sds").value(metric) == 0.0
         assert evaluate_voc(labels, found, matching="argmax").value(metric) == 1.0
-
-
-def test_unlabelled_images_are_skipped_under_sds_alone(rectangles: Maker) -> None:
-    labels, found = rectangles([(1, 1, A)], [(2, 1, A, 0.9), (1, 1, A, 0.8)], images=2, classes=2)
-    assert evaluate_voc(labels, found).value("mAP50") == pytest.approx(1.0)
-    assert evaluate_voc(labels, found, matching="argmax").value("mAP50") == pytest.approx(0.5)
-    # A label of another class, or a mere crowd of one, makes it a labelled image.
-    for crowd in (0, 1):
-        other = {**labels["annotations"][0], "id": 9, "image_id": 2, "category_id": 2}
-        both = {**labels, "annotations": [*labels["annotations"], {**other, "iscrowd": crowd}]}
-        result = evaluate_voc(both, found, labels=[1])
-        assert result.value("mAP50") == pytest.approx(0.5)
-
-
-def test_void_is_taken_out_of_detections_and_instances(rectangles: Maker) -> None:
-    left = [10.0, 10.0, 10.0, 20.0]  # half of A
-    labels, found = rectangles([(1, 1, left)], [(1, 1, A, 0.9)])
-    void = np.zeros((90, 120), dtype=bool)
-    void[:, 20:] = True
-    labels["images"][0]["void"] = encode(void)
-    assert evaluate_voc(labels, found).value("mAP75") == 1.0
-    assert evaluate_voc(labels, found, void="background").value("mAP75") == 0.0
-    assert evaluate_voc(labels, found, void="background").value("mAP25") == 1.0
-    # The truth may reach into it as well, and plain run lengths do.
-    labels["annotations"][0]["segmentation"], found[0]["segmentation"] = (
-        found[0]["segmentation"],
-        labels["annotations"][0]["segmentation"],
-    )
-    labels["images"][0]["void"] = {"size": [90, 120], "counts": [20 * 90, 100 * 90]}
-    assert evaluate_voc(labels, found).value("mAP75") == 1.0
-    # On void alone nothing is left of a detection: it is wrong.
-    labels["annotations"][0]["segmentation"] = copy.deepcopy(found[0]["segmentation"])
-    _, beyond = rectangles([], [(1, 1, B, 0.95)])
-    assert evaluate_voc(labels, beyond + found).value("mAP50") == pytest.approx(0.5)
 
 
 def test_an_opened_set_keeps_void_and_difficult() -> None:
@@ -260,39 +193,6 @@ def test_a_void_region_of_another_size_is_a_sentence(rectangles: Maker) -> None:
     with pytest.raises(ValueError, match=r"void region of image 1 cannot be used.*\[9, 9\]"):
         evaluate_voc(labels, found)
     assert evaluate_voc(labels, found, void="background").value("mAP50") == 1.0
-
-
-def test_difficult_instances_by_hand(rectangles: Maker) -> None:
-    labels, found = rectangles(
-        [(1, 1, A), (1, 1, B)], [(1, 1, B, 0.9), (1, 1, B, 0.85), (1, 1, A, 0.8)]
-    )
-    labels["annotations"][1]["difficult"] = 1
-    ignored = evaluate_voc(labels, found, difficult="ignore")
-    assert ignored.value("mAP50") == 1.0  # neither missed nor found, and found twice costs nothing
-    assert counted(ignored) == [1]
-    assert evaluate_voc(labels, found).value("mAP50") == pytest.approx(0.5 + 0.5 * 2 / 3)
-    assert evaluate_voc(labels, [], difficult="ignore").value("mAP50") == 0.0
-
-
-def test_crowds_and_instances_without_a_mask_excuse_what_lies_in_them(rectangles: Maker) -> None:
-    region = [40.0, 0.0, 60.0, 60.0]
-    labels, found = rectangles(
-        [(1, 1, A), (1, 1, region)],
-        [(1, 1, [45.0, 5.0, 9.0, 9.0], 0.9), (1, 1, B, 0.8), (1, 1, A, 0.7)],
-    )
-    crowd, boxed = copy.deepcopy((labels, labels))
-    crowd["annotations"][1]["iscrowd"] = 1
-    boxed["annotations"][1]["segmentation"] = []
-    for case in (crowd, boxed):
-        result = evaluate_voc(case, found)
-        assert result.value("mAP50") == 1.0
-        assert counted(result) == [1]
-    # By a quarter it lies in there: enough at .25, not at .5.
-    found[0]["segmentation"] = rectangles([], [(1, 1, [25.0, 40.0, 20.0, 9.0], 1)])[1][0][
-        "segmentation"
-    ]
-    result = evaluate_voc(crowd, found, matching="argmax")
-    assert (result.value("mAP25"), result.value("mAP50")) == (1.0, 0.5)
 
 
 def test_no_detections_no_instances_and_empty_masks(rectangles: Maker) -> None:
@@ -400,32 +300,3 @@ def test_intervals_and_paired_differences() -> None:
     ):
         with pytest.raises(ValueError, match="same images"):
             ours - other.score("mAP50")
-
-
-def test_resamples_are_those_of_cocos_ap(random_set: Maker) -> None:
-    # Where each image holds one instance, found or missed, both APs are the share of found ones.
-    labels, _ = random_set(9, images=20, classes=1, crowds=False)
-    first = {a["image_id"]: a for a in reversed(labels["annotations"])}
-    labels["annotations"] = list(first.values())
-    found = [
-        {"image_id": i, "category_id": 3, "score": 0.5, "segmentation": a["segmentation"]}
-        for i, a in first.items()
-        if i % 2
-    ]
-    ours = resample_voc(evaluate_voc(labels, found), resamples=50, seed=8).score("mAP50")
-    coco = resample(evaluate(labels, found, iou_type="segm"), resamples=50, seed=8).score("AP50")
-    np.testing.assert_allclose(ours.resampled, coco.resampled, atol=0.01)
-    assert np.ptp(ours.resampled) > 0.2
-
-
-@pytest.mark.parametrize("holding", [1, 3, 4])
-def test_what_fewer_than_four_images_hold_has_no_interval(rectangles: Maker, holding: int) -> None:
-    some = range(1, holding + 1)
-    labels, found = rectangles([(i, 1, A) for i in some], [(i, 1, A, 0.9) for i in some], images=10)
-    one, none = (
-        resample_voc(evaluate_voc(labels, some_found), resamples=30).score("mAP50")
-        for some_found in (found, [])
-    )
-    for interval in (one.interval, (one - none).interval):
-        assert interval.estimate == 1.0
-        assert np.isfinite([interval.low, interval.high]).all() == (holding == 4)

@@ -11,11 +11,12 @@ import pandas as pd
 import pytest
 
 from lib.metrics.bootstrap import resample
-from lib.metrics.cam_masks import cam_results, read_cams
+from lib.metrics.cam_masks import read_cams
 from lib.metrics.claims import load_claims
 from lib.metrics.coco_ap import evaluate
 from lib.opmask import table3
 from lib.opmask.predictions import Models
+from tests.fixtures.cams import cam_results
 from tests.fixtures.opmask import Made, one, with_backbone, without_masks
 
 DRAWN = {"resamples": 20, "seed": 0}

@@ -11,7 +11,6 @@ from lib.pages.claims_table import (
     number_writer,
     paragraph,
     shown_verdict,
-    verdict_counts,
 )
 
 ROWS = [
@@ -88,14 +87,6 @@ def test_unobserved_claims_show_not_run_whatever_the_scale(frame: pd.DataFrame) 
         "B.table2.gain_small": "undecided",
         "B.fig3.p_value": "not run",
     }
-
-
-def test_counts_add_up(frame: pd.DataFrame) -> None:
-    counts = verdict_counts(frame).set_index("paper")
-    assert counts["claims"].tolist() == [3, 4]
-    assert (counts.drop(columns="claims").sum(axis=1) == counts["claims"]).all()
-    assert list(counts.columns)[:2] == ["direction holds", "undecided"]
-    assert counts.loc["Paper B, OPMask", "not run"] == 2
 
 
 def test_the_paragraph_says_what_the_frame_says(claims: Claims, frame: pd.DataFrame) -> None:

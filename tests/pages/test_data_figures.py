@@ -51,31 +51,12 @@ def closed() -> None:
     plt.close("all")
 
 
-def test_bars_are_the_counts_in_falling_order(made: CocoSet) -> None:
-    table = class_table(instance_table(made), made.categories)
-    table["instances"] = [3, 7]
-    figure = figures.class_figure({"train": table})
-    assert [bar.get_width() for bar in figure.axes[0].patches] == [7, 3]
-    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["zebra", "dog"]
-
-
 def test_size_bars_sum_to_all_boxes_and_small_ones_have_their_colour(made: CocoSet) -> None:
     figure = figures.size_figure({"train": instance_table(made)})
     bars = figure.axes[0].patches
     assert sum(bar.get_height() for bar in bars) == pytest.approx(100)
     assert len({bar.get_facecolor() for bar in bars[:4]}) == 1
     assert bars[3].get_facecolor() != bars[4].get_facecolor()
-
-
-def test_every_class_count_and_set_without_overlap_can_be_drawn(made: CocoSet) -> None:
-    table = instance_table(made)
-    classes = class_table(table, made.categories)
-    figures.overlap_figure({"train": table, "val": table}, classes).canvas.draw()
-    figures.guest_figure(guest_table(made), classes).canvas.draw()
-    alone = made.subset([2])
-    nothing = instance_table(alone)
-    figures.size_figure({"train": nothing}).canvas.draw()
-    figures.guest_figure(guest_table(alone), class_table(nothing, alone.categories)).canvas.draw()
 
 
 @pytest.mark.parametrize("case", ["no object in val", "no mask anywhere", "one set", "crowds"])

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from lib.pages import page as page_module
+from lib.pages.readme import checked
 from lib.pages.site import build_site
 
 PIXEL = base64.b64encode(
@@ -204,18 +205,6 @@ def test_the_front_page_tells_claims_figures_pages_tables_and_provenance(results
     assert "nan" not in html.split("</style>")[1].lower().replace("provenance", "")
 
 
-def test_no_words_run_together_where_the_front_page_starts_a_new_line(results: Path) -> None:
-    path = results / "provenance.json"
-    content = json.loads(path.read_text())
-    for record in content["steps"].values():
-        record["kept_although"] = ["a file changed"]
-    path.write_text(json.dumps(content))
-    _build(results)
-    page = (results / "index.html").read_text()
-    assert "Kept although" in page
-    assert not re.findall(r'\S<span class="(?:interval|id)">', page)
-
-
 def test_a_page_is_written_again_only_if_something_in_it_changed(results: Path) -> None:
     _build(results)
     files = sorted(results.glob("notebooks/*.html"))
@@ -252,3 +241,24 @@ def test_a_site_without_any_results_is_a_page_that_says_so(tmp_path: Path) -> No
     html = (tmp_path / "results/index.html").read_text()
     assert "No step has finished yet." in html
     assert html.count("· not run") == len(STEPS)
+
+
+@pytest.mark.parametrize(
+    "content", ["{", "[]", '{"profile": "toy"}', '{"profile": "toy", "steps": {"01_data": {}}}']
+)
+def test_a_damaged_provenance_is_a_sentence_and_the_site_is_there(
+    results: Path, content: str
+) -> None:
+    (results / "provenance.json").write_text(content)
+    (problem,) = _build(results)
+    assert "provenance.json" in problem and "Delete it and run again" in problem
+    assert "No step has finished yet." in (results / "index.html").read_text()
+    with pytest.raises(ValueError, match=r"provenance\.json"):
+        checked(results)
+
+
+def test_the_readme_takes_nothing_but_the_whole_demo(results: Path) -> None:
+    with pytest.raises(ValueError, match="holds those of 'toy'"):
+        checked(results)
+    (results / "provenance.json").write_text('{"profile": "demo", "steps": {}}')
+    assert checked(results) == results / "claims.csv"

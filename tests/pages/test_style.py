@@ -1,5 +1,4 @@
 import io
-import re
 from xml.etree import ElementTree
 
 import matplotlib.pyplot as plt
@@ -63,32 +62,3 @@ def test_the_same_figure_gives_the_same_vector_file() -> None:
         return buffer.getvalue()
 
     assert draw() == draw()
-
-
-def _luminance(colour: str) -> float:
-    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-    linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-
-@pytest.mark.parametrize(
-    "pair",
-    [
-        ("valid", "invalid"),
-        ("small", "large"),
-        ("baseline", "opmask"),
-        ("supervised", "unsupervised"),
-        ("paper", "ours"),
-    ],
-)
-def test_roles_that_meet_in_a_figure_have_different_colours(pair: tuple[str, str]) -> None:
-    first, second = (style.COLOURS[role] for role in pair)
-    assert first != second
-    assert all(re.fullmatch("#[0-9a-f]{6}", colour) for colour in (first, second))
-
-
-def test_no_colour_vanishes_on_white() -> None:
-    drawn_on_pictures = {"box"}
-    for role, colour in style.COLOURS.items():
-        if role not in drawn_on_pictures:
-            assert 1.05 / (_luminance(colour) + 0.05) > 1.9, role
