@@ -7,16 +7,11 @@ import numpy as np
 import pytest
 
 from lib.data.coco import CocoSet, load
-from lib.data.pictures.images import read_image
 from lib.files import write_json
 from lib.paths import find_data
 from tests.data.conftest import rle_of
 
 Save = Callable[[Any], Path]
-
-
-def content_of(coco_set: CocoSet) -> tuple[Any, ...]:
-    return (coco_set.categories, coco_set.images, coco_set.all_instances(), coco_set.info)
 
 
 def test_boxes_are_corners_and_labels_contiguous(
@@ -85,10 +80,7 @@ def test_further_fields_are_kept(content: dict[str, Any], save: Save) -> None:
     assert opened.instances(7)[0].extra == {"difficult": 1}
     assert opened.instances(7)[1].pseudo == {"method": "grabcut", "box_iou": 0.5}
     assert opened.image(7).extra == {"license": 1}
-    written = opened.to_coco()
-    assert written["licenses"] == content["licenses"]
-    assert written["annotations"][0]["difficult"] == 1
-    assert written["annotations"][1]["pseudo"]["box_iou"] == 0.5
+    assert opened.to_coco()["licenses"] == content["licenses"]
 
 
 def test_opening_what_was_written_gives_an_equal_set(
@@ -98,11 +90,9 @@ def test_opening_what_was_written_gives_an_equal_set(
     opened = load(save(content), folder)
     write_json(tmp_path / "again.json", opened.to_coco())
     again = load(tmp_path / "again.json", folder)
-    boxes = [x.box for x in again.all_instances()]
-    for box, other in zip([x.box for x in opened.all_instances()], boxes, strict=True):
-        assert box == pytest.approx(other, abs=2e-6)
-    assert again.to_coco() == opened.to_coco()
-    assert again.images == opened.images and again.categories == opened.categories
+    for one, other in zip(opened.all_instances(), again.all_instances(), strict=True):
+        assert one.box == pytest.approx(other.box, abs=2e-6)
+    assert again.to_coco() == opened.to_coco() and again.images == opened.images
 
 
 def test_a_subset_is_the_same_set_of_fewer_images(
@@ -121,16 +111,8 @@ def test_a_subset_is_the_same_set_of_fewer_images(
 
 def test_sets_travel_between_processes(content: dict[str, Any], folder: Path, save: Save) -> None:
     opened = load(save(content), folder)
-    again = pickle.loads(pickle.dumps(opened))
-    assert content_of(again) == content_of(opened)
-
-
-def test_file_names_beyond_ascii_are_found(
-    content: dict[str, Any], folder: Path, save: Save
-) -> None:
-    opened = load(save(content), folder)
-    assert opened.image(7).path == folder / "ä 1.jpg"
-    assert read_image(opened.image(7)).shape == (30, 40, 3)
+    again: CocoSet = pickle.loads(pickle.dumps(opened))
+    assert again.to_coco() == opened.to_coco() and again.images == opened.images
 
 
 def test_absent_files_and_folders_are_named(
@@ -140,13 +122,6 @@ def test_absent_files_and_folders_are_named(
         load(tmp_path / "absent.json", None)
     with pytest.raises(FileNotFoundError, match=r"image folder .*absent"):
         load(save(content), tmp_path / "absent")
-
-
-def test_misspelt_options_are_refused(content: dict[str, Any], save: Save) -> None:
-    with pytest.raises(ValueError, match="on_bad"):
-        load(save(content), None, on_bad="ignore")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="check_images"):
-        load(save(content), None, check_images=True)  # type: ignore[arg-type]
 
 
 REAL = [

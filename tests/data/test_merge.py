@@ -1,7 +1,7 @@
 """Several COCO files as one set."""
 
 import copy
-import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,6 @@ import pytest
 
 from lib.data.coco import load
 from lib.data.merge import merge
-from lib.data.validation import BadLabels
 from lib.files import read_json, write_json
 
 
@@ -37,32 +36,6 @@ def test_the_parts_of_a_set_make_it_whole_again(
     assert whole.all_instances() == parts.all_instances()
 
 
-def test_an_id_in_two_files_is_refused(files: list[Path], tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="1 values of 'id' of images are in more than one"):
-        merge([files[0], files[0], files[1]], tmp_path / "whole.json")
-    assert not (tmp_path / "whole.json").exists()
-
-
-def test_a_picture_in_two_files_is_refused_whatever_its_ids(
-    files: list[Path], tmp_path: Path
-) -> None:
-    other = read_json(files[1])
-    other["images"][0]["file_name"] = read_json(files[0])["images"][0]["file_name"]
-    write_json(files[1], other)
-    with pytest.raises(ValueError, match="'file_name' of images"):
-        merge(files, tmp_path / "whole.json")
-
-
-def test_bad_entries_are_said_of_the_file_that_has_them(files: list[Path], tmp_path: Path) -> None:
-    other = read_json(files[1])
-    del other["images"][0]["id"]
-    other["annotations"][0]["id"] = [1]
-    write_json(files[1], other)
-    with pytest.raises(BadLabels, match=re.escape(str(files[1]))):
-        merge(files, tmp_path / "whole.json")
-    assert not (tmp_path / "whole.json").exists()
-
-
 def test_repairing_opens_each_file_first_and_keeps_annotation_ids_apart(
     files: list[Path], tmp_path: Path
 ) -> None:
@@ -79,9 +52,40 @@ def test_repairing_opens_each_file_first_and_keeps_annotation_ids_apart(
     assert len(ids) == 3 == len(set(ids))
 
 
-def test_files_of_different_classes_are_refused(files: list[Path], tmp_path: Path) -> None:
-    other = read_json(files[1])
+def same_id(first: dict[str, Any], other: dict[str, Any]) -> None:
+    other["images"][1]["id"] = first["images"][0]["id"]
+
+
+def same_picture(first: dict[str, Any], other: dict[str, Any]) -> None:
+    other["images"][0]["file_name"] = first["images"][0]["file_name"]
+
+
+def other_class(_: dict[str, Any], other: dict[str, Any]) -> None:
     other["categories"][0]["name"] = "yeti"
+
+
+def bad_entry(_: dict[str, Any], other: dict[str, Any]) -> None:
+    del other["images"][0]["id"]
+
+
+@pytest.mark.parametrize(
+    ("bend", "words"),
+    [
+        (same_id, "'id' of images"),
+        (same_picture, "'file_name' of images"),
+        (other_class, "different categories"),
+        (bad_entry, r"rest\.json"),
+    ],
+)
+def test_files_that_contradict_each_other_are_refused(
+    bend: Callable[[dict[str, Any], dict[str, Any]], None],
+    words: str,
+    files: list[Path],
+    tmp_path: Path,
+) -> None:
+    other = read_json(files[1])
+    bend(read_json(files[0]), other)
     write_json(files[1], other)
-    with pytest.raises(ValueError, match="different categories"):
+    with pytest.raises(ValueError, match=words):
         merge(files, tmp_path / "whole.json")
+    assert not (tmp_path / "whole.json").exists()

@@ -56,28 +56,20 @@ CASES: dict[str, tuple[Bend, str, str]] = {
     "unknown category": (annotation(2, category_id=5), "unknown_category", "category 5"),
     "box outside": (annotation(2, bbox=[50, 5, 9, 9]), "box_outside", "40 x 30"),
     "box partly outside": (annotation(2, bbox=[30, 5, 12, 9]), "box_outside", "40 x 30"),
-    "box touching from outside": (annotation(2, bbox=[40, 5, 0.5, 9]), "box_outside", ""),
     "zero width": (annotation(2, bbox=[3, 3, 0, 9]), "box_zero_area", "[3, 3, 0, 9]"),
     "negative height": (annotation(2, bbox=[3, 3, 4, -9]), "box_zero_area", "-9"),
     "NaN in a box": (annotation(2, bbox=[3, float("nan"), 4, 9]), "not_finite", "nan"),
     "infinite box": (annotation(2, bbox=[3, 3, float("inf"), 9]), "not_finite", "inf"),
-    "all NaN": (annotation(2, bbox=[float("nan")] * 4), "not_finite", "nan"),
     "NaN area": (annotation(2, area=float("nan")), "not_finite", "area nan"),
-    "area of 400 digits": (annotation(2, area=HUGE), "not_finite", "area 1000"),
     "box of 400 digits": (annotation(2, bbox=[3, 3, HUGE, 9]), "not_finite", "xywh [3, 3, 1000"),
-    "NaN in a further field": (annotation(2, depth=NAN), "not_finite", "in another field"),
-    "NaN deep in a further field": (
+    "NaN in a further field": (
         annotation(2, pseudo={"box_iou": [NAN]}), "not_finite", "in another field",
     ),
     "negative area": (annotation(2, area=-5), "area_negative", "area -5"),
-    "area is a list": (annotation(2, area=[]), "annotation_malformed", "area []"),
-    "area is empty text": (annotation(2, area=""), "annotation_malformed", "area ''"),
     "area is text": (annotation(2, area="600"), "annotation_malformed", "area '600'"),
     "iscrowd is text": (annotation(2, iscrowd="0"), "annotation_malformed", "iscrowd '0'"),
-    "iscrowd is a list": (annotation(2, iscrowd=[]), "annotation_malformed", "iscrowd []"),
     "no box": (annotation(2, bbox=None), "annotation_malformed", "bbox None"),
     "three numbers": (annotation(2, bbox=[1, 2, 3]), "annotation_malformed", "[1, 2, 3]"),
-    "words in a box": (annotation(2, bbox=[1, 2, 3, "x"]), "annotation_malformed", "x"),
     "numbers as text": (
         annotation(2, bbox=["1", "1", "20", "20"]), "annotation_malformed", "['1', '1',",
     ),
@@ -95,19 +87,12 @@ CASES: dict[str, tuple[Bend, str, str]] = {
         annotation(2, segmentation={"size": [30, 40], "counts": "1ab\n"}),
         "mask_not_filled", "no RLE",
     ),
-    "compressed RLE of another mask": (
-        annotation(2, segmentation={"size": [30, 40], "counts": "d0"}),
-        "mask_not_filled", "cover 20 of 1200 pixels",
-    ),
     "polygon of two points": (
         annotation(2, segmentation=[[1, 2, 3, 4]]), "mask_malformed", "[[1, 2, 3, 4]]",
     ),
     "NaN in a polygon": (
         annotation(2, segmentation=[[1, 2, 3, 4, 5, float("nan")]]),
         "mask_malformed", "nan",
-    ),
-    "polygon of 400 digits": (
-        annotation(2, segmentation=[[1, 2, 3, 4, 5, HUGE]]), "mask_malformed", "[[1, 2, 3,",
     ),
     "mask is a file name": (
         annotation(2, segmentation="mask.png"), "mask_malformed", "mask.png",
@@ -117,34 +102,27 @@ TWICE = ("repeated image id",)  # nobody knows which of the two is meant
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_each_bad_label_is_one_clear_error(
-    case: str, content: dict[str, Any], folder: Path, save: Save
+def test_each_bad_label_is_one_clear_error_or_dropped_and_counted(
+    case: str, content: dict[str, Any], folder: Path, save: Save, caplog: pytest.LogCaptureFixture
 ) -> None:
     bend, kind, words = CASES[case]
     bend(content, folder)
+    count = 2 if case in TWICE else 1
+    path = save(content)
     with pytest.raises(BadLabels) as caught:
-        load(save(content), folder)
+        load(path, folder)
     message = str(caught.value)
-    assert caught.value.counts[kind] == (2 if case in TWICE else 1)
-    assert KINDS[kind] in message and words in message
-    assert "annotations.json" in message and 'on_bad="repair"' in message
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_each_bad_label_is_dropped_and_counted(
-    case: str, content: dict[str, Any], folder: Path, save: Save, caplog: pytest.LogCaptureFixture
-) -> None:
-    bend, kind, _ = CASES[case]
-    bend(content, folder)
+    assert caught.value.counts[kind] == count
+    assert words in message and "annotations.json" in message
     with caplog.at_level(logging.WARNING):
-        opened = load(save(content), folder, on_bad="drop")
+        opened = load(path, folder, on_bad="drop")
     if kind.startswith("mask_"):  # a bad mask costs the mask, never the box
         assert [x.id for x in opened.all_instances()] == [11, 12, 5]
         assert not opened.instances(3)[0].has_mask and opened.instances(3)[0].box == (0, 0, 40, 30)
     else:
         assert [x.id for x in opened.all_instances()] == [11, 12]
-    assert opened.dropped[kind] == (2 if case in TWICE else 1)
-    assert f"dropped {opened.dropped[kind]} {KINDS[kind]}" in caplog.text
+    assert opened.dropped[kind] == count
+    assert f"dropped {count} {KINDS[kind]}" in caplog.text
 
 
 def test_many_bad_labels_make_one_error_with_counts_and_first_ids(
@@ -168,15 +146,6 @@ def test_annotations_of_a_dropped_image_go_with_it(
     opened = load(save(content), folder, on_bad="drop")
     assert opened.dropped == {"image_missing": 1, "annotation_of_dropped_image": 2}
     assert [image.id for image in opened.images] == [3, 9]
-
-
-def test_of_one_image_listed_twice_the_first_stays(
-    content: dict[str, Any], folder: Path, save: Save
-) -> None:
-    content["images"].append(dict(content["images"][0]))
-    opened = load(save(content), folder, on_bad="drop")
-    assert [image.id for image in opened.images] == [7, 3, 9]
-    assert opened.dropped == {"image_id_repeated": 1} and len(opened.instances(7)) == 2
 
 
 def test_boxes_that_stick_out_by_rounding_are_clipped_silently(
@@ -212,7 +181,7 @@ def test_what_is_left_after_dropping_opens_without_an_error(
     assert not again.dropped
 
 
-@pytest.mark.parametrize("crowd", [0, 1, False, True, None])
+@pytest.mark.parametrize("crowd", [0, True, None])
 def test_zero_and_one_say_whether_a_region_is_a_crowd(
     crowd: Any, content: dict[str, Any], save: Save
 ) -> None:
@@ -220,12 +189,11 @@ def test_zero_and_one_say_whether_a_region_is_a_crowd(
     assert load(save(content), None).instances(7)[0].iscrowd == bool(crowd)
 
 
-@pytest.mark.parametrize("key", ["info", "licenses"])
 def test_numbers_that_json_lacks_are_found_outside_the_labels_too(
-    key: str, content: dict[str, Any], save: Save
+    content: dict[str, Any], save: Save
 ) -> None:
-    content[key] = {"version": NAN}
-    with pytest.raises(ValueError, match=f"{key!r} in .* holds NaN"):
+    content["info"] = {"version": NAN}
+    with pytest.raises(ValueError, match=r"'info' in .* holds NaN"):
         load(save(content), None)
 
 
@@ -234,9 +202,6 @@ NOT_COCO: dict[str, tuple[Any, str]] = {
     "a number": (3, "no object"),
     "another format": ({"version": 1, "shapes": []}, "no 'images' .it has: version, shapes"),
     "no annotations": ({"images": [], "categories": []}, "no 'annotations'"),
-    "images by name": (
-        {"images": {"a": 1}, "annotations": [], "categories": []}, "not a list of objects",
-    ),
     "images as text": (
         {"images": ["a.jpg"], "annotations": [], "categories": []}, "not a list of objects",
     ),
@@ -246,15 +211,14 @@ NOT_COCO: dict[str, tuple[Any, str]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("on_bad", ["error", "drop"])
 @pytest.mark.parametrize("case", NOT_COCO)
-def test_json_that_is_not_coco_is_always_an_error(case: str, on_bad: Any, save: Save) -> None:
+def test_json_that_is_not_coco_is_always_an_error(case: str, save: Save) -> None:
     value, words = NOT_COCO[case]
     with pytest.raises(ValueError, match=words):
-        load(save(value), None, on_bad=on_bad)
+        load(save(value), None, on_bad="drop")
 
 
-@pytest.mark.parametrize("text", ["", "{", "no json", "\xff"])
+@pytest.mark.parametrize("text", ["", "{", "\xff"])
 def test_a_file_that_is_not_json_is_named(tmp_path: Path, text: str) -> None:
     path = tmp_path / "broken.json"
     path.write_bytes(text.encode("latin-1"))
@@ -262,13 +226,12 @@ def test_a_file_that_is_not_json_is_named(tmp_path: Path, text: str) -> None:
         load(path, None)
 
 
-@pytest.mark.parametrize("key", ["images", "categories"])
 def test_empty_lists_of_images_or_categories_are_errors(
-    key: str, content: dict[str, Any], save: Save
+    content: dict[str, Any], save: Save
 ) -> None:
-    content[key] = []
-    with pytest.raises(ValueError, match=f"list of {key} .* is empty"):
-        load(save(content), None, on_bad="drop")
+    for key in ("images", "categories"):
+        with pytest.raises(ValueError, match=f"list of {key} .* is empty"):
+            load(save(content | {key: []}), None, on_bad="drop")
 
 
 def test_a_set_with_no_image_left_is_an_error(

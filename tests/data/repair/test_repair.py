@@ -11,15 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lib.data.coco import CocoSet, load
-from lib.data.repair.counts import REPAIRS
-from lib.files import write_json
+from lib.data.coco import CocoSet, from_coco, load
 from lib.masks import rle
 from tests.fixtures.labels import labels as made_labels
 
 Save = Callable[[Any], Path]
 NAN = float("nan")
-MODES = ("error", "repair", "drop")
 SQUARE = [10, 5, 30, 5, 30, 25, 10, 25]
 """A polygon whose box is (10, 5, 30, 25)."""
 
@@ -34,31 +31,24 @@ def boxes(opened: CocoSet) -> list[tuple[float, ...]]:
 BOX = (10, 5, 30, 25)
 SAME: dict[str, tuple[dict[str, Any], str]] = {
     "box as texts": ({"bbox": ["10", "5.0", "20", " 20 "]}, "number_as_text"),
-    "box in a list": ({"bbox": [[10, 5, 20, 20]]}, "number_as_text"),
-    "box as one text": ({"bbox": "[10, 5, 20, 20]"}, "number_as_text"),
+    "box in a text": ({"bbox": "[10, 5, 20, 20]"}, "number_as_text"),
     "category as text": ({"category_id": "1"}, "number_as_text"),
     "category by name": ({"category_id": "cell"}, "category_by_name"),
     "image as float": ({"image_id": 1.0}, "number_as_text"),
-    "image by file": ({"image_id": "sub/a.jpg"}, "image_by_name"),
     "image by last part": ({"image_id": "a.jpg"}, "image_by_name"),
     "image by stem": ({"image_id": "a"}, "image_by_name"),
     "no id": ({"id": None}, "annotation_id_renumbered"),
     "id of letters": ({"id": "0f8fad5b"}, "annotation_id_renumbered"),
     "id of 38 digits": ({"id": 10**37}, "annotation_id_renumbered"),
-    "id is a list": ({"id": [1]}, "annotation_id_renumbered"),
-    "crowd as text": ({"iscrowd": "0"}, "number_as_text"),
     "crowd as a word": ({"iscrowd": "false"}, "number_as_text"),
     "area as text": ({"area": "400"}, "number_as_text"),
     "area means nothing": ({"area": []}, "field_unreadable"),
-    "area below 0": ({"area": -1}, "field_unreadable"),
     "area of 400 digits": ({"area": 10**400}, "field_unreadable"),
     "pseudo is text": ({"pseudo": "yes"}, "field_unreadable"),
     "NaN carried along": ({"depth": [NAN]}, "field_unwritable"),
     "no box beside a mask": ({"bbox": None, "segmentation": [SQUARE]}, "box_from_mask"),
-    "empty box beside a mask": ({"bbox": [], "segmentation": [SQUARE]}, "box_from_mask"),
     "box of zeros beside a mask": ({"bbox": [0] * 4, "segmentation": [SQUARE]}, "box_from_mask"),
-    "NaN box beside a mask": ({"bbox": [NAN] * 4, "segmentation": [SQUARE]}, "box_from_mask"),
-    "no box beside a flat mask": ({"bbox": None, "segmentation": SQUARE}, "box_from_mask"),
+    "NaN box beside a flat mask": ({"bbox": [NAN] * 4, "segmentation": SQUARE}, "box_from_mask"),
 }
 
 
@@ -85,7 +75,6 @@ WHOLE = (COLUMN >= 605) & (COLUMN < 625)
 FORMS: dict[str, Any] = {
     "flat": SQUARE,
     "flat, as text": [str(v) for v in SQUARE],
-    "pairs": [[[10, 5], [30, 5], [30, 25], [10, 25]]],
     "one polygon of pairs": [[10, 5], [30, 5], [30, 25], [10, 25]],
     "nested once more": [[SQUARE]],
     "a sliver beside it": [SQUARE, [12, 12, 13, 13]],
@@ -98,14 +87,11 @@ FORMS: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("on_bad", ["repair", "drop"])
 @pytest.mark.parametrize("form", FORMS)
-def test_masks_in_forms_of_other_tools_are_the_same_masks(
-    form: str, on_bad: Any, save: Save
-) -> None:
+def test_masks_in_forms_of_other_tools_are_the_same_masks(form: str, save: Save) -> None:
     runs = "runs" in form or "bytes" in form
-    content = labels({"segmentation": FORMS[form], "bbox": [10, 5, 20, 20]})
-    opened = load(save(content), None, on_bad=on_bad)
+    content = labels({"segmentation": FORMS[form]})
+    opened = load(save(content), None, on_bad="drop")
     assert opened.repaired["mask_form"] == 1
     expected = WHOLE if runs else rle.decode([SQUARE], 60, 80)
     assert (mask_of(opened) == expected).all()
@@ -116,12 +102,10 @@ def test_masks_in_forms_of_other_tools_are_the_same_masks(
 UNCLEAR: dict[str, Any] = {
     "two points": [[65, 25, 65, 25]],
     "nothing in it": [[]],
-    "an odd number": [[7, *SQUARE]],
     "an odd part beside a good one": [SQUARE, [7, *SQUARE]],
     "runs too short": {"size": [60, 80], "counts": [605, 20]},
     "size turned": {"size": [80, 60], "counts": [605, 20, 4175]},
     "no counts": {"size": [60, 80]},
-    "counts no text": {"size": [60, 80], "counts": "~~"},
     "a file": "masks/1.png",
     "a number": 5,
     "NaN": [[*SQUARE[:7], NAN]],
@@ -130,21 +114,14 @@ UNCLEAR: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("on_bad", ["repair", "drop"])
 @pytest.mark.parametrize("form", UNCLEAR)
 def test_a_bad_mask_costs_the_mask_and_never_the_box(
-    form: str, on_bad: Any, save: Save, caplog: pytest.LogCaptureFixture
+    form: str, save: Save, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING):
-        opened = load(save(labels({"segmentation": UNCLEAR[form]})), None, on_bad=on_bad)
+        opened = load(save(labels({"segmentation": UNCLEAR[form]})), None, on_bad="repair")
     assert boxes(opened) == [BOX] and not opened.all_instances()[0].has_mask
     assert sum(opened.dropped.values()) == 1 and "boxes are kept" in caplog.text
-
-
-@pytest.mark.parametrize("mask", [None, [], {}, "", [[]]])
-def test_no_mask_is_no_mask_whatever_stands_for_it(mask: Any, save: Save) -> None:
-    opened = load(save(labels({"segmentation": mask})), None, on_bad="repair")
-    assert boxes(opened) == [BOX] and not opened.all_instances()[0].has_mask
 
 
 EMPTY: dict[str, Any] = {
@@ -155,10 +132,9 @@ EMPTY: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("on_bad", MODES)
 @pytest.mark.parametrize("case", EMPTY)
-def test_a_mask_without_a_pixel_is_no_mask(case: str, on_bad: Any, save: Save) -> None:
-    opened = load(save(labels({"segmentation": EMPTY[case]})), None, on_bad=on_bad)
+def test_a_mask_without_a_pixel_is_no_mask(case: str, save: Save) -> None:
+    opened = load(save(labels({"segmentation": EMPTY[case]})), None, on_bad="repair")
     assert not opened.all_instances()[0].has_mask and opened.repaired == {"mask_empty": 1}
 
 
@@ -179,8 +155,7 @@ def test_thin_masks_with_pixels_stay(save: Save) -> None:
     assert 0 < sum(has) < 200
 
 
-@pytest.mark.parametrize("on_bad", MODES)
-def test_masks_beside_their_box_are_counted_and_kept(on_bad: Any, save: Save) -> None:
+def test_masks_beside_their_box_are_counted_and_kept(save: Save) -> None:
     beside = {"bbox": [40, 30, 20, 20]}
     content = labels(
         {"segmentation": [SQUARE]},
@@ -188,7 +163,7 @@ def test_masks_beside_their_box_are_counted_and_kept(on_bad: Any, save: Save) ->
         {"segmentation": RUNS, **beside},
         {"segmentation": [SQUARE], "bbox": [30.5, 5, 20, 20]},
     )
-    opened = load(save(content), None, on_bad=on_bad)
+    opened = load(save(content), None)
     assert opened.repaired == {"mask_beside_box": 2}
     assert all(x.has_mask for x in opened.all_instances())
 
@@ -223,9 +198,8 @@ def test_sets_of_corners_and_fractions_are_recognised_and_converted(
     opened = load(save(content), None, on_bad="repair")
     np.testing.assert_allclose(boxes(opened), TRUE, atol=1e-3)
     assert opened.repaired == dict.fromkeys(sorted(kinds, reverse=True), 4)
-    for on_bad in ("error", "drop"):
-        with pytest.raises(ValueError, match="repair"):
-            load(save(content), None, on_bad=on_bad)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="repair"):
+        load(save(content), None, on_bad="drop")
 
 
 def test_masks_are_scaled_with_boxes_in_fractions(save: Save) -> None:
@@ -247,7 +221,7 @@ def test_one_box_is_read_as_its_area_says_or_not_at_all(save: Save) -> None:
         load(save(labels(row)), None, on_bad="repair")
 
 
-@pytest.mark.parametrize("count", [2, 3, 4])
+@pytest.mark.parametrize("count", [2, 4])
 def test_a_few_boxes_outside_do_not_tell_that_all_are_corners(count: int, save: Save) -> None:
     rows = [[30, 20, 34, 31], [1, 2, 9, 9], [3, 4, 9, 9], [65, 50, 70, 56]]
     content = labels(*({"bbox": row} for row in rows[-count:]))
@@ -269,14 +243,13 @@ def test_boxes_of_a_larger_picture_are_refused_with_the_likely_reason(save: Save
 
 def test_sound_boxes_are_never_read_in_another_way(save: Save) -> None:
     rng = np.random.default_rng(0)
-    for count in (1, 2, 5, 50):
-        for _ in range(20):
-            low = rng.uniform(0, 40, (count, 2))
-            rows = np.hstack([low, rng.uniform(0.05, 1, (count, 2)) * ([80, 60] - low)])
-            content = labels(*({"bbox": row} for row in rows.tolist()))
-            opened = load(save(content), None, on_bad="repair")
-            assert not opened.repaired
-            np.testing.assert_allclose(np.array(boxes(opened))[:, :2], low)
+    for count in (1, 2, 5, 50) * 4:
+        low = rng.uniform(0, 40, (count, 2))
+        rows = np.hstack([low, rng.uniform(0.05, 1, (count, 2)) * ([80, 60] - low)])
+        content = labels(*({"bbox": row} for row in rows.tolist()))
+        opened = load(save(content), None, on_bad="repair")
+        assert not opened.repaired
+        np.testing.assert_allclose(np.array(boxes(opened))[:, :2], low)
 
 
 def test_annotation_ids_are_made_unique_and_the_first_keeps_its_own(save: Save) -> None:
@@ -291,7 +264,7 @@ def test_annotation_ids_are_made_unique_and_the_first_keeps_its_own(save: Save) 
 
 @pytest.mark.parametrize(
     ("one", "other"),
-    [("u-1", "u-2"), (10**38, 10**38 + 1), ("1", 1), (-1, 5), ("01", "1"), (None, 3)],
+    [("u-1", "u-2"), (10**38, 10**38 + 1), ("1", 1), (-1, 5), (None, 3)],
 )
 def test_image_ids_of_any_kind_are_numbered_with_what_refers_to_them(
     one: Any, other: Any, save: Save
@@ -307,7 +280,7 @@ def test_image_ids_of_any_kind_are_numbered_with_what_refers_to_them(
 
 
 @pytest.mark.parametrize("kind", ["image", "category"])
-@pytest.mark.parametrize("dangling", [1, "1", 1.0])
+@pytest.mark.parametrize("dangling", [1, "1"])
 def test_no_id_is_made_up_that_an_annotation_names(kind: str, dangling: Any, save: Save) -> None:
     content = labels({}, {f"{kind}_id": dangling}, {f"{kind}_id": 3})
     listed = content["images" if kind == "image" else "categories"]
@@ -337,22 +310,11 @@ def test_placeholders_are_left_out_and_their_image_stays(save: Save) -> None:
     assert opened.repaired == {"placeholder": 1}
 
 
-@pytest.mark.parametrize("on_bad", ["repair", "drop"])
-def test_if_nothing_is_left_the_reasons_are_said(on_bad: Any, save: Save) -> None:
-    content = labels({"bbox": [3, 3, 0, 9]}, {"bbox": [200, 3, 9, 9]})
-    with pytest.raises(ValueError, match=r"All 2 annotations .* 1 boxes of zero .* 1 boxes that"):
-        load(save(content), None, on_bad=on_bad)
-    if on_bad == "repair":
-        with pytest.raises(ValueError, match=r"All 1 annotations .* neither box nor mask"):
-            load(save(labels({"bbox": []})), None, on_bad=on_bad)
-
-
-@pytest.mark.parametrize("on_bad", MODES)
-@pytest.mark.parametrize("info", ["made by convert.py", ["none"], [{"year": 2021}], 5, None])
-def test_info_of_any_type_is_carried_along(info: Any, on_bad: Any, save: Save) -> None:
+@pytest.mark.parametrize("info", ["made by convert.py", [{"year": 2021}], None])
+def test_info_of_any_type_is_carried_along(info: Any, save: Save) -> None:
     content = labels({}, info=info, licenses=["mine"], note=[1, {"a": None}])
     content["categories"][0] |= {"supercategory": ["bio"], "keypoints": {"a": 1}, "color": "#f00"}
-    opened = load(save(content), None, on_bad=on_bad)
+    opened = load(save(content), None)
     written = opened.to_coco()
     assert json.dumps(info) in json.dumps(written["info"]) or info is None
     assert written["licenses"] == ["mine"] and written["note"] == content["note"]
@@ -362,37 +324,27 @@ def test_info_of_any_type_is_carried_along(info: Any, on_bad: Any, save: Save) -
     assert again.to_coco() == written and again.repaired == {}
 
 
-@pytest.mark.parametrize("on_bad", ["repair", "drop"])
-def test_what_no_file_can_hold_is_found_before_any_work(on_bad: Any, save: Save) -> None:
+def test_what_no_file_can_hold_is_found_before_any_work(save: Save) -> None:
     deep: Any = 1
     for _ in range(300):
         deep = [deep]
     content = labels({}, licenses=[NAN], note=deep)
     content["categories"][0]["color"] = {"r": NAN}
-    opened = load(save(content), None, on_bad=on_bad)
+    opened = load(save(content), None, on_bad="repair")
     json.dumps(opened.to_coco(), allow_nan=False)
     assert opened.repaired == {"field_unwritable": 3}
     with pytest.raises(ValueError, match="no JSON file"):
         load(save(content), None)
 
 
-def test_half_a_surrogate_pair_can_be_written(save: Save, tmp_path: Path) -> None:
-    path = tmp_path / "half.json"
-    path.write_text(json.dumps(labels({}, note="\ud83d")))
-    opened = load(path, None)
-    write_json(tmp_path / "again.json", opened.to_coco())
-    assert load(tmp_path / "again.json", None).extra == {"note": "\ud83d"}
-
-
 ROOT = {"id": 0, "name": "cell", "supercategory": "none"}
 
 
-@pytest.mark.parametrize("on_bad", MODES)
 @pytest.mark.parametrize("name", ["cell", "project"])
-def test_an_unused_root_is_no_class(name: str, on_bad: Any, save: Save) -> None:
+def test_an_unused_root_is_no_class(name: str, save: Save) -> None:
     content = labels({}, categories=[{**ROOT, "name": name}])
     content["categories"].append({"id": 1, "name": "cell", "supercategory": name})
-    opened = load(save(content), None, on_bad=on_bad)
+    opened = load(save(content), None)
     assert opened.categories.ids == (1,) and opened.repaired == {"category_root": 1}
 
 
@@ -415,18 +367,30 @@ def test_equal_categories_count_once_and_others_are_refused_with_the_file(save: 
     assert load(save(content), None).categories.ids == (1, 2)
     for other in ({"id": 1, "name": "yeti"}, {"id": 3, "name": "cell"}):
         content["categories"][2] = other
-        for on_bad in MODES:
-            with pytest.raises(ValueError, match=r"annotations\.json.*repeated"):
-                load(save(content), None, on_bad=on_bad)  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match=r"annotations\.json.*repeated"):
+            load(save(content), None, on_bad="repair")
 
 
-@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
-def test_the_encodings_of_windows_are_read(
-    encoding: str, content: dict[str, Any], tmp_path: Path
-) -> None:
+def test_if_nothing_is_left_the_reasons_are_said(save: Save) -> None:
+    content = labels({"bbox": [3, 3, 0, 9]}, {"bbox": [200, 3, 9, 9]})
+    with pytest.raises(ValueError, match=r"All 2 annotations .* 1 boxes of zero .* 1 boxes that"):
+        load(save(content), None, on_bad="repair")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_the_encodings_of_windows_are_read(encoding: str, tmp_path: Path) -> None:
+    content = labels({}, images=[{"file_name": "ä 1.jpg"}])
     path = tmp_path / "windows.json"
     path.write_bytes(json.dumps(content, ensure_ascii=False).encode(encoding))
     assert load(path, None).images[0].file_name == "ä 1.jpg"
+
+
+@pytest.mark.parametrize("value", ["x" * 10_000, 10**4000, [[1, "y" * 1000]] * 1000])
+def test_long_values_are_cut_short_in_messages(value: Any, save: Save) -> None:
+    fields = ("id", "bbox", "area", "segmentation", "iscrowd", "category_id")
+    with pytest.raises(ValueError, match="bad label") as caught:
+        load(save(labels(dict.fromkeys(fields, value))), None)
+    assert len(str(caught.value)) < 1500
 
 
 @pytest.mark.parametrize("text", ["[" * 20_000, '{"x": ' + "9" * 5000 + "}"])
@@ -440,30 +404,7 @@ def test_json_beyond_the_reader_is_a_short_sentence_with_the_file(
     assert len(str(caught.value)) < 300 + len(str(path))
 
 
-@pytest.mark.parametrize("field", ["id", "bbox", "area", "segmentation", "iscrowd", "category_id"])
-def test_long_values_are_cut_short_in_messages(field: str, save: Save) -> None:
-    for value in ("x" * 10_000, 10**4000, [[1, "y" * 1000]] * 1000):
-        content = labels({}, {field: value})
-        with pytest.raises(ValueError, match="bad label") as caught:
-            load(save(content), None)
-        assert len(str(caught.value)) < 1500
-
-
-def test_one_warning_tells_the_number_and_the_first_ids(
-    save: Save, caplog: pytest.LogCaptureFixture
-) -> None:
-    content = labels(*({"id": i, "category_id": "1"} for i in (11, 12, 13, 14, 15)))
-    with caplog.at_level(logging.WARNING):
-        load(save(content), None, on_bad="repair")
-    (record,) = caplog.records
-    said = record.getMessage()
-    assert all(text in said for text in ("5", REPAIRS["number_as_text"], "11", "13"))
-    assert "14" not in said
-
-
 def test_what_was_parsed_is_not_changed(save: Save) -> None:
-    from lib.data.coco import from_coco
-
     content = labels({"bbox": ["10", "5", "20", "20"], "segmentation": SQUARE, "id": "a"})
     before = copy.deepcopy(content)
     from_coco(content, Path("a.json"), None, on_bad="repair")
