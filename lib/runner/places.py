@@ -6,9 +6,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from lib.parameter_names import stays_on_cpu
-from lib.runner.gpus import Gpu, Shares
 from lib.runner.jobs import CHILDREN, Job, Outcome, Say, say_here
-from lib.runner.machine import describe_machine
+from lib.runner.machine import Gpu, Shares, describe_machine
 from lib.runner.steps import Kind, Step
 
 Run = Callable[[Job, Say], Outcome]
