@@ -66,7 +66,6 @@ OUTPUTS = {
     "lib.bench.evaluation": "x.json",
     "lib.bench.inference": "x.json",
     "lib.bench.models": "x.json",
-    "lib.bench.common_training": "x.json",
     "lib.bench.masks": "x.json",
     "lib.bench.schedules": "x.json",
     "lib.training.activation_maps": "x.npz",

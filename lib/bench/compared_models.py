@@ -141,7 +141,7 @@ class ComparedModels:
         else:
             model = build_model(self.configs[name].model, num_classes=len(self.coco.categories))
         model.to(self.device)
-        batch, _ = model.transform([self.sample.to(self.device)])
+        batch, _ = model.eval().transform([self.sample.to(self.device)])
         settle(model.backbone, batch.tensors)
         found = [self.boxes[i % len(self.boxes)] for i in range(shared.detections)]
         keep_busy(model, foreground=shared.foreground, boxes=found)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from lib.data.coco import CocoSet, Instance
 from lib.data.pictures.images import read_image
-from lib.masks.gather import Work
+from lib.masks.gather import ImageBoxes
 from lib.masks.grabcut.exact import GrabCutSettings, one_thread
 from lib.masks.grabcut.segmenter import prepare, warm_up
 from lib.masks.pseudo import seed_of
@@ -46,7 +46,7 @@ def peaks(
         WorkerLostError: if such a process ends without an answer.
     """
     work = [
-        Work(coco_set.image(image_id).absolute(), tuple((x.id, x.box) for x in group))
+        ImageBoxes(coco_set.image(image_id).absolute(), tuple((x.id, x.box) for x in group))
         for image_id, group in groupby(instances, key=lambda instance: instance.image_id)
     ]
     found = {}
@@ -64,7 +64,7 @@ def peaks(
     return found
 
 
-def stages(work: list[Work], settings: GrabCutSettings, seed: int) -> dict[str, float]:
+def stages(work: list[ImageBoxes], settings: GrabCutSettings, seed: int) -> dict[str, float]:
     """Make masks in this process and return its peak so far after each stage, MiB.
 
     Returns:

@@ -12,7 +12,6 @@ things on boxes of a set, and compiles nothing while the clock runs:
 """
 
 import argparse
-import importlib.metadata
 import platform
 import tempfile
 import time
@@ -149,7 +148,6 @@ def machine() -> dict[str, Any]:
         "processor": platform.processor() or platform.machine(),
         "cores": worker_count(0),
         "opencv": cv2.__version__,
-        "ziglang": importlib.metadata.version("ziglang"),
     }
 
 

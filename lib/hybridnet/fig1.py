@@ -18,9 +18,7 @@ from lib.masks.pseudo import boxes_of
 from lib.masks.quality import SMALL_SIDE, VALID_FROM
 from lib.metrics.bootstrap import ImageSums
 from lib.metrics.claims import Observation
-
-EDGES = (0, 16, 32, 48, 64, 96, 128, 192, 256, 384, math.inf)
-"""Edges of the size bins: square root of the box area, pixels. Paper A does not print its own."""
+from lib.metrics.data_statistics import SIZE_EDGES
 
 QUANTITIES = {
     "A.fig1.invalid_rate": "I / N",
@@ -235,7 +233,7 @@ def histogram(frame: pd.DataFrame, *, side: int = SMALL_SIDE) -> pd.DataFrame:
         infinite), ``boxes``, ``invalid``, ``invalid_share`` (of the bin;
         NaN if it is empty), ``share_of_invalid`` (of all invalid boxes; NaN if there is none).
     """
-    edges = sorted({*EDGES, side})
+    edges = sorted({*SIZE_EDGES, side})
     size = np.sqrt(frame["box_area"].to_numpy())
     bins = np.digitize(size, np.asarray(edges[1:-1]))
     invalid = ~frame["valid"].to_numpy()

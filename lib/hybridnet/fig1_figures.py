@@ -1,7 +1,5 @@
 """Figures of pseudo-masks: how good, which sizes fail, and what the box test sees."""
 
-import math
-
 import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
@@ -9,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from lib.masks.quality import SMALL_SIDE
-from lib.pages.drawing import hollow
+from lib.pages.drawing import hollow, size_labels
 from lib.pages.style import COLOURS, FLAT, GREY, TALL, WIDTH
 
 PERCENT = PercentFormatter(xmax=1, decimals=0)
@@ -50,10 +48,7 @@ def size_histogram(bins: pd.DataFrame, *, side: int = SMALL_SIDE) -> Figure:
         side: below this size an object is small, pixels.
     """
     places = np.arange(len(bins))
-    labels = [
-        f"≥ {low:g}" if math.isinf(high) else f"{low:g}–{high:g}"
-        for low, high in zip(bins["size_from"], bins["size_to"], strict=True)
-    ]
+    labels = size_labels([*bins["size_from"], bins["size_to"].iloc[-1]])
     figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, FLAT * 1.1))
     left.bar(places, bins["invalid"], color=COLOURS["invalid"], label="invalid", width=0.86)
     left.bar(

@@ -25,7 +25,7 @@ from lib.data.numbers import all_finite, as_array
 from lib.data.pictures.images import read_image
 from lib.files import read_json, write_json
 from lib.masks import rle
-from lib.masks.gather import Cost, Made, Row, Work, cut, gathered
+from lib.masks.gather import BoxMask, Cost, ImageBoxes, UnitResult, gathered, into_units
 from lib.masks.grabcut.exact import METHOD, GrabCutSettings, one_thread, rectangle
 from lib.masks.grabcut.segmenter import describe, made_by, prepare
 from lib.masks.quality import VALID_FROM, box_iou, is_valid
@@ -112,9 +112,9 @@ def segment(
     return out
 
 
-def masks_of(unit: Sequence[Work], *, settings: GrabCutSettings, seed: int) -> Made:
+def masks_of(unit: Sequence[ImageBoxes], *, settings: GrabCutSettings, seed: int) -> UnitResult:
     """Return the masks of a unit's detections, which are numbered by their positions."""
-    made: Made = {"rows": [], "costs": []}
+    made: UnitResult = {"rows": [], "costs": []}
     with one_thread():
         for item in unit:
             rows, cost = _masks_of_image(item, settings, seed)
@@ -123,12 +123,14 @@ def masks_of(unit: Sequence[Work], *, settings: GrabCutSettings, seed: int) -> M
     return made
 
 
-def _masks_of_image(item: Work, settings: GrabCutSettings, seed: int) -> tuple[list[Row], Cost]:
+def _masks_of_image(
+    item: ImageBoxes, settings: GrabCutSettings, seed: int
+) -> tuple[list[BoxMask], Cost]:
     picture, image_id = read_image(item.image), item.image.id
     height, width = picture.shape[:2]
     start = time.perf_counter()
     segmenter = prepare(picture, settings)
-    seconds, rows = time.perf_counter() - start, list[Row]()
+    seconds, rows = time.perf_counter() - start, list[BoxMask]()
     masks: dict[tuple[Any, ...], tuple[Any, int, Box | None]] = {}
     for position, box in item.boxes:
         pixels = rectangle(box, height=height, width=width)
@@ -142,7 +144,7 @@ def _masks_of_image(item: Work, settings: GrabCutSettings, seed: int) -> tuple[l
             area = int(mask.sum())
             masks[key] = rle.encode(mask) if area else [], area, rle.tight_box(mask)
         code, area, tight = masks[key]
-        rows.append(Row(position, code, area, box_iou(tight, box) if tight else 0.0))
+        rows.append(BoxMask(position, code, area, box_iou(tight, box) if tight else 0.0))
     cost = Cost(image_id=image_id, boxes=len(rows), runs=len(masks), seconds=seconds)
     return rows, cost
 
@@ -278,12 +280,14 @@ def _boxes(coco_set: CocoSet, detections: Sequence[Result]) -> list[Box]:
     return [box_of(result) for result in detections]
 
 
-def _units(coco_set: CocoSet, detections: Sequence[Result]) -> list[tuple[Work, ...]]:
+def _units(coco_set: CocoSet, detections: Sequence[Result]) -> list[tuple[ImageBoxes, ...]]:
     """Return groups of images that have detections, in the order of the set."""
     by_image: dict[int, list[tuple[int, Box]]] = {}
     for position, (result, box) in enumerate(
         zip(detections, _boxes(coco_set, detections), strict=True)
     ):
         by_image.setdefault(result["image_id"], []).append((position, box))
-    items = [Work(x.absolute(), tuple(by_image[x.id])) for x in coco_set.images if x.id in by_image]
-    return cut(items, IMAGES_IN_SHARD)
+    items = [
+        ImageBoxes(x.absolute(), tuple(by_image[x.id])) for x in coco_set.images if x.id in by_image
+    ]
+    return into_units(items, IMAGES_IN_SHARD)

@@ -17,14 +17,14 @@ from lib.workers import worker_count
 
 
 @dataclass(frozen=True)
-class Work:
+class ImageBoxes:
     """An image and its boxes, each with the number by which its mask is found: xyxy in pixels."""
 
     image: ImageRecord
     boxes: tuple[tuple[int, tuple[float, float, float, float]], ...]
 
 
-class Row(NamedTuple):
+class BoxMask(NamedTuple):
     """The mask of a box.
 
     Attributes:
@@ -49,10 +49,10 @@ class Cost(TypedDict):
     seconds: float
 
 
-class Made(TypedDict):
+class UnitResult(TypedDict):
     """What the work on a unit gives."""
 
-    rows: list[Row]
+    rows: list[BoxMask]
     costs: list[Cost]
 
 
@@ -61,13 +61,15 @@ class Gathered:
     """What the work on all units gave."""
 
     workers: int
-    rows: dict[int, Row] = field(default_factory=dict)  # by the boxes' numbers
+    rows: dict[int, BoxMask] = field(default_factory=dict)  # by the boxes' numbers
     costs: list[Cost] = field(default_factory=list)  # of this run's images
     earlier: int = 0  # boxes taken over from an interrupted run
     seconds: float = 0.0  # of this run, by the clock
 
 
-def cut(items: Sequence[Work], most: int, *, size: int | None = None) -> list[tuple[Work, ...]]:
+def into_units(
+    items: Sequence[ImageBoxes], most: int, *, size: int | None = None
+) -> list[tuple[ImageBoxes, ...]]:
     """Return units of ``size`` images, or of as many as `lib.masks.shards.unit_size` says."""
     size = size or shards.unit_size(len(items), most)
     return [tuple(items[at : at + size]) for at in range(0, len(items), size)]
@@ -75,8 +77,8 @@ def cut(items: Sequence[Work], most: int, *, size: int | None = None) -> list[tu
 
 @contextmanager
 def gathered(
-    units: Sequence[tuple[Work, ...]],
-    work: Callable[[tuple[Work, ...]], Made],
+    units: Sequence[tuple[ImageBoxes, ...]],
+    work: Callable[[tuple[ImageBoxes, ...]], UnitResult],
     *,
     out: Path,
     module: str,
@@ -123,7 +125,7 @@ def gathered(
             cluster=cluster,
             made_by=made_by,
         ):
-            rows = [Row(*row) for row in made["rows"]]  # a list each where they were in a file
+            rows = [BoxMask(*row) for row in made["rows"]]  # a list each where they were in a file
             found.rows.update((row.number, row) for row in rows)
             found.seconds = time.monotonic() - start
             invalid += sum(not is_valid(row.box_iou, valid_from) for row in rows)
@@ -145,7 +147,7 @@ def gathered(
         shards.clear(folder)
 
 
-def key(units: Sequence[tuple[Work, ...]], made_by: Mapping[str, Any]) -> str:
+def key(units: Sequence[tuple[ImageBoxes, ...]], made_by: Mapping[str, Any]) -> str:
     """Return a name for the shards that changes with whatever could change their contents.
 
     Raises:

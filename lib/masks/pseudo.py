@@ -15,7 +15,7 @@ from lib.data.coco import CocoSet, Instance
 from lib.data.pictures.images import read_image
 from lib.files import write_json
 from lib.masks import rle
-from lib.masks.gather import Made, Row, Work, cut, gathered
+from lib.masks.gather import BoxMask, ImageBoxes, UnitResult, gathered, into_units
 from lib.masks.grabcut.exact import METHOD, GrabCutSettings, one_thread
 from lib.masks.grabcut.segmenter import describe, made_by, prepare
 from lib.masks.quality import VALID_FROM, is_valid, mask_box_iou
@@ -89,9 +89,9 @@ def generate(
     return out
 
 
-def masks_of(unit: Sequence[Work], *, settings: GrabCutSettings, seed: int) -> Made:
+def masks_of(unit: Sequence[ImageBoxes], *, settings: GrabCutSettings, seed: int) -> UnitResult:
     """Return the masks of a unit's boxes, which are numbered by their annotations."""
-    rows: list[Row] = []
+    rows: list[BoxMask] = []
     with one_thread():
         for item in unit:
             picture = prepare(read_image(item.image), settings)
@@ -99,7 +99,7 @@ def masks_of(unit: Sequence[Work], *, settings: GrabCutSettings, seed: int) -> M
                 mask = picture.mask(box, seed=seed_of(seed, annotation_id))
                 area = int(mask.sum())
                 code: dict[str, Any] | list[Any] = rle.encode(mask) if area else []
-                rows.append(Row(annotation_id, code, area, mask_box_iou(mask, box)))
+                rows.append(BoxMask(annotation_id, code, area, mask_box_iou(mask, box)))
     return {"rows": rows, "costs": []}
 
 
@@ -113,19 +113,19 @@ def boxes_of(instances: Sequence[Instance]) -> tuple[Instance, ...]:
     return tuple(instance for instance in instances if not instance.iscrowd)
 
 
-def _units(coco_set: CocoSet, shard_size: int | None) -> list[tuple[Work, ...]]:
+def _units(coco_set: CocoSet, shard_size: int | None) -> list[tuple[ImageBoxes, ...]]:
     """Return groups of images that have boxes, in the order of the file."""
     items = []
     for image in coco_set.images:
         boxes = tuple((i.id, i.box) for i in boxes_of(coco_set.instances(image.id)))
         if boxes:
-            items.append(Work(image.absolute(), boxes))
-    return cut(items, SHARD_SIZE, size=shard_size)
+            items.append(ImageBoxes(image.absolute(), boxes))
+    return into_units(items, SHARD_SIZE, size=shard_size)
 
 
 def _assemble(
     coco_set: CocoSet,
-    found: dict[int, Row],
+    found: dict[int, BoxMask],
     settings: GrabCutSettings,
     seed: int,
     valid_from: float,

@@ -1,4 +1,4 @@
-"""Bootstrap intervals for AP, over images.
+"""Bootstrap intervals over images, for AP and for ratios of sums.
 
 A resample draws as many images as there are, with replacement. Drawing an image twice is giving it
 weight 2, and AP is a function of weighted counts: along a class's detections, best score first,

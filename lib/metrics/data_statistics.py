@@ -4,6 +4,7 @@ Crowd regions are counted but are no instances here. What overlap, ambiguous, an
 box mean is said in :mod:`lib.data.overlap`.
 """
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -13,6 +14,10 @@ from lib.data.categories import Categories
 from lib.data.coco import CocoSet
 from lib.data.overlap import AMBIGUOUS_FROM, INSIDE_FROM, objects, overlapping_pairs
 from lib.masks.quality import SMALL_SIDE
+
+SIZE_EDGES = (0, 16, 32, 48, 64, 96, 128, 192, 256, 384, math.inf)
+"""Edges of histograms of size: square root of the box area, pixels; 64 is one of them. Paper A does
+not print those of its Fig. 1."""
 
 
 def instance_table(coco_set: CocoSet) -> pd.DataFrame:

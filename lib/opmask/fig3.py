@@ -144,26 +144,16 @@ def regression_table(frame: pd.DataFrame, found: Comparison, claims: "Claims") -
     used = frame.dropna(subset=["overlap", *METHODS])
     rows = []
     for method, column in OUTCOMES.items():
-        line = fit(used["overlap"], used[column])
-        rows.append(
-            {
-                "method": method,
-                "classes": line.n,
-                "slope": line.slope,
-                "se": line.se,
-                "ci_low": line.low,
-                "ci_high": line.high,
-                "boot_low": drawn[method].low,
-                "boot_high": drawn[method].high,
-                "p": line.p,
-                "paper_p": expected.get(f"B.fig3.{method}.p_value"),
-                "r": line.r,
-                "spearman": line.spearman,
-                "spearman_p": line.spearman_p,
-                **_influence(used, column),
-            }
-        )
-    return pd.DataFrame(rows).astype({"paper_p": float})
+        row = {"method": method, **fit(used["overlap"], used[column])._asdict()}
+        row |= {"boot_low": drawn[method].low, "boot_high": drawn[method].high}
+        row |= {"paper_p": expected.get(f"B.fig3.{method}.p_value"), **_influence(used, column)}
+        rows.append(row)
+    columns = [
+        "method", "classes", "slope", "se", "ci_low", "ci_high", "boot_low", "boot_high", "p",
+        "paper_p", "r", "spearman", "spearman_p", "most_influential", "slope_without", "p_without",
+    ]  # fmt: skip
+    table = pd.DataFrame(rows).rename(columns={"n": "classes", "low": "ci_low", "high": "ci_high"})
+    return table[columns].astype({"paper_p": float})
 
 
 def _influence(used: pd.DataFrame, column: str) -> dict[str, Any]:

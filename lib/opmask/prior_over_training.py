@@ -97,18 +97,12 @@ def prior_quality(
             continue
         priors = rois.prior_maps(recorded.maps[:, place], side=CELLS, norm=norm)
         for iteration, prior in zip(recorded.iteration.tolist(), priors, strict=True):
-            predicted = prior >= MASK_FROM
-            either = int((predicted | cells).sum())
             apart = cells.any() and not cells.all()
-            rows.append(
-                {
-                    "iteration": iteration,
-                    "annotation_id": instance.id,
-                    "image_id": instance.image_id,
-                    "contrast": prior[cells].mean() - prior[~cells].mean() if apart else np.nan,
-                    "iou": int((predicted & cells).sum()) / either if either else 0.0,
-                }
-            )
+            contrast = prior[cells].mean() - prior[~cells].mean() if apart else np.nan
+            predicted = prior >= MASK_FROM
+            either = np.count_nonzero(predicted | cells)
+            iou = np.count_nonzero(predicted & cells) / either if either else 0.0
+            rows.append((iteration, instance.id, instance.image_id, contrast, iou))
     columns = ["iteration", "annotation_id", "image_id", *MEASURES]
     return pd.DataFrame(rows, columns=columns)
 

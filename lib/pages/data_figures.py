@@ -1,7 +1,6 @@
 """Pictures of the data: classes, sizes, overlap, and sheets of scenes with their labels."""
 
 from collections.abc import Mapping
-from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -18,15 +17,13 @@ from lib.data.overlap import AMBIGUOUS_FROM
 from lib.data.pictures.images import ImageRecord, read_image
 from lib.masks import rle
 from lib.masks.quality import SMALL_SIDE
-from lib.pages.drawing import box_area
+from lib.metrics.data_statistics import SIZE_EDGES
+from lib.pages.drawing import box_area, size_labels
 from lib.pages.style import BLACK, BLUE, COLOURS, FLAT, GREEN, ORANGE, PINK, RED, SKY, WIDTH, plain
 from lib.seeds import derive
 
 SPLIT_COLOURS = {"voc": BLUE, "non_voc": PINK}
 SPLIT_NAMES = {"voc": "VOC class", "non_voc": "other class"}
-
-SIZE_EDGES = (0, 16, 32, 48, 64, 96, 128, 192, 256, 384, np.inf)
-"""Edges of the size histogram: square root of the box area, pixels; 64 is one of them."""
 
 MOST_CLASSES, MOST_GUESTS = 14, 18
 """Classes shown at most, of those with the closest others and of those with guests."""
@@ -88,9 +85,7 @@ def size_figure(tables: Mapping[str, pd.DataFrame]) -> Figure:
         tables: ``instance_table`` of the sets by name.
     """
     figure, panels = plt.subplots(1, len(tables), figsize=(WIDTH, FLAT), sharey=True, squeeze=False)
-    labels = [
-        f"{low}–{high}" if np.isfinite(high) else f"≥ {low}" for low, high in pairwise(SIZE_EDGES)
-    ]
+    labels = size_labels(SIZE_EDGES)
     for axes, (name, table) in zip(panels[0], tables.items(), strict=True):
         counts, _ = np.histogram(table["size"], bins=np.array(SIZE_EDGES))
         small = np.array(SIZE_EDGES[1:]) <= SMALL_SIDE

@@ -1,6 +1,8 @@
 """What several figures draw alike: numbers with intervals, the papers' numbers, boxes and masks."""
 
+import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -53,10 +55,35 @@ def share_curve(axes: Axes, values: Sequence[float] | np.ndarray, **look: Any) -
     axes.step(places, share, where="pre", **look)
 
 
+def size_labels(edges: Sequence[float]) -> list[str]:
+    """Return the names of the bins between some edges, the last of which may be infinite."""
+    return [
+        f"≥ {low:g}" if math.isinf(high) else f"{low:g}–{high:g}" for low, high in pairwise(edges)
+    ]
+
+
 def box_area(box: Sequence[float]) -> float:
     """Return the area of a box, xyxy."""
     x1, y1, x2, y2 = box
     return (x2 - x1) * (y2 - y1)
+
+
+def square_around(box: Sequence[float], side: int, width: int, height: int) -> tuple[int, int, int]:
+    """Return left, top and side of a square around a box, inside an image if it fits.
+
+    Args:
+        box: xyxy, pixels.
+        side: of the square, if the image is as large.
+        width: of the image.
+        height: of the image.
+    """
+    side = min(side, max(width, height))
+    middles = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+    left, top = (
+        round(min(max(middle - side / 2, 0), max(size - side, 0)))
+        for middle, size in zip(middles, (width, height), strict=True)
+    )
+    return left, top, side
 
 
 def draw_box(axes: Axes, box: Sequence[float], *lines: tuple[str, float]) -> None:

@@ -10,7 +10,7 @@ from lib.data.coco import CocoSet, Instance
 from lib.data.pictures.images import read_image
 from lib.masks import rle
 from lib.masks.pseudo import boxes_of
-from lib.pages.drawing import draw_box, outline, overlay
+from lib.pages.drawing import draw_box, outline, overlay, square_around
 from lib.pages.style import COLOURS, WIDTH, plain
 from lib.seeds import derive
 
@@ -61,7 +61,10 @@ def draw(axes: Axes, pseudo: CocoSet, instance: Instance) -> None:
     record = pseudo.image(instance.image_id)
     picture = read_image(record)
     mask = rle.decode_mask(instance, record.height, record.width)
-    left, top, side = _square(instance.box, width=record.width, height=record.height)
+    x1, y1, x2, y2 = instance.box
+    longer = max(x2 - x1, y2 - y1)
+    wanted = round(longer + max(0.5 * longer, 12))
+    left, top, side = square_around(instance.box, wanted, record.width, record.height)
     shown = overlay(picture, mask)[top : top + side, left : left + side]
     axes.imshow(shown, extent=(left, left + shown.shape[1], top + shown.shape[0], top))
     part = mask[top : top + side, left : left + side]
@@ -74,13 +77,3 @@ def draw(axes: Axes, pseudo: CocoSet, instance: Instance) -> None:
     axes.set_title(
         f"{name}  {quality}", fontsize=8, fontweight="normal", loc="left", pad=3, color=colour
     )
-
-
-def _square(box: Sequence[float], *, width: int, height: int) -> tuple[int, int, int]:
-    """Return left, top and side of a square around a box, with a margin, inside the image."""
-    x1, y1, x2, y2 = box
-    longer = max(x2 - x1, y2 - y1)
-    side = min(round(longer + max(0.5 * longer, 12)), max(width, height))
-    left = round(min(max((x1 + x2 - side) / 2, 0), max(width - side, 0)))
-    top = round(min(max((y1 + y2 - side) / 2, 0), max(height - side, 0)))
-    return left, top, side

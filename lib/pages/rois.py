@@ -84,9 +84,9 @@ def roi(coco_set: CocoSet, instance: Instance) -> Roi:
     record = coco_set.image(instance.image_id)
     x1, y1, x2, y2 = instance.box
     wanted = (1 + 2 * MARGIN) * max(x2 - x1, y2 - y1)
-    side = int(min(np.ceil(wanted), max(record.width, record.height)))
-    left = _start((x1 + x2 - side) / 2, record.width - side)
-    top = _start((y1 + y2 - side) / 2, record.height - side)
+    left, top, side = drawing.square_around(
+        instance.box, int(np.ceil(wanted)), record.width, record.height
+    )
     picture = read_image(record)[top : top + side, left : left + side]
     return Roi(picture, left, top, side, instance.box)
 
@@ -209,11 +209,6 @@ def grid(rows: Sequence[str], columns: int, most: int) -> tuple[Figure, np.ndarr
     for row, text in zip(panels, rows, strict=True):
         row_label(row[0], text)
     return figure, panels
-
-
-def _start(wanted: float, most: int) -> int:
-    """Return where a square starts, inside the image if it fits."""
-    return round(min(max(wanted, 0), max(most, 0)))
 
 
 def _inside(shown: Roi) -> tuple[float, float, float, float]:

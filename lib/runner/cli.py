@@ -7,29 +7,26 @@ Exit codes: 0 if every step is up to date at the end, 1 if a step failed or a pa
 import argparse
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from lib.interrupts import announced
 from lib.pages.site import build_site
 from lib.runner import provenance
-from lib.runner.console import print_failures, print_list
 from lib.runner.execute import Execution, Report
-from lib.runner.gpus import Gpu, choose, visible_gpus
-from lib.runner.jobs import run_job
+from lib.runner.folders import check_writable, full_disk, only_runner
+from lib.runner.jobs import Outcome, run_job
 from lib.runner.left_out import with_left_out
-from lib.runner.lock import only_runner
-from lib.runner.machine import usable_cores
+from lib.runner.machine import Gpu, choose, usable_cores, visible_gpus
 from lib.runner.own_runs import own_runs
 from lib.runner.places import LocalMachine, Place, Run
 from lib.runner.plan import Planner
-from lib.runner.preview import print_preview
+from lib.runner.preview import duration, print_preview
 from lib.runner.problems import UsageError
 from lib.runner.profiles import load_profile, profile_names
 from lib.runner.remote import cluster_at
 from lib.runner.setup import Request, Setup, prepare
-from lib.runner.steps import Step
-from lib.runner.writable import check_writable, full_disk
+from lib.runner.steps import EVERYTHING, Step
 from lib.study import Study
 from lib.terms import write_terms
 from lib.workers import WorkerLostError
@@ -113,7 +110,7 @@ def _carry_out(options: argparse.Namespace, study: Study, steps: Sequence[Step],
         if options.list:
             names = profile_names(study)
             described = {n: load_profile(study, n).description for n in names}
-            print_list(setup, steps, described, own_runs(study))
+            _print_list(setup, steps, described, own_runs(study))
             return 0
         if not options.dry_run:
             check_writable(study, setup.name, [step.id for step in setup.chosen])
@@ -183,7 +180,7 @@ def _run(setup: Setup, place: Place, gpus: Sequence[Gpu]) -> int:
         raise
     problems = _write_results(setup, report)
     if report.failures:
-        print_failures(setup, report.failures, report.blocked)
+        _print_failures(setup, report.failures, report.blocked)
     for problem in problems:
         print(f"error: {problem}", file=sys.stderr)
     results = setup.study.results(setup.name)
@@ -216,6 +213,55 @@ def _write_results(setup: Setup, report: Report) -> list[str]:
         sources=study.notebooks,
         units=units,
     )
+
+
+def _print_failures(
+    setup: Setup, failures: Mapping[str, Outcome], blocked: Mapping[str, str]
+) -> None:
+    """Print for each failed step what failed, where to look and how to go on."""
+    study, name = setup.study, setup.name
+    for step, outcome in failures.items():
+        print(f"\nStep {step} failed after {duration(outcome.seconds)}.")
+        if outcome.cell is not None:
+            print(f"  Cell In [{outcome.cell}], which begins: {outcome.first_line}")
+        print(f"  {outcome.error}")
+        for line in outcome.tail:
+            print(f"    {line}")
+        partial = study.step_folder(name, step) / "failed.ipynb"
+        if partial.exists():
+            print(f"  The notebook up to there: {study.relative(partial)}")
+    for step, cause in blocked.items():
+        print(f"\nStep {step} did not run: it needs {cause}.")
+    first = next(iter(failures), "STEP")
+    print(
+        "\nTo go on: mend the cause and give the same command again; finished steps are not"
+        f"\nrepeated. If the cause was not in the code, a step continues where it stopped;"
+        f"\n--force {first} starts it afresh, --keep {first} continues it although the code"
+        "\nchanged."
+    )
+
+
+def _print_list(
+    setup: Setup, every_step: Sequence[Step], profiles: Mapping[str, str], own: Mapping[str, str]
+) -> None:
+    """Print all steps with what they need, all profiles, and the runs that are none of these."""
+    print(f"Steps of profile {setup.profile.name}:\n")
+    included = {step.id for step in setup.steps}
+    width = max(len(step.id) for step in every_step)
+    for step in every_step:
+        text = "needs no other step"
+        if step.id not in included:
+            text = "left out"
+        elif step.needs:
+            text = "after " + ", ".join(step.needs).replace(EVERYTHING, "every other step")
+        print(f"  {step.id:<{width}}  {text}")
+    print("\nProfiles:\n")
+    for name, description in profiles.items():
+        print(f"  {name:<12}  {description}")
+    if own:
+        print("\nRuns of their own, in cache/ and results/:\n")
+    for name, banner in own.items():
+        print(f"  {name}: {banner}")
 
 
 def _split(values: Sequence[str] | None) -> tuple[str, ...]:

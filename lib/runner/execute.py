@@ -10,14 +10,13 @@ from typing import Any
 from lib.files import explain
 from lib.parameter_names import images_of
 from lib.runner import provenance
-from lib.runner.console import duration
 from lib.runner.executed import injected_cell, refresh_text, write_executed
 from lib.runner.jobs import Job, Outcome
 from lib.runner.left_out import with_left_out
-from lib.runner.machine import describe_machine, describe_sources
+from lib.runner.machine import describe_machine
 from lib.runner.places import Place, Room, kind_of
 from lib.runner.plan import Decision, Planner
-from lib.runner.preview import expected_wall
+from lib.runner.preview import duration, expected_wall
 from lib.runner.stamps import begin, finish, read_stamp, remember_seconds
 from lib.runner.steps import Kind, Step
 from lib.terms import write_terms
@@ -55,7 +54,7 @@ class Execution:
         self.report = Report()
         self._running: dict[Future[Outcome], tuple[Decision, list[str]]] = {}
         self._ready: list[Step] = []
-        self._sources = describe_sources(self.setup.study.root)
+        self._sources = provenance.describe_sources(self.setup.study.root)
         self._dispensable = {step.id for step in self.setup.steps if step.optional}
 
     def run(self) -> Report:

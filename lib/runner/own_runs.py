@@ -8,10 +8,9 @@ from typing import Any
 from lib.files import digest_of
 from lib.parameter_names import WITHOUT_EFFECT, is_of_data
 from lib.runner.fingerprint import plain
-from lib.runner.profiles import NOT_PROFILES, profile_names
+from lib.runner.profiles import NOT_PROFILES, dotted, profile_names
 from lib.runner.provenance import presentable
 from lib.runner.resolve import PROFILE
-from lib.runner.settings import dotted
 from lib.study import Study
 from lib.terms import Terms, recorded_terms
 

@@ -6,9 +6,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from lib.parameter_names import stays_on_cpu
-from lib.runner.gpus import Gpu, Shares, shares
 from lib.runner.jobs import CHILDREN, Job, Outcome, Say, say_here
-from lib.runner.machine import describe_machine
+from lib.runner.machine import Gpu, Shares, describe_machine
 from lib.runner.steps import Kind, Step
 
 Run = Callable[[Job, Say], Outcome]
@@ -35,12 +34,6 @@ class Room:
             return False
         taken = kind == "train" and running.count("train") >= self.trainings
         return len(running) < self.jobs and not taken
-
-
-def room_here(jobs: int, gpus: Sequence[Gpu]) -> Room:
-    """Return the room on one machine: each training has its share of the GPUs, if there are any."""
-    groups = shares(gpus, jobs)
-    return Room(jobs, len(groups) or jobs, len(groups[0]) if groups else 0)
 
 
 def kind_of(step: Step, parameters: Mapping[str, Any]) -> Kind:
@@ -87,7 +80,8 @@ class LocalMachine:
 
     def room(self) -> Room:
         """Return how many steps fit side by side."""
-        return room_here(self._jobs, self._shares.gpus)
+        groups = self._shares.groups
+        return Room(self._jobs, len(groups) or self._jobs, len(groups[0]) if groups else 0)
 
     def prepare(self) -> None:
         """Do nothing: subprocesses end with their runner."""

@@ -4,8 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
-from lib.runner.digests import Digests
-from lib.runner.fingerprint import Fingerprint, explain, fingerprint
+from lib.runner.fingerprint import Digests, Fingerprint, explain, fingerprint
 from lib.runner.setup import Setup
 from lib.runner.stamps import STARTED, missing_outputs, past_seconds, read_stamp
 from lib.runner.steps import Step

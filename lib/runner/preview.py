@@ -19,12 +19,56 @@ from lib.data.download.catalogue import CATALOGUE
 from lib.data_needs import FETCH, Data, needed_data
 from lib.parameter_names import images_of
 from lib.paths import DATA_VARIABLE, ROOT, expanded
-from lib.runner.console import duration, heading, why
-from lib.runner.gpus import Gpu, described
-from lib.runner.machine import usable_cores
+from lib.runner.machine import Gpu, described, usable_cores
 from lib.runner.places import LocalMachine, Place, Room, kind_of
 from lib.runner.plan import Decision, Planner
+from lib.runner.setup import Setup
 from lib.runner.steps import Kind, Step
+
+SHOWN_REASONS = 3
+
+
+def duration(seconds: float) -> str:
+    """Return a time for people: ``8 s``, ``2 min 30 s``, ``1 h 5 min``, ``12.5 days``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min" + (f" {whole % 60} s" if whole % 60 else "")
+    if whole < 48 * 3600:
+        return f"{whole // 3600} h {whole % 3600 // 60} min"
+    return f"{whole / 86400:.1f} days"
+
+
+def heading(setup: Setup) -> list[str]:
+    """Return what a plan begins with: the profile, and of a run of its own what and where it is."""
+    lines = [f"Profile {setup.profile.name}: {setup.profile.description}"]
+    study, terms = setup.study, setup.terms
+    if terms.is_own:
+        cache, results = (study.relative(f(terms.name)) for f in (study.cache, study.results))
+        lines += [
+            terms.banner,
+            f"It is a run of its own, made from scratch in {cache}/ and {results}/; those of "
+            "profiles are not touched. To be rid of it, remove both folders.",
+        ]
+    return lines
+
+
+def why(decision: Decision) -> str:
+    """Return in words what is to be done with a step, and for which reasons."""
+    shown = list(decision.reasons[:SHOWN_REASONS])
+    if len(decision.reasons) > SHOWN_REASONS:
+        shown.append(f"and {len(decision.reasons) - SHOWN_REASONS} more")
+    reasons = "; ".join(shown)
+    match decision.action:
+        case "run":
+            return f"runs: {reasons}"
+        case "maybe":
+            return f"runs if the output of {', '.join(shown)} changes"
+        case "keep":
+            return f"kept although {reasons}" if reasons else "up to date"
+        case _:
+            return "up to date"
 
 
 def print_preview(

@@ -1,6 +1,7 @@
 """Where each result comes from: written once by the runner, never by a notebook."""
 
 import re
+import subprocess
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -11,7 +12,7 @@ from lib import paths
 from lib.files import read_object, write_json
 from lib.runner.fingerprint import Fingerprint
 from lib.runner.parameters import Parameter
-from lib.runner.settings import dotted
+from lib.runner.profiles import dotted
 from lib.runner.stamps import Stamp, read_stamp
 from lib.runner.steps import Step
 from lib.study import Study
@@ -38,7 +39,7 @@ def of_step(
         schema: the parameters that its notebook declares.
         parameters: the full set of values.
         seconds: wall time.
-        sources: ``machine.describe_sources``.
+        sources: ``describe_sources``.
         machine: ``machine.describe_machine``.
         notes: sentences on anything out of the ordinary, such as inputs that were kept.
     """
@@ -64,6 +65,24 @@ def of_step(
         "fingerprint": fingerprint.digest[:SHOWN_DIGITS],
         "notes": list(notes),
     }
+
+
+def describe_sources(root: Path) -> dict[str, Any]:
+    """Return the commit of a repository, and whether anything but results differs from it."""
+    commit = _output(["git", "rev-parse", "HEAD"], root)
+    changes = _output(["git", "status", "--porcelain", "--", ".", ":!results"], root)
+    return {"commit": commit or None, "dirty": bool(changes) if commit else None}
+
+
+def _output(command: list[str], folder: Path) -> str:
+    """Return what a command prints; nothing if it cannot be run or fails."""
+    try:
+        done = subprocess.run(
+            command, cwd=folder, capture_output=True, text=True, timeout=20, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout.strip()
 
 
 def presentable(value: Any) -> Any:

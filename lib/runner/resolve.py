@@ -9,7 +9,7 @@ from lib import paths
 from lib.parameter_names import FILE_SUFFIXES, PATH_ENDINGS, STEP_NAMING, WEIGHTS_WITHOUT_FILE
 from lib.runner.parameters import Parameter, read_parameters
 from lib.runner.problems import nearest
-from lib.runner.settings import Setting, dotted
+from lib.runner.profiles import Setting, dotted
 from lib.runner.steps import Step, in_scope, matching
 from lib.strict_yaml import cut
 from lib.study import Study

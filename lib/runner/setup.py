@@ -9,7 +9,7 @@ from lib.parameter_names import STEP_NAMING
 from lib.runner.own_runs import name_problems, taken, terms_for
 from lib.runner.parameters import Parameter
 from lib.runner.problems import UsageError
-from lib.runner.profiles import Profile, load_profile
+from lib.runner.profiles import Profile, Setting, dotted, load_profile, parse_assignment
 from lib.runner.resolve import (
     PROFILE,
     missing_files,
@@ -17,7 +17,6 @@ from lib.runner.resolve import (
     resolve_parameters,
     with_named_needs,
 )
-from lib.runner.settings import Setting, dotted, parse_assignment
 from lib.runner.stamps import read_stamp
 from lib.runner.steps import Step, in_scope, matching, selection, with_needs_resolved
 from lib.strict_yaml import read_yaml

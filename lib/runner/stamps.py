@@ -15,8 +15,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from lib.files import read_json, read_object, remove_temporaries, write_json
-from lib.runner.digests import Digests
-from lib.runner.fingerprint import Fingerprint
+from lib.runner.fingerprint import Digests, Fingerprint
 from lib.study import STAMP, Study
 from lib.workspace import MANIFEST
 

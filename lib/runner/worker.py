@@ -18,9 +18,8 @@ from lib.cluster import difference, workers_of
 from lib.files import digest
 from lib.paths import ROOT
 from lib.runner.fingerprint import package_versions
-from lib.runner.gpus import Gpu, Shares, visible_gpus
 from lib.runner.jobs import CHILDREN, Job, Outcome
-from lib.runner.machine import usable_cores
+from lib.runner.machine import Gpu, Shares, usable_cores, visible_gpus
 from lib.runner.places import Run, run_with
 from lib.runner.steps import Kind
 

@@ -1,7 +1,6 @@
 """Figures and pictures of paper A's results, on a small made set."""
 
 from pathlib import Path
-from typing import NamedTuple
 
 import matplotlib as mpl
 import numpy as np
@@ -13,44 +12,24 @@ from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from lib.data.coco import CocoSet, Result
-from lib.hybridnet import ablation, fig5, figures, mask_iou, predictions, table2
-from lib.hybridnet.fusion import FusionSettings
-from lib.metrics.claims import load_claims
+from lib.hybridnet import (
+    ablation,
+    boxes,
+    fig5,
+    figures,
+    fusion_counts,
+    mask_iou,
+    predictions,
+    table1,
+    table2,
+)
+from lib.metrics.claims import judged
 from lib.models.config import ModelConfig
 from lib.pages import style
-from lib.pages.ablation import MASK_IOU
-from tests.fixtures.hybridnet import LARGE, SMALL, make_set, make_workspace, without_masks
+from lib.pages.ablation import MASK_IOU, side_by_side
+from tests.fixtures.hybridnet import CLAIMS, DRAWN, FUSION, LARGE, SMALL, Made, make_study
 
-FUSION = FusionSettings()
-DRAWN = {"resamples": 20, "seed": 0}
 GREY = 128
-
-
-class Study(NamedTuple):
-    """The set, its runs and methods, and their tables."""
-
-    val: CocoSet
-    models: predictions.Models
-    rows: dict[str, list[Result]]
-    second: pd.DataFrame
-    switches: pd.DataFrame
-
-
-def study(
-    folder: Path,
-    *,
-    sides: tuple[int, ...] = (SMALL, LARGE),
-    empty: bool = False,
-    bare: bool = False,
-) -> Study:
-    val = make_set(folder, sides=sides)
-    models = predictions.read(make_workspace(val, folder / "study", empty=empty))
-    val = without_masks(val) if bare else val
-    rows = predictions.methods(val, models, FUSION, poor_below=0.5, shape_when_poor="ellipse")
-    second = table2.table2(table2.judge(val, rows, **DRAWN), claims=load_claims())
-    compared = ablation.trials(val, models, FUSION, poor_below=0.5, shape_when_poor="ellipse")
-    return Study(val, models, rows, second, ablation.ablation_table(val, compared, **DRAWN))
 
 
 @pytest.fixture(autouse=True)
@@ -59,11 +38,6 @@ def closed() -> object:
     style.use_style()
     yield
     plt.close("all")
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Study:
-    return study(tmp_path_factory.mktemp("study"))
 
 
 def points(axes: Axes) -> list[np.ndarray]:
@@ -75,7 +49,7 @@ def pixels(figure: Figure) -> list[np.ndarray]:
     return [np.asarray(axes.images[0].get_array()) for axes in figure.axes if axes.images]
 
 
-def test_table_2_is_drawn_number_by_number(made: Study) -> None:
+def test_table_2_is_drawn_number_by_number(made: Made) -> None:
     drawn = figures.branches(made.second)
     drawn.canvas.draw()
     assert drawn.get_figwidth() == style.WIDTH
@@ -87,18 +61,16 @@ def test_table_2_is_drawn_number_by_number(made: Study) -> None:
         assert paper[:4, 0].tolist() == expected["paper"].tolist()[:4]
 
 
-def test_differences_are_those_that_the_paper_claims(made: Study) -> None:
+def test_differences_are_those_that_the_paper_claims(made: Made) -> None:
     axes = figures.differences(made.second).axes[0]
-    claims = [
-        c for c in load_claims().claims if c.id.startswith("A.table2.") and c.kind == "direction"
-    ]
+    claims = [c for c in CLAIMS.claims if c.id.startswith("A.table2.") and c.kind == "direction"]
     drawn = points(axes)
     assert sum(map(len, drawn[1::2])) == len(claims)  # ours and the paper's in turns
     assert sorted(np.concatenate(drawn[1::2])[:, 0]) == sorted(c.expected for c in claims)
     assert len(axes.get_yticklabels()) == len(claims)
 
 
-def test_the_ablation_shows_changes_and_no_default(made: Study) -> None:
+def test_the_ablation_shows_changes_and_no_default(made: Made) -> None:
     figure = figures.ablation(made.switches)
     assert figure is not None
     figure.canvas.draw()
@@ -111,7 +83,7 @@ def test_the_ablation_shows_changes_and_no_default(made: Study) -> None:
     assert figures.ablation(alone.iloc[:0]) is None
 
 
-def test_curves_are_shares_of_boxes(made: Study) -> None:
+def test_curves_are_shares_of_boxes(made: Made) -> None:
     frame = mask_iou.masks_on_boxes_frame(made.val, made.models)
     for axes, size in zip(figures.mask_iou(frame).axes, ("small", "large"), strict=True):
         for line, method in zip(axes.lines, predictions.VARIANTS, strict=True):
@@ -122,7 +94,7 @@ def test_curves_are_shares_of_boxes(made: Study) -> None:
                 assert shown == pytest.approx((values >= at).mean())
 
 
-def test_fig_5_shows_image_single_branch_hybrid_and_truth(made: Study) -> None:
+def test_fig_5_shows_image_single_branch_hybrid_and_truth(made: Made) -> None:
     scenes = fig5.scenes_to_show(made.val, count=2)
     assert len(scenes) == 2 and scenes == fig5.scenes_to_show(made.val, count=2)
     columns = made.rows["baseline"], made.rows["hybrid"]
@@ -165,7 +137,7 @@ def test_the_baseline_stands_in_where_that_branch_was_not_trained_and_it_is_said
     assert found[0]["score"] == 0.1 and "baseline" in what
 
 
-def test_the_gallery_shows_small_detections_kept_and_replaced(made: Study) -> None:
+def test_the_gallery_shows_small_detections_kept_and_replaced(made: Made) -> None:
     segmented = predictions.segmented(made.models)
     drawn = fig5.gallery(made.val, segmented, made.rows["small_branch"], score_from=0.0)
     assert drawn is not None
@@ -180,11 +152,28 @@ def test_the_gallery_shows_small_detections_kept_and_replaced(made: Study) -> No
 
 
 @pytest.mark.parametrize("case", ["nothing found", "only small", "only large", "no true masks"])
-def test_every_figure_can_be_drawn_where_something_is_lacking(case: str, tmp_path: Path) -> None:
+def test_what_lacks_something_still_gives_every_table_and_figure(case: str, tmp_path: Path) -> None:
     sides = {"only small": (SMALL,), "only large": (LARGE,)}.get(case, (SMALL, LARGE))
     bare = case == "no true masks"
-    made = study(tmp_path, sides=sides, empty=case == "nothing found", bare=bare)
+    made = make_study(tmp_path, sides=sides, empty=case == "nothing found", bare=bare)
+    values = made.second[made.second["method"] == "hybrid"].set_index("metric")["ours"]
+    assert np.isnan(values["AP_S"]) == (case in ("only large", "no true masks"))
+    assert np.isnan(values["AP_L"]) == (case in ("only small", "no true masks"))
+    if case == "nothing found":
+        assert (values[["AP", "AP_S", "AP_L"]] == 0).all()
+    predictions.named(table1.beside_paper(made.first))
+    predictions.named(table2.beside_paper(made.second))
+    counts = fusion_counts.branch_table(made.rows, FUSION, score_from=0.5)
+    assert counts["kept"].sum() == len(made.rows["hybrid"])
+    table1.by_definition(table1.abo_table(made.best, made.rows, **DRAWN))
+    boxes.box_table(made.val, made.models)
+    side_by_side(made.switches, ablation.GROUPS)
+    seen = table2.observations(made.second, claims=CLAIMS, backbone="small")
+    verdicts = judged(CLAIMS, seen, profile="demo").set_index("id")["verdict"]
+    unknown = "A.table2.AP_S.hybrid_above_baseline"
+    assert case != "only large" or verdicts[unknown] == "not run at this scale"
     frame = mask_iou.masks_on_boxes_frame(made.val, made.models)
+    mask_iou.mask_iou_table(frame, **DRAWN)
     scenes = [image.id for image in made.val.images[:1]]
     shown = [
         figures.branches(made.second),

@@ -8,11 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib.data.coco import CocoSet
 from lib.hybridnet import ablation, boxes, fusion_counts, mask_iou, predictions, table1, table2
-from lib.hybridnet.fusion import FusionSettings
 from lib.masks.rle import decode
-from lib.metrics.claims import Observation, judged, load_claims
+from lib.metrics.claims import Observation
 from lib.metrics.coco_ap import evaluate
 from lib.metrics.mask_iou import iou_on_boxes
 from lib.models.build import build_model
@@ -20,49 +18,7 @@ from lib.models.config import ModelConfig
 from lib.pages.ablation import side_by_side
 from lib.study import Study
 from lib.workspace import Workspace
-from tests.fixtures.hybridnet import (
-    HEIGHT,
-    LARGE,
-    SMALL,
-    WIDTH,
-    make_set,
-    make_workspace,
-    without_masks,
-)
-
-FUSION = FusionSettings()
-DRAWN = {"resamples": 30, "seed": 0}
-CLAIMS = load_claims()
-
-
-@pytest.fixture(scope="module")
-def val(tmp_path_factory: pytest.TempPathFactory) -> CocoSet:
-    return make_set(tmp_path_factory.mktemp("val"))
-
-
-@pytest.fixture(scope="module")
-def models(val: CocoSet, tmp_path_factory: pytest.TempPathFactory) -> predictions.Models:
-    return predictions.read(make_workspace(val, tmp_path_factory.mktemp("study")))
-
-
-@pytest.fixture(scope="module")
-def rows(val: CocoSet, models: predictions.Models) -> predictions.Methods:
-    return predictions.methods(val, models, FUSION, poor_below=0.5, shape_when_poor="ellipse")
-
-
-@pytest.fixture(scope="module")
-def first(val: CocoSet, rows: predictions.Methods) -> pd.DataFrame:
-    return make_table1(val, rows)
-
-
-@pytest.fixture(scope="module")
-def second(val: CocoSet, rows: predictions.Methods) -> pd.DataFrame:
-    return table2.table2(table2.judge(val, rows, **DRAWN), claims=CLAIMS)
-
-
-def make_table1(val: CocoSet, rows: predictions.Methods) -> pd.DataFrame:
-    voc, coco = table1.judge_voc(val, rows, **DRAWN), table2.judge(val, rows, **DRAWN)
-    return table1.table1(voc, coco, table1.overlaps(val, rows), claims=CLAIMS, **DRAWN)
+from tests.fixtures.hybridnet import CLAIMS, DRAWN, FUSION, HEIGHT, LARGE, SMALL, WIDTH, Made
 
 
 def observed(
@@ -81,79 +37,78 @@ def one(table: pd.DataFrame, **where: str) -> pd.Series:
 
 
 def test_every_method_has_masks_and_the_hybrid_takes_small_ones_from_the_small_branch(
-    rows: predictions.Methods,
+    made: Made,
 ) -> None:
-    assert list(rows) == list(predictions.NAMES)
-    assert all("segmentation" in d for found in rows.values() for d in found)
+    assert list(made.rows) == list(predictions.NAMES)
+    assert all("segmentation" in d for found in made.rows.values() for d in found)
     sides = {
-        b: {d["bbox"][2] for d in rows["hybrid"] if d["branch"] == b} for b in ("large", "small")
+        b: {d["bbox"][2] for d in made.rows["hybrid"] if d["branch"] == b}
+        for b in ("large", "small")
     }
     assert sides == {"large": {LARGE}, "small": {SMALL}}
     areas = {
-        shape: sum(decode(d["segmentation"], HEIGHT, WIDTH).sum() for d in rows[shape])
+        shape: sum(decode(d["segmentation"], HEIGHT, WIDTH).sum() for d in made.rows[shape])
         for shape in predictions.SHAPES
     }
     assert areas["ellipse"] / areas["rectangle"] == pytest.approx(np.pi / 4, rel=0.01)
     assert areas["grabcut"] < areas["rectangle"]  # it found nothing in every third
-    shapes = [d["shape"] for d in rows["small_branch"]]
+    shapes = [d["shape"] for d in made.rows["small_branch"]]
     assert shapes == (["ellipse", "grabcut", "grabcut"] * 4)
 
 
-def test_poor_masks_can_be_kept_and_replaced_by_another_shape(
-    val: CocoSet, models: predictions.Models, rows: predictions.Methods
-) -> None:
-    kept = predictions.small_branch(val, models, poor_below=0, shape_when_poor="ellipse")
-    assert kept == rows["grabcut"]
-    other = predictions.small_branch(val, models, poor_below=0.5, shape_when_poor="rectangle")
+def test_poor_masks_can_be_kept_and_replaced_by_another_shape(made: Made) -> None:
+    kept = predictions.small_branch(made.val, made.models, poor_below=0, shape_when_poor="ellipse")
+    assert kept == made.rows["grabcut"]
+    other = predictions.small_branch(
+        made.val, made.models, poor_below=0.5, shape_when_poor="rectangle"
+    )
     assert {d["shape"] for d in other} == {"grabcut", "rectangle"}
 
 
-def test_table_2_is_the_judges_ap_by_size(
-    val: CocoSet, rows: predictions.Methods, second: pd.DataFrame
-) -> None:
-    small = [x for x in val.all_instances() if x.area < 64**2]
-    large = {x.id for x in val.all_instances()} - {x.id for x in small}
+def test_table_2_is_the_judges_ap_by_size(made: Made) -> None:
+    small = [x for x in made.val.all_instances() if x.area < 64**2]
+    large = {x.id for x in made.val.all_instances()} - {x.id for x in small}
     for method in table2.METHODS:
-        found = [d for d in rows[method] if d["bbox"][2] < 64]
-        alone = evaluate(val, found, iou_type="segm", ignore=large).value("AP")
-        row = one(second, method=method, metric="AP_S")
+        found = [d for d in made.rows[method] if d["bbox"][2] < 64]
+        alone = evaluate(made.val, found, iou_type="segm", ignore=large).value("AP")
+        row = one(made.second, method=method, metric="AP_S")
         assert row["ours"] == pytest.approx(100 * alone)
         assert row["ci_low"] <= row["ours"] <= row["ci_high"]
-    assert one(second, method="large_branch", metric="AP_S")["ours"] == 0
-    assert one(second, method="pixel_level", metric="AP")["ours"] == pytest.approx(100)
-    coco = one(second, method="pixel_level", metric="AP_S_coco")  # sides of 24, none above 80
+    assert one(made.second, method="large_branch", metric="AP_S")["ours"] == 0
+    assert one(made.second, method="pixel_level", metric="AP")["ours"] == pytest.approx(100)
+    coco = one(made.second, method="pixel_level", metric="AP_S_coco")  # sides of 24, none above 80
     assert coco["ours"] == pytest.approx(100)
-    assert np.isnan(one(second, method="pixel_level", metric="AP_L_coco")["ours"])
+    assert np.isnan(one(made.second, method="pixel_level", metric="AP_L_coco")["ours"])
 
 
-def test_differences_are_paired_and_the_paper_stands_beside_them(second: pd.DataFrame) -> None:
+def test_differences_are_paired_and_the_paper_stands_beside_them(made: Made) -> None:
     gain, hybrid, large = (
-        one(second, method=method, metric="AP_S")
+        one(made.second, method=method, metric="AP_S")
         for method in ("hybrid - large_branch", "hybrid", "large_branch")
     )
     assert gain["ours"] == pytest.approx(hybrid["ours"] - large["ours"]) and gain["ci_low"] > 0
     assert (hybrid["paper"], large["paper"], gain["paper"]) == (8.52, 7.11, 1.41)
-    same = one(second, method="hybrid - large_branch", metric="AP_L")
+    same = one(made.second, method="hybrid - large_branch", metric="AP_L")
     assert (same["ours"], same["ci_low"], same["ci_high"]) == (0, 0, 0)
-    assert np.isnan(one(second, method="pixel_level - hybrid", metric="AP")["paper"])
-    assert "HybridNet − large branch" in set(predictions.named(second)["method"])
+    assert np.isnan(one(made.second, method="pixel_level - hybrid", metric="AP")["paper"])
+    assert "HybridNet − large branch" in set(predictions.named(made.second)["method"])
 
 
-def test_table_1_has_every_protocol_and_the_numbers_of_others(first: pd.DataFrame) -> None:
-    ours = first[~first["method"].isin(predictions.PRINTED)]
+def test_table_1_has_every_protocol_and_the_numbers_of_others(made: Made) -> None:
+    ours = made.first[~made.first["method"].isin(predictions.PRINTED)]
     assert ours.groupby("method", sort=False)["metric"].apply(tuple).map(
         lambda metrics: metrics == table1.METRICS
     ).all()  # fmt: skip
     assert not ours[["ours", "ci_low", "ci_high"]].isna().any(axis=None)
-    assert one(first, method="pixel_level", metric="mAP75")["ours"] == pytest.approx(100)
-    assert one(first, method="pixel_level", metric="ABO")["paper"] == 57.4
+    assert one(made.first, method="pixel_level", metric="mAP75")["ours"] == pytest.approx(100)
+    assert one(made.first, method="pixel_level", metric="ABO")["paper"] == 57.4
     found = 0.5 * (1 - 30 / 80) + 0.5 * 0.5  # IoU of large and small masks, as often each
-    assert one(first, method="baseline", metric="ABO")["ours"] == pytest.approx(100 * found)
-    given = first.set_index("method")["supervision"]
+    assert one(made.first, method="baseline", metric="ABO")["ours"] == pytest.approx(100 * found)
+    given = made.first.set_index("method")["supervision"]
     assert set(given["pixel_level"]) == {"pixel-level"} and set(given["hybrid"]) == {"box-level"}
-    others = first[first["method"] == "DeepMask"]
+    others = made.first[made.first["method"] == "DeepMask"]
     assert others["ours"].isna().all() and set(others["paper"]) == {39.4, 8.1, 45.8}
-    wide = table1.beside_paper(first)
+    wide = table1.beside_paper(made.first)
     assert {"mAP75", "ABO", "AP75 (COCO)"} <= set(wide.columns)
     assert wide["method"].value_counts()["hybrid"] == 2
     assert wide["method"].value_counts()["DeepMask"] == 1
@@ -162,10 +117,10 @@ def test_table_1_has_every_protocol_and_the_numbers_of_others(first: pd.DataFram
 
 @pytest.mark.parametrize(("backbone", "profile"), [("small", "demo"), ("resnet50", "paper")])
 def test_observations_are_all_claims_of_this_step_that_can_be_seen(
-    first: pd.DataFrame, second: pd.DataFrame, backbone: str, profile: str
+    made: Made, backbone: str, profile: str
 ) -> None:
     own = {c.id: c for c in CLAIMS.claims if c.step == "05_hybrid_results"}
-    seen = observed(first, second, backbone, profile)
+    seen = observed(made.first, made.second, backbone, profile)
     ids = {o.id for o in seen}
     others = {i for i in own if any(name in i for name in predictions.PRINTED)}
     if backbone == "small":
@@ -173,36 +128,32 @@ def test_observations_are_all_claims_of_this_step_that_can_be_seen(
     else:
         assert own.keys() - ids == {i for i in others if own[i].kind == "value"}
         above = next(o for o in seen if o.id == "A.table1.mAP50.hybrid_above_DeepLabBOX")
-        hybrid = one(first, method="hybrid", metric="mAP50")
+        hybrid = one(made.first, method="hybrid", metric="mAP50")
         assert above.observed == pytest.approx(hybrid["ours"] - 44.8)
     gain = next(o for o in seen if o.id == "A.table2.AP_S.hybrid_above_large_branch")
-    row = one(second, method="hybrid - large_branch", metric="AP_S")
+    row = one(made.second, method="hybrid - large_branch", metric="AP_S")
     assert (gain.observed, gain.ci_low, gain.ci_high) == tuple(row[["ours", "ci_low", "ci_high"]])
 
 
-def test_numbers_of_others_are_compared_with_on_their_own_data_alone(
-    first: pd.DataFrame, second: pd.DataFrame
-) -> None:
-    seen = observed(first, second, "resnet50", "voc_subset")
+def test_numbers_of_others_are_compared_with_on_their_own_data_alone(made: Made) -> None:
+    seen = observed(made.first, made.second, "resnet50", "voc_subset")
     assert not any("DeepLabBOX" in o.id for o in seen)
     assert any(o.id == "A.table1.hybrid.mAP50" for o in seen)
 
 
-def test_the_fusion_is_counted_by_branch_size_and_shape(rows: predictions.Methods) -> None:
-    table = fusion_counts.branch_table(rows, FUSION, score_from=0.85)
-    assert table["offered"].sum() == len(rows["large_branch"]) + len(rows["small_branch"])
-    assert table["kept"].sum() == len(rows["hybrid"])
-    assert table["confident"].sum() == sum(d["score"] >= 0.85 for d in rows["hybrid"])
+def test_the_fusion_is_counted_by_branch_size_and_shape(made: Made) -> None:
+    table = fusion_counts.branch_table(made.rows, FUSION, score_from=0.85)
+    assert table["offered"].sum() == len(made.rows["large_branch"]) + len(made.rows["small_branch"])
+    assert table["kept"].sum() == len(made.rows["hybrid"])
+    assert table["confident"].sum() == sum(d["score"] >= 0.85 for d in made.rows["hybrid"])
     small = table[(table["branch"] == "small") & (table["size"] == "small")].set_index("mask")
     assert small["kept"].to_dict() == {"GrabCut": 4, "ellipse": 2}
     dropped = table[(table["branch"] == "small") & (table["size"] == "large")]
     assert dropped["offered"].sum() == 6 and dropped["kept"].sum() == 0
 
 
-def test_best_overlaps_come_by_definition_with_the_number_of_detections(
-    val: CocoSet, rows: predictions.Methods
-) -> None:
-    table = table1.abo_table(table1.overlaps(val, rows), rows, **DRAWN)
+def test_best_overlaps_come_by_definition_with_the_number_of_detections(made: Made) -> None:
+    table = table1.abo_table(made.best, made.rows, **DRAWN)
     large = table[table["method"] == "large_branch"].set_index("definition")
     assert set(large["detections"]) == {6}
     missed = 0.5 * (1 - 10 / 80)  # the small half is not found
@@ -211,16 +162,16 @@ def test_best_overlaps_come_by_definition_with_the_number_of_detections(
     wide = table1.by_definition(table).set_index("method")
     assert wide.loc["large_branch", "class_mean"] == large.loc["class_mean", "ours"]
     many = {
-        "baseline": [dict(d, score=s) for d in rows["baseline"][:1] for s in [0.9] * 150 + [0.01]]
+        "baseline": [
+            dict(d, score=s) for d in made.rows["baseline"][:1] for s in [0.9] * 150 + [0.01]
+        ]
     }
-    kept = table1.abo_table(table1.overlaps(val, many), many, **DRAWN)["detections"]
+    kept = table1.abo_table(table1.overlaps(made.val, many), many, **DRAWN)["detections"]
     assert set(kept) == {100}
 
 
-def test_mask_iou_is_the_share_of_columns_that_is_left(
-    val: CocoSet, models: predictions.Models
-) -> None:
-    frame = mask_iou.masks_on_boxes_frame(val, models)
+def test_mask_iou_is_the_share_of_columns_that_is_left(made: Made) -> None:
+    frame = mask_iou.masks_on_boxes_frame(made.val, made.models)
     table = mask_iou.mask_iou_table(frame, **DRAWN)
     assert one(table, method="baseline", size="large")["ours"] == pytest.approx(100 * 50 / 80)
     gain = one(table, method="large_branch - baseline", size="large")
@@ -229,19 +180,16 @@ def test_mask_iou_is_the_share_of_columns_that_is_left(
     assert one(table, method="pixel_level", size="all")["instances"] == 12
 
 
-def test_runs_without_masks_on_boxes_are_left_out(val: CocoSet, models: predictions.Models) -> None:
-    bare = {v: replace(found, masks_on_boxes=None) for v, found in models.items()}
-    table = mask_iou.mask_iou_table(mask_iou.masks_on_boxes_frame(val, bare), **DRAWN)
+def test_runs_without_masks_on_boxes_are_left_out(made: Made) -> None:
+    bare = {v: replace(found, masks_on_boxes=None) for v, found in made.models.items()}
+    table = mask_iou.mask_iou_table(mask_iou.masks_on_boxes_frame(made.val, bare), **DRAWN)
     assert table.empty and "ours" in table
-    some = mask_iou.masks_on_boxes_frame(val, {**bare, "large": models["large"]})
+    some = mask_iou.masks_on_boxes_frame(made.val, {**bare, "large": made.models["large"]})
     assert set(mask_iou.mask_iou_table(some, **DRAWN)["method"]) == {"large_branch"}
 
 
-def test_the_ablation_compares_each_group_with_its_default(
-    val: CocoSet, models: predictions.Models
-) -> None:
-    compared = ablation.trials(val, models, FUSION, poor_below=0.5, shape_when_poor="ellipse")
-    table = ablation.ablation_table(val, compared, **DRAWN)
+def test_the_ablation_compares_each_group_with_its_default(made: Made) -> None:
+    table = made.switches
     assert set(table["group"]) == set(ablation.GROUPS)
     defaults = table[table["is_default"]]
     assert defaults.groupby("group")["setting"].nunique().eq(1).all()
@@ -265,7 +213,9 @@ def test_the_ablation_compares_each_group_with_its_default(
     assert len(line) == table["setting"].groupby(table["group"]).nunique().sum()
     assert line.iloc[1]["Δ AP_L"] == plain["difference"]
     mean = {
-        kind: iou_on_boxes(val, models[f"ablation.{kind}"].masks_on_boxes or [])["iou"].mean()
+        kind: iou_on_boxes(made.val, made.models[f"ablation.{kind}"].masks_on_boxes or [])[
+            "iou"
+        ].mean()
         for kind in ("plain", "direct")
     }
     alone = one(table, group="fpn", setting=ablation.FPN["plain"], metric="mask_IoU")
@@ -273,18 +223,18 @@ def test_the_ablation_compares_each_group_with_its_default(
     assert set(table.loc[table["metric"] == "mask_IoU", "group"]) == {"fpn", "invalid"}
 
 
-def test_variants_that_were_not_run_are_left_out(val: CocoSet, models: predictions.Models) -> None:
-    few = {v: run for v, run in models.items() if v != "ablation.direct"}
-    compared = ablation.trials(val, few, FUSION, poor_below=0.5, shape_when_poor="rectangle")
+def test_variants_that_were_not_run_are_left_out(made: Made) -> None:
+    few = {v: run for v, run in made.models.items() if v != "ablation.direct"}
+    compared = ablation.trials(made.val, few, FUSION, poor_below=0.5, shape_when_poor="rectangle")
     assert {t.group for t in compared} == set(ablation.GROUPS) - {"fpn", "invalid"}
-    none = {v: run for v, run in models.items() if v in predictions.REQUIRED}
-    compared = ablation.trials(val, none, FUSION, poor_below=0.5, shape_when_poor="ellipse")
+    none = {v: run for v, run in made.models.items() if v in predictions.REQUIRED}
+    compared = ablation.trials(made.val, none, FUSION, poor_below=0.5, shape_when_poor="ellipse")
     assert {t.group for t in compared} == {"fusion", "poor", "poor_fused"}
     assert ablation.parameters_table(none, num_classes=2).empty
 
 
-def test_weights_are_those_of_the_models(models: predictions.Models) -> None:
-    table = ablation.parameters_table(models, num_classes=2).set_index("setting")
+def test_weights_are_those_of_the_models(made: Made) -> None:
+    table = ablation.parameters_table(made.models, num_classes=2).set_index("setting")
     plain = table.loc[ablation.FPN["plain"]]
     config = ModelConfig(
         method="mask_rcnn", backbone="small", fpn_channels=8, box_channels=(8,), mask_channels=8,
@@ -296,56 +246,21 @@ def test_weights_are_those_of_the_models(models: predictions.Models) -> None:
     assert table.loc[ablation.FPN["direct"], "more"] == table.loc[ablation.FPN["control"], "more"]
 
 
-def test_boxes_are_judged_for_every_run(val: CocoSet, models: predictions.Models) -> None:
-    table = boxes.box_table(val, models).set_index("variant")
+def test_boxes_are_judged_for_every_run(made: Made) -> None:
+    table = boxes.box_table(made.val, made.models).set_index("variant")
     assert list(table.index[:4]) == list(predictions.REQUIRED)
     assert table.loc["small", "box_AP"] == pytest.approx(100)
     assert table.loc["large", "box_AP_S"] == 0
 
 
-def test_missing_runs_and_mixed_backbones_are_sentences(
-    models: predictions.Models, tmp_path: Path
-) -> None:
+def test_missing_runs_and_mixed_backbones_are_sentences(made: Made, tmp_path: Path) -> None:
     workspace = Workspace("demo", "05_hybrid_results", study=Study(tmp_path))
     with pytest.raises(FileNotFoundError, match=r"--only 04_train_hybrid\.baseline"):
         predictions.read(workspace)
-    assert predictions.backbone(models) == "small"
+    assert predictions.backbone(made.models) == "small"
     config = ModelConfig(method="mask_rcnn", backbone="resnet50")
     with pytest.raises(ValueError, match="different backbones"):
-        predictions.backbone({**models, "large": predictions.Predictions(config, [])})
-
-
-@pytest.mark.parametrize("case", ["nothing found", "only small", "only large", "no true masks"])
-def test_sets_and_runs_that_lack_something_still_give_every_table(
-    case: str, tmp_path: Path
-) -> None:
-    sides = {"only small": (SMALL,), "only large": (LARGE,)}.get(case, (SMALL, LARGE))
-    val = make_set(tmp_path, sides=sides)
-    models = predictions.read(
-        make_workspace(val, tmp_path / "study", empty=case == "nothing found")
-    )
-    val = without_masks(val) if case == "no true masks" else val
-    rows = predictions.methods(val, models, FUSION, poor_below=0.5, shape_when_poor="ellipse")
-    first = make_table1(val, rows)
-    second = table2.table2(table2.judge(val, rows, **DRAWN), claims=CLAIMS)
-    predictions.named(table1.beside_paper(first))
-    predictions.named(table2.beside_paper(second))
-    values = second[second["method"] == "hybrid"].set_index("metric")["ours"]
-    assert np.isnan(values["AP_S"]) == (case in ("only large", "no true masks"))
-    assert np.isnan(values["AP_L"]) == (case in ("only small", "no true masks"))
-    if case == "nothing found":
-        assert (values[["AP", "AP_S", "AP_L"]] == 0).all()
-    counts = fusion_counts.branch_table(rows, FUSION, score_from=0.5)
-    assert counts["kept"].sum() == len(rows["hybrid"])
-    table1.by_definition(table1.abo_table(table1.overlaps(val, rows), rows, **DRAWN))
-    mask_iou.mask_iou_table(mask_iou.masks_on_boxes_frame(val, models), **DRAWN)
-    boxes.box_table(val, models)
-    compared = ablation.trials(val, models, FUSION, poor_below=0.5, shape_when_poor="ellipse")
-    side_by_side(ablation.ablation_table(val, compared, **DRAWN), ablation.GROUPS)
-    seen = observed(first, second, "small", "demo")
-    verdicts = judged(CLAIMS, seen, profile="demo").set_index("id")["verdict"]
-    unknown = "A.table2.AP_S.hybrid_above_baseline"
-    assert case != "only large" or verdicts[unknown] == "not run at this scale"
+        predictions.backbone({**made.models, "large": predictions.Predictions(config, [])})
 
 
 @pytest.mark.parametrize(

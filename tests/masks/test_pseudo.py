@@ -13,7 +13,7 @@ from lib.data.coco import CocoSet, load
 from lib.data.pictures.images import read_image
 from lib.files import read_json, write_json
 from lib.masks import rle, shards
-from lib.masks.gather import Work, key
+from lib.masks.gather import ImageBoxes, key
 from lib.masks.grabcut.exact import GrabCutSettings
 from lib.masks.grabcut.segmenter import prepare
 from lib.masks.pseudo import generate, seed_of
@@ -94,7 +94,7 @@ def test_shards_of_other_settings_or_pictures_are_not_used(make_set, tmp_path: P
 
 def test_a_picture_changed_under_its_old_time_has_other_shards(make_set) -> None:
     (image,) = make_set(images=1).images
-    path, units = image.path, [(Work(image, ()),)]
+    path, units = image.path, [(ImageBoxes(image, ()),)]
     before, state = key(units, {}), path.stat()
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1

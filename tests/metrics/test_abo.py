@@ -88,24 +88,6 @@ def test_columns_describe_the_instances(random_set: Maker) -> None:
         assert (row["label"], row["name"]) == (a["category_id"] // 3, f"class {row['label']}")
 
 
-def test_four_definitions_by_hand(rectangles: Maker) -> None:
-    # Class 1: found, half found. Class 2: missed in image 1 (class 1 lies on it), half found in 2.
-    labels, found = rectangles(
-        [(1, 1, A), (2, 1, A), (1, 2, B), (2, 2, B), (2, 2, C)],
-        [(1, 1, A, 0.9), (2, 1, HALF_A, 0.9), (1, 1, B, 0.2), (2, 2, B, 0.9), (2, 2, A, 0.04)],
-        images=2,
-        classes=3,
-    )
-    frame = best_overlaps(labels, found)
-    assert frame["overlap"].tolist() == [1.0, 0.0, 0.5, 1.0, 0.0]  # image after image
-    assert frame["overlap_any"].tolist() == [1.0, 1.0, 0.5, 1.0, 0.0]
-    assert frame["detections"].tolist() == [2, 0, 1, 1, 1]
-    assert abo(frame) == pytest.approx((0.75 + 1 / 3) / 2)
-    assert abo(frame, definition="instance_mean") == pytest.approx(2.5 / 5)
-    assert abo(frame, definition="pair_mean_found") == pytest.approx((1.0 + 0.5 + 0.5) / 3)
-    assert abo(frame, definition="class_agnostic") == pytest.approx(3.5 / 5)
-
-
 def test_nothing_found_nothing_to_find_and_empty_masks(rectangles: Maker) -> None:
     labels, found = rectangles([(1, 1, A)], [(1, 1, A, 0.9)])
     silent = best_overlaps(labels, [])
@@ -170,26 +152,3 @@ def test_resampling_equals_averaging_the_drawn_images(random_set: Maker, definit
     assert gain.estimate == pytest.approx(interval.estimate - abo(bad, definition=definition))
     expected = np.percentile(np.subtract(*values), [2.5, 97.5])
     assert gain[1:] == pytest.approx(expected)
-
-
-@pytest.mark.parametrize("holding", [1, 3, 4])
-def test_what_fewer_than_four_images_hold_has_no_interval(rectangles: Maker, holding: int) -> None:
-    some = range(1, holding + 1)
-    labels, found = rectangles(
-        [(i, 1, A) for i in range(1, 7)], [(i, 1, A, 0.9) for i in some], images=6
-    )
-    frame = best_overlaps(labels, found)
-    other = best_overlaps(labels, [(d | {"segmentation": encode(_half())}) for d in found])
-    pairs, others = (score(f, definition="pair_mean_found", resamples=30) for f in (frame, other))
-    for interval, estimate in ((pairs.interval, 1.0), ((pairs - others).interval, 0.5)):
-        assert interval.estimate == estimate
-        assert np.isfinite([interval.low, interval.high]).all() == (holding == 4)
-    assert np.isfinite(score(frame, resamples=30).interval).all()
-    few = frame[frame["image_id"].isin(some)]
-    assert np.isfinite(score(few, resamples=30).interval.low) == (holding == 4)
-
-
-def _half() -> np.ndarray:
-    mask = np.zeros((90, 120), dtype=bool)
-    mask[10:30, 10:20] = True
-    return mask

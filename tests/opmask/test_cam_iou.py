@@ -4,10 +4,11 @@ import matplotlib as mpl
 import pandas as pd
 import pytest
 
-from lib.metrics.cam_masks import cam_results, read_cams
+from lib.metrics.cam_masks import read_cams
 from lib.metrics.mask_iou import iou_on_boxes
 from lib.opmask import cam_iou
 from lib.opmask.table3 import BOX
+from tests.fixtures.cams import cam_results
 from tests.fixtures.opmask import Made, one
 
 THRESHOLDS = [0.2, 0.5, 0.9]

@@ -65,11 +65,6 @@ def test_numbers_are_in_the_papers_units_and_decimals(claims: Claims, frame: pd.
         assert text in second
 
 
-def test_nothing_is_not_negative() -> None:
-    write = number_writer("points", 13.0, signed=True)
-    assert [write(value) for value in (-0.06, 13.0, 0.0)] == ["−0.1", "+13.0", "+0.0"]
-
-
 def test_a_number_that_is_not_zero_does_not_look_like_it() -> None:
     write = number_writer("points", 13.0, signed=True)
     assert [write(value) for value in (-0.042, 0.0064, -1e-30)] == ["−0.04", "+0.01", "+0.0"]

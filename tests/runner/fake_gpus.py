@@ -12,7 +12,7 @@ HEAD = f'#!/bin/sh\ncase "$*" in {ASKED}) ;; *) exit 2;; esac\n'
 
 def show_gpus(monkeypatch: pytest.MonkeyPatch, folder: Path, memories: Sequence[int | str]) -> None:
     """Let ``nvidia-smi`` show a GPU for each of ``memories``, in MiB; without any, fail."""
-    monkeypatch.setattr("lib.runner.gpus._has_driver", lambda: False)  # that of this machine
+    monkeypatch.setattr("lib.runner.machine._has_driver", lambda: False)  # that of this machine
     program = folder / "bin" / "nvidia-smi"
     program.parent.mkdir(exist_ok=True)
     rows = [f"echo '{n}, GPU-{n:04x}-b, {own}, Toy {n % 2}'" for n, own in enumerate(memories)]

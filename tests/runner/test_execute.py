@@ -17,10 +17,9 @@ import pytest
 from lib.paths import ROOT
 from lib.runner import cli, places
 from lib.runner.cli import main
-from lib.runner.gpus import Gpu
+from lib.runner.folders import only_runner
 from lib.runner.jobs import Children, Job, Outcome, Say
-from lib.runner.lock import only_runner
-from lib.runner.machine import describe_machine
+from lib.runner.machine import Gpu, describe_machine
 from lib.runner.notebook import Lines
 from lib.runner.places import LocalMachine
 from tests.runner.toy import STEPS, Toy, run_as_script

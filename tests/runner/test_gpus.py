@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from lib.runner import gpus
-from lib.runner.gpus import choose, described, shares, visible_gpus
+from lib.runner import machine
+from lib.runner.machine import choose, described, shares, visible_gpus
 from lib.runner.problems import UsageError
 from tests.runner.fake_gpus import show_gpus
 from tests.runner.toy import STEPS, Toy
@@ -142,14 +142,14 @@ def torch_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     show_gpus(monkeypatch, tmp_path, [])
     (tmp_path / "torch.py").write_text(TORCH)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    monkeypatch.setattr(gpus, "_has_driver", lambda: True)
+    monkeypatch.setattr(machine, "_has_driver", lambda: True)
 
 
 @pytest.mark.usefixtures("torch_alone")
 def test_without_nvidia_smi_the_gpus_are_those_of_pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
     found = visible_gpus()
     assert [gpu.number for gpu in found] == ["0", "1", "2", "3"]
-    assert found[2] == gpus.Gpu("2", "GPU-0002-b", 85.5, "Toy 2")
+    assert found[2] == machine.Gpu("2", "GPU-0002-b", 85.5, "Toy 2")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-0003,1")
     assert [gpu.number for gpu in visible_gpus()] == ["3", "1"]
 
@@ -165,7 +165,7 @@ def test_without_nvidia_smi_no_two_trainings_are_on_one_gpu(seen: Toy) -> None:
 def test_pytorch_is_not_asked_where_there_is_no_driver(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, torch_alone: None
 ) -> None:
-    monkeypatch.setattr(gpus, "_has_driver", lambda: False)
+    monkeypatch.setattr(machine, "_has_driver", lambda: False)
     assert visible_gpus() == ()
 
 

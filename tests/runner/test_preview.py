@@ -15,7 +15,7 @@ from lib.data import prepare
 from lib.data_needs import Data, needed_data
 from lib.runner import preview
 from lib.runner.fingerprint import Fingerprint
-from lib.runner.gpus import choose, visible_gpus
+from lib.runner.machine import choose, visible_gpus
 from lib.runner.places import LocalMachine, Room
 from lib.runner.plan import Decision, Planner
 from lib.runner.preview import expected_wall, makespan, print_preview

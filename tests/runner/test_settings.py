@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from lib.runner.settings import flatten, parse_assignment
+from lib.runner.profiles import flatten, parse_assignment
 from lib.strict_yaml import parse_yaml
 
 

@@ -7,9 +7,8 @@ import pytest
 from lib.code import used_files
 from lib.runner.cli import main
 from lib.runner.parameters import TAG, Parameter, notebook_cells, parse_cell
-from lib.runner.profiles import load_profile, profile_names
+from lib.runner.profiles import Setting, load_profile, profile_names
 from lib.runner.resolve import read_schemas, resolve_parameters
-from lib.runner.settings import Setting
 from lib.runner.steps import Step, matching, with_needs_resolved
 from lib.steps import STEPS
 from lib.study import Study
