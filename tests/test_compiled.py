@@ -106,22 +106,15 @@ def test_a_missing_compiler_is_a_sentence_unless_a_library_is_kept(tmp_path, mon
     assert scale_of(tmp_path)(np.ones(4), 4, np.zeros(4)) == 12
 
 
-def test_the_compiler_that_the_shell_names_comes_first(tmp_path: Path, monkeypatch) -> None:
-    compiler = shutil.which("cc") or f"{sys.executable} -m ziglang cc"
-    monkeypatch.setenv("CC", f"{compiler} -DFACTOR=7")
-    assert scale_of(tmp_path, "FACTOR")(np.ones(4), 4, np.zeros(4)) == 28
-
-
-def test_a_compiler_that_does_not_work_is_passed_over(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setenv("CC", "no-such-compiler")
-    assert scale_of(tmp_path)(np.ones(4), 4, np.zeros(4)) == 12
-
-
-def test_headers_that_the_shell_names_are_not_used(tmp_path: Path, monkeypatch) -> None:
+def test_the_shell_names_the_first_compiler_but_no_headers(tmp_path: Path, monkeypatch) -> None:
     (tmp_path / "stdint.h").write_text("typedef char int64_t;")
     monkeypatch.setenv("CPATH", str(tmp_path))
     monkeypatch.setenv("C_INCLUDE_PATH", str(tmp_path))
-    assert scale_of(tmp_path)(np.ones(400), 400, np.zeros(400)) == 1200
+    compiler = shutil.which("cc") or f"{sys.executable} -m ziglang cc"
+    monkeypatch.setenv("CC", f"{compiler} -DFACTOR=7")
+    assert scale_of(tmp_path, "FACTOR")(np.ones(400), 400, np.zeros(400)) == 2800
+    monkeypatch.setenv("CC", "no-such-compiler")
+    assert scale_of(tmp_path)(np.ones(4), 4, np.zeros(4)) == 12
 
 
 def test_where_nothing_can_be_kept_it_still_works(tmp_path: Path) -> None:
@@ -192,10 +185,7 @@ def test_sources_compile_without_a_warning(source: Path, tmp_path: Path) -> None
     commands = compiled.compilers()
     if importlib.util.find_spec("ziglang"):
         zig = next(command for command in commands if "ziglang" in command)
-        commands += [
-            [*zig, "-target", target]
-            for target in ("x86_64-linux", "aarch64-linux", "x86_64-macos", "aarch64-macos")
-        ]
+        commands += [[*zig, "-target", target] for target in ("aarch64-linux", "x86_64-macos")]
     for command in commands:
         warnings = ("-Wall", "-Wextra", "-Wconversion", "-Werror")
         done = subprocess.run(
@@ -213,8 +203,6 @@ def test_sources_compile_without_a_warning(source: Path, tmp_path: Path) -> None
     [
         lambda whole: b"",
         lambda whole: whole[: len(whole) // 2],
-        lambda whole: whole[: len(whole) // 2] + bytes(len(whole) - len(whole) // 2),
-        lambda whole: b"hello" * 50,
         lambda whole: whole[:400] + bytes([whole[400] ^ 16]) + whole[401:],
     ],
 )
