@@ -1,16 +1,13 @@
 """Peak memory in processes of their own."""
 
-import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from lib.bench import mask_memory
 from lib.bench.mask_trials import sample
-from lib.data.coco import load
 from lib.masks.grabcut.exact import GrabCutSettings
 
 ALLOCATE = """
@@ -42,13 +39,3 @@ def test_each_method_has_a_process_and_its_stages_only_grow(make_set) -> None:
     assert list(found) == ["exact", "fast"]
     for stages in found.values():
         assert 20 < stages["decoded"] <= stages["warm"] <= stages["peak"]
-
-
-def test_memory_of_pictures_in_a_relative_folder(make_set, tmp_path, monkeypatch) -> None:
-    made = make_set(images=1)
-    monkeypatch.chdir(tmp_path)
-    relative = load(made.annotations_path, Path(os.path.relpath(made.image_root)))
-    exact = {"exact": GrabCutSettings(iterations=1, method="exact")}
-    assert (
-        mask_memory.peaks(relative, sample(relative, 0, seed=0), exact, seed=0)["exact"]["peak"] > 0
-    )

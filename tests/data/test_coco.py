@@ -24,6 +24,7 @@ def test_boxes_are_corners_and_labels_contiguous(
     assert (first.label, first.category_id, first.box) == (1, 4, (10, 5, 30, 15))
     assert (second.label, second.category_id, second.box) == (2, 90, (1.5, 2.25, 12, 10.25))
     assert [x.id for x in opened.all_instances()] == [11, 12, 5]
+    assert opened.instances(9) == () and len(opened) == 3
 
 
 def test_a_mask_is_a_property_of_the_instance(content: dict[str, Any], save: Save) -> None:
@@ -57,13 +58,6 @@ def test_an_area_that_is_not_given_is_that_of_the_mask(content: dict[str, Any], 
     areas = [x.area for x in load(save(content), None).all_instances()]
     assert areas[:2] == [130, 300]
     assert areas[2] == pytest.approx(600, abs=30)
-
-
-def test_an_image_without_objects_stays(content: dict[str, Any], folder: Path, save: Save) -> None:
-    opened = load(save(content), folder)
-    assert opened.instances(9) == () and len(opened) == 3
-    content["annotations"] = []
-    assert load(save(content), folder).all_instances() == ()
 
 
 def test_crowd_regions_are_kept_and_marked(content: dict[str, Any], save: Save) -> None:

@@ -56,17 +56,6 @@ def test_pasting_the_target_of_a_mask_gives_the_mask_back(side):
     assert (pasted & truth).sum() / (pasted | truth).sum() > 0.95
 
 
-def test_full_map_fills_the_pixels_whose_centres_are_in_the_box_and_no_others():
-    mask = paste(torch.ones(28, 28), torch.tensor([2.4, 3.6, 7.6, 9.0]), 12, 12)
-    wanted = np.zeros((12, 12), bool)
-    wanted[4:9, 2:8] = True
-    np.testing.assert_array_equal(mask, wanted)
-
-
-def test_box_outside_the_image_gives_an_empty_mask():
-    assert not paste(torch.ones(28, 28), torch.tensor([40.0, 40, 50, 50]), 20, 20).any()
-
-
 def everywhere(probability: torch.Tensor, box: list[float], height: int, width: int) -> np.ndarray:
     """Sample the map at every pixel of the image, and leave out what is outside the box."""
     x1, y1, x2, y2 = box

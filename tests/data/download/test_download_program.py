@@ -159,12 +159,6 @@ def test_what_this_program_fetched_is_removed_once_unpacked_also_after_a_fault(
     assert sorted(p.name for p in (tmp_path / "coco2017").iterdir()) == ["val2017"]
 
 
-def test_an_empty_folder_is_not_taken_for_the_set(catalogue, tmp_path):
-    (tmp_path / "coco2017/val2017").mkdir(parents=True)
-    assert run(catalogue, "coco", to=tmp_path) == 0
-    assert len(list((tmp_path / "coco2017/val2017").iterdir())) == 2
-
-
 def test_half_a_set_is_named_and_neither_taken_nor_touched(catalogue, site, tmp_path, capsys):
     own = tmp_path / "coco2017/val2017/000000000001.jpg"
     own.parent.mkdir(parents=True)

@@ -36,11 +36,9 @@ ACCENT = "images/d\u00e9 1.jpg"
         ("IMAGES\\de\u0301%201.jpg", ACCENT, "spelling"),
         ("images\\1/a.jpg", "images/a.jpg", "last parts"),
         ("/home/someone/images/a.jpg", "images/a.jpg", "last parts"),
-        ("D:\\data\\a.jpg", "images/a.jpg", "last parts"),
         ("..\\..\\media\\4\\a.jpg", "images/a.jpg", "last parts"),
         ("https://example.org/b/a.jpg?sig=1#x", "images/a.jpg", "last parts"),
         ("/data/local-files/?d=images%2Fa.jpg", "images/a.jpg", "last parts"),
-        ("a.jpg", "images/a.jpg", "last parts"),
         ("set/images/a.jpg", "images/a.jpg", "last parts"),
     ],
 )
@@ -62,7 +60,6 @@ def test_a_name_that_is_there_as_written_is_never_read_otherwise(tmp_path: Path)
     [
         ("/home/a.jpg", "2 files fit: one/a.jpg, two/a.jpg"),
         ("val/b.jpg", "b.jpg is in one/"),
-        ("c.jpg", "image_missing"),
         ("x\0.jpg", "image_missing"),
         ("long" * 2000, "image_missing"),
     ],
@@ -73,9 +70,8 @@ def test_nothing_is_guessed_where_no_single_file_fits(tmp_path: Path, name: str,
 
 
 def test_of_several_files_of_one_name_the_folder_decides(tmp_path: Path) -> None:
-    put(tmp_path, "one/a.jpg", "two/a.jpg", "two/A.jpg")
+    put(tmp_path, "one/a.jpg", "two/a.jpg")
     assert found(tmp_path, "/home/one/a.jpg")[0] == "one/a.jpg"
-    assert found(tmp_path, "two\\A.jpg")[0] == "two/A.jpg"
 
 
 def test_files_outside_the_folder_need_permission(tmp_path: Path) -> None:

@@ -61,17 +61,6 @@ def test_an_image_of_one_colour_has_no_smoothness_and_links_of_full_weight() -> 
     assert (diagonal == round(GAMMA * SCALE / 2**0.5)).all()
 
 
-def test_links_weigh_less_the_more_colours_differ() -> None:
-    image = random_image(9, 11)
-    beta = smoothness(image)
-    straight, diagonal = link_weights(image)
-    for difference in (0, 1, 500, 30_000, 3 * 255**2):
-        weight = GAMMA * np.exp(-beta * difference) * SCALE
-        place = min(difference, len(straight) - 1)
-        assert straight[place] == pytest.approx(weight, abs=0.5)
-        assert diagonal[place] == pytest.approx(weight / 2**0.5, abs=0.5)
-
-
 def brightness(colours: Colours, *, seed: int) -> np.ndarray:
     """Five classes of brightness, to start the models where chance would decide."""
     del seed
