@@ -34,14 +34,6 @@ def test_a_sample_is_whole_images_the_same_every_time_in_the_order_of_the_set(ma
     assert len(sample(coco_set, 99, seed=1)) == len(sample(coco_set, 0, seed=1)) == 15
 
 
-def test_trials_of_no_box_are_refused_in_words(make_set) -> None:
-    coco_set = make_set()
-    with pytest.raises(ValueError, match="-1 boxes to try GrabCut on: expected at least 1"):
-        sample(coco_set, -1, seed=0)
-    with pytest.raises(ValueError, match="no box"):
-        stability(coco_set, [], settings=FAST, seed=0, other_iterations=[1])
-
-
 def test_a_run_gives_the_masks_that_its_method_gives_alone(make_set) -> None:
     coco_set = make_set()
     boxes = sample(coco_set, 5, seed=0)

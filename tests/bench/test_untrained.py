@@ -4,7 +4,7 @@ import pytest
 import torch
 from torchvision.ops import FrozenBatchNorm2d, box_iou
 
-from lib.bench.untrained import boxes_near, keep_busy, settle
+from lib.bench.untrained import keep_busy, settle
 from lib.models.backbones import resnet_fpn
 from tests.bench.test_torchvision_reference import tiny_reference
 from tests.fixtures.models import images_and_targets, tiny_model
@@ -27,15 +27,6 @@ def test_settled_norms_give_maps_of_mean_0_and_variance_1():
     assert outputs[0].mean((0, 2, 3)).abs().max() < 1e-3
     assert float(outputs[0].var((0, 2, 3)).mean()) == pytest.approx(1, abs=0.05)
     assert tame < wild
-
-
-def test_boxes_near_objects_are_foreground():
-    torch.manual_seed(0)
-    boxes = torch.tensor([[10.0, 10, 40, 30], [50.0, 5, 60, 60]])
-    near = boxes_near(boxes, 400)
-    iou = box_iou(near, boxes)
-    assert iou.max(1).values.min() > 0.5
-    assert (iou.argmax(1) == torch.arange(400) % 2).all()
 
 
 @pytest.mark.parametrize(("make", "wanted"), [(tiny_reference, 60), (tiny_model, 20)])

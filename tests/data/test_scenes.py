@@ -1,6 +1,5 @@
 """Properties of the embedded scenes: what a scene is made of and how it is put together."""
 
-import math
 from itertools import chain
 
 import numpy as np
@@ -172,15 +171,6 @@ def _covered(inner: tuple[int, ...], outer: tuple[int, ...]) -> float:
     width = min(inner[2], outer[2]) - max(inner[0], outer[0])
     height = min(inner[3], outer[3]) - max(inner[1], outer[1])
     return max(width, 0) * max(height, 0) / ((inner[2] - inner[0]) * (inner[3] - inner[1]))
-
-
-def test_pictures_and_objects_have_the_requested_size() -> None:
-    settings = SceneSettings(width=200, height=120, size_min=0.1, size_max=0.2, pair_share=0)
-    picture, objects, _ = _scene(0, settings=settings)
-    assert picture.shape == (120, 200, 3) and picture.dtype == np.uint8
-    for layer, _ in objects:
-        side = math.sqrt(layer.rgba.shape[0] * layer.rgba.shape[1])
-        assert 10 < side < 0.2 * math.sqrt(200 * 120) * 1.6
 
 
 def test_dim_objects_come_close_to_the_background() -> None:

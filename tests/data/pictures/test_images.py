@@ -111,8 +111,3 @@ def test_missing_files_other_sizes_and_non_pictures_are_told_apart(tmp_path: Pat
         read_image(record(path, 40, 31))
     with pytest.raises(FileNotFoundError, match=r"no picture .*absent\.jpg"):
         read_image(record(tmp_path / "absent.jpg"))
-
-
-def test_a_record_without_a_folder_says_so() -> None:
-    with pytest.raises(FileNotFoundError, match="without an image folder"):
-        read_image(ImageRecord(1, "a.jpg", 4, 3))
