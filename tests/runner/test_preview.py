@@ -19,7 +19,7 @@ from lib.runner.machine import choose, visible_gpus
 from lib.runner.places import LocalMachine, Room
 from lib.runner.plan import Decision, Planner
 from lib.runner.preview import expected_wall, makespan, print_preview
-from lib.runner.setup import Request, Setup
+from lib.runner.setup import Setup
 from lib.runner.setup import prepare as set_up
 from lib.runner.steps import Kind, Step
 from lib.steps import STEPS as ALL_STEPS
@@ -48,7 +48,7 @@ def room(monkeypatch: pytest.MonkeyPatch, *, memory: float = 4000, disk: float =
 @pytest.fixture(scope="module")
 def paper() -> Setup:
     """The profile that needs most."""
-    return set_up(Study(), ALL_STEPS, Request(profile="paper", planned=True))
+    return set_up(Study(), ALL_STEPS, profile="paper", planned=True)
 
 
 @dataclass
@@ -152,7 +152,7 @@ def test_each_set_and_file_of_weights_is_named_once(paper: Setup) -> None:
     assert len(titles) == 4
     for title, word in zip(titles, ("VOC", "COCO", "ResNet-50", "ResNet-101"), strict=True):
         assert word in title
-    demo = set_up(Study(), ALL_STEPS, Request(profile="demo", planned=True))
+    demo = set_up(Study(), ALL_STEPS, planned=True)
     (scenes,) = needed_data([demo.parameters[step.id] for step in demo.chosen])
     assert scenes.problem == ""
 
