@@ -81,10 +81,10 @@ def _all_made(setup: Setup) -> dict[str, _Made]:
     for step in setup.steps:
         stamp = read_stamp(study, name, step.id)
         if stamp is not None:
-            needs = stamp.fingerprint.get("needs", {})
+            needs = stamp.fingerprint.needs
             inputs = {path: digest for read in needs.values() for path, digest in read.items()}
             made[step.id] = _Made(
-                stamp.fingerprint.get("parameters", {}),
+                stamp.fingerprint.parameters,
                 _short(inputs),
                 tuple(needs),
                 _short(stamp.for_dependents),
