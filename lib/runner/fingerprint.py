@@ -170,7 +170,7 @@ def fingerprint(
     return Fingerprint(
         # Cells without code, such as a new comment, must not count.
         notebook=digest_of([d for s in sources if (d := code_digest(s)) != code_digest("")]),
-        parameters=plain({k: v for k, v in parameters.items() if not k.endswith(WITHOUT_EFFECT)}),
+        parameters=with_effect(parameters),
         code=used_files(sources, study.root),
         files=dict(files_of_needs) | files,
         needs={name: dict(outputs) for name, outputs in needs.items()},
@@ -222,6 +222,11 @@ def _differences(
         pair = before.get(name, otherwise), after.get(name, otherwise)
         if pair[0] != pair[1]:
             yield name, *pair
+
+
+def with_effect(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters that can change a result, as JSON has them."""
+    return {k: plain(v) for k, v in parameters.items() if not k.endswith(WITHOUT_EFFECT)}
 
 
 def plain(value: Any) -> Any:
