@@ -13,7 +13,7 @@ from lib.bench.program import add_out, with_sentences, write
 from lib.data.sources import SetFiles
 from lib.paths import display
 from lib.runner.problems import UsageError
-from lib.runner.setup import Request, prepare
+from lib.runner.setup import prepare
 from lib.steps import STEPS
 from lib.study import Study
 from lib.training.parameters import training_config
@@ -49,7 +49,7 @@ def training_schedules(profile: str, study: Study | None = None) -> list[dict[st
         ValueError: if there is no such profile, or a setting of it is wrong.
     """
     try:
-        setup = prepare(study or Study(), STEPS, Request(profile=profile, planned=True))
+        setup = prepare(study or Study(), STEPS, profile=profile, planned=True)
     except UsageError as error:
         raise ValueError("\n".join(error.problems)) from error
     return [

@@ -1,1 +1,10 @@
-"""Steps: what to run, what is up to date, and running it."""
+"""Runs the study's notebooks: what changed, in the order of their needs, side by side.
+
+- the command line: ``cli``, ``preview`` (its plan), ``problems`` (its mistakes), ``folders``
+- parameters: ``steps``, ``parameters`` (a notebook's cell), ``profiles``, ``resolve``;
+  ``setup`` checks them all
+- what is up to date: ``fingerprint``, ``stamps``, ``plan``
+- execution: ``execute``, ``places``, ``machine``, ``jobs``, ``notebook``; on a cluster ``remote``,
+  ``worker``
+- records: ``executed`` (notebooks), ``provenance``, ``own_runs``, ``left_out``
+"""

@@ -5,6 +5,7 @@ Exit codes: 0 if every step is up to date at the end, 1 if a step failed or a pa
 """
 
 import argparse
+import functools
 import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,7 +26,7 @@ from lib.runner.preview import duration, print_preview
 from lib.runner.problems import UsageError
 from lib.runner.profiles import load_profile, profile_names
 from lib.runner.remote import cluster_at
-from lib.runner.setup import Request, Setup, prepare
+from lib.runner.setup import Setup, prepare
 from lib.runner.steps import EVERYTHING, Step
 from lib.study import Study
 from lib.terms import write_terms
@@ -48,14 +49,15 @@ def parser() -> argparse.ArgumentParser:
     add("--dry-run", action="store_true",
         help="print the plan, the time that it takes and what is missing on this machine, and do "
         "nothing else")  # fmt: skip
-    add("--only", metavar="STEP", action="append", help="these steps and those they need")
-    add("--from", metavar="STEP", action="append", dest="start",
+    steps = functools.partial(add, metavar="STEP", type=_names, action="extend", default=[])
+    steps("--only", help="these steps and those they need")
+    steps("--from", dest="start",
         help="these steps, all that depend on them, and those they need")  # fmt: skip
-    add("--force", metavar="STEP", action="append", help="run these even if up to date, afresh")
-    add("--keep", metavar="STEP", action="append",
+    steps("--force", help="run these even if up to date, afresh")
+    steps("--keep",
         help="accept what these made (or continue what they began) although something changed, "
         "and say so in the provenance")  # fmt: skip
-    add("--set", metavar="[STEP:]NAME=VALUE", action="append", dest="assignments",
+    add("--set", metavar="[STEP:]NAME=VALUE", action="append", default=[], dest="assignments",
         help="one parameter, such as grabcut.iterations=3, in all steps or in one")  # fmt: skip
     add("--name", help="name of a run of its own, whose folders are cache/NAME and results/NAME "
         "(default: made from what --set changes; without a change, the profile's)")  # fmt: skip
@@ -93,20 +95,21 @@ def main(
 
 
 def _carry_out(options: argparse.Namespace, study: Study, steps: Sequence[Step], run: Run) -> int:
-    request = Request(
-        profile=options.profile,
-        only=_split(options.only),
-        start=_split(options.start),
-        force=_split(options.force),
-        keep=_split(options.keep),
-        assignments=tuple(options.assignments or ()),
-        name=options.name,
-        planned=options.dry_run,
-    )
     try:
         if options.jobs is not None and options.jobs < 1:
             raise UsageError([f"--jobs {options.jobs}: at least one step has to run at a time."])
-        setup = prepare(study, steps, request)
+        setup = prepare(
+            study,
+            steps,
+            profile=options.profile,
+            only=options.only,
+            start=options.start,
+            force=options.force,
+            keep=options.keep,
+            assignments=options.assignments,
+            name=options.name,
+            planned=options.dry_run,
+        )
         if options.list:
             names = profile_names(study)
             described = {n: load_profile(study, n).description for n in names}
@@ -264,6 +267,6 @@ def _print_list(
         print(f"  {name}: {banner}")
 
 
-def _split(values: Sequence[str] | None) -> tuple[str, ...]:
-    """Return the names in options that may be repeated and may hold several, with commas."""
-    return tuple(name.strip() for value in values or () for name in value.split(","))
+def _names(text: str) -> list[str]:
+    """Return the names in the value of an option, which commas separate."""
+    return [name.strip() for name in text.split(",")]

@@ -28,13 +28,11 @@ class Report:
     """How a run ended.
 
     Args:
-        finished: ids of the steps that ran.
         failures: how each failed step ended.
         blocked: for each step that could not run, the failed step that it needs.
         kept: for each step whose output was kept, what had changed.
     """
 
-    finished: list[str] = field(default_factory=list)
     failures: dict[str, Outcome] = field(default_factory=dict)
     blocked: dict[str, str] = field(default_factory=dict)
     kept: dict[str, list[str]] = field(default_factory=dict)
@@ -170,9 +168,7 @@ class Execution:
                 outcome = replace(outcome, error=explain(error))
         word = "finished in" if outcome.error is None else "FAILED after"
         print(f"{_clock()} {step.id} {word} {duration(outcome.seconds)}", flush=True)
-        if outcome.error is None:
-            self.report.finished.append(step.id)
-        else:
+        if outcome.error is not None:
             self.report.failures[step.id] = outcome
         return step.id
 

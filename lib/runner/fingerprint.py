@@ -1,7 +1,7 @@
 """What a step depends on, part by part, so that a change can be named."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -89,25 +89,22 @@ class Digests:
 
     def content(self, path: Path) -> str:
         """Return the digest of the contents of a file, or of all files below a folder."""
-        if path.is_file():
-            return self._file_digest(path)
-        total = hashlib.sha256()
-        for file in sorted(p for p in path.rglob("*") if p.is_file()):
-            total.update(f"{file.relative_to(path).as_posix()}\0".encode())
-            total.update(self._file_digest(file).encode())
-        return total.hexdigest()
+        return self._digest(path, self._file_digest)
 
     def outline(self, path: Path) -> str:
         """Return the digest of a file's contents, or of the names and sizes below a folder.
 
         Names and sizes tell most changes of an image folder, which would take long to read.
         """
+        return self._digest(path, lambda file: f"{file.stat().st_size}\0")
+
+    def _digest(self, path: Path, told: Callable[[Path], str]) -> str:
+        """Return the digest of a file, or of the names in a folder with what is told of each."""
         if path.is_file():
             return self._file_digest(path)
         total = hashlib.sha256()
         for file in sorted(p for p in path.rglob("*") if p.is_file()):
-            name = file.relative_to(path).as_posix()
-            total.update(f"{name}\0{file.stat().st_size}\0".encode())
+            total.update(f"{file.relative_to(path).as_posix()}\0{told(file)}".encode())
         return total.hexdigest()
 
     def save(self) -> None:
@@ -173,7 +170,7 @@ def fingerprint(
     return Fingerprint(
         # Cells without code, such as a new comment, must not count.
         notebook=digest_of([d for s in sources if (d := code_digest(s)) != code_digest("")]),
-        parameters=plain({k: v for k, v in parameters.items() if not k.endswith(WITHOUT_EFFECT)}),
+        parameters=with_effect(parameters),
         code=used_files(sources, study.root),
         files=dict(files_of_needs) | files,
         needs={name: dict(outputs) for name, outputs in needs.items()},
@@ -196,44 +193,40 @@ def _yaml_digest(path: Path, name: str, changed: int, size: int) -> str:
     return digest_of(read_yaml(path, name))
 
 
-def explain(old: Mapping[str, Any], new: Fingerprint) -> list[str]:
-    """Return what changed since ``old``, a fingerprint as a dictionary; empty if nothing did."""
-    now = asdict(new)
-    reasons = []
-    if old.get("notebook") != now["notebook"]:
-        reasons.append("the notebook's code changed")
-    for name, before, after in _differences(old, now, "parameters"):
-        if before is _NONE or after is _NONE:
-            reasons.append(f"parameter {dotted(name)} is {'new' if before is _NONE else 'gone'}")
+def explain(old: Fingerprint, new: Fingerprint) -> list[str]:
+    """Return what changed since ``old``, in words; empty if nothing did."""
+    reasons = ["the notebook's code changed"] if old.notebook != new.notebook else []
+    for name, before, after in _differences(old.parameters, new.parameters):
+        if before is _ABSENT or after is _ABSENT:
+            reasons.append(f"parameter {dotted(name)} is {'new' if before is _ABSENT else 'gone'}")
         else:
             reasons.append(f"parameter {dotted(name)}: {before!r} -> {after!r}")
-    for name, before, after in _differences(old, now, "code"):
-        word = "is now used" if before is _NONE else "is no longer used"
-        both = before is not _NONE and after is not _NONE
-        reasons.append(f"{name} changed" if both else f"{name} {word}")
-    reasons += [f"the file of {name} changed" for name, *_ in _differences(old, now, "files")]
-    reasons += [f"the output of {name} changed" for name, *_ in _differences(old, now, "needs")]
-    for name, before, after in _differences(old, now, "packages"):
+    for name, before, after in _differences(old.code, new.code):
+        gone = "is no longer used" if after is _ABSENT else "changed"
+        reasons.append(f"{name} {'is now used' if before is _ABSENT else gone}")
+    reasons += [f"the file of {name} changed" for name, *_ in _differences(old.files, new.files)]
+    reasons += [f"the output of {name} changed" for name, *_ in _differences(old.needs, new.needs)]
+    for name, before, after in _differences(old.packages, new.packages, otherwise="none"):
         reasons.append(f"{name} {before} -> {after}")
     return reasons
 
 
-class _None:
-    def __repr__(self) -> str:
-        return "none"
-
-
-_NONE = _None()
+_ABSENT = object()
 
 
 def _differences(
-    old: Mapping[str, Any], new: Mapping[str, Any], part: str
+    before: Mapping[str, Any], after: Mapping[str, Any], *, otherwise: object = _ABSENT
 ) -> Iterator[tuple[str, Any, Any]]:
-    before, after = old.get(part, {}), new[part]
+    """Yield each name whose values differ, with both; ``otherwise`` where there is none."""
     for name in sorted(before.keys() | after.keys()):
-        pair = before.get(name, _NONE), after.get(name, _NONE)
+        pair = before.get(name, otherwise), after.get(name, otherwise)
         if pair[0] != pair[1]:
             yield name, *pair
+
+
+def with_effect(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters that can change a result, as JSON has them."""
+    return {k: plain(v) for k, v in parameters.items() if not k.endswith(WITHOUT_EFFECT)}
 
 
 def plain(value: Any) -> Any:

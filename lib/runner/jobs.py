@@ -4,7 +4,6 @@
 another machine that sees the same folders (``lib.runner.places``, ``lib.runner.remote``).
 """
 
-import json
 import os
 import subprocess
 import sys
@@ -12,11 +11,13 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from lib.files import read_json, write_json
+from pydantic import TypeAdapter
+
+from lib.files import write_json
 from lib.paths import ROOT
 from lib.training.launch import PROCESSES_VARIABLE, how_it_ended
 from lib.workspace import NEEDS_VARIABLE, STEP_VARIABLE
@@ -206,11 +207,11 @@ def run_job(job: Job, say: Say = say_here) -> Outcome:
         CHILDREN.remove(process)
     seconds = time.monotonic() - began
     try:
-        outcome = read_json(folder / "outcome.json")
+        outcome = TypeAdapter(Outcome).validate_json((folder / "outcome.json").read_bytes())
     except (FileNotFoundError, ValueError):
         said = f"The subprocess of the notebook {how_it_ended(code)}."
         return Outcome(seconds, said, tail=tuple(lines))
-    return Outcome(**(outcome | {"seconds": seconds, "tail": tuple(outcome["tail"])}))
+    return replace(outcome, seconds=seconds)
 
 
 def environment_of(job: Job) -> dict[str, str]:
@@ -229,11 +230,3 @@ def environment_of(job: Job) -> dict[str, str]:
         environment[PROCESSES_VARIABLE] = str(job.processes)
     environment["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"
     return environment
-
-
-def read_job(path: Path) -> Job:
-    """Return the job described by a JSON file."""
-    content = json.loads(path.read_text(encoding="utf-8"))
-    gpus = content["gpus"]
-    tuples = {"needs": tuple(content["needs"]), "gpus": None if gpus is None else tuple(gpus)}
-    return Job(**(content | tuples))

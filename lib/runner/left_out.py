@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from lib.runner import provenance
-from lib.runner.fingerprint import plain
-from lib.runner.own_runs import with_effect
+from lib.runner.fingerprint import plain, with_effect
 from lib.runner.profiles import dotted
 from lib.runner.provenance import SHOWN_DIGITS, presentable
+from lib.runner.resolve import PROFILE
 from lib.runner.setup import Setup
 from lib.runner.stamps import read_stamp
 from lib.terms import Terms
@@ -81,10 +81,10 @@ def _all_made(setup: Setup) -> dict[str, _Made]:
     for step in setup.steps:
         stamp = read_stamp(study, name, step.id)
         if stamp is not None:
-            needs = stamp.fingerprint.get("needs", {})
+            needs = stamp.fingerprint.needs
             inputs = {path: digest for read in needs.values() for path, digest in read.items()}
             made[step.id] = _Made(
-                stamp.fingerprint.get("parameters", {}),
+                stamp.fingerprint.parameters,
                 _short(inputs),
                 tuple(needs),
                 _short(stamp.for_dependents),
@@ -105,7 +105,7 @@ def _changed(step: _Made, values: Mapping[str, Any]) -> str:
     """
     for name, now in with_effect(values).items():
         value = plain(presentable(now)) if step.shown else now
-        if name in step.parameters and step.parameters[name] != value:
+        if name != PROFILE and step.parameters.get(name, value) != value:
             return f"{dotted(name)} = {step.parameters[name]!r}, not {value!r}"
     return ""
 

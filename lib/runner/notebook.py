@@ -22,9 +22,10 @@ from pathlib import Path
 from typing import Any
 
 import psutil  # type: ignore[import-untyped]
+from pydantic import TypeAdapter
 
 from lib.files import write_json
-from lib.runner.jobs import KEPT_LINES, Job, Outcome, read_job
+from lib.runner.jobs import KEPT_LINES, Job, Outcome
 from lib.runner.parameters import TAG
 
 LINES_PER_SECOND, BURST = 5, 10
@@ -75,7 +76,7 @@ class Lines:
 
 def main(arguments: list[str]) -> int:
     """Execute the job in the file ``arguments[0]``; return 0 if every cell succeeded."""
-    job = read_job(Path(arguments[0]))
+    job = TypeAdapter(Job).validate_json(Path(arguments[0]).read_bytes())
     with tempfile.TemporaryDirectory(prefix="b2m-") as scratch:
         begun: list[psutil.Process] = []
         threading.Thread(target=_obey_runner, args=[scratch, begun], daemon=True).start()

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lib.files import digest_of
-from lib.parameter_names import WITHOUT_EFFECT, is_of_data
-from lib.runner.fingerprint import plain
+from lib.parameter_names import is_of_data
+from lib.runner.fingerprint import with_effect
 from lib.runner.profiles import NOT_PROFILES, dotted, profile_names
 from lib.runner.provenance import presentable
 from lib.runner.resolve import PROFILE
@@ -117,17 +117,9 @@ def own_runs(study: Study) -> dict[str, str]:
     return {name: terms.banner for name, terms in found.items() if terms and terms.is_own}
 
 
-def with_effect(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the parameters that can change a result, as JSON has them."""
-    kept: dict[str, Any] = plain(
-        {k: v for k, v in values.items() if k != PROFILE and not k.endswith(WITHOUT_EFFECT)}
-    )
-    return kept
-
-
 def _changed(base: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
     before, now = with_effect(base), with_effect(values)
-    return {name: value for name, value in now.items() if value != before[name]}
+    return {n: value for n, value in now.items() if n != PROFILE and value != before[n]}
 
 
 def _merged(base: Values, values: Values, settings: Values) -> list[tuple[str, Any, Any]]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from graphlib import TopologicalSorter
 from typing import Literal
 
 from lib.runner.fingerprint import Digests, Fingerprint, explain, fingerprint
@@ -44,7 +45,9 @@ class Planner:
         """Return a decision for each selected step, before anything has run."""
         decisions: list[Decision] = []
         pending: set[str] = set()
-        for step in _in_order(self.setup.chosen):
+        chosen = {step.id: step for step in self.setup.chosen}
+        order = TopologicalSorter({name: step.needs for name, step in chosen.items()})
+        for step in (chosen[name] for name in order.static_order() if name in chosen):
             decision = self.decide(step, pending)
             decisions.append(decision)
             if decision.action in ("run", "maybe"):
@@ -62,7 +65,6 @@ class Planner:
         setup = self.setup
         study, profile = setup.study, setup.name
         stamp = read_stamp(study, profile, step.id)
-        recorded = stamp.fingerprint if stamp else {}
         waiting_for = [name for name in step.needs if name in pending]
         needs: dict[str, dict[str, str]] = {}
         files: dict[str, str] = {}
@@ -70,11 +72,11 @@ class Planner:
             needed = read_stamp(study, profile, name)
             if name not in waiting_for and needed:
                 needs[name] = needed.for_dependents
-                files |= needed.fingerprint["files"]
-        if waiting_for:
+                files |= needed.fingerprint.files
+        if waiting_for and stamp:
             # What will come of a step that has yet to run is taken to be what it was.
-            needs |= {n: d for n, d in recorded.get("needs", {}).items() if n in waiting_for}
-            files = recorded.get("files", {}) | files
+            needs |= {n: d for n, d in stamp.fingerprint.needs.items() if n in waiting_for}
+            files = stamp.fingerprint.files | files
         now = fingerprint(
             study,
             step,
@@ -107,12 +109,3 @@ class Planner:
         study, setup = self.setup.study, self.setup
         past = past_seconds(study, setup.profile.name) | past_seconds(study, setup.name)
         return past.get(step.id, step.minutes * 60)
-
-
-def _in_order(steps: list[Step]) -> list[Step]:
-    """Return ``steps`` so that each comes after those it needs."""
-    from graphlib import TopologicalSorter
-
-    by_id = {step.id: step for step in steps}
-    order = TopologicalSorter({step.id: step.needs for step in steps}).static_order()
-    return [by_id[name] for name in order if name in by_id]

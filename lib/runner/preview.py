@@ -10,7 +10,6 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from graphlib import TopologicalSorter
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
@@ -19,6 +18,7 @@ from lib.data.download.catalogue import CATALOGUE
 from lib.data_needs import FETCH, Data, needed_data
 from lib.parameter_names import images_of
 from lib.paths import DATA_VARIABLE, ROOT, expanded
+from lib.runner.fingerprint import package_versions
 from lib.runner.machine import Gpu, described, usable_cores
 from lib.runner.places import LocalMachine, Place, Room, kind_of
 from lib.runner.plan import Decision, Planner
@@ -214,15 +214,8 @@ def _gpu_problems(
             f"has {min(sizes):.0f} GB. Give each training more GPUs (fewer --jobs), or lower "
             "train.batch_size."
         )
-    if needy and (torch := _version("torch")).endswith("+cpu"):
+    if needy and (torch := package_versions()["torch"]).endswith("+cpu"):
         yield f"PyTorch for GPUs: {torch} is for the CPU alone. See pytorch.org for another."
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return ""
 
 
 def _memory_problems(steps: Sequence[Step], room: Room) -> Iterator[str]:

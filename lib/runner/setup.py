@@ -29,33 +29,8 @@ Parameters = dict[str, dict[str, Any]]
 
 
 @dataclass(frozen=True)
-class Request:
-    """What the command line asks for, as written there.
-
-    Args:
-        profile: name of the profile.
-        only: steps to run, with those they need; empty for all.
-        start: steps to run with all that depend on them, and those they need; empty for all.
-        force: steps to run even if they are up to date.
-        keep: steps whose output is accepted although something changed.
-        assignments: ``[STEP:]NAME=VALUE`` texts.
-        name: of a run of its own; None for the profile's, or one made from what differs.
-        planned: whether nothing will run; files that nobody has are then no mistake.
-    """
-
-    profile: str = "demo"
-    only: tuple[str, ...] = ()
-    start: tuple[str, ...] = ()
-    force: tuple[str, ...] = ()
-    keep: tuple[str, ...] = ()
-    assignments: tuple[str, ...] = ()
-    name: str | None = None
-    planned: bool = False
-
-
-@dataclass(frozen=True)
 class Setup:
-    """A checked request.
+    """What is asked for, checked.
 
     Args:
         study: the folders.
@@ -92,26 +67,47 @@ class Setup:
         return [step for step in self.steps if step.id in self.selected]
 
 
-def prepare(study: Study, all_steps: Sequence[Step], request: Request) -> Setup:
-    """Check a request and return what it means.
+def prepare(
+    study: Study,
+    all_steps: Sequence[Step],
+    *,
+    profile: str = "demo",
+    only: Sequence[str] = (),
+    start: Sequence[str] = (),
+    force: Sequence[str] = (),
+    keep: Sequence[str] = (),
+    assignments: Sequence[str] = (),
+    name: str | None = None,
+    planned: bool = False,
+) -> Setup:
+    """Check what is asked for, as written on the command line, and return what it means.
+
+    Args:
+        study: the folders.
+        all_steps: those of all profiles.
+        profile: its name.
+        only: steps to run, with those they need; empty for all.
+        start: steps to run with all that depend on them, and those they need; empty for all.
+        force: steps to run even if they are up to date.
+        keep: steps whose output is accepted although something changed.
+        assignments: ``[STEP:]NAME=VALUE`` texts.
+        name: of a run of its own; None for the profile's, or one made from what differs.
+        planned: whether nothing will run; files that nobody has are then no mistake.
 
     Raises:
         UsageError: with every mistake at once, as sentences.
     """
     problems: list[str] = []  # whatever is called here adds its own
-    profile, settings = _settings(study, request, problems)
-    steps = _steps_of(profile, all_steps, problems)
-    flags = {"only": "--only", "start": "--from", "force": "--force", "keep": "--keep"}
+    stated, settings = _settings(study, profile, assignments, problems)
+    steps = _steps_of(stated, all_steps, problems)
+    flags = {"--only": only, "--from": start, "--force": force, "--keep": keep}
     asked = {
-        option: _named(
-            getattr(request, option), flag, steps, problems,
-            all_steps=all_steps, profile=profile.name,
-        )
-        for option, flag in flags.items()
-    }  # fmt: skip
+        flag: _named(names, flag, steps, problems, all_steps=all_steps, profile=profile)
+        for flag, names in flags.items()
+    }
     problems += [
-        f"Step {name!r} is both in --force and in --keep; it can only be in one of them."
-        for name in sorted(asked["force"] & asked["keep"])
+        f"Step {step!r} is both in --force and in --keep; it can only be in one of them."
+        for step in sorted(asked["--force"] & asked["--keep"])
     ]
 
     def is_there(step: Step) -> bool:
@@ -120,60 +116,69 @@ def prepare(study: Study, all_steps: Sequence[Step], request: Request) -> Setup:
     schemas, wrong = read_schemas(study, [step for step in all_steps if is_there(step)])
     problems += wrong
     known = [step for step in steps if step.notebook in schemas]
-    parameters, wrong = resolve_parameters(known, schemas, settings, profile=profile.name)
+    parameters, wrong = resolve_parameters(known, schemas, settings, profile=profile)
     problems += wrong
-    own, _ = resolve_parameters(known, schemas, profile.settings, profile=profile.name)
-    terms = _terms(study, request, None if wrong else own, parameters, problems)
+    unfit = [] if name is None else name_problems(study, name)
+    problems += unfit
+    terms = Terms(profile, profile)
+    if not wrong and not unfit:
+        own, _ = resolve_parameters(known, schemas, stated.settings, profile=profile)
+        terms = terms_for(profile, base=own, values=parameters, name=name, assignments=assignments)
+        for values in parameters.values():
+            values[PROFILE] = terms.name  # where the notebooks find their folders
+        problems += taken(study, terms)
     steps, unnamed = with_named_needs(steps, parameters)
-    selected = selection(steps, only=asked["only"], start=asked["start"])
+    selected = selection(steps, only=asked["--only"], start=asked["--from"])
     chosen = [step for step in steps if step.id in selected]
     problems += read_schemas(study, [step for step in chosen if not is_there(step)])[1]
     problems += _cycle(chosen)
     chosen = [step for step in chosen if step.id in parameters]
     problems += [problem for step in chosen for problem in unnamed.get(step.id, [])]
-    for name in dict.fromkeys(name for step in chosen for name in step.files):
-        problems += _unusable(study, name)
+    for file in dict.fromkeys(file for step in chosen for file in step.files):
+        problems += _unusable(study, file)
     problems += [
-        f"--keep {name}: the step has nothing to keep in {'run' if terms.is_own else 'profile'} "
+        f"--keep {step}: the step has nothing to keep in {'run' if terms.is_own else 'profile'} "
         f"{terms.name!r}; it was never begun."
-        for name in sorted(asked["keep"])
-        if read_stamp(study, terms.name, name) is None
-        and not study.step_folder(terms.name, name).exists()
+        for step in sorted(asked["--keep"])
+        if read_stamp(study, terms.name, step) is None
+        and not study.step_folder(terms.name, step).exists()
     ]
     absent = missing_files(study, chosen, schemas, parameters)
-    problems += [] if request.planned else absent
+    problems += [] if planned else absent
     if problems:
         raise UsageError(problems)
     return Setup(
         study=study,
-        profile=profile,
+        profile=stated,
         terms=terms,
         steps=tuple(
             replace(
                 step,
-                minutes=_meant(step, profile.minutes, step.minutes),
-                takes=_meant(step, profile.gigabytes, step.takes),
+                minutes=_meant(step, stated.minutes, step.minutes),
+                takes=_meant(step, stated.gigabytes, step.takes),
             )
             for step in steps
         ),
         schemas=schemas,
         parameters=parameters,
         selected=frozenset(selected),
-        force=frozenset(asked["force"]),
-        keep=frozenset(asked["keep"]),
+        force=frozenset(asked["--force"]),
+        keep=frozenset(asked["--keep"]),
         absent=tuple(absent),
     )
 
 
-def _settings(study: Study, request: Request, problems: list[str]) -> tuple[Profile, list[Setting]]:
-    """Return the profile, and its settings followed by those asked for."""
+def _settings(
+    study: Study, name: str, assignments: Iterable[str], problems: list[str]
+) -> tuple[Profile, list[Setting]]:
+    """Return the profile of a name, and its settings followed by those asked for."""
     try:
-        profile = load_profile(study, request.profile)
+        profile = load_profile(study, name)
     except UsageError as error:
         problems += error.problems
-        profile = Profile(name=request.profile, description="")
+        profile = Profile(name=name, description="")
     settings = list(profile.settings)
-    for text in request.assignments:
+    for text in assignments:
         try:
             settings.append(parse_assignment(text))
         except ValueError as error:
@@ -265,39 +270,6 @@ def _unusable(study: Study, name: str) -> list[str]:
     except ValueError as error:
         return [str(error)]
     return []
-
-
-def _terms(
-    study: Study,
-    request: Request,
-    base: Parameters | None,
-    parameters: Parameters,
-    problems: list[str],
-) -> Terms:
-    """Return what the run is; the parameters get its name.
-
-    Args:
-        study: the folders.
-        request: with the profile's name and perhaps the run's.
-        base: the profile's own parameters, by step id; None if there is something wrong with some.
-        parameters: those of the run.
-        problems: gets what is wrong with the name.
-    """
-    unfit = [] if request.name is None else name_problems(study, request.name)
-    problems += unfit
-    if unfit or base is None:
-        return Terms(request.profile, request.profile)
-    terms = terms_for(
-        request.profile,
-        base=base,
-        values=parameters,
-        name=request.name,
-        assignments=request.assignments,
-    )
-    for values in parameters.values():
-        values[PROFILE] = terms.name  # where the notebooks find their folders
-    problems += taken(study, terms)
-    return terms
 
 
 def _meant(step: Step, stated: Mapping[str, Value], otherwise: Value) -> Value:

@@ -8,7 +8,7 @@ that is not one of :data:`JUDGING`.
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,12 +40,12 @@ class Stamp:
     """What is recorded of a finished step.
 
     Args:
-        fingerprint: ``Fingerprint`` as a dictionary.
+        fingerprint: what the step depended on.
         outputs: by path relative to the root: kind, digest, and for some figures a caption.
         provenance: where, when and from which commit it was made.
     """
 
-    fingerprint: dict[str, Any]
+    fingerprint: Fingerprint
     outputs: dict[str, dict[str, str]]
     provenance: dict[str, Any] = field(default_factory=dict)
 
@@ -104,9 +104,10 @@ def begin(
     """
     folder = study.step_folder(profile, step)
     try:
-        begun = read_object(folder / STARTED)["fingerprint"]
-        same = _for_work(begun) == _for_work(asdict(fingerprint))
-    except (AttributeError, KeyError, TypeError):  # absent or damaged
+        content = read_object(folder / STARTED).get("fingerprint")
+        begun = TypeAdapter(Fingerprint).validate_python(content)
+        same = _for_work(begun) == _for_work(fingerprint)
+    except ValidationError:  # absent or damaged
         same = False
     for name, entry in _earlier_outputs(study, profile, step).items():
         path = study.root / name
@@ -128,13 +129,13 @@ def begin(
     return continued
 
 
-def _for_work(fingerprint: dict[str, Any]) -> dict[str, Any]:
+def _for_work(fingerprint: Fingerprint) -> Fingerprint:
     """Return what the files in a step's folder can depend on, as the module's text says.
 
     The notebook is not among it: what takes long is done by modules, which it hands parameters.
     """
-    code = {k: v for k, v in fingerprint["code"].items() if not k.startswith(JUDGING)}
-    return fingerprint | {"notebook": "", "code": code}
+    code = {k: v for k, v in fingerprint.code.items() if not k.startswith(JUDGING)}
+    return replace(fingerprint, notebook="", code=code)
 
 
 def _earlier_outputs(study: Study, profile: str, step: str) -> dict[str, dict[str, str]]:
@@ -183,7 +184,7 @@ def finish(
                 f"Step {step!r} announced {name} with its workspace but did not write it."
             )
         entry["digest"] = digests.content(study.root / name)
-    stamp = Stamp(asdict(fingerprint), outputs, provenance)
+    stamp = Stamp(fingerprint, outputs, provenance)
     write_json(folder / STAMP, asdict(stamp), indent=1)
     return stamp
 

@@ -17,23 +17,33 @@ import pytest
 from lib.paths import ROOT
 from lib.runner import cli, places
 from lib.runner.cli import main
-from lib.runner.folders import only_runner
 from lib.runner.jobs import Children, Job, Outcome, Say
 from lib.runner.machine import Gpu, describe_machine
 from lib.runner.notebook import Lines
-from lib.runner.places import LocalMachine
 from tests.runner.toy import STEPS, Toy, run_as_script
 
+# Each waits for the other: one after the other they would never end.
+MEET = """
+import pathlib, time
+here, there = pathlib.Path('{0}'), pathlib.Path('{1}')
+here.touch()
+until = time.monotonic() + 20
+while not there.exists():
+    assert time.monotonic() < until
+    time.sleep(0.02)
+"""
 
-def test_a_run_with_kernels_makes_notebooks_pages_and_provenance(toy: Toy) -> None:
-    toy.edit(
-        "01_numbers",
-        "ws.file(",
-        "import os, sys\nprint('working in', os.getcwd() + '/here', sys.executable)\nws.file(",
-    )
+
+def test_kernels_side_by_side_make_notebooks_pages_and_provenance(toy: Toy) -> None:
+    # Each cell answers only while the other kernel is at work as well.
+    show = "import os, sys\nprint('working in', os.getcwd() + '/here', sys.executable)\n"
+    toy.edit("01_numbers", "ws.file(", show + MEET.format("a", "b") + "ws.file(")
+    toy.edit("03_other", "ws.file(", MEET.format("b", "a") + "ws.file(")
     toy.give("sum.offset", 4)
-    code, output = toy.run("--only", "02_sum", kernels=True)
-    assert code == 0
+    code, output = toy.run("--jobs", "2", "--only", "02_sum,03_other", kernels=True)
+    assert code == 0, output
+    assert "trying once more" not in output
+    assert not list(toy.root.glob("*ipc*")), "sockets in the working directory"
     # What a notebook prints is seen live, after the step's name; warnings of Jupyter are not.
     assert f"  01_numbers | working in {toy.root}/here {sys.executable}" in output
     assert "encryption" not in output
@@ -69,7 +79,12 @@ def test_what_needs_an_optional_step_does_without_if_it_fails(toy: Toy) -> None:
     assert toy.output("04_report", "report.txt") == toy.output("02_sum", "sum.json")
 
 
-def test_a_failure_is_reported_and_stops_only_what_needs_it(toy: Toy) -> None:
+def test_a_failure_is_reported_and_stops_only_what_needs_it(
+    toy: Toy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = toy.root / "/".join(["temporary"] * 10)  # too long for the name of a socket
+    folder.mkdir(parents=True)
+    monkeypatch.setenv("TMPDIR", str(folder))
     toy.edit("02_sum", "import json\n", "# a comment first\nx = 1\nx / 0\nimport json\n")
     code, output = toy.run(kernels=True)
     assert code == 1
@@ -166,43 +181,6 @@ def _is_alive(pid: int) -> bool:
         return False
 
 
-# Each waits for the other: one after the other they would never end.
-MEET = """
-import pathlib, time
-here, there = pathlib.Path('{0}'), pathlib.Path('{1}')
-here.touch()
-until = time.monotonic() + 20
-while not there.exists():
-    assert time.monotonic() < until
-    time.sleep(0.02)
-"""
-
-
-def test_independent_steps_run_side_by_side(toy: Toy) -> None:
-    toy.edit("01_numbers", "import json\n", MEET.format("a", "b") + "import json\n")
-    toy.edit("03_other", "ws.file", MEET.format("b", "a") + "ws.file")
-    assert sorted(toy.ran("--jobs", "2")) == [step.id for step in STEPS]
-
-
-def test_kernels_side_by_side_do_not_take_each_other_for_their_own(toy: Toy) -> None:
-    # Each cell answers only while the other kernel is at work as well.
-    for step, here, there in (("01_numbers", "a", "b"), ("03_other", "b", "a")):
-        toy.edit(step, "ws.file(", MEET.format(here, there) + "ws.file(")
-    code, output = toy.run("--jobs", "2", "--only", "01_numbers,03_other", kernels=True)
-    assert code == 0, output
-    assert "trying once more" not in output
-    assert not list(toy.root.glob("*ipc*")), "sockets in the working directory"
-
-
-def test_a_temporary_folder_with_a_long_name_does_not_stop_a_kernel(
-    toy: Toy, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = toy.root / "/".join(["temporary"] * 10)
-    folder.mkdir(parents=True)
-    monkeypatch.setenv("TMPDIR", str(folder))
-    assert toy.run("--only", "03_other", kernels=True)[0] == 0
-
-
 def test_a_job_that_cannot_be_started_stops_only_what_needs_it(toy: Toy) -> None:
     def run(job: Job, say: Say) -> Outcome:
         if job.step == "03_other":
@@ -257,16 +235,6 @@ def test_two_steps_run_at_a_time_unless_a_gpu_or_one_core_speaks_against_it(
         assert cli.usual_jobs(gpus) == expected
 
 
-def test_the_lock_is_free_again_after_use(toy: Toy) -> None:
-    with only_runner(toy.study, "toy"), only_runner(toy.study, "another"):
-        command = [*toy.command("--only", "03_other")]
-        second = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-        assert second.returncode == 2
-        assert f"process {os.getpid()}" in second.stderr
-    with only_runner(toy.study, "toy"):
-        pass
-
-
 def test_children_that_start_after_the_end_are_ended_too() -> None:
     children = Children()
     children.end()
@@ -290,33 +258,8 @@ def test_floods_of_lines_are_thinned_and_the_last_is_shown(
     assert len(shown) < 30
 
 
-def test_a_workspace_of_another_name_is_an_error(toy: Toy) -> None:
-    toy.edit("03_other", "Workspace(profile, '03_other')", "Workspace(profile, '03_others')")
-    code, output = toy.run("--only", "03_other")
-    assert code == 1
-    assert "lib/steps.py" in output
-
-
 def test_an_input_that_the_plan_does_not_know_of_is_an_error(toy: Toy) -> None:
     toy.edit("04_report", "total = ", "ws.input('01_numbers', 'numbers.json')\ntotal = ")
     code, output = toy.run()
     assert code == 1
     assert "Add '01_numbers' to its `needs`" in output
-
-
-def test_a_place_is_asked_for_its_room_once_a_round(
-    toy: Toy, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[int] = []
-    room, begin = LocalMachine.room, LocalMachine.start
-    monkeypatch.setattr(LocalMachine, "room", lambda here: asked.append(1) or room(here))
-    monkeypatch.setattr(
-        LocalMachine, "start", lambda here, *of: asked.append(0) or begin(here, *of)
-    )
-    names = [f"03_other.{n}" for n in range(9)]
-    toy.steps = tuple(replace(STEPS[2], variant=str(n)) for n in range(9))
-    toy.edit("03_other", "'03_other')", "__import__('os').environ['BOXES_TO_MASKS_STEP'])")
-    assert sorted(toy.ran("--jobs", "2")) == names
-    rounds = asked[asked.index(0) - 1 :]
-    # One before the first start, and one after each wait but the last.
-    assert sum(rounds) <= len(names)

@@ -81,20 +81,6 @@ def test_every_profile_can_be_planned_with_or_without_its_data(
     assert load_profile(STUDY, name).description.endswith(".")
 
 
-def test_the_misspelt_parameter_of_the_manual_is_corrected(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    assert main(["--set", "grabcut.iteratons=3"], steps=STEPS) == 2
-    assert "Did you mean 'grabcut.iterations'?" in capsys.readouterr().err
-
-
-def test_a_misspelt_variant_to_start_from_is_corrected(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    assert main(["--set", "train.init=04_train_hybrid.detectr", "--dry-run"], steps=STEPS) == 2
-    assert "Did you mean '04_train_hybrid.detector'?" in capsys.readouterr().err
-
-
 def test_needs_are_steps_and_a_notebooks_name_means_all_its_variants() -> None:
     steps = {step.id: step for step in with_needs_resolved(STEPS)}
     variants = matching("06_train_opmask", STEPS)

@@ -14,9 +14,7 @@ PLACES = (
     "cache",
     "cache/toy",
     "cache/toy/02_sum",
-    "results",
     "results/toy",
-    "results/toy/notebooks",
     "results/toy/tables",
 )
 

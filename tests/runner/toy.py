@@ -62,12 +62,12 @@ class Toy:
 
     Args:
         root: its folder.
-        capsys: pytest's capture of what is printed.
+        capsys: pytest's capture of what is printed, if it is to be run.
         steps: its steps.
     """
 
     root: Path
-    capsys: pytest.CaptureFixture[str]
+    capsys: pytest.CaptureFixture[str] | None = None
     steps: tuple[Step, ...] = STEPS
 
     @property
@@ -76,6 +76,7 @@ class Toy:
 
     def run(self, *arguments: str, kernels: bool = False) -> tuple[int, str]:
         """Return exit code and everything printed by a run, with or without Jupyter kernels."""
+        assert self.capsys
         self.capsys.readouterr()
         how: dict[str, Any] = {} if kernels else {"run": run_as_script}
         given = ["--profile", "toy", "--jobs", "1", *arguments]  # later ones count
@@ -136,6 +137,18 @@ class Toy:
 
 
 def make(root: Path, capsys: pytest.CaptureFixture[str]) -> Toy:
+    """Write the study to ``root`` and return it."""
+    write(root)
+    return Toy(root, capsys)
+
+
+def first_run(root: Path) -> None:
+    """Run the study in ``root``, without Jupyter kernels."""
+    command = ["--profile", "toy", "--jobs", "1"]
+    assert cli.main(command, study=Study(root), steps=STEPS, run=run_as_script) == 0
+
+
+def write(root: Path) -> None:
     """Write the study to ``root``."""
     for name in LIB:
         (root / "lib" / name).parent.mkdir(parents=True, exist_ok=True)
@@ -151,11 +164,9 @@ def make(root: Path, capsys: pytest.CaptureFixture[str]) -> Toy:
     (toy / "begin.py").write_text('"""The beginning."""\n\nBEGIN = 0\n')
     (root / "params").mkdir()
     (root / "notebooks").mkdir()
-    made = Toy(root, capsys)
-    made.profile("description: a toy\n")
+    (root / "params" / "toy.yaml").write_text("description: a toy\n")
     for name, (parameters, code) in CELLS.items():
         write_notebook(root / "notebooks" / f"{name}.ipynb", name, parameters, code)
-    return made
 
 
 def write_notebook(path: Path, step: str, parameters: str, *code: str) -> None:
