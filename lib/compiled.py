@@ -109,7 +109,8 @@ def _load(source: Path) -> ctypes.CDLL:
 
 def compilers() -> list[list[str]]:
     """Return the commands that may compile here, the first that works is used."""
-    found = [shlex.split(os.environ.get("CC", "")), [shutil.which("cc") or ""]]
+    found = [shlex.split(os.environ.get("CC", ""))]
+    found += [[shutil.which(name) or ""] for name in ("cc", "gcc", "clang")]
     if importlib.util.find_spec("ziglang"):
         found.append([sys.executable, "-m", "ziglang", "cc", *_ZIG_FLAGS])
     return [command for command in found if any(command)]
@@ -140,8 +141,9 @@ def _compile(source: Path, folder: Path) -> Path:
         said.append(f"{shlex.join(compiler)} says: {message}")
     if not said:
         raise FileNotFoundError(
-            f"{source.name} needs a C compiler, and there is none: neither $CC nor cc. Install one "
-            f"(clang, gcc), or {sys.executable} -m pip install ziglang. Without it, training, "
-            "prediction and GrabCut's exact method work; its fast method and COCO's AP do not."
+            f"{source.name} needs a C compiler, and there is none: no $CC, cc, gcc or clang. "
+            f"Install one, or {sys.executable} -m pip install ziglang. Without it, training, "
+            "prediction and GrabCut's exact method work; its fast method and judging do not, and "
+            "so not the study as a whole."
         )
     raise OSError(f"{source} could not be compiled. " + "\n".join(said))

@@ -249,14 +249,19 @@ def _print_list(
 ) -> None:
     """Print all steps with what they need, all profiles, and the runs that are none of these."""
     print(f"Steps of profile {setup.profile.name}:\n")
-    included = {step.id for step in setup.steps}
+    included = {step.id: step.needs for step in setup.steps}
     width = max(len(step.id) for step in every_step)
     for step in every_step:
         text = "needs no other step"
         if step.id not in included:
             text = "left out"
-        elif step.needs:
-            text = "after " + ", ".join(step.needs).replace(EVERYTHING, "every other step")
+        elif EVERYTHING in step.needs:
+            text = "after every other step"
+        elif included[step.id]:
+            # What parameters name, the step that it starts from, stands beside what it reads.
+            groups = tuple(f"{name}." for name in step.needs)
+            named = [n for n in included[step.id] if not f"{n}.".startswith(groups)]
+            text = "after " + ", ".join([*step.needs, *named])
         print(f"  {step.id:<{width}}  {text}")
     print("\nProfiles:\n")
     for name, description in profiles.items():

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
 
+from lib.compiled import compilers
 from lib.data.download.catalogue import CATALOGUE
 from lib.data_needs import FETCH, Data, needed_data
 from lib.parameter_names import images_of
@@ -123,6 +124,7 @@ def print_preview(
         *setup.absent,
         *_gpu_problems(working, there, gpus, here=isinstance(place, LocalMachine)),
         *(_memory_problems(working, room) if isinstance(place, LocalMachine) else ()),
+        *([] if compilers() else ["A C compiler: install clang or gcc, or pip install ziglang."]),
         *_disk_problems(written, data, setup.study.cache(setup.name)),
     ]
     print("\nMissing on this machine:" if lacking else "\nNothing is missing on this machine.")
