@@ -43,3 +43,8 @@ def test_numbers_are_written_as_pandas_writes_them(tmp_path: Path) -> None:
     write_csv(frame, tmp_path / "a.csv")
     plain = frame.to_csv(index=False, lineterminator="\n", float_format="%.10g")
     assert (tmp_path / "a.csv").read_text() == plain
+
+
+def test_a_table_without_rows_has_its_columns(tmp_path: Path) -> None:
+    write_csv(pd.DataFrame({"a": [], "b": []}), tmp_path / "a.csv")
+    assert (tmp_path / "a.csv").read_text() == "a,b\n"

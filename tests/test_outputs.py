@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from lib import paths
 from lib.bench.program import write
 from lib.files import read_json, write_json
 from lib.masks.__main__ import main
@@ -118,3 +119,17 @@ def test_a_full_disk_is_said_with_the_file_and_what_to_do(
     said = capsys.readouterr().err.splitlines()[-1]
     assert str(tmp_path) in said
     assert "No space left on device. Make room there" in said
+
+
+def test_the_place_that_is_checked_is_the_place_that_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "repository").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.setattr(paths, "ROOT", tmp_path / "repository")
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    theirs = tmp_path / "repository" / "x.json"
+    write_json(theirs, LABELS)
+    with pytest.raises(SystemExit):
+        importlib.import_module("lib.bench.schedules").main(["--out", "x.json"])
+    assert read_json(theirs) == LABELS

@@ -1,3 +1,4 @@
+import json
 import sys
 from pathlib import Path
 
@@ -113,3 +114,21 @@ def test_bad_labels_are_repaired_or_dropped_or_stop_the_program(make_set, tmp_pa
     assert "1 numbers written as text" in capsys.readouterr().out
     assert main(arguments(coco_set, out, "--on-bad", "drop")) == 0
     assert len(read_json(out)["annotations"]) == 10
+
+
+def test_what_is_carried_along_is_in_the_output_or_said_before_any_work(
+    make_set, tmp_path, monkeypatch, capsys
+) -> None:
+    coco_set = make_set(images=1)
+    content = coco_set.to_coco() | {"info": "made by hand", "licenses": ["mine"]}
+    content["categories"][0] |= {"supercategory": "bio", "color": [1, 2]}
+    write_json(coco_set.annotations_path, content)
+    assert main(arguments(coco_set, tmp_path / "masks.json")) == 0
+    written = read_json(tmp_path / "masks.json")
+    assert written["categories"] == content["categories"] and written["licenses"] == ["mine"]
+    assert written["info"]["original"] == "made by hand" and "pseudo_masks" in written["info"]
+    content["annotations"][0]["depth"] = float("nan")
+    coco_set.annotations_path.write_text(json.dumps(content))
+    monkeypatch.setattr("lib.masks.pseudo.masks_of", None)  # no work is begun
+    assert main(arguments(coco_set, tmp_path / "no.json", "--on-bad", "error")) == 2
+    assert "NaN" in capsys.readouterr().err

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from lib.data.coco import CocoSet, from_coco, load
+from lib.files import write_json
 from lib.masks import rle
 from tests.fixtures.labels import labels as made_labels
 
@@ -409,3 +410,10 @@ def test_what_was_parsed_is_not_changed(save: Save) -> None:
     before = copy.deepcopy(content)
     from_coco(content, Path("a.json"), None, on_bad="repair")
     assert content == before
+
+
+def test_half_a_surrogate_pair_can_be_written(save: Save, tmp_path: Path) -> None:
+    path = tmp_path / "half.json"
+    path.write_text(json.dumps(made_labels(note="\ud83d")))
+    write_json(tmp_path / "again.json", load(path, None).to_coco())
+    assert load(tmp_path / "again.json", None).extra == {"note": "\ud83d"}
