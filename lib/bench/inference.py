@@ -17,6 +17,7 @@ import os
 import platform
 import statistics
 import tempfile
+import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -26,7 +27,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
-from torch.utils.benchmark import timer
 
 from lib.bench.program import add_out, in_turn, with_sentences, write
 from lib.data.coco import CocoSet
@@ -55,6 +55,14 @@ MEMORY_IMAGES = 5
 def draw_images(coco: CocoSet, count: int) -> list[ImageRecord]:
     """Return ``count`` images drawn by a hash of their ids, or all if there are fewer."""
     return sorted(coco.images, key=lambda x: derive(0, "benchmark", x.id))[:count]
+
+
+def now(device: torch.device) -> float:
+    """Return the clock in seconds, once the device has done all that it was given."""
+    # torch.utils.benchmark's timer imports what looks for a CUDA compiler, and says so on a page.
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
 
 
 def peak_mib(call: Callable[[], object], device: torch.device) -> float:
@@ -120,9 +128,9 @@ def compare(
         for turn in range(rounds):
             for place, (image_id, image) in enumerate(images.items()):
                 for name in in_turn(list(models), turn + place):
-                    begin = timer()  # waits for the device
+                    begin = now(device)
                     (result,) = models[name]([image])
-                    seconds = timer() - begin
+                    seconds = now(device) - begin
                     of = {"model": name, "image_id": image_id, "round": turn}
                     rows.append({**of, "seconds": seconds})
                     found[name].append(len(result["boxes"]))
