@@ -1,0 +1,111 @@
+"""Scores of one method trained several times: intervals over training chance and images together.
+
+A trained model is one draw. Trained again with another seed it scores otherwise, often by as much
+as other images would make it. So the score of a method is the mean over its seeds, and its variance
+has two parts: that of the seeds, seen as the spread of their scores, and that of the images, seen
+as the spread of the mean over resamples of the images, which all seeds share.
+
+The interval is Student's, on the sum of both parts, with Satterthwaite's degrees of freedom: close
+to (seeds - 1) where the seeds differ most, to (images - 1) where the images do. What a seed and an
+image do together is in both parts, so intervals err on the wide side. A bootstrap over three seeds
+would be too narrow: resamples of three differ too little from each other.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import t as student
+
+from lib.metrics.bootstrap import CONFIDENCE, FEWEST_IMAGES, Interval, Score
+
+FEWEST_SEEDS = 2
+"""Below these nothing is known of training chance."""
+
+
+@dataclass(frozen=True)
+class SeedScores:
+    """A metric of one method on the same images, trained with several seeds.
+
+    ``a - b`` pairs the seeds in order, and within each the images.
+
+    Args:
+        scores: one for each seed, at least one; all rest on the same resamples of the same images.
+
+    Raises:
+        ValueError: if there is none, or they rest on different resamples.
+    """
+
+    scores: tuple[Score, ...]
+
+    def __post_init__(self) -> None:
+        if len({score.drawn_from for score in self.scores}) != 1:
+            raise ValueError(
+                f"Expected the scores of one or more seeds on the same resamples of the same "
+                f"images, found {len(self.scores)} scores that do not share them."
+            )
+
+    @property
+    def estimate(self) -> float:
+        """The mean over seeds."""
+        return float(np.mean([score.estimate for score in self.scores]))
+
+    @property
+    def seeds(self) -> int:
+        """How often the method was trained."""
+        return len(self.scores)
+
+    @property
+    def images(self) -> int:
+        """How many images hold something that counts."""
+        return min(score.images for score in self.scores)
+
+    @property
+    def interval(self) -> Interval:
+        """The mean with its 95 % interval over seeds and images; NaN where there is none.
+
+        With one seed it is the interval over images alone, which says nothing of training chance.
+        """
+        if self.seeds < FEWEST_SEEDS:
+            return self.scores[0].interval
+        means = np.mean([score.resampled for score in self.scores], axis=0)
+        means = means[np.isfinite(means)]
+        if self.images < FEWEST_IMAGES or len(means) < 2 or not np.isfinite(self.estimate):
+            return Interval(self.estimate, float("nan"), float("nan"))
+        half = half_width(
+            [score.estimate for score in self.scores], float(means.var(ddof=1)), images=self.images
+        )
+        return Interval(self.estimate, self.estimate - half, self.estimate + half)
+
+    def __sub__(self, other: "SeedScores | float") -> "SeedScores":
+        """Return the paired difference, or how far the score is above a number.
+
+        Raises:
+            ValueError: if the numbers of seeds differ, or the images do.
+        """
+        if not isinstance(other, SeedScores):
+            return SeedScores(tuple(score - other for score in self.scores))
+        if self.seeds != other.seeds:
+            raise ValueError(
+                f"A paired difference needs as many seeds of both methods; found {self.seeds} and "
+                f"{other.seeds}."
+            )
+        pairs = zip(self.scores, other.scores, strict=True)
+        return SeedScores(tuple(one - another for one, another in pairs))
+
+
+def half_width(estimates: Iterable[float], over_images: float, *, images: int) -> float:
+    """Return half of the 95 % interval of the mean over seeds.
+
+    Args:
+        estimates: one for each seed, at least two.
+        over_images: variance of the mean over seeds from the choice of images.
+        images: that hold something of the quantity.
+    """
+    values = np.asarray(list(estimates), dtype=float)
+    over_seeds = float(values.var(ddof=1)) / len(values)
+    total = over_seeds + over_images
+    if total == 0:
+        return 0.0
+    freedom = total**2 / (over_seeds**2 / (len(values) - 1) + over_images**2 / (images - 1))
+    return float(student.ppf((1 + CONFIDENCE) / 2, freedom) * np.sqrt(total))

@@ -1,0 +1,73 @@
+"""Scores over several trainings: the interval holds what it should, as often as it should."""
+
+import numpy as np
+import pytest
+
+from lib.metrics.bootstrap import Score, image_weights
+from lib.metrics.seeds import SeedScores, half_width
+
+
+def _scores(per_seed: np.ndarray, *, resamples: int = 100) -> SeedScores:
+    """Return means over images, [S, I] values, resampled."""
+    weights = image_weights(per_seed.shape[1], resamples=resamples, seed=0) / per_seed.shape[1]
+    return SeedScores(
+        tuple(
+            Score(float(values.mean()), weights @ values, len(values), "these images")
+            for values in per_seed
+        )
+    )
+
+
+@pytest.mark.parametrize("seeds", [3, 5])
+@pytest.mark.parametrize(
+    ("of_seed", "of_image", "of_both"), [(0, 1, 0), (0.1, 1, 0.5), (0.2, 0.5, 0.5), (0, 0, 1)]
+)
+def test_interval_holds_the_truth_in_about_95_of_100_studies(
+    seeds: int, of_seed: float, of_image: float, of_both: float
+) -> None:
+    generator = np.random.default_rng(seeds)
+    studies, images, held = 300, 60, 0
+    for _ in range(studies):
+        values = (
+            of_seed * generator.normal(size=(seeds, 1))
+            + of_image * generator.standard_exponential(images)
+            - of_image
+            + of_both * generator.normal(size=(seeds, images))
+        )
+        _, low, high = _scores(values).interval
+        held += low <= 0 <= high
+    assert held / studies > 0.9
+
+
+def test_interval_of_two_seeds_is_as_by_hand() -> None:
+    # seeds 1 and 3: variance 2, of the mean 1; none over images: one degree of freedom, t = 12.706
+    assert half_width([1, 3], 0.0, images=50) == pytest.approx(12.706, abs=1e-3)
+    # equal seeds: all variance is over images, 49 degrees of freedom, t = 2.0096
+    assert half_width([2, 2], 0.25, images=50) == pytest.approx(2.0096 / 2, abs=1e-4)
+
+
+def test_difference_pairs_seeds_and_images() -> None:
+    generator = np.random.default_rng(0)
+    shared = generator.normal(size=(3, 1)) + generator.normal(size=40)
+    better = _scores(shared + 0.5) - _scores(shared)
+    assert better.interval == pytest.approx((0.5, 0.5, 0.5))
+    with pytest.raises(ValueError, match="3 and 2"):
+        _scores(shared) - _scores(shared[:2])
+
+
+def test_one_seed_has_the_interval_over_images() -> None:
+    values = np.random.default_rng(0).normal(size=(1, 30))
+    one = _scores(values)
+    assert one.interval == one.scores[0].interval
+
+
+def test_what_is_on_few_images_or_missing_has_no_interval() -> None:
+    few = _scores(np.ones((3, 3)))
+    assert few.interval.estimate == 1 and np.isnan(few.interval[1:]).all()
+    gone = SeedScores((Score(float("nan"), np.full(5, np.nan), 0, "x"),) * 3)
+    assert np.isnan(gone.interval).all()
+
+
+def test_scores_of_other_images_are_no_seeds() -> None:
+    with pytest.raises(ValueError, match="same images"):
+        SeedScores((Score(0.1, np.ones(3), 9, "a"), Score(0.1, np.ones(3), 9, "b")))
