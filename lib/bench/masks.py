@@ -4,7 +4,7 @@
 things on boxes of a set, and compiles nothing while the clock runs:
 
 - time and masks: GrabCut on the whole image with two seeds, and the fast method, in turns, box by
-  box, on one core (`lib.bench.mask_trials.trial`);
+  box, on one core (`lib.masks.trials.trial`);
 - memory: each method in a fresh process (`lib.bench.mask_memory`);
 - sharing out: `lib.masks.pseudo.generate` with one worker and with two, in turns.
 
@@ -24,13 +24,13 @@ import cv2
 import pandas as pd
 
 from lib.bench.mask_memory import peaks
-from lib.bench.mask_trials import EXACT, FAST, OTHER_SEED, Run, sample, trial
 from lib.bench.program import add_out, with_sentences, write
 from lib.data.coco import CocoSet
 from lib.data.label_options import add_on_bad, open_labels
 from lib.masks.grabcut.exact import GrabCutSettings
 from lib.masks.grabcut.segmenter import warm_up
 from lib.masks.pseudo import SHARD_SIZE, boxes_of, generate
+from lib.masks.trials import EXACT, FAST, OTHER_SEED, sample, trial
 from lib.paths import display
 from lib.progress import printer
 from lib.workers import worker_count
@@ -62,7 +62,7 @@ def measure(
         ``set`` (the file, images, boxes, mean pixels of an image), ``settings``, ``machine``,
         ``compile_seconds``, ``cores_used`` (processor time by the clock while boxes were tried: 1
         if that was on one core and nothing disturbed it), ``rows`` (see
-        `lib.bench.mask_trials.trial`), ``memory`` (see `lib.bench.mask_memory.peaks`) and
+        `lib.masks.trials.trial`), ``memory`` (see `lib.bench.mask_memory.peaks`) and
         ``workers`` (see `workers`).
 
     Raises:
@@ -71,10 +71,8 @@ def measure(
     exact = GrabCutSettings(iterations=iterations, method=EXACT)
     fast = replace(exact, method=FAST)
     instances = sample(coco_set, boxes, seed=seed)
-    if not instances:
-        raise ValueError(f"{coco_set.annotations_path} has no box to make a mask for.")
     compiling = warm_up(fast)
-    runs = {EXACT: Run(exact, seed), OTHER_SEED: Run(exact, seed + 1), FAST: Run(fast, seed)}
+    runs = {EXACT: (exact, seed), OTHER_SEED: (exact, seed + 1), FAST: (fast, seed)}
     clock, processor = time.perf_counter(), time.process_time()
     frame = trial(coco_set, instances, runs, on_progress=printer())
     busy = (time.process_time() - processor) / (time.perf_counter() - clock)
@@ -88,7 +86,11 @@ def measure(
             "image_pixels": float(frame.groupby("image_id")["image_area"].first().mean()),
         },
         "settings": {"iterations": iterations, "seed": seed},
-        "machine": machine(),
+        "machine": {
+            "processor": platform.processor() or platform.machine(),
+            "cores": worker_count(0),
+            "opencv": cv2.__version__,
+        },
         "compile_seconds": compiling,
         "cores_used": busy,
         "rows": frame.astype(object).where(frame.notna(), None).to_dict("records"),
@@ -142,15 +144,6 @@ def workers(
     return {"boxes": total, "images": len(images), "one": min(times[1]), "two": min(times[2])}
 
 
-def machine() -> dict[str, Any]:
-    """Return what the times depend on besides the methods."""
-    return {
-        "processor": platform.processor() or platform.machine(),
-        "cores": worker_count(0),
-        "opencv": cv2.__version__,
-    }
-
-
 @with_sentences
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure both methods as the command line says."""
@@ -168,14 +161,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--seed", type=int, default=0, help="base seed (default: 0)")
     add_on_bad(parser)
     options = parser.parse_args(arguments)
-    content = measure(
-        open_labels(options, options.annotations, options.images),
-        boxes=options.boxes,
-        worker_boxes=options.worker_boxes,
-        iterations=options.iterations,
-        seed=options.seed,
-    )
-    write(options.out, PROGRAM, content)
+    amounts = {n: getattr(options, n) for n in ("boxes", "worker_boxes", "iterations", "seed")}
+    coco_set = open_labels(options, options.annotations, options.images)
+    write(options.out, PROGRAM, measure(coco_set, **amounts))
     return 0
 
 

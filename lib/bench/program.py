@@ -77,23 +77,10 @@ def interval_columns(name: str, interval: Interval) -> dict[str, float]:
     return {name: interval.estimate, "ci_low": interval.low, "ci_high": interval.high}
 
 
-def print_tables(
-    program: str,
-    tables: Callable[..., Mapping[str, "pd.DataFrame"]],
-    arguments: Sequence[str] | None = None,
-) -> int:
-    """Print all tables of a measurement: the program ``python -m <program> FILE``.
-
-    Args:
-        program: the module's name.
-        tables: makes them from what the file holds.
-        arguments: the command line.
-    """
-    parser = argparse.ArgumentParser(
-        prog=f"python -m {program}", description="Print the tables of a measurement."
-    )
+def print_tables(tables: Callable[..., Mapping[str, "pd.DataFrame"]]) -> None:
+    """Print all tables of the measurement that the command line names."""
+    parser = argparse.ArgumentParser(description="Print the tables of a measurement.")
     parser.add_argument("file", type=Path, help="what was measured, a JSON file")
-    content = read_json(parser.parse_args(arguments).file)
+    content = read_json(parser.parse_args().file)
     for name, table in tables(content, resamples=1000, seed=0).items():
         print(f"\n{name}\n{table.to_string(index=False, float_format='{:.4f}'.format)}")
-    return 0
