@@ -68,7 +68,6 @@ OUTPUTS = {
     "lib.bench.inference": "x.json",
     "lib.bench.models": "x.json",
     "lib.bench.masks": "x.json",
-    "lib.bench.schedules": "x.json",
     "lib.training.activation_maps": "x.npz",
     "lib.opmask.overlap": "x.csv",
 }
@@ -131,5 +130,5 @@ def test_the_place_that_is_checked_is_the_place_that_is_written(
     theirs = tmp_path / "repository" / "x.json"
     write_json(theirs, LABELS)
     with pytest.raises(SystemExit):
-        importlib.import_module("lib.bench.schedules").main(["--out", "x.json"])
+        importlib.import_module("lib.bench.models").main(["--out", "x.json"])
     assert read_json(theirs) == LABELS

@@ -2,15 +2,14 @@
 
 import statistics
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from argparse import Namespace
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from lib.bench.inference import draw_images
 from lib.bench.torchvision_reference import (
     ReferenceLearner,
     ReferenceSet,
@@ -35,32 +34,7 @@ REFERENCE = "torchvision"
 
 SINGLE = "float32"
 LOADED = 8
-"""Pictures whose loading is timed."""
-
-
-@dataclass(frozen=True)
-class Shared:
-    """What all models of a comparison have in common.
-
-    Attributes:
-        batch: pictures per training step.
-        workers: processes that load them.
-        min_size: shorter side after resizing, pixels.
-        max_size: limit of the longer side.
-        rois: RoIs per training picture; 0: as each model says.
-        box_channels: of box heads of convolutions; empty: as each model says.
-        foreground: proposals near the objects of a training picture, the objects included.
-        detections: objects found in a picture.
-    """
-
-    batch: int
-    workers: int
-    min_size: int
-    max_size: int
-    rois: int
-    box_channels: Sequence[int]
-    foreground: int
-    detections: int
+"""Pictures whose loading is timed, and whose objects are found at test."""
 
 
 class Detections(nn.Module):
@@ -102,7 +76,7 @@ class ComparedModels:
     Args:
         configs: the study's, by name.
         coco: the pictures.
-        shared: what they have in common with torchvision's.
+        options: of the command line of `lib.bench.models`: what all models share.
         device: where all run.
 
     Raises:
@@ -113,46 +87,42 @@ class ComparedModels:
         self,
         configs: Mapping[str, TrainConfig],
         coco: CocoSet,
-        shared: Shared,
+        options: Namespace,
         device: torch.device,
     ) -> None:
-        self.configs, self.coco, self.shared, self.device = configs, coco, shared, device
-        few = draw_images(coco, LOADED)
-        self.sample = picture(few[0])
-        self.boxes = [
+        self.configs, self.coco, self.options, self.device = configs, coco, options, device
+        boxes = [
             (x1 / image.width, y1 / image.height, x2 / image.width, y2 / image.height)
-            for image in few
+            for image in coco.images[:LOADED]
             for x1, y1, x2, y2 in (i.box for i in coco.instances(image.id) if not i.iscrowd)
         ]
-        if not self.boxes:
+        if not boxes:
             raise ValueError(
                 f"{coco.annotations_path}: the first pictures have no object to find. "
                 "Name a set with labels."
             )
+        self.to_find = [boxes[i % len(boxes)] for i in range(options.detections)]
 
     def model(self, name: str) -> Any:
         """Return a model on the device, random but busy; see :mod:`lib.bench.untrained`."""
         torch.manual_seed(0)
-        shared = self.shared
+        options = self.options
         if name == REFERENCE:
-            sizes = {"min_size": shared.min_size, "max_size": shared.max_size}
-            rois = {"rois_per_image": shared.rois} if shared.rois else {}
+            rois = {"rois_per_image": options.rois} if options.rois else {}
+            sizes = {"min_size": options.min_size, "max_size": options.max_size}
             model: Any = build_reference(**sizes, **rois)
         else:
             model = build_model(self.configs[name].model, num_classes=len(self.coco.categories))
         model.to(self.device)
-        batch, _ = model.eval().transform([self.sample.to(self.device)])
+        batch, _ = model.eval().transform([picture(self.coco.images[0]).to(self.device)])
         settle(model.backbone, batch.tensors)
-        found = [self.boxes[i % len(self.boxes)] for i in range(shared.detections)]
-        keep_busy(model, foreground=shared.foreground, boxes=found)
+        keep_busy(model, foreground=options.foreground, boxes=self.to_find)
         return model
 
     def trainings(self) -> dict[tuple[str, str], Start]:
         """Return how trainings start, torchvision's first, in each precision of the device."""
         return {
-            (name, self._precision(name, amp)): partial(
-                self._train_reference if name == REFERENCE else self._train, name, amp
-            )
+            (name, self._precision(name, amp)): partial(self._train, name, amp)
             for name in (REFERENCE, *self.configs)
             for amp in ((False, True) if self.device.type == "cuda" else (False,))
         }
@@ -188,14 +158,14 @@ class ComparedModels:
         config = self.configs[name].model_copy(update={"amp": "auto"})
         return str(mixed_precision(config, self.device)).removeprefix("torch.")
 
-    def _train_reference(self, name: str, amp: bool, turn: int) -> tuple[Trainer, Iterator[Any]]:
-        learner = ReferenceLearner(self.model(name).train(), self.device, amp=amp)
-        size, workers = self.shared.batch, self.shared.workers
-        return learner, reference_loader(self.coco, batch_size=size, workers=workers, seed=turn)
-
     def _train(self, name: str, amp: bool, turn: int) -> tuple[Trainer, Iterator[Any]]:
+        model = self.model(name).train()
+        if name == REFERENCE:
+            amounts = {"batch_size": self.options.batch, "workers": self.options.loaders}
+            learner = ReferenceLearner(model, self.device, amp=amp)
+            return learner, reference_loader(self.coco, **amounts, seed=turn)
         changes = {"amp": "auto" if amp else "none", "seed": turn}
-        config = self.configs[name].model_copy(update=changes)
-        world = World(self.device)
-        learner = Learner(config, self.model(name).train(), world)
-        return learner, loader(config, self.coco, supervision_of(config, self.coco), 0, world=world)
+        config, world = self.configs[name].model_copy(update=changes), World(self.device)
+        supervision = supervision_of(config, self.coco)
+        batches = loader(config, self.coco, supervision, 0, world=world)
+        return Learner(config, model, world), batches

@@ -10,7 +10,6 @@ from typing import Any
 import cv2
 import numpy as np
 
-from lib.data.merge import merge
 from lib.data.scenes.generate import generate
 from lib.data.scenes.settings import SceneSettings
 from lib.data.sources import SetFiles
@@ -41,47 +40,41 @@ def draw_pictures(folder: Path, *, count: int, width: int, height: int, seed: in
     Returns:
         The labels, and the folder that their file names are relative to.
     """
+    fewest, most = OBJECTS
+    smallest = max(SceneSettings().size_min, 8.1 / (width * height) ** 0.5)
+    objects: dict[str, Any] = {"objects_min": fewest, "objects_max": most, "size_min": smallest}
     upright = count // UPRIGHT
     shapes = {"across": (count - upright, width, height), "upright": (upright, height, width)}
-    smallest = max(SceneSettings().size_min, 8.1 / (width * height) ** 0.5)
-    counts: dict[str, Any] = {
-        "objects_min": OBJECTS[0],
-        "objects_max": OBJECTS[1],
-        "size_min": smallest,
-    }
-    parts = []
-    for number, (name, (many, wide, high)) in enumerate(shapes.items()):
+    content: dict[str, Any] = {"images": [], "annotations": []}
+    for name, (many, wide, high) in shapes.items():
         if not many:
             continue
-        settings = SceneSettings(width=wide, height=high, **counts)
-        content = read_json(
+        settings = SceneSettings(width=wide, height=high, **objects)
+        made = read_json(
             generate(folder / name, split="train", count=many, settings=settings, seed=seed)
         )
-        first = 1_000_000 * number
-        for image in content["images"]:
-            image |= {
-                "id": image["id"] + first,
-                "file_name": f"{name}/images/{image['file_name']}",
-            }
-        for annotation in content["annotations"]:
-            annotation |= {
-                "id": annotation["id"] + first,
-                "image_id": annotation["image_id"] + first,
-                "segmentation": _polygons(annotation),
-            }
-        parts.append(folder / f"{name}.json")
-        write_json(parts[-1], content)
-    return SetFiles(merge(parts, folder / "annotations.json"), folder)
-
-
-def _polygons(annotation: dict[str, Any]) -> list[list[float]]:
-    """Return the outlines of an annotation's mask, or its box if they are too small."""
-    code = annotation["segmentation"]
-    return outlines(decode(code, *code["size"])) or rectangle(annotation["bbox"])
+        images, boxes = len(content["images"]), len(content["annotations"])
+        for image in made["images"]:
+            image["id"] += images
+            image["file_name"] = f"{name}/images/{image['file_name']}"
+        for annotation in made["annotations"]:
+            annotation["id"] += boxes
+            annotation["image_id"] += images
+            code = annotation["segmentation"]
+            outline = outlines(decode(code, *code["size"]))
+            annotation["segmentation"] = outline or rectangle(annotation["bbox"])
+        content["images"] += made["images"]
+        content["annotations"] += made["annotations"]
+        content["categories"] = made["categories"]
+    write_json(folder / "annotations.json", content)
+    return SetFiles(folder / "annotations.json", folder)
 
 
 def outlines(mask: np.ndarray) -> list[list[float]]:
-    """Return the outer edges of a mask, bool ``[H, W]``, as COCO polygons (x, y, x, y, ...)."""
+    """Return the outer edges of a mask, bool ``[H, W]``, as COCO polygons (x, y, x, y, ...).
+
+    An edge too small for a polygon is left out.
+    """
     found, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     simple = [cv2.approxPolyDP(edge, TOLERANCE, True).reshape(-1) for edge in found]
     return [[float(v) for v in points] for points in simple if len(points) >= 6]

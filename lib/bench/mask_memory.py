@@ -21,8 +21,6 @@ from lib.masks.pseudo import seed_of
 from lib.paths import ROOT
 from lib.workers import WorkerLostError
 
-MIB = 2**20
-
 
 def peaks(
     coco_set: CocoSet,
@@ -57,8 +55,7 @@ def peaks(
         if done.returncode != 0:
             raise WorkerLostError(
                 f"The process that was to show how much memory {name!r} takes ended with "
-                f"{done.returncode}{' (killed: memory ran out?)' * (done.returncode < 0)}; what it "
-                "said is above."
+                f"{done.returncode} (below 0: killed, most often because memory ran out)."
             )
         found[name] = pickle.loads(done.stdout)
     return found
@@ -92,13 +89,12 @@ def peak_mib() -> float:
     """
     status = Path("/proc/self/status")
     if status.exists():
-        for line in status.read_text(encoding="ascii", errors="replace").splitlines():
-            if line.startswith("VmHWM:"):
-                return float(line.split()[1]) / 1024
+        (line,) = (x for x in status.read_text().splitlines() if x.startswith("VmHWM:"))
+        return float(line.split()[1]) / 1024
     import resource
 
     unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / MIB
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ def measured_line(content: Mapping[str, Any]) -> str:
         f"{machine['torch']}. {pictures['count']} pictures of {pictures['width']:.0f} x "
         f"{pictures['height']:.0f} on average with {pictures['objects']:.1f} objects, resized to "
         f"{settings['min_size']} (at most {settings['max_size']}) pixels; {settings['batch']} in a "
-        f"batch, {settings['workers']} processes load them; {rois} per picture; "
+        f"batch, {settings['loaders']} processes load them; {rois} per picture; "
         f"{settings['rounds']} rounds of {settings['steps']} steps. To load a training picture "
         f"takes a core {loading}."
     )

@@ -48,11 +48,9 @@ def add_out(
     parser.add_argument("--out", type=kind, required=required, help="the JSON file to write")
 
 
-def write(
-    out: Path, program: str, content: Mapping[str, Any], *, indent: int | None = None
-) -> None:
+def write(out: Path, program: str, content: Mapping[str, Any]) -> None:
     """Write what a program found, with its name."""
-    write_json(out, {WRITTEN_BY: program, **content}, indent=indent)
+    write_json(out, {WRITTEN_BY: program, **content})
 
 
 def with_sentences(main: Callable[P, int]) -> Callable[P, int]:

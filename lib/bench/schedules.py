@@ -1,24 +1,15 @@
-"""What a profile trains: each training step with its configuration and the time it is given.
+"""What a profile trains: each training step with its configuration and the time it is given."""
 
-``python -m lib.bench.schedules --profile paper --out models.json`` writes the models whose speed is
-measured, for `lib.bench.models`.
-"""
-
-import argparse
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from lib.bench.program import add_out, with_sentences, write
 from lib.data.sources import SetFiles
-from lib.paths import display
 from lib.runner.problems import UsageError
 from lib.runner.setup import prepare
 from lib.steps import STEPS
 from lib.study import Study
 from lib.training.parameters import training_config
-
-PROGRAM = "lib.bench.schedules"
 
 TRAINS = "train_method"
 """A notebook with this parameter trains a model."""
@@ -52,11 +43,14 @@ def training_schedules(profile: str, study: Study | None = None) -> list[dict[st
         setup = prepare(study or Study(), STEPS, profile=profile, planned=True)
     except UsageError as error:
         raise ValueError("\n".join(error.problems)) from error
-    return [
-        {"step": step.id, "minutes": step.minutes, "config": _config(parameters)}
-        for step in setup.steps
-        if TRAINS in (parameters := setup.parameters.get(step.id, {}))
-    ]
+    files, schedules = SetFiles(Path("annotations.json"), Path("images")), []
+    for step in setup.steps:
+        parameters = setup.parameters.get(step.id, {})
+        if TRAINS in parameters:
+            config = training_config(parameters, files=files, out=Path("out"), init=None)
+            settings = config.model_dump(mode="json", exclude=PLACES)
+            schedules.append({"step": step.id, "minutes": step.minutes, "config": settings})
+    return schedules
 
 
 def measured_models(
@@ -69,43 +63,14 @@ def measured_models(
         names: which of them; all if empty.
 
     Raises:
-        ValueError: if a name is unknown, or there is none of them.
+        ValueError: if the profile trains none of them.
     """
-    if unknown := sorted(set(names) - set(MEASURED)):
-        raise ValueError(
-            f"Speed can be measured of {', '.join(MEASURED)}, not of {', '.join(unknown)}: change "
-            "speed.models."
-        )
     configs = {row["step"]: row["config"] for row in schedules}
     wanted = {name: step for name, step in MEASURED.items() if not names or name in names}
     found = {name: configs[step] for name, step in wanted.items() if step in configs}
     if not found:
         raise ValueError(
             f"The profile trains none of {', '.join(wanted.values())}, whose speed is measured. "
-            "Name another profile in speed.profile."
+            "Name another profile in speed.profile, or by --profile."
         )
     return found
-
-
-def _config(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    files = SetFiles(Path("annotations.json"), Path("images"))
-    config = training_config(parameters, files=files, out=Path("out"), init=None)
-    return config.model_dump(mode="json", exclude=PLACES)
-
-
-@with_sentences
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Write the models to measure to a file."""
-    parser = argparse.ArgumentParser(
-        prog=f"python -m {PROGRAM}", description="Write the models whose speed is measured."
-    )
-    parser.add_argument("--profile", default="paper")
-    add_out(parser, PROGRAM)
-    options = parser.parse_args(arguments)
-    write(options.out, PROGRAM, measured_models(training_schedules(options.profile)))
-    print(f"wrote {display(options.out)}")
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -12,7 +12,7 @@ processes; more steps must be measured than that to see whether the loader keeps
 import gc
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import cycle, islice, pairwise
+from itertools import cycle, islice
 from time import perf_counter
 from typing import Any
 
@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from lib.bench.inference import MIB, peak_mib, weights_mib
+from lib.bench.inference import MIB, now, peak_mib, weights_mib
 from lib.bench.program import in_turn
 from lib.bench.torchvision_reference import ReferenceLearner
 from lib.training.learner import Learner
@@ -45,9 +45,8 @@ def compare_training(
     warm_up: int,
     steps: int,
     device: torch.device,
-    on_turn: Callable[[str], None] = lambda line: None,
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Measure all models.
+    """Measure all models, and print a line for each turn.
 
     Args:
         models: by name and precision (``float32``, or the type of the autocast).
@@ -55,7 +54,6 @@ def compare_training(
         warm_up: steps at the beginning of each turn that do not count.
         steps: measured steps of a turn with the loader, and as many without.
         device: where.
-        on_turn: is told of each turn.
 
     Returns:
         A row for each measured step: ``model``, ``precision``, ``round``, ``step`` (within the
@@ -81,10 +79,11 @@ def compare_training(
             measured, found = _turn(models[key], turn, warm_up, steps, device)
             rows += [{**of, "round": turn, **row} for row in measured]
             facts.setdefault(key, of | found)
-            on_turn(
+            print(
                 f"round {turn + 1} of {rounds}: {', '.join(key)}: "
                 f"{statistics.mean(row['seconds'] for row in measured):.3f} s per step, "
-                f"{perf_counter() - begin:.0f} s in all"
+                f"{perf_counter() - begin:.0f} s in all",
+                flush=True,
             )
     return rows, [facts[key] for key in models]
 
@@ -111,35 +110,14 @@ def _turn(
 
 def _timed(
     trainer: Trainer, source: Iterator[Any], steps: int, device: torch.device
-) -> list[tuple[float, float]]:
-    """Return the seconds of waiting for a batch, and of all, of each step.
-
-    On CUDA a step lasts from event to event in the stream, for which the CPU waits at the end
-    alone: it may be ahead of the device, as in any training.
-    """
-    waits, marks = list[float](), list[Any]()
-
-    def mark() -> None:
-        if device.type == "cuda":
-            marks.append(torch.cuda.Event(enable_timing=True))
-            marks[-1].record(torch.cuda.current_stream(device))
-        else:
-            marks.append(perf_counter())
-
+) -> Iterator[tuple[float, float]]:
+    """Yield the seconds of waiting for a batch, and of all, of each step."""
     for iteration in range(steps):
-        mark()
-        begin = perf_counter()
+        begin = now(device)
         images, targets = next(source)
-        waits.append(perf_counter() - begin)
+        wait = perf_counter() - begin
         trainer.step(images, targets, iteration)
-    mark()
-    pairs = pairwise(marks)
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-        seconds = [a.elapsed_time(b) / 1000 for a, b in pairs]
-    else:
-        seconds = [b - a for a, b in pairs]
-    return list(zip(waits, seconds, strict=True))
+        yield wait, now(device) - begin
 
 
 def _facts(

@@ -47,10 +47,10 @@ def model_measured(
         },
         "settings": {
             **dict(zip(("min_size", "max_size", "rois"), sides, strict=True)),
-            "batch": 4, "workers": 2, "box_channels": [], "rounds": rounds, "steps": 2,
+            "batch": 4, "loaders": 2, "box_channels": [], "rounds": rounds, "steps": 2,
             "foreground": 64, "detections": 40,
         },
-        "pictures": {"count": 8, "width": 600.0, "height": 500.0, "upright": 0.25, "objects": 7.25},
+        "pictures": {"count": 8, "width": 600.0, "height": 500.0, "objects": 7.25},
         "models": {"mask_rcnn": MODEL, "small": {**MODEL, "method": "faster_rcnn"}},
         "rows": rows,
         "training": facts,

@@ -10,7 +10,7 @@ from lib.files import read_json, write_json
 
 
 def test_both_judges_say_the_same_and_the_file_says_so(tmp_path: Path) -> None:
-    sizes = ["--images", "12", "--detections", "8", "--rounds", "2", "--memory"]
+    sizes = ["--images", "12", "--detections", "8", "--rounds", "2"]
     kinds = ["--iou-type", "segm", "bbox"]
     assert main([*sizes, *kinds, "--out", str(tmp_path / "b.json")]) == 0
     content = read_json(tmp_path / "b.json")
@@ -21,7 +21,6 @@ def test_both_judges_say_the_same_and_the_file_says_so(tmp_path: Path) -> None:
         assert row["equal"] and numbers["ours"] == numbers["pycocotools"]
         assert len(numbers["ours"]) == 12 and 0.05 < numbers["ours"][0] < 0.95
         assert [len(row["seconds"][name]) for name in ("ours", "pycocotools")] == [2, 2]
-        assert row["ratio"] > 0 and min(row["memory_mib"].values()) >= 0
 
 
 def test_another_number_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

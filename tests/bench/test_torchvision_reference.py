@@ -1,8 +1,5 @@
 """torchvision's Mask R-CNN as its reference trains it: the network, the samples, the step."""
 
-from collections import Counter
-from itertools import islice
-
 import pytest
 import torch
 from torchvision.models.detection import MaskRCNN, maskrcnn_resnet50_fpn
@@ -14,7 +11,6 @@ from lib.bench.torchvision_reference import (
     build_reference,
     encode_full,
     full_masks,
-    reference_batches,
     reference_loader,
 )
 from lib.data.coco import CocoSet
@@ -68,16 +64,6 @@ def test_a_mirrored_sample_is_the_mirror_image_of_the_plain_one(drawn: CocoSet):
     width = plain[0].shape[-1]
     assert torch.equal(other[1]["boxes"][:, 0], width - plain[1]["boxes"][:, 2])
     assert torch.equal(other[1]["boxes"][:, 1], plain[1]["boxes"][:, 1])
-
-
-def test_batches_hold_pictures_of_one_shape_and_every_picture_once_in_a_pass():
-    batches = list(islice(reference_batches([4 / 3] * 12 + [3 / 4] * 4, 4, seed=3), 8))
-    assert all(len(batch) == 4 for batch in batches)
-    assert all(len({index >= 12 for index, _ in batch}) == 1 for batch in batches)
-    seen = Counter(index for batch in batches for index, _ in batch)
-    assert seen == dict.fromkeys(range(16), 2)
-    positions = sorted(position for batch in batches for _, position in batch)
-    assert positions == list(range(32))
 
 
 def test_a_step_learns_and_tells_its_losses(drawn: CocoSet):
