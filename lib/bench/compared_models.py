@@ -1,7 +1,5 @@
 """The models that are compared: torchvision's Mask R-CNN and the study's, training and at test."""
 
-import statistics
-import time
 from argparse import Namespace
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -12,7 +10,6 @@ from torch import Tensor, nn
 
 from lib.bench.torchvision_reference import (
     ReferenceLearner,
-    ReferenceSet,
     build_reference,
     encode_full,
     reference_loader,
@@ -22,7 +19,7 @@ from lib.bench.untrained import keep_busy, settle
 from lib.data.coco import CocoSet
 from lib.models.build import build_model
 from lib.training.config import TrainConfig
-from lib.training.dataset import TrainingSet, loader
+from lib.training.dataset import loader
 from lib.training.distributed import World
 from lib.training.inputs import picture
 from lib.training.learner import Learner, mixed_precision
@@ -33,8 +30,8 @@ REFERENCE = "torchvision"
 """Name of the model that the others are compared with."""
 
 SINGLE = "float32"
-LOADED = 8
-"""Pictures whose loading is timed, and whose objects are found at test."""
+FIRST = 8
+"""Pictures whose objects are found at test, wherever a model looks."""
 
 
 class Detections(nn.Module):
@@ -93,7 +90,7 @@ class ComparedModels:
         self.configs, self.coco, self.options, self.device = configs, coco, options, device
         boxes = [
             (x1 / image.width, y1 / image.height, x2 / image.width, y2 / image.height)
-            for image in coco.images[:LOADED]
+            for image in coco.images[:FIRST]
             for x1, y1, x2, y2 in (i.box for i in coco.instances(image.id) if not i.iscrowd)
         ]
         if not boxes:
@@ -133,22 +130,6 @@ class ComparedModels:
             f"{name} {precision}": Detections(self.model(name), precision).eval()
             for name, precision in self.trainings()
         }
-
-    def loading(self) -> dict[str, float]:
-        """Return the seconds that one core needs to load a training picture, by whose loader."""
-        sets: dict[str, Any] = {REFERENCE: ReferenceSet(self.coco, seed=0)}
-        for config in [c for c in self.configs.values() if c.model.has_masks][:1]:
-            supervision = supervision_of(config, self.coco)
-            sets["ours"] = TrainingSet(
-                self.coco, supervision=supervision, flip=config.flip, seed=config.seed
-            )
-        times: dict[str, list[float]] = {name: [] for name in sets}
-        for index in range(min(LOADED, len(self.coco.images))):
-            for name, samples in sets.items():
-                begin = time.perf_counter()
-                samples[index, index]
-                times[name].append(time.perf_counter() - begin)
-        return {name: statistics.median(values) for name, values in times.items()}
 
     def _precision(self, name: str, amp: bool) -> str:
         if not amp:

@@ -62,11 +62,12 @@ def peaks(
 
 
 def stages(work: list[ImageBoxes], settings: GrabCutSettings, seed: int) -> dict[str, float]:
-    """Make masks in this process and return its peak so far after each stage, MiB.
+    """Make masks in this process and return what each stage added to its peak, MiB.
 
     Returns:
-        ``decoded`` (imports, and every picture decoded once), ``warm`` (after a mask of a drawn
-        picture, which loads what is loaded when it is called) and ``peak`` (after all masks).
+        ``imports_and_pictures`` (every one decoded once); what each stage added: ``first_mask`` (of
+        a drawn picture, which loads what is loaded when it is called) and ``masks``;
+        ``beyond_pictures``, the last two; and ``peak``, all of it.
     """
     with one_thread():
         for item in work:
@@ -78,7 +79,14 @@ def stages(work: list[ImageBoxes], settings: GrabCutSettings, seed: int) -> dict
             segmenter = prepare(read_image(item.image), settings)
             for annotation_id, box in item.boxes:
                 segmenter.mask(box, seed=seed_of(seed, annotation_id))
-    return {"decoded": decoded, "warm": warm, "peak": peak_mib()}
+    peak = peak_mib()
+    return {
+        "imports_and_pictures": decoded,
+        "first_mask": warm - decoded,
+        "masks": peak - warm,
+        "beyond_pictures": peak - decoded,
+        "peak": peak,
+    }
 
 
 def peak_mib() -> float:

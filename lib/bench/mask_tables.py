@@ -178,23 +178,8 @@ def fig1_table(boxes: pd.DataFrame, **draws: int) -> pd.DataFrame:
 
 
 def memory_table(content: Mapping[str, Any]) -> pd.DataFrame:
-    """Return the peak memory of each method in a process of its own, MiB.
-
-    Returns:
-        Columns ``method``, ``imports_and_pictures``, ``first_mask`` and ``masks`` (what each
-        stage added to the peak), ``beyond_pictures`` (the last two) and ``peak`` (all).
-    """
-    found = pd.DataFrame([{"method": m, **content["memory"][m]} for m in (EXACT, FAST)])
-    return pd.DataFrame(
-        {
-            "method": found["method"],
-            "imports_and_pictures": found["decoded"],
-            "first_mask": found["warm"] - found["decoded"],
-            "masks": found["peak"] - found["warm"],
-            "beyond_pictures": found["peak"] - found["decoded"],
-            "peak": found["peak"],
-        }
-    )
+    """Return the peak memory of each method: ``method``, and what `lib.bench.mask_memory` tells."""
+    return pd.DataFrame([{"method": m, **content["memory"][m]} for m in (EXACT, FAST)])
 
 
 def workers_table(content: Mapping[str, Any]) -> pd.DataFrame:

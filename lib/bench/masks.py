@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import pandas as pd
 
 from lib.bench.mask_memory import peaks
 from lib.bench.program import add_out, with_sentences, write
@@ -76,8 +75,10 @@ def measure(
     clock, processor = time.perf_counter(), time.process_time()
     frame = trial(coco_set, instances, runs, on_progress=printer())
     busy = (time.process_time() - processor) / (time.perf_counter() - clock)
-    demanding = most_demanding(frame)
-    large = [x for x in instances if x.image_id in demanding]
+    largest = frame.groupby("image_id")[["box_area", "image_area"]].max()
+    orders = ("box_area", ["image_area", "box_area"])
+    images = {i for order in orders for i in largest.nlargest(MEMORY_IMAGES, order).index}
+    large = [x for x in instances if x.image_id in images]
     return {
         "set": {
             "annotations": display(coco_set.annotations_path),
@@ -97,17 +98,6 @@ def measure(
         "memory": peaks(coco_set, large, {EXACT: exact, FAST: fast}, seed=seed),
         "workers": workers(coco_set, boxes=worker_boxes, settings=fast, seed=seed),
     }
-
-
-def most_demanding(frame: pd.DataFrame) -> set[int]:
-    """Return the ids of the images that hold the largest boxes, or are the largest.
-
-    Args:
-        frame: columns ``image_id``, ``box_area`` and ``image_area``.
-    """
-    orders = (["box_area"], ["image_area", "box_area"])
-    by_area = (frame.sort_values(order, ascending=False)["image_id"].unique() for order in orders)
-    return {int(image_id) for ids in by_area for image_id in ids[:MEMORY_IMAGES]}
 
 
 def workers(

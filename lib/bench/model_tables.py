@@ -35,13 +35,13 @@ def training_table(content: Mapping[str, Any], **draws: int) -> pd.DataFrame:
         ``ci_low``, ``ci_high``, ``peak_mib`` (everything on the device) and ``memory_ratio``.
     """
     facts = {(f["model"], policy(f["precision"])): f for f in content["training"]}
-    keys = ["model", "precision", "loaded", "round", "step"]
-    steps = pd.DataFrame(content["rows"]).set_index(keys).sort_index()
+    steps = pd.DataFrame(content["rows"]).set_index(["round", "step"])
+    parts: dict[Any, pd.DataFrame] = dict(list(steps.groupby(["model", "precision", "loaded"])))
     batch, table = content["settings"]["batch"], []
     for (model, kind), fact in facts.items():
         precision, other = fact["precision"], facts[REFERENCE, kind]
-        fed, alone = steps.loc[model, precision, True], steps.loc[model, precision, False]
-        theirs = steps.loc[REFERENCE, other["precision"], True]
+        fed, alone = parts[model, precision, True], parts[model, precision, False]
+        theirs = parts[REFERENCE, other["precision"], True]
         total = fed["seconds"].sum()
         table.append(
             {

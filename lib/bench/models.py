@@ -21,8 +21,7 @@ from lib.bench.compared_models import ComparedModels
 from lib.bench.drawn_pictures import draw_pictures
 from lib.bench.inference import compare, draw_images, machine
 from lib.bench.program import add_out, with_sentences, write
-from lib.bench.schedules import MEASURED as MODELS
-from lib.bench.schedules import measured_models, training_schedules
+from lib.bench.schedules import MEASURED, measured_models, training_schedules
 from lib.bench.torchvision_reference import ENDLESS
 from lib.bench.training_steps import compare_training
 from lib.data.label_options import add_on_bad, open_labels
@@ -52,12 +51,6 @@ NUMBERS = {
     "inference": (16, "pictures for inference"),
 }
 """Options that are whole numbers: their defaults and what they are."""
-
-MEASURED = (
-    "batch", "loaders", "min_size", "max_size", "rois", "box_channels", "foreground", "detections",
-    "rounds", "warm_up", "steps",
-)  # fmt: skip
-"""Options that are noted with the times: what all models share, and how much was measured."""
 
 
 def configs_of(
@@ -102,8 +95,8 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         ``machine``, ``settings`` (what all models share, and how much was measured), ``pictures``,
         ``models`` (settings by name), ``rows`` and ``training`` (see
         :func:`lib.bench.training_steps.compare_training`), ``inference`` (``rows`` and ``models``,
-        see :func:`lib.bench.inference.compare`; names with precisions), ``loading`` (seconds per
-        picture) and ``backbone_flops`` (forward, per picture).
+        see :func:`lib.bench.inference.compare`; names with precisions) and ``backbone_flops``
+        (forward, per picture).
 
     Raises:
         FileNotFoundError, ValueError: if a file is missing or unfit, or nothing is to be measured.
@@ -126,7 +119,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     width = round(options.min_size * options.width / options.height)
     return {
         "machine": {**machine(device), "on_gpu": device.type == "cuda"},
-        "settings": {name: given[name] for name in MEASURED},
+        "settings": {name: given[name] for name in (*NUMBERS, "box_channels")},
         "pictures": {
             "annotations": display(options.annotations),
             "count": len(coco.images),
@@ -138,7 +131,6 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         "rows": rows,
         "training": facts,
         "inference": {"rows": found, "models": finders},
-        "loading": models.loading(),
         "backbone_flops": {
             name: backbone_flops(name, options.min_size, width)
             for name in ("resnet50", "resnet101")
@@ -179,7 +171,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     add = parser.add_argument
     add("--profile", default="paper", help="whose models (default: paper)")
-    add("--models", nargs="*", default=[], choices=list(MODELS), help="which; all without")
+    add("--models", nargs="*", default=[], choices=list(MEASURED), help="which; all without")
     add_out(parser, PROGRAM)
     add("--annotations", type=Path, help="COCO-format labels; without, pictures are drawn")
     add("--images", type=Path, help="the folder of the labels' pictures")

@@ -5,16 +5,15 @@ import functools
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
+
+import pandas as pd
 
 from lib.files import explain, read_json, write_json
 from lib.metrics.bootstrap import Interval
 from lib.outputs import WRITTEN_BY, file_ending_in, written_by
 from lib.paths import resolve
 from lib.workers import WorkerLostError
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -75,7 +74,7 @@ def interval_columns(name: str, interval: Interval) -> dict[str, float]:
     return {name: interval.estimate, "ci_low": interval.low, "ci_high": interval.high}
 
 
-def print_tables(tables: Callable[..., Mapping[str, "pd.DataFrame"]]) -> None:
+def print_tables(tables: Callable[..., Mapping[str, pd.DataFrame]]) -> None:
     """Print all tables of the measurement that the command line names."""
     parser = argparse.ArgumentParser(description="Print the tables of a measurement.")
     parser.add_argument("file", type=Path, help="what was measured, a JSON file")

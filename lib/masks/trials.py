@@ -177,12 +177,12 @@ def agreement(
         ``invalid_share`` (of the first and of the second) and ``seconds`` (mean per box of the
         second).
     """
-    valid = boxes["box_iou"] >= valid_from
+    before, after = (boxes["box_iou", run].ge(valid_from) for run in (first, second))
     return {
-        "valid_agreement": float((valid[first] == valid[second]).mean()),
+        "valid_agreement": float((before == after).mean()),
         "mask_iou": float(mask_ious(boxes, first, second).mean()),
-        "invalid_share_before": float((~valid[first]).mean()),
-        "invalid_share": float((~valid[second]).mean()),
+        "invalid_share_before": float((~before).mean()),
+        "invalid_share": float((~after).mean()),
         "seconds": float(boxes["seconds"][second].mean()),
     }
 

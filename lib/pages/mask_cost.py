@@ -37,8 +37,8 @@ def draw_seconds(axes: Axes, boxes: pd.DataFrame) -> None:
         times = boxes[f"{method}_seconds"] * 1000
         axes.scatter(side, times, s=12, color=colour, alpha=0.35, linewidth=0)
         medians = pd.DataFrame({"side": side, "times": times}).groupby(bins).median()
-        style = {"marker": "o", "markeredgecolor": "white", "label": f"{method} (line: medians)"}
-        axes.plot(medians["side"], medians["times"], color=colour, **style)
+        (line,) = axes.plot(medians["side"], medians["times"], color=colour, marker="o")
+        line.set(markeredgecolor="white", label=f"{method} (line: medians)")
     axes.set(xscale="log", yscale="log", ylabel="milliseconds per box, one core")
     axes.set_xlabel("square root of the box area, pixels")
     for axis in (axes.xaxis, axes.yaxis):

@@ -55,6 +55,5 @@ def model_measured(
         "rows": rows,
         "training": facts,
         "inference": {"rows": inference, "models": found},
-        "loading": {"torchvision": 0.02, "ours": 0.01},
         "backbone_flops": {"resnet50": 1e10, "resnet101": 2e10},
     }  # fmt: skip

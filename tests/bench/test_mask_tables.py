@@ -46,10 +46,8 @@ def measured(images: int = 6) -> dict[str, Any]:
                     box_iou=0.3 if n == 0 and image <= 3 else 0.9,
                 ),
             ]  # fmt: skip
-    memory = {"decoded": 100.0, "warm": 110.0, "peak": 150.0}
     return {
         "rows": rows,
-        "memory": {"exact": memory, "fast": memory | {"peak": 125.0}},
         "workers": {"boxes": 40, "images": 9, "one": 6.0, "two": 4.0},
     }
 
@@ -93,12 +91,7 @@ def test_the_interval_of_a_ratio_is_over_images_and_missing_on_few() -> None:
     assert few["ci_low"].isna().all() and few["ratio"].notna().all()
 
 
-def test_memory_and_workers_are_read_in_differences() -> None:
-    memory = mask_tables.memory_table(measured()).set_index("method")
-    assert memory.loc["fast"].to_dict() == {
-        "imports_and_pictures": 100, "first_mask": 10, "masks": 15, "beyond_pictures": 25,
-        "peak": 125,
-    }  # fmt: skip
+def test_two_workers_are_compared_with_one() -> None:
     workers = mask_tables.workers_table(measured())
     assert workers["speedup"].tolist() == [1, 1.5]
     assert workers["efficiency"].tolist() == [1, 0.75]

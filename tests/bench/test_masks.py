@@ -4,7 +4,6 @@ import subprocess
 import sys
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from lib.bench import masks
@@ -49,7 +48,8 @@ def test_a_measurement_has_every_box_with_every_method(make_set, tmp_path, count
     }  # fmt: skip
     assert list(content["memory"]) == ["exact", "fast"]
     for stages in content["memory"].values():
-        assert 20 < stages["decoded"] <= stages["warm"] <= stages["peak"]
+        assert 20 < stages["imports_and_pictures"] <= stages["peak"]
+        assert stages["beyond_pictures"] == stages["first_mask"] + stages["masks"]
     assert (content["workers"]["boxes"], content["workers"]["images"]) == (15, 5)
 
 
@@ -70,14 +70,6 @@ def test_workers_take_turns_after_they_were_started(make_set, counted) -> None:
     assert (found["boxes"], found["images"]) == (9, 3)
     assert [workers for workers, _ in counted] == [2, 1, 2, 2, 1]
     assert len({size for _, size in counted[1:]}) == 1
-
-
-def test_memory_is_measured_where_it_is_needed_most(monkeypatch) -> None:
-    monkeypatch.setattr(masks, "MEMORY_IMAGES", 2)
-    rows = [(1, 90, 100), (1, 80, 100), (2, 5, 900), (3, 10, 200), (4, 200, 300), (5, 20, 400)]
-    frame = pd.DataFrame(rows, columns=["image_id", "box_area", "image_area"])
-    # largest boxes: 4, 1; largest images: 2, 5
-    assert masks.most_demanding(frame) == {1, 2, 4, 5}
 
 
 def test_what_a_user_can_mend_is_a_sentence(make_set, tmp_path, capsys) -> None:
