@@ -93,19 +93,15 @@ def per_image_line(boxes: pd.DataFrame) -> str:
     )
 
 
-def coco_line(content: Mapping[str, Any], workers: pd.DataFrame) -> str:
+def coco_line(content: Mapping[str, Any]) -> str:
     """Return from what the cost of COCO is extrapolated, and what is assumed, as sentences.
 
     Args:
         content: what `lib.bench.masks` wrote.
-        workers: of `lib.bench.mask_tables.workers_table`.
     """
-    two = workers.set_index("workers").loc[2]
     return (
         f"COCO train2017 has about {COCO_BOXES:,} boxes on {COCO_IMAGES:,} pictures, most of them "
         f"of 0.3 megapixels. These hours are what they would take if they were like the pictures "
-        f"measured here, of {content['set']['image_pixels'] / 1e6:.2f} megapixels. Perfect scaling "
-        f"is assumed; measured, with the fast method on {two['boxes']:,.0f} boxes from pictures to "
-        f"the file: two workers are {two['speedup']:.2f} times as fast as one, an efficiency of "
-        f"{two['efficiency']:.0%}."
+        f"measured here, of {content['set']['image_pixels'] / 1e6:.2f} megapixels, and if images "
+        "shared out to processes kept all cores busy."
     )

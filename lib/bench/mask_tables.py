@@ -182,20 +182,6 @@ def memory_table(content: Mapping[str, Any]) -> pd.DataFrame:
     return pd.DataFrame([{"method": m, **content["memory"][m]} for m in (EXACT, FAST)])
 
 
-def workers_table(content: Mapping[str, Any]) -> pd.DataFrame:
-    """Return what two workers gain, a row for one and one for two.
-
-    Returns:
-        Columns ``workers``, ``boxes``, ``seconds``, ``speedup`` (over one) and ``efficiency``
-        (speedup per worker).
-    """
-    found = content["workers"]
-    rows = [(1, found["boxes"], found["one"]), (2, found["boxes"], found["two"])]
-    table = pd.DataFrame(rows, columns=["workers", "boxes", "seconds"])
-    table["speedup"] = found["one"] / table["seconds"]
-    return table.assign(efficiency=table["speedup"] / table["workers"])
-
-
 def coco_table(boxes: pd.DataFrame) -> pd.DataFrame:
     """Return what the masks of COCO train2017 would cost, if its pictures were like these.
 
@@ -225,7 +211,6 @@ def tables(content: Mapping[str, Any], **draws: int) -> dict[str, pd.DataFrame]:
         "agreement": agreement_table(boxes, **draws),
         "fig1": fig1_table(boxes, **draws),
         "memory": memory_table(content),
-        "workers": workers_table(content),
         "coco": coco_table(boxes),
     }
 

@@ -46,10 +46,7 @@ def measured(images: int = 6) -> dict[str, Any]:
                     box_iou=0.3 if n == 0 and image <= 3 else 0.9,
                 ),
             ]  # fmt: skip
-    return {
-        "rows": rows,
-        "workers": {"boxes": 40, "images": 9, "one": 6.0, "two": 4.0},
-    }
+    return {"rows": rows}
 
 
 def test_a_box_has_both_methods_the_exact_one_by_both_its_seeds() -> None:
@@ -89,12 +86,6 @@ def test_the_interval_of_a_ratio_is_over_images_and_missing_on_few() -> None:
     assert table.loc["all", "ci_low"] < table.loc["all", "ratio"] < table.loc["all", "ci_high"]
     few = mask_tables.speed_table(boxes_of(measured(3)), **DRAWN)
     assert few["ci_low"].isna().all() and few["ratio"].notna().all()
-
-
-def test_two_workers_are_compared_with_one() -> None:
-    workers = mask_tables.workers_table(measured())
-    assert workers["speedup"].tolist() == [1, 1.5]
-    assert workers["efficiency"].tolist() == [1, 0.75]
 
 
 def test_coco_pays_once_for_each_of_its_images_and_boxes() -> None:

@@ -21,22 +21,10 @@ print(before, with_it, peak_mib())
 """
 
 
-@pytest.fixture
-def counted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
-    """Replace the making of pseudo-masks by a list of (workers, shard size)."""
-    calls: list[tuple[int, int]] = []
-
-    def generate(coco_set, *, workers: int, shard_size: int, **options) -> None:
-        calls.append((workers, shard_size))
-
-    monkeypatch.setattr(masks, "generate", generate)
-    return calls
-
-
-def test_a_measurement_has_every_box_with_every_method(make_set, tmp_path, counted) -> None:
+def test_a_measurement_has_every_box_with_every_method(make_set, tmp_path) -> None:
     made, out = make_set(), tmp_path / "speed.json"
     arguments = ["--annotations", str(made.annotations_path), "--images", str(made.image_root)]
-    arguments += ["--boxes", "5", "--worker-boxes", "0", "--iterations", "1", "--out", str(out)]
+    arguments += ["--boxes", "5", "--iterations", "1", "--out", str(out)]
     assert masks.main(arguments) == 0
     content = read_json(out)
     boxes = sample(made, 5, seed=0)
@@ -50,7 +38,6 @@ def test_a_measurement_has_every_box_with_every_method(make_set, tmp_path, count
     for stages in content["memory"].values():
         assert 20 < stages["imports_and_pictures"] <= stages["peak"]
         assert stages["beyond_pictures"] == stages["first_mask"] + stages["masks"]
-    assert (content["workers"]["boxes"], content["workers"]["images"]) == (15, 5)
 
 
 def test_the_peak_counts_what_was_held_and_stays() -> None:
@@ -64,14 +51,6 @@ def test_the_peak_counts_what_was_held_and_stays() -> None:
     assert before < 300 <= ballast.nbytes / 2**20
 
 
-def test_workers_take_turns_after_they_were_started(make_set, counted) -> None:
-    settings = masks.GrabCutSettings(iterations=1)
-    found = masks.workers(make_set(images=6), boxes=9, settings=settings, seed=0)
-    assert (found["boxes"], found["images"]) == (9, 3)
-    assert [workers for workers, _ in counted] == [2, 1, 2, 2, 1]
-    assert len({size for _, size in counted[1:]}) == 1
-
-
 def test_what_a_user_can_mend_is_a_sentence(make_set, tmp_path, capsys) -> None:
     made = make_set()
     arguments = ["--annotations", str(made.annotations_path), "--images", str(made.image_root)]
@@ -79,4 +58,4 @@ def test_what_a_user_can_mend_is_a_sentence(make_set, tmp_path, capsys) -> None:
     assert masks.main([*arguments, "--boxes", "-3"]) == 2
     assert "-3 boxes" in capsys.readouterr().err
     with pytest.raises(ValueError, match="no box"):
-        masks.measure(make_set(boxes=0), boxes=0, worker_boxes=0, iterations=1, seed=0)
+        masks.measure(make_set(boxes=0), boxes=0, iterations=1, seed=0)
