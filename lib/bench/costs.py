@@ -13,20 +13,17 @@ import pandas as pd
 
 from lib.bench.model_tables import policy
 
-BACKWARD = 3.0
-"""Operations of a training step over those of its forward pass: the backward pass has twice."""
 
-
-def stands_for(model: Mapping[str, Any], measured: Mapping[str, Any]) -> str | None:
+def stands_for(model: Mapping[str, Any], measured: Mapping[str, Mapping[str, Any]]) -> str | None:
     """Return the measured model whose speed a model is taken to have, or None.
 
-    That is one with the same box head and the same way to masks: the prior of OPMask, an
+    That is one with the same backbone, box head and way to masks: the prior of OPMask, an
     Enhanced-FPN, seven or four mask convolutions. How masks are chosen, and what scales the prior,
     costs next to nothing.
 
     Args:
         model: settings of `lib.models.config.ModelConfig`.
-        measured: models by name that were measured.
+        measured: those of the models that were measured, by name.
     """
     fc = model["box_head"] == "fc"
     if model["method"] == "faster_rcnn":
@@ -35,24 +32,8 @@ def stands_for(model: Mapping[str, Any], measured: Mapping[str, Any]) -> str | N
         names = [model["method"]] if model["method"] == "opmask" else ["baseline", "opmask"]
     else:
         names = ["mask_rcnn", "large"] if model["fpn"] == "plain" else ["large"]
-    return next((name for name in names if name in measured), None)
-
-
-def deeper(content: Mapping[str, Any], model: Mapping[str, Any], name: str) -> float:
-    """Return the operations of a model's training over those of the measured one: its backbone's.
-
-    Args:
-        content: what `lib.bench.models` wrote.
-        model: settings of the model.
-        name: the measured model that it stands for.
-    """
-    forward, settings = content["backbone_flops"], content["settings"]
-    own, other = forward.get(model["backbone"]), forward.get(content["models"][name]["backbone"])
-    if own is None or other is None or own == other:
-        return 1.0
-    flops = next(f["flops"] for f in content["training"] if f["model"] == name)
-    per_image = flops / settings["batch"]
-    return float((per_image + BACKWARD * (own - other)) / per_image)
+    there = [name for name in names if name in measured]
+    return next((n for n in there if measured[n]["backbone"] == model["backbone"]), None)
 
 
 def cost_table(
@@ -87,8 +68,8 @@ def cost_table(
         pictures = config["iterations"] * config["batch_size"]
         rates: dict[Any, float] = {}
         if name is not None:
-            like = speeds[speeds["model"] == name].set_index("kind")["images_per_second"]
-            rates = (like / deeper(content, config["model"], name)).to_dict()
+            like = speeds[speeds["model"] == name]
+            rates = like.set_index("kind")["images_per_second"].to_dict()
         hours = {k: pictures / rate / 3600 for k, rate in rates.items()}
         measured = on_gpu and kind in hours
         gpu_hours = hours[kind] if measured else row["minutes"] / 60

@@ -15,18 +15,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from lib.bench.compared_models import ComparedModels
-from lib.bench.drawn_pictures import draw_pictures
 from lib.bench.inference import compare, draw_images, machine
 from lib.bench.program import add_out, with_sentences, write
 from lib.bench.schedules import MEASURED, measured_models, training_schedules
 from lib.bench.torchvision_reference import ENDLESS
 from lib.bench.training_steps import compare_training
 from lib.data.label_options import add_on_bad, open_labels
-from lib.models.config import ModelConfig
-from lib.models.detector import build_backbone
+from lib.data.scenes.generate import generate
+from lib.data.scenes.settings import SceneSettings
 from lib.paths import display, resolve
 from lib.training.config import TrainConfig, parse_config
 from lib.training.device import pick_device
@@ -51,6 +49,10 @@ NUMBERS = {
     "inference": (16, "pictures for inference"),
 }
 """Options that are whole numbers: their defaults and what they are."""
+
+
+OBJECTS = (4, 10)
+"""Fewest and most objects of a drawn scene: seven on average, as in COCO's training set (7.3)."""
 
 
 def configs_of(
@@ -88,15 +90,27 @@ def configs_of(
     return configs
 
 
+def draw_pictures(options: argparse.Namespace) -> None:
+    """Draw pictures, unless they are there already, and let the options name them."""
+    fewest, most = OBJECTS
+    size = {"width": options.width, "height": options.height}
+    smallest = max(SceneSettings().size_min, 8.1 / (options.width * options.height) ** 0.5)
+    settings = SceneSettings(**size, objects_min=fewest, objects_max=most, size_min=smallest)
+    folder = resolve(options.draw_in)
+    options.annotations = generate(
+        folder, split="train", count=options.pictures, settings=settings, seed=0
+    )
+    options.images = folder / "images"
+
+
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Measure as the command line says and return what the JSON file holds.
 
     Returns:
         ``machine``, ``settings`` (what all models share, and how much was measured), ``pictures``,
         ``models`` (settings by name), ``rows`` and ``training`` (see
-        :func:`lib.bench.training_steps.compare_training`), ``inference`` (``rows`` and ``models``,
-        see :func:`lib.bench.inference.compare`; names with precisions) and ``backbone_flops``
-        (forward, per picture).
+        :func:`lib.bench.training_steps.compare_training`) and ``inference`` (``rows`` and
+        ``models``, see :func:`lib.bench.inference.compare`; names with precisions).
 
     Raises:
         FileNotFoundError, ValueError: if a file is missing or unfit, or nothing is to be measured.
@@ -104,10 +118,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     device, given = pick_device(options.device), vars(options)
     chosen = measured_models(training_schedules(options.profile), options.models)
     if options.annotations is None:
-        size = {"width": options.width, "height": options.height}
-        folder = resolve(options.draw_in)
-        files = draw_pictures(folder, count=options.pictures, **size, seed=0)
-        options.annotations, options.images = files.annotations, files.images
+        draw_pictures(options)
     coco = open_labels(options, resolve(options.annotations), resolve(options.images))
     coco = coco.subset([x.id for x in draw_images(coco, options.pictures)])
     models = ComparedModels(configs_of(chosen, options), coco, options, device)
@@ -116,7 +127,6 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     images = {x.id: picture(x).to(device) for x in coco.images[: options.inference]}
     found, finders = compare(models.finders(), images, rounds=options.rounds, device=device)
     objects = [i for i in coco.all_instances() if not i.iscrowd]
-    width = round(options.min_size * options.width / options.height)
     return {
         "machine": {**machine(device), "on_gpu": device.type == "cuda"},
         "settings": {name: given[name] for name in (*NUMBERS, "box_channels")},
@@ -131,21 +141,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         "rows": rows,
         "training": facts,
         "inference": {"rows": found, "models": finders},
-        "backbone_flops": {
-            name: backbone_flops(name, options.min_size, width)
-            for name in ("resnet50", "resnet101")
-        },
     }
-
-
-def backbone_flops(name: str, height: int, width: int) -> float:
-    """Return the operations of a backbone's forward pass on one picture; nothing is computed."""
-    config = ModelConfig.model_validate(
-        {"method": "faster_rcnn", "backbone": name, "weights": "imagenet"}
-    )
-    with torch.device("meta"), FlopCounterMode(display=False) as counter:
-        build_backbone(config)(torch.empty(1, 3, height, width))
-    return float(counter.get_total_flops())
 
 
 def options_of(parameters: Mapping[str, Any]) -> list[str]:

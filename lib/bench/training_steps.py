@@ -11,14 +11,13 @@ processes; more steps must be measured than that to see whether the loader keeps
 
 import gc
 import statistics
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from itertools import cycle, islice
 from time import perf_counter
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
 
 from lib.bench.inference import MIB, now, peak_mib, weights_mib
 from lib.bench.program import in_turn
@@ -59,9 +58,8 @@ def compare_training(
         A row for each measured step: ``model``, ``precision``, ``round``, ``step`` (within the
         turn), ``loaded`` (whether the batch came from the loader; else it was in memory), ``wait``
         (seconds that the CPU waited for it) and ``seconds`` (of the whole step, the wait included).
-        And for each model ``model``, ``precision``, ``peak_mib`` (all on the device: weights,
-        gradients, optimiser, activations) and ``flops`` (of a step's convolutions and matrix
-        products, forward and backward: a multiplication with an addition counts as two).
+        And for each model ``model``, ``precision`` and ``peak_mib`` (all on the device: weights,
+        gradients, optimiser, activations).
 
     Raises:
         ValueError: if there is nothing to measure.
@@ -91,7 +89,7 @@ def compare_training(
 def _turn(
     start: Start, turn: int, warm_up: int, steps: int, device: torch.device
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Return the steps of one turn, and in the first turn what else is known of the model."""
+    """Return the steps of one turn, and in the first turn the peak of memory."""
     held = _release(device)
     trainer, batches = start(turn)
     for iteration in range(warm_up):
@@ -105,7 +103,7 @@ def _turn(
         for loaded, source in ((True, batches), (False, cycle(kept)))
         for step, (wait, seconds) in enumerate(_timed(trainer, source, steps, device))
     ]
-    return rows, {} if turn else _facts(trainer, kept, held, device)
+    return rows, {} if turn else {"peak_mib": _peak(trainer, kept[0], held, device)}
 
 
 def _timed(
@@ -120,27 +118,15 @@ def _timed(
         yield wait, now(device) - begin
 
 
-def _facts(
-    trainer: Trainer, kept: Sequence[Any], held: int, device: torch.device
-) -> dict[str, Any]:
-    """Return what is known of a model besides its times."""
+def _peak(trainer: Trainer, batch: Any, held: int, device: torch.device) -> float:
+    """Return the most memory on the device during the steps of a turn (on the CPU, of one), MiB."""
     if device.type == "cuda":
-        peak = (torch.cuda.max_memory_allocated(device) - held) / MIB
-    else:
-        trainer.optimizer.zero_grad(set_to_none=True)  # so that gradients count as the step's
-        images, targets = kept[0]
-        peak = _held_mib(trainer) + peak_mib(lambda: trainer.step(images, targets, 0), device)
-    with FlopCounterMode(display=False) as counter:
-        for images, targets in kept:
-            trainer.step(images, targets, 0)
-    return {"peak_mib": peak, "flops": counter.get_total_flops() / len(kept)}
-
-
-def _held_mib(trainer: Trainer) -> float:
-    """Return what a trainer holds besides gradients between steps: weights, optimiser's state."""
+        return (torch.cuda.max_memory_allocated(device) - held) / MIB
+    trainer.optimizer.zero_grad(set_to_none=True)  # so that gradients count as the step's
     groups = trainer.optimizer.state.values()
-    tensors = [v for group in groups for v in group.values() if isinstance(v, Tensor)]
-    return weights_mib(trainer.model) + sum(t.numel() * t.element_size() for t in tensors) / MIB
+    states = [v for group in groups for v in group.values() if isinstance(v, Tensor)]
+    between = weights_mib(trainer.model) + sum(t.numel() * t.element_size() for t in states) / MIB
+    return between + peak_mib(lambda: trainer.step(*batch, 0), device)
 
 
 def _release(device: torch.device) -> int:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from lib.bench.costs import cost_table, deeper, stands_for
+from lib.bench.costs import cost_table, stands_for
 from lib.bench.model_tables import training_table
 from tests.bench.model_measured import DRAWS, MODEL, model_measured
 
@@ -17,18 +17,19 @@ def schedule(step: str, amp: str = "none", **changes: Any) -> dict[str, Any]:
 
 
 def test_a_model_stands_for_those_with_its_heads():
-    measured = ["mask_rcnn", "baseline", "opmask", "large", "small"]
+    measured = dict.fromkeys(["mask_rcnn", "baseline", "opmask", "large", "small"], MODEL)
 
     def name(**changes: str) -> str | None:
-        return stands_for({**MODEL, **changes}, dict.fromkeys(measured))
+        return stands_for({**MODEL, **changes}, measured)
 
     assert name() == "mask_rcnn"
     assert name(fpn="dense") == "large"
     assert name(method="faster_rcnn") == "small"
     assert name(box_head="conv") == "baseline"
     assert name(method="faster_rcnn", box_head="conv") == "baseline"
-    assert stands_for(OPMASK, dict.fromkeys(measured)) == "opmask"
-    assert stands_for(OPMASK, {"small": None}) is None
+    assert stands_for(OPMASK, measured) == "opmask"
+    assert stands_for(OPMASK, {"small": MODEL}) is None
+    assert name(backbone="resnet101") is None  # measured with another backbone alone
 
 
 def test_on_a_gpu_hours_are_pictures_over_the_measured_speed():
@@ -59,15 +60,3 @@ def test_what_was_not_measured_is_estimated_and_sums_do_not_pretend():
     assert table.loc[1, "from"] == "estimated" and table.loc[1, "gpu_hours"] == pytest.approx(0.5)
     assert table.loc[2, "gpu_hours"] == pytest.approx(3.0)
     assert table.isna().loc[2, "gpu_hours_mixed"]
-
-
-def test_a_deeper_backbone_adds_its_arithmetic():
-    content = model_measured(gpu=True)
-    other = {**MODEL, "backbone": "resnet101"}
-    # a step does 4e11 on 4 pictures; the backbone adds 3 x 1e10 to each picture's 1e11
-    assert deeper(content, other, "mask_rcnn") == pytest.approx(1.3)
-    assert deeper(content, MODEL, "mask_rcnn") == 1
-    assert deeper(content, {**MODEL, "backbone": "small"}, "mask_rcnn") == 1
-    rows = [schedule("a", backbone="resnet101")]
-    table = cost_table(rows, content, training_table(content, **DRAWS), price=1)
-    assert table.loc[0, "images_per_second"] == pytest.approx(4 / 1.3)

@@ -3,7 +3,7 @@
 import pytest
 
 from lib.bench import compared_models, costs, model_tables, models
-from lib.bench.models import backbone_flops, main, options_of
+from lib.bench.models import main, options_of
 from lib.files import read_json
 from tests.bench.test_torchvision_reference import tiny_reference
 from tests.fixtures.training import tiny_run
@@ -16,7 +16,7 @@ def test_notebook_parameters_become_options():
     assert options_of({"speed_box_channels": []}) == []
 
 
-def test_command_measures_all_models_beside_torchvisions(drawn, tmp_path, capsys, monkeypatch):
+def test_command_measures_all_models_beside_torchvisions(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(compared_models, "build_reference", lambda **sizes: tiny_reference())
     given = {}
     for name, method in (("mask_rcnn", "mask_rcnn"), ("small", "faster_rcnn")):
@@ -25,7 +25,7 @@ def test_command_measures_all_models_beside_torchvisions(drawn, tmp_path, capsys
     monkeypatch.setattr(models, "training_schedules", lambda profile: [])
     monkeypatch.setattr(models, "measured_models", lambda schedules, names: given)
     out = tmp_path / "measured.json"
-    places = ["--annotations", str(drawn.annotations_path), "--images", str(drawn.image_root)]
+    places = ["--draw-in", str(tmp_path / "drawn"), "--width", "96", "--height", "72"]
     sizes = ["--min-size", "64", "--max-size", "96", "--batch", "2", "--rois", "16"]
     amounts = ["--rounds", "1", "--warm-up", "0", "--steps", "1"]
     small = ["--pictures", "4", "--inference", "1", "--foreground", "8", "--detections", "4"]
@@ -36,6 +36,7 @@ def test_command_measures_all_models_beside_torchvisions(drawn, tmp_path, capsys
     assert content["machine"]["on_gpu"] is False
     assert content["models"]["mask_rcnn"]["rois_per_image"] == 16
     assert content["settings"]["box_channels"] == [] and content["settings"]["batch"] == 2
+    assert content["pictures"]["count"] == 4 and content["pictures"]["width"] == 96
     tables = model_tables.tables(content, resamples=20, seed=0)
     training = tables["training"].set_index("model")
     assert list(training.index) == ["torchvision", "mask_rcnn", "small"]
@@ -45,10 +46,3 @@ def test_command_measures_all_models_beside_torchvisions(drawn, tmp_path, capsys
     schedule = {"step": "x", "minutes": 6, "config": given["small"]}
     priced = costs.cost_table([schedule], content, tables["training"], price=2)
     assert priced.loc[0, "gpu_hours"] == pytest.approx(0.1)
-
-
-def test_a_deeper_backbone_has_more_to_do_by_its_third_stage():
-    flops = {name: backbone_flops(name, 64, 96) for name in ("resnet50", "resnet101")}
-    # 17 more blocks of 1x1, 3x3 and 1x1 at stride 16: 4 x 6 pixels
-    block = 2 * 4 * 6 * (1024 * 256 + 9 * 256 * 256 + 256 * 1024)
-    assert flops["resnet101"] - flops["resnet50"] == pytest.approx(17 * block)
