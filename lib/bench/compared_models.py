@@ -11,12 +11,12 @@ from torch import Tensor, nn
 from lib.bench.torchvision_reference import (
     ReferenceLearner,
     build_reference,
-    encode_full,
     reference_loader,
 )
 from lib.bench.training_steps import Start, Trainer
 from lib.bench.untrained import keep_busy, settle
 from lib.data.coco import CocoSet
+from lib.masks import rle
 from lib.models.build import build_model
 from lib.training.config import TrainConfig
 from lib.training.dataset import loader
@@ -61,7 +61,7 @@ class Detections(nn.Module):
 def _codes(result: dict[str, Tensor], height: int, width: int) -> list[Any]:
     """Return the run-length codes of masks, each model's in its own way."""
     if "masks" in result:  # torchvision's: as large as the picture
-        return encode_full(result)
+        return [rle.encode(mask[0].numpy()) for mask in result["masks"].cpu() > 0.5]
     if "mask_probs" in result:  # ours: within the boxes
         return encode_masks(result["mask_probs"], result["boxes"], height, width)
     return []

@@ -4,9 +4,6 @@ GrabCut starts from a random k-means, so two runs of the very same method differ
 of the whole-image method agree is what the fast method's agreement with it is held against.
 Intervals are at 95 %, over images, paired: in every resample the same images are drawn for both
 sides of a ratio or a difference.
-
-``python -m lib.bench.mask_tables speed.json`` prints all tables of a measurement of
-`lib.bench.masks`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -15,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lib.bench.program import interval_columns, print_tables
+from lib.bench.program import interval_columns
 from lib.hybridnet import fig1
 from lib.masks.quality import SMALL_SIDE, VALID_FROM
 from lib.masks.trials import EXACT, FAST, OTHER_SEED, by_box, mask_ious
@@ -201,19 +198,3 @@ def coco_table(boxes: pd.DataFrame) -> pd.DataFrame:
         times = {f"hours_on_{n}_core{'s' * (n > 1)}": hours / n for n in COCO_CORES}
         rows.append({"method": method, "core_hours": hours, **times})
     return pd.DataFrame(rows)
-
-
-def tables(content: Mapping[str, Any], **draws: int) -> dict[str, pd.DataFrame]:
-    """Return all tables of a measurement by name."""
-    boxes = boxes_of(content)
-    return {
-        "speed": speed_table(boxes, **draws),
-        "agreement": agreement_table(boxes, **draws),
-        "fig1": fig1_table(boxes, **draws),
-        "memory": memory_table(content),
-        "coco": coco_table(boxes),
-    }
-
-
-if __name__ == "__main__":
-    print_tables(tables)

@@ -7,7 +7,7 @@ on boxes of a set, and compiles nothing while the clock runs:
   box, on one core (`lib.masks.trials.trial`);
 - memory: each method in a fresh process (`lib.bench.mask_memory`).
 
-``python -m lib.bench.mask_tables speed.json`` prints what follows from it.
+`lib.bench.mask_tables` makes tables of it.
 """
 
 import argparse

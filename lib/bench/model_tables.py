@@ -1,8 +1,7 @@
 """How fast the models train and find objects, beside torchvision's Mask R-CNN.
 
-``python -m lib.bench.model_tables measured.json`` prints all tables of a measurement of
-`lib.bench.models`. Ratios are of speeds, ours over torchvision's under the same policy:
-single precision beside single precision, mixed beside mixed. Above 1 is faster.
+Ratios are of speeds, ours over torchvision's under the same policy: single precision beside single
+precision, mixed beside mixed. Above 1 is faster.
 """
 
 import math
@@ -13,7 +12,7 @@ import pandas as pd
 
 from lib.bench.compared_models import REFERENCE, SINGLE
 from lib.bench.inference import image_seconds, time_ratio
-from lib.bench.program import interval_columns, print_tables
+from lib.bench.program import interval_columns
 
 
 def policy(precision: str) -> str:
@@ -92,19 +91,9 @@ def inference_table(content: Mapping[str, Any], **draws: int) -> pd.DataFrame:
     return _without_own_ratio(table)
 
 
-def tables(content: Mapping[str, Any], **draws: int) -> dict[str, pd.DataFrame]:
-    """Return all tables of a measurement by name."""
-    training, inference = training_table(content, **draws), inference_table(content, **draws)
-    return {"training": training, "inference": inference}
-
-
 def _without_own_ratio(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """Return a table in which torchvision's model is not compared with itself."""
     table = pd.DataFrame(rows)
     own = table["model"] == REFERENCE
     table.loc[own, ["ratio", "ci_low", "ci_high", "memory_ratio"]] = math.nan
     return table
-
-
-if __name__ == "__main__":
-    print_tables(tables)

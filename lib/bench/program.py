@@ -1,4 +1,4 @@
-"""What the programs of this folder share: turns, ``--out``, errors as sentences, printed tables."""
+"""What the programs of this folder share: turns, ``--out``, errors as sentences, intervals."""
 
 import argparse
 import functools
@@ -7,9 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
-import pandas as pd
-
-from lib.files import explain, read_json, write_json
+from lib.files import explain, write_json
 from lib.metrics.bootstrap import Interval
 from lib.outputs import WRITTEN_BY, file_ending_in, written_by
 from lib.paths import resolve
@@ -72,12 +70,3 @@ def with_sentences(main: Callable[P, int]) -> Callable[P, int]:
 def interval_columns(name: str, interval: Interval) -> dict[str, float]:
     """Return an estimate as the column ``name``, and its interval as ``ci_low`` and ``ci_high``."""
     return {name: interval.estimate, "ci_low": interval.low, "ci_high": interval.high}
-
-
-def print_tables(tables: Callable[..., Mapping[str, pd.DataFrame]]) -> None:
-    """Print all tables of the measurement that the command line names."""
-    parser = argparse.ArgumentParser(description="Print the tables of a measurement.")
-    parser.add_argument("file", type=Path, help="what was measured, a JSON file")
-    content = read_json(parser.parse_args().file)
-    for name, table in tables(content, resamples=1000, seed=0).items():
-        print(f"\n{name}\n{table.to_string(index=False, float_format='{:.4f}'.format)}")

@@ -12,18 +12,17 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 import torch
 from PIL import Image
-from pycocotools import mask as coco_mask
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision.models.detection import MaskRCNN
 from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 from torchvision.transforms import functional
 
-from lib.data.coco import CocoSet, Instance
+from lib.data.coco import CocoSet
 from lib.data.pictures.images import read_image
+from lib.masks import rle
 from lib.seeds import derive
 from lib.training.learner import Outcome
 from lib.training.order import Batches
@@ -85,7 +84,10 @@ class ReferenceSet(Dataset[tuple[Tensor, dict[str, Tensor]]]):
         image = Image.fromarray(read_image(record))
         objects = [x for x in self.coco.instances(record.id) if not x.iscrowd]
         boxes = torch.as_tensor([x.box for x in objects], dtype=torch.float32).reshape(-1, 4)
-        masks = full_masks(objects, record.height, record.width)
+        size = record.height, record.width
+        masks = torch.zeros((len(objects), *size), dtype=torch.uint8)
+        for mask, thing in zip(masks, objects, strict=True):
+            mask[:] = torch.from_numpy(rle.decode(thing.segmentation, *size))
         if derive(self.seed, "flip", position) % 2:
             image, masks = functional.hflip(image), masks.flip(-1)
             boxes[:, [0, 2]] = record.width - boxes[:, [2, 0]]
@@ -98,21 +100,6 @@ class ReferenceSet(Dataset[tuple[Tensor, dict[str, Tensor]]]):
             "area": torch.tensor([x.area for x in objects]),
             "iscrowd": torch.zeros(len(objects), dtype=torch.int64),
         }
-
-
-def full_masks(objects: list[Instance], height: int, width: int) -> Tensor:
-    """Return masks of the picture's size, uint8 ``[N, height, width]``, from polygons or RLE.
-
-    The parts of an object are decoded one by one and joined, as the reference does it.
-    """
-    masks = torch.zeros((len(objects), height, width), dtype=torch.uint8)
-    for mask, thing in zip(masks, objects, strict=True):
-        if code := thing.segmentation:
-            packed = isinstance(code, dict) and isinstance(code["counts"], str)
-            codes = code if packed else coco_mask.frPyObjects(code, height, width)
-            parts = coco_mask.decode(codes if isinstance(codes, list) else [codes])
-            mask[:] = torch.as_tensor(parts, dtype=torch.uint8).any(dim=2)
-    return masks
 
 
 def reference_loader(coco: CocoSet, *, batch_size: int, workers: int, seed: int) -> Iterator[Any]:
@@ -175,16 +162,3 @@ class ReferenceLearner:
         self.warmup.step()
         read = {name: loss.item() for name, loss in losses.items()}
         return Outcome({"loss": value, **read}, stop=False)
-
-
-def encode_full(found: dict[str, Tensor]) -> list[dict[str, Any]]:
-    """Return the masks of one picture's detections as run lengths, as the reference encodes them.
-
-    Args:
-        found: a result of the model, with ``masks`` ``[N, 1, H, W]``.
-    """
-    codes = []
-    for mask in found["masks"].cpu() > 0.5:
-        (code,) = coco_mask.encode(np.array(mask[0, :, :, np.newaxis], dtype=np.uint8, order="F"))
-        codes.append({**code, "counts": code["counts"].decode("utf-8")})
-    return codes

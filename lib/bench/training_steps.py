@@ -126,7 +126,8 @@ def _peak(trainer: Trainer, batch: Any, held: int, device: torch.device) -> floa
     groups = trainer.optimizer.state.values()
     states = [v for group in groups for v in group.values() if isinstance(v, Tensor)]
     between = weights_mib(trainer.model) + sum(t.numel() * t.element_size() for t in states) / MIB
-    return between + peak_mib(lambda: trainer.step(*batch, 0), device)
+    images, targets = batch
+    return between + peak_mib(lambda: trainer.step(images, targets, 0), device)
 
 
 def _release(device: torch.device) -> int:

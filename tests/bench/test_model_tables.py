@@ -45,8 +45,9 @@ def test_inference_takes_the_median_of_the_rounds_and_counts_weights_as_memory()
 
 @pytest.mark.parametrize("gpu", [False, True])
 def test_the_figure_shows_every_model_but_torchvisions(drawing, gpu: bool):
-    tables = model_tables.tables(model_measured(gpu=gpu), **DRAWS)
-    figure = shown.ratios(tables["training"], tables["inference"])
+    content = model_measured(gpu=gpu)
+    training = model_tables.training_table(content, **DRAWS)
+    figure = shown.ratios(training, model_tables.inference_table(content, **DRAWS))
     figure.canvas.draw()
     bars = [bar.get_width() for bar in figure.axes[0].patches]
     assert bars == pytest.approx([2, 4] * (2 if gpu else 1))
@@ -59,12 +60,12 @@ def test_the_figure_shows_every_model_but_torchvisions(drawing, gpu: bool):
 @pytest.mark.parametrize("gpu", [False, True])
 def test_tables_and_sentences_can_be_shown(gpu: bool):
     content = model_measured(gpu=gpu)
-    tables = model_tables.tables(content, **DRAWS)
-    for name in ("training", "inference"):
-        show(shown.readable(tables[name]))
+    training = model_tables.training_table(content, **DRAWS)
+    show(shown.readable(training))
+    show(shown.readable(model_tables.inference_table(content, **DRAWS)))
     config = {"iterations": 9000, "batch_size": 4, "amp": "none", "model": MODEL}
     schedule = {"step": "a", "minutes": 30, "config": config}
-    table = costs.cost_table([schedule], content, tables["training"], price=2.5)
+    table = costs.cost_table([schedule], content, training, price=2.5)
     costly = shown.readable_costs(table)
     assert ("hours_here" in costly) is not gpu and ("GPU_hours_mixed" in costly) is gpu
     assert costly["million_pictures"].tolist() == [0.036, 0.036]

@@ -37,12 +37,12 @@ def test_command_measures_all_models_beside_torchvisions(tmp_path, capsys, monke
     assert content["models"]["mask_rcnn"]["rois_per_image"] == 16
     assert content["settings"]["box_channels"] == [] and content["settings"]["batch"] == 2
     assert content["pictures"]["count"] == 4 and content["pictures"]["width"] == 96
-    tables = model_tables.tables(content, resamples=20, seed=0)
-    training = tables["training"].set_index("model")
-    assert list(training.index) == ["torchvision", "mask_rcnn", "small"]
+    training = model_tables.training_table(content, resamples=20, seed=0)
+    assert list(training["model"]) == ["torchvision", "mask_rcnn", "small"]
     assert (training["images_per_second"] > 0).all()
-    found = tables["inference"].set_index("model")["detections"]
+    inference = model_tables.inference_table(content, resamples=20, seed=0)
+    found = inference.set_index("model")["detections"]
     assert found.to_dict() == {"torchvision": 4, "mask_rcnn": 4, "small": 4}
     schedule = {"step": "x", "minutes": 6, "config": given["small"]}
-    priced = costs.cost_table([schedule], content, tables["training"], price=2)
+    priced = costs.cost_table([schedule], content, training, price=2)
     assert priced.loc[0, "gpu_hours"] == pytest.approx(0.1)
