@@ -64,7 +64,6 @@ def test_a_program_replaces_what_it_wrote_alone(tmp_path: Path) -> None:
 
 
 OUTPUTS = {
-    "lib.bench.evaluation": "x.json",
     "lib.bench.inference": "x.json",
     "lib.bench.models": "x.json",
     "lib.bench.masks": "x.json",

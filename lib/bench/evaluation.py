@@ -11,11 +11,9 @@ import argparse
 import contextlib
 import gc
 import io
-import platform
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from importlib import metadata
 from typing import Any, get_args
 
 import numpy as np
@@ -23,13 +21,11 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from lib.bench.drawn_detections import Labels, Result, draw_detections, draw_labels
-from lib.bench.program import add_out, in_turn, with_sentences, write
+from lib.bench.program import in_turn, with_sentences
 from lib.data.label_options import add_on_bad, open_labels
 from lib.metrics.coco_ap import evaluate
 from lib.metrics.coco_input import IouType, ground_truth
-from lib.paths import display, resolve
-
-PROGRAM = "lib.bench.evaluation"
+from lib.paths import resolve
 
 Judge = Callable[[Labels, list[Result], IouType], list[float]]
 
@@ -64,8 +60,8 @@ def compare(
     """Return what both say and how long they take.
 
     Returns:
-        ``iou_type``; ``seconds`` of each round by judge; ``ratio`` of the medians; ``numbers``
-        (twelve, by judge); ``equal``, to the last digit.
+        ``iou_type``; ``ratio`` of the median seconds; ``numbers`` (twelve, by judge); ``equal``,
+        to the last digit.
     """
     seconds: dict[str, list[float]] = {name: [] for name in JUDGES}
     numbers: dict[str, list[float]] = {}
@@ -84,15 +80,14 @@ def compare(
     medians = {name: statistics.median(values) for name, values in seconds.items()}
     return {
         "iou_type": iou_type,
-        "seconds": seconds,
         "ratio": medians["pycocotools"] / medians["ours"],
-        "numbers": {n: [None if np.isnan(v) else v for v in own] for n, own in numbers.items()},
+        "numbers": numbers,
         "equal": bool(np.array_equal(numbers["pycocotools"], numbers["ours"], equal_nan=True)),
     }
 
 
-def measure(options: argparse.Namespace) -> dict[str, Any]:
-    """Judge as the command line says and return what the JSON file holds.
+def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Judge as the command line says and return what `compare` finds of boxes or masks.
 
     Labels of one's own are given to both judges as `lib.metrics.coco_input.ground_truth` completes
     them: numbered from 1, with areas, and with a region where an instance lacks its mask.
@@ -119,29 +114,19 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         given = draw_labels(options.images, seed=options.seed)
         labels = dict.fromkeys(options.iou_type, given)
     detections = draw_detections(given, per_image=options.detections, seed=options.seed)
-    counts = {"images": len(given["images"]), "objects": len(given["annotations"])}
-    counts["detections"] = len(detections)
-    print(", ".join(f"{number} {name}" for name, number in counts.items()), flush=True)
+    images, objects = len(given["images"]), len(given["annotations"])
+    print(f"{images} images, {objects} objects, {len(detections)} detections", flush=True)
     warm = draw_labels(5, seed=0)  # compiled functions compile at their first call
     for kind in options.iou_type:
         ours(warm, draw_detections(warm, per_image=1, seed=0), kind)
-    return {
-        "labels": options.annotations or f"{options.images} drawn images, seed {options.seed}",
-        **counts,
-        "machine": platform.machine(),
-        "python": platform.python_version(),
-        "pycocotools": metadata.version("pycocotools"),
-        "results": [
-            compare(own, detections, kind, rounds=options.rounds) for kind, own in labels.items()
-        ],
-    }
+    return [compare(own, detections, kind, rounds=options.rounds) for kind, own in labels.items()]
 
 
 @with_sentences
 def main(arguments: Sequence[str] | None = None) -> int:
     """Time both judges; exit code 1 if their numbers differ."""
     parser = argparse.ArgumentParser(
-        prog=f"python -m {PROGRAM}",
+        prog="python -m lib.bench.evaluation",
         description="Time our evaluation and pycocotools' own on the same detections.",
     )
     add = parser.add_argument
@@ -151,18 +136,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--iou-type", choices=get_args(IouType), nargs="+", default=["segm"])
     add("--rounds", type=int, default=2)
     add("--seed", type=int, default=0)
-    add_out(parser, PROGRAM, required=False)
     add_on_bad(parser)
-    options = parser.parse_args(arguments)
-    content = measure(options)
-    if options.out:
-        write(options.out, PROGRAM, content)
-    for row in content["results"]:
+    results = measure(parser.parse_args(arguments))
+    for row in results:
         same = "the same twelve numbers" if row["equal"] else "OTHER NUMBERS"
         print(f"{row['iou_type']}: {row['ratio']:.1f} times as fast, {same}")
-    if options.out:
-        print(f"wrote {display(options.out)}")
-    return 0 if all(row["equal"] for row in content["results"]) else 1
+    return 0 if all(row["equal"] for row in results) else 1
 
 
 if __name__ == "__main__":

@@ -27,22 +27,17 @@ def in_turn(names: Sequence[T], turn: int) -> list[T]:
 
 
 def add_out(
-    parser: argparse.ArgumentParser,
-    program: str,
-    *,
-    required: bool = True,
-    place: Callable[[str], Path] = resolve,
+    parser: argparse.ArgumentParser, program: str, *, place: Callable[[str], Path] = resolve
 ) -> None:
     """Add ``--out``, a JSON file; it may replace what the same program wrote, and nothing else.
 
     Args:
         parser: gets the option.
         program: the module's name, which `write` notes in the file.
-        required: whether the option must be given.
         place: returns where a name lies; by default relative ones lie in the repository.
     """
     kind = file_ending_in(".json", written_by(program), place=place)
-    parser.add_argument("--out", type=kind, required=required, help="the JSON file to write")
+    parser.add_argument("--out", type=kind, required=True, help="the JSON file to write")
 
 
 def write(out: Path, program: str, content: Mapping[str, Any]) -> None:

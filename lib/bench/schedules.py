@@ -29,7 +29,7 @@ it, paper B's baseline and OPMask, and paper A's large branch (Enhanced-FPN) and
 detector, whose masks GrabCut makes at test)."""
 
 
-def training_schedules(profile: str, study: Study | None = None) -> list[dict[str, Any]]:
+def training_schedules(profile: str) -> list[dict[str, Any]]:
     """Return the training steps of a profile, in order.
 
     Returns:
@@ -40,7 +40,7 @@ def training_schedules(profile: str, study: Study | None = None) -> list[dict[st
         ValueError: if there is no such profile, or a setting of it is wrong.
     """
     try:
-        setup = prepare(study or Study(), STEPS, profile=profile, planned=True)
+        setup = prepare(Study(), STEPS, profile=profile, planned=True)
     except UsageError as error:
         raise ValueError("\n".join(error.problems)) from error
     files, schedules = SetFiles(Path("annotations.json"), Path("images")), []
