@@ -1,6 +1,6 @@
 """Training and inference beside torchvision's: ``python -m lib.bench.models --out measured.json``.
 
-Models are those of a profile (:mod:`lib.bench.schedules`). Each trains and finds objects in turns
+Models are those of a profile (:mod:`lib.bench.costs`). Each trains and finds objects in turns
 with torchvision's ``maskrcnn_resnet50_fpn`` (:mod:`lib.bench.torchvision_reference`) on the same
 pictures, of the same size, in batches of the same size, in one process: in single precision, and
 on a GPU again in mixed precision, which is float16 with loss scaling for torchvision's (its
@@ -17,9 +17,9 @@ from typing import Any
 import torch
 
 from lib.bench.compared_models import ComparedModels
+from lib.bench.costs import MEASURED, measured_models, training_schedules
 from lib.bench.inference import compare, draw_images, machine
 from lib.bench.program import add_out, with_sentences, write
-from lib.bench.schedules import MEASURED, measured_models, training_schedules
 from lib.bench.torchvision_reference import ENDLESS
 from lib.bench.training_steps import compare_training
 from lib.data.label_options import add_on_bad, open_labels
@@ -64,7 +64,7 @@ def configs_of(
     command line names them, what makes a step smaller than the profile says.
 
     Args:
-        models: settings by name, of :func:`lib.bench.schedules.measured_models`.
+        models: settings by name, of :func:`lib.bench.costs.measured_models`.
         options: of the command line.
     """
     sizes = {"min_size": (options.min_size,), "max_size": options.max_size}

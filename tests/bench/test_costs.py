@@ -1,10 +1,16 @@
-"""What training costs, from hand-made schedules."""
+"""What a profile trains, and what it costs."""
 
 from typing import Any
 
 import pytest
 
-from lib.bench.costs import cost_table, stands_for
+from lib.bench.costs import (
+    MEASURED,
+    cost_table,
+    measured_models,
+    stands_for,
+    training_schedules,
+)
 from lib.bench.model_tables import training_table
 from tests.bench.model_measured import DRAWS, MODEL, model_measured
 
@@ -60,3 +66,34 @@ def test_what_was_not_measured_is_estimated_and_sums_do_not_pretend():
     assert table.loc[1, "from"] == "estimated" and table.loc[1, "gpu_hours"] == pytest.approx(0.5)
     assert table.loc[2, "gpu_hours"] == pytest.approx(3.0)
     assert table.isna().loc[2, "gpu_hours_mixed"]
+
+
+@pytest.fixture(scope="module")
+def paper():
+    return training_schedules("paper")
+
+
+def test_schedules_are_those_of_the_profile(paper):
+    steps = {row["step"]: row for row in paper}
+    assert len(steps) == len(paper)
+    baseline = steps["06_train_opmask.baseline.voc"]
+    assert baseline["config"]["iterations"] == 130_000
+    assert baseline["config"]["batch_size"] == 16
+    assert steps["04_train_hybrid.large"]["config"]["model"]["fpn"] == "direct"
+    assert "04_train_hybrid.detector" not in steps  # left out
+    assert "06_train_opmask.list.opmask" not in steps  # not added
+
+
+def test_measured_models_are_those_that_the_profile_trains(paper):
+    models = measured_models(paper)
+    assert set(models) == set(MEASURED)
+    assert models["opmask"]["model"]["method"] == "opmask"
+    assert models["small"]["model"]["method"] == "faster_rcnn"
+    assert list(measured_models(paper, ["small", "opmask"])) == ["opmask", "small"]
+    with pytest.raises(ValueError, match="trains none"):
+        measured_models(paper[:1], ["opmask"])
+
+
+def test_no_such_profile_is_a_sentence():
+    with pytest.raises(ValueError, match="'papr'"):
+        training_schedules("papr")

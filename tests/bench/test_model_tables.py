@@ -4,7 +4,6 @@ import pytest
 
 from lib.bench import costs, model_tables
 from lib.bench import model_figures as shown
-from lib.bench.schedules import MEASURED
 from lib.pages import style
 from lib.pages.tables import show
 from tests.bench.model_measured import DRAWS, MODEL, model_measured
@@ -53,7 +52,7 @@ def test_the_figure_shows_every_model_but_torchvisions(drawing, gpu: bool):
     assert bars == pytest.approx([2, 4] * (2 if gpu else 1))
     labels = [t.get_text() for t in figure.axes[0].get_yticklabels()]
     assert labels == [shown.NAMES["mask_rcnn"], shown.NAMES["small"]]
-    assert list(shown.SHORT) == list(MEASURED) == list(shown.NAMES)[1:]
+    assert list(shown.SHORT) == list(costs.MEASURED) == list(shown.NAMES)[1:]
     assert figure.get_figwidth() <= style.WIDTH
 
 

@@ -65,7 +65,7 @@ def test_every_module_that_a_notebook_names_exists(notebook: str) -> None:
     # The runner itself must not count: a change of it would run everything again.
     runner: set[str] = set()
     if notebook == "11_model_speed":  # it prices what profiles train, so it depends on how they do
-        runner |= set(used_files(["import lib.bench.schedules"], STUDY.root))
+        runner |= set(used_files(["import lib.bench.costs"], STUDY.root))
         runner = {name for name in runner if name.startswith("lib/runner/")}
     assert {name for name in used if name.startswith("lib/runner/")} == runner
     # An edit of the trainer must not make pages of results run again.
