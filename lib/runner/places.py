@@ -1,13 +1,15 @@
 """Where steps run: how many fit side by side, and this machine, where each is a subprocess."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from queue import SimpleQueue
 from typing import Any, Protocol
 
 from lib.parameter_names import stays_on_cpu
 from lib.runner.jobs import CHILDREN, Job, Outcome, Say, say_here
-from lib.runner.machine import Gpu, Shares, describe_machine
+from lib.runner.machine import Gpu, describe_machine, usable_cores
 from lib.runner.steps import Kind, Step
 
 Run = Callable[[Job, Say], Outcome]
@@ -39,6 +41,38 @@ class Room:
 def kind_of(step: Step, parameters: Mapping[str, Any]) -> Kind:
     """Return the kind of a step; a training that is told to stay on the CPU takes no GPU."""
     return "cpu" if step.kind == "train" and stays_on_cpu(parameters) else step.kind
+
+
+class Shares:
+    """Hands out GPUs: a training holds its share, a step that measures time is given the first.
+
+    Shares are disjoint and equally large; GPUs that are left over belong to none.
+
+    Args:
+        gpus: to be shared.
+        jobs: greatest number of trainings at a time; each has one GPU if these are fewer.
+    """
+
+    def __init__(self, gpus: Sequence[Gpu], jobs: int) -> None:
+        self.gpus = tuple(gpus)
+        count = min(jobs, len(gpus))
+        self.size = len(gpus) // count if count else 0
+        """GPUs in a share."""
+        self._free: SimpleQueue[tuple[Gpu, ...]] = SimpleQueue()
+        for at in range(count):
+            self._free.put(self.gpus[at * self.size : (at + 1) * self.size])
+
+    @contextmanager
+    def held(self, kind: Kind) -> Iterator[tuple[Gpu, ...]]:
+        """Hold the GPUs of a step inside the block."""
+        if kind != "train" or not self.gpus:
+            yield self.gpus[:1] if kind == "alone" else ()
+            return
+        own = self._free.get()
+        try:
+            yield own
+        finally:
+            self._free.put(own)
 
 
 class Place(Protocol):
@@ -76,12 +110,12 @@ class LocalMachine:
     def __init__(self, run: Run, *, jobs: int, gpus: Sequence[Gpu] = ()) -> None:
         self._run, self._jobs, self._shares = run, jobs, Shares(gpus, jobs)
         self._executor = ThreadPoolExecutor(jobs)
-        self.cores = 0 if gpus else describe_machine()["cores"]
+        self.cores = 0 if gpus else usable_cores()
 
     def room(self) -> Room:
         """Return how many steps fit side by side."""
-        groups = self._shares.groups
-        return Room(self._jobs, len(groups) or self._jobs, len(groups[0]) if groups else 0)
+        gpus = self._shares.gpus
+        return Room(self._jobs, min(self._jobs, len(gpus) or self._jobs), self._shares.size)
 
     def prepare(self) -> None:
         """Do nothing: subprocesses end with their runner."""

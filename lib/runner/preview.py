@@ -202,7 +202,7 @@ def _gpu_problems(
         yield f"GPUs named by --gpus that are not here: {', '.join(absent)}."
     elif needy and not room.gpus and here:
         yield (
-            "A GPU: neither nvidia-smi nor PyTorch shows one. The times above are those of one; a "
+            "A GPU: PyTorch shows none. The times above are those of one; a "
             "CPU takes some hundred times as long. To plan for another machine name its GPUs: "
             "--gpus 0,1,2,3"
         )

@@ -19,6 +19,7 @@ import pytest
 from lib.paths import ROOT
 from lib.runner import cli
 from lib.runner.jobs import Job, Outcome, Say, environment_of, say_here
+from lib.runner.places import Run
 from lib.runner.steps import Step
 from lib.study import Study
 
@@ -64,11 +65,13 @@ class Toy:
         root: its folder.
         capsys: pytest's capture of what is printed, if it is to be run.
         steps: its steps.
+        how: executes a notebook; as a script if it is not given.
     """
 
     root: Path
     capsys: pytest.CaptureFixture[str] | None = None
     steps: tuple[Step, ...] = STEPS
+    how: Run | None = None
 
     @property
     def study(self) -> Study:
@@ -78,7 +81,7 @@ class Toy:
         """Return exit code and everything printed by a run, with or without Jupyter kernels."""
         assert self.capsys
         self.capsys.readouterr()
-        how: dict[str, Any] = {} if kernels else {"run": run_as_script}
+        how: dict[str, Any] = {} if kernels else {"run": self.how or run_as_script}
         given = ["--profile", "toy", "--jobs", "1", *arguments]  # later ones count
         code = cli.main(given, study=self.study, steps=self.steps, **how)
         captured = self.capsys.readouterr()
