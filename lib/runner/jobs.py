@@ -75,8 +75,7 @@ class Outcome:
     Args:
         seconds: wall time.
         error: None if it succeeded, else what was raised, with a name and the message.
-        cell: number of the failing cell as ``In [n]`` shows it; None if no cell failed.
-        first_line: the failing cell's first line of code.
+        where: in which cell; empty if no cell failed.
         tail: last lines of the traceback, or of what the subprocess printed.
         machine: ``machine.describe_machine`` of where it was, with the GPUs that it used.
         processes: on how many GPUs a training ran, 1 for none.
@@ -84,8 +83,7 @@ class Outcome:
 
     seconds: float
     error: str | None = None
-    cell: int | None = None
-    first_line: str = ""
+    where: str = ""
     tail: tuple[str, ...] = ()
     machine: dict[str, Any] | None = None
     processes: int = 1

@@ -13,7 +13,6 @@ import signal
 import sys
 import tempfile
 import threading
-import time
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -40,8 +39,7 @@ def main(arguments: list[str]) -> int:
         begun: list[psutil.Process] = []
         threading.Thread(target=_obey_runner, args=[scratch, begun], daemon=True).start()
         _use_own_kernel(Path(scratch))
-        began = time.monotonic()
-        outcome = _execute(job, began)
+        outcome = execute(job)
         _kill(begun)
     write_json(Path(job.folder) / "outcome.json", asdict(outcome))
     return 0 if outcome.error is None else 1
@@ -64,7 +62,8 @@ def with_parameters(notebook: Any, injected: str) -> Any:
     return notebook
 
 
-def _execute(job: Job, began: float) -> Outcome:
+def execute(job: Job) -> Outcome:
+    """Execute the notebook and return how it ended, without the time."""
     import nbformat
     import papermill as pm
     from papermill.exceptions import PapermillExecutionError
@@ -93,29 +92,20 @@ def _execute(job: Job, began: float) -> Outcome:
     except Exception as error:
         if job.executed.exists():
             job.executed.replace(job.failed)
-        seconds = time.monotonic() - began
         if isinstance(error, PapermillExecutionError):
-            return Outcome(
-                seconds,
-                f"{error.ename}: {error.evalue}",
-                cell=error.exec_count,
-                first_line=_first_line(error.source),
-                tail=_tail("\n".join(error.traceback)),
-            )
-        hint = ""
+            lines = [line.strip() for line in error.source.splitlines()]
+            first = next((line for line in lines if line and not line.startswith("#")), "")
+            where = f"Cell In [{error.exec_count}], which begins: {first}"
+            said = f"{error.ename}: {error.evalue}"
+            return Outcome(0.0, said, where, _tail("\n".join(error.traceback)))
+        said = f"{type(error).__name__}: {str(error).rstrip('.')}."
         if type(error).__name__ == "DeadKernelError":
-            hint = (
+            said += (
                 " The kernel was ended from outside, most often because memory ran out. "
                 "Try fewer workers or a smaller batch."
             )
-        said = f"{type(error).__name__}: {str(error).rstrip('.')}.{hint}"
-        return Outcome(seconds, said, tail=_tail(str(error)))
-    return Outcome(time.monotonic() - began)
-
-
-def _first_line(source: str) -> str:
-    lines = [line.strip() for line in source.splitlines()]
-    return next((line for line in lines if line and not line.startswith("#")), "")
+        return Outcome(0.0, said, tail=_tail(str(error)))
+    return Outcome(0.0)
 
 
 def _tail(traceback: str) -> tuple[str, ...]:

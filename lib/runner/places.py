@@ -5,12 +5,18 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from queue import SimpleQueue
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from lib.parameter_names import stays_on_cpu
 from lib.runner.jobs import CHILDREN, Job, Outcome, Say, say_here
 from lib.runner.machine import Gpu, describe_machine, usable_cores
 from lib.runner.steps import Kind, Step
+
+if TYPE_CHECKING:
+    from lib.runner.remote import DaskCluster
+
+Place: TypeAlias = "LocalMachine | DaskCluster"
+"""Where steps run."""
 
 Run = Callable[[Job, Say], Outcome]
 """Executes a notebook, and says meanwhile what it prints."""
@@ -75,29 +81,6 @@ class Shares:
             self._free.put(own)
 
 
-class Place(Protocol):
-    """Where steps run."""
-
-    cores: int
-    """To be shared by trainings that run side by side; 0 if that is not asked for."""
-
-    def room(self) -> Room:
-        """Return how many steps fit side by side at present."""
-        ...
-
-    def prepare(self) -> None:
-        """Make sure that no step of the profile runs there."""
-        ...
-
-    def start(self, job: Job, kind: Kind) -> Future[Outcome]:
-        """Start a job for which there is room."""
-        ...
-
-    def stop(self) -> None:
-        """End what runs, and wait until it is gone."""
-        ...
-
-
 class LocalMachine:
     """This machine. A training has a share of the GPUs, a step that measures time the first GPU.
 
@@ -111,6 +94,7 @@ class LocalMachine:
         self._run, self._jobs, self._shares = run, jobs, Shares(gpus, jobs)
         self._executor = ThreadPoolExecutor(jobs)
         self.cores = 0 if gpus else usable_cores()
+        """To be shared by trainings that run side by side; 0 if that is not asked for."""
 
     def room(self) -> Room:
         """Return how many steps fit side by side."""
@@ -118,7 +102,7 @@ class LocalMachine:
         return Room(self._jobs, min(self._jobs, len(gpus) or self._jobs), self._shares.size)
 
     def prepare(self) -> None:
-        """Do nothing: subprocesses end with their runner."""
+        """Do nothing: no step of the profile runs, as subprocesses end with their runner."""
 
     def start(self, job: Job, kind: Kind) -> Future[Outcome]:
         """Start a job for which there is room."""

@@ -27,7 +27,6 @@ from lib.runner.machine import Gpu, usable_cores, visible_gpus
 from lib.runner.places import Room, Run, Shares, run_with
 from lib.runner.problems import UsageError
 from lib.runner.steps import Kind
-from lib.study import Study
 from lib.workspace import MANIFEST
 
 GPU = "GPU"
@@ -43,14 +42,13 @@ _lock = threading.Lock()
 
 @contextmanager
 def cluster_at(
-    address: str, study: Study, profile: str, run: Run, *, jobs: int | None
+    address: str, folder: Path, run: Run, *, jobs: int | None
 ) -> Iterator["DaskCluster"]:
     """Hold a connection to a cluster that is fit to run steps inside the block.
 
     Args:
         address: of its scheduler, such as ``tcp://host:8786``.
-        study: the folders, which all machines see.
-        profile: name of the profile.
+        folder: of the profile in the cache, which all machines see.
         run: executes a notebook.
         jobs: greatest number of steps at a time; None for as many as there is room for.
 
@@ -62,20 +60,13 @@ def cluster_at(
             client = stack.enter_context(connected(address, __name__))
         except ValueError as error:
             raise UsageError([str(error)]) from error
-        yield DaskCluster(client, study.cache(profile), run, jobs=jobs)
+        yield DaskCluster(client, folder, run, jobs=jobs)
 
 
 class DaskCluster:
     """A cluster. A worker that declares GPUs runs as many trainings at a time, any other one step.
 
-    Args:
-        client: connected to it.
-        folder: of the profile in the cache.
-        run: executes a notebook.
-        jobs: greatest number of steps at a time; None for as many as there is room for.
-
-    Raises:
-        UsageError: if it is not fit to run steps; why.
+    The arguments are those of `cluster_at`, with a ``distributed.Client`` for the address.
     """
 
     cores = 0

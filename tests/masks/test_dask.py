@@ -19,7 +19,6 @@ from lib.masks.pseudo import generate
 from lib.progress import Progress
 from lib.workers import WorkerLostError
 
-dask = pytest.importorskip("dask")
 distributed = pytest.importorskip("distributed")
 TWO = GrabCutSettings(iterations=2)
 
@@ -28,18 +27,6 @@ def local(**options: Any) -> Any:
     """Return a small cluster, to be closed by a ``with``; its workers have one thread each."""
     options = {"threads_per_worker": 1, "dashboard_address": ":0"} | options
     return distributed.LocalCluster(**options)
-
-
-@pytest.fixture(scope="module")
-def two() -> Iterator[str]:
-    """The address of two worker processes; work that has killed two is given up."""
-    # Otherwise what was killed twice within this time would not be started again.
-    settings = {"deploy.lost-worker-timeout": "1 hour", "scheduler.allowed-failures": 1}
-    with (
-        dask.config.set({f"distributed.{name}": value for name, value in settings.items()}),
-        local(n_workers=2) as cluster,
-    ):
-        yield cluster.scheduler_address
 
 
 @pytest.fixture(scope="module")
@@ -119,24 +106,6 @@ def test_a_killed_worker_process_changes_nothing(make_set, two, tmp_path: Path) 
             processes.clear()
 
     assert made(coco_set, tmp_path / "killed.json", dask=two, on_progress=kill) == one
-
-
-def test_work_that_kills_its_workers_ends_in_a_sentence(two, tmp_path: Path) -> None:
-    folder = str(tmp_path)
-
-    def work(unit: int) -> int:
-        import os
-        import signal
-        from pathlib import Path
-
-        if unit == 4 and not (Path(folder) / "mended").exists():
-            os.kill(os.getpid(), signal.SIGKILL)
-        return -unit
-
-    with pytest.raises(WorkerLostError, match=r"workers died on .* start the same command"):
-        on(two, range(8), work, tmp_path)
-    (tmp_path / "mended").touch()
-    assert on(two, range(8), work, tmp_path) == {n: -n for n in range(8)}
 
 
 def test_a_scheduler_that_stops_ends_in_a_sentence(tmp_path: Path) -> None:

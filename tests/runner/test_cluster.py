@@ -7,57 +7,24 @@ common disk would.
 import json
 import signal
 import subprocess
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import psutil
 import pytest
 
 from lib.paths import ROOT
 from lib.runner import execute, remote
+from lib.runner.jobs import Job, Outcome, Say, run_job
 from lib.runner.places import Room
 from lib.runner.problems import UsageError
 from lib.runner.remote import GPU, DaskCluster, look, unfit, versions
 from tests.runner.fake_gpus import show_gpus
-from tests.runner.toy import STEPS, Toy, make, run_as_script
+from tests.runner.toy import STEPS, Toy, is_alive, make, run_as_script, wait_for
 
-dask = pytest.importorskip("dask")
 distributed = pytest.importorskip("distributed")
-
-
-@pytest.fixture(scope="module")
-def two() -> Iterator[str]:
-    """The address of a cluster of two worker processes, each for one training at a time.
-
-    Work that has killed two of them is given up.
-    """
-    # Otherwise what was killed twice within this time would not be started again.
-    settings = {"deploy.lost-worker-timeout": "1 hour", "scheduler.allowed-failures": 1}
-    with (
-        dask.config.set({f"distributed.{name}": value for name, value in settings.items()}),
-        distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, dashboard_address=":0", resources={GPU: 1}
-        ) as cluster,
-    ):
-        yield cluster.scheduler_address
-
-
-def _wait_for(condition: Callable[[], object], seconds: float = 30) -> None:
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, "it did not happen in time"
-        time.sleep(0.05)
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False
 
 
 def written(toy: Toy) -> dict[str, Any]:
@@ -85,10 +52,9 @@ def test_a_cluster_makes_what_this_machine_makes(
     code, output = toy.run("--dask", two, "--jobs", "2")
     assert code == 0, output
     assert "Traceback" not in output
-    _wait_for(lambda: "  03_other | seen from afar" in output + toy.capsys.readouterr().out)
+    wait_for(lambda: "  03_other | seen from afar" in output + toy.capsys.readouterr().out)
     assert here.run()[0] == 0
     assert written(toy) == written(here)
-    assert toy.run("--dask", two)[1].count("Every step is up to date.") == 1
 
 
 KILL_WORKER = """
@@ -102,13 +68,20 @@ if first:
 """
 
 
+def in_a_kernel_first(job: Job, say: Say) -> Outcome:
+    """Execute a notebook in a kernel, which takes long, and as a script when it is repeated."""
+    first = not (Path(job.root) / "pids").exists()
+    return run_job(job, say) if first else run_as_script(job, say)
+
+
 def test_a_step_whose_worker_is_killed_is_repeated(toy: Toy, two: str) -> None:
     toy.edit("03_other", "ws.file(", KILL_WORKER + "ws.file(")
-    code, output = toy.run("--dask", two, "--only", "03_other", kernels=True)
+    toy.how = in_a_kernel_first
+    code, output = toy.run("--dask", two, "--only", "03_other")
     assert code == 0, output
     first, *others = [int(pid) for pid in (toy.root / "pids").read_text().split()]
     assert len(others) == 1
-    assert not _is_alive(first), "the notebook outlived its worker"
+    assert not is_alive(first), "the notebook outlived its worker"
     assert toy.output("03_other", "other.txt") == "oneoneone"
 
 
@@ -153,7 +126,7 @@ def test_a_runner_that_is_stopped_leaves_nothing_on_the_cluster_and_a_second_one
     folder = toy.root / "cache/toy/03_other"
 
     def interrupted(*_: object, **__: object) -> None:
-        _wait_for((folder / "checkpoint").exists)
+        wait_for((folder / "checkpoint").exists)
         raise KeyboardInterrupt
 
     if how == "Ctrl-C":
@@ -162,16 +135,16 @@ def test_a_runner_that_is_stopped_leaves_nothing_on_the_cluster_and_a_second_one
             code, output = toy.run("--dask", two, "--only", "03_other", kernels=True)
         assert code == 130
         assert "the same command continues" in output
-        assert not any(_is_alive(int(pid)) for pid in (folder / "pids").read_text().split())
+        assert not any(is_alive(int(pid)) for pid in (folder / "pids").read_text().split())
     else:
         command = toy.command("--dask", two, "--only", "03_other")
         runner = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
-        _wait_for((folder / "checkpoint").exists)
+        wait_for((folder / "checkpoint").exists)
         runner.send_signal(signal.SIGKILL)
         runner.wait()
     # The next runner waits until what was left has ended.
     assert toy.ran("--dask", two, "--only", "03_other") == ["03_other"]
-    assert not any(_is_alive(int(pid)) for pid in (folder / "pids").read_text().split())
+    assert not any(is_alive(int(pid)) for pid in (folder / "pids").read_text().split())
     assert toy.output("03_other", "other.txt") == "oneoneone"
 
 
@@ -214,8 +187,10 @@ def test_only_as_many_trainings_as_gpus_and_one_step_for_each_thread(toy: Toy) -
     assert cluster_of(toy, (3, 2, 8), (1, 1, 4)).room() == Room(4, 3, 4)
 
 
-def test_workers_that_are_not_fit_say_why(toy: Toy) -> None:
-    assert look(toy.root, versions()) == ("", [])
+def test_workers_that_are_not_fit_say_why(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote, "is_seen", lambda path, _: path.exists())
+    assert look(toy.root, versions())[0] == ""
+    assert "need the study under the same path" in look(toy.root / "gone", versions())[0]
     assert "numpy is 1.0 here and" in look(toy.root, versions() | {"numpy": "1.0"})[0]
     one, eight = ({"nthreads": n, "resources": {}} for n in (1, 8))
     declared = eight | {"resources": {GPU: 2.0}}
@@ -226,28 +201,18 @@ def test_workers_that_are_not_fit_say_why(toy: Toy) -> None:
     assert "Two workers see the same GPU" in unfit({"a": one, "b": declared}, same)[0]
 
 
-def test_a_worker_that_does_not_see_the_folder_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(remote, "is_seen", lambda path, _: path.exists())
-    assert "need the study under the same path" in look(tmp_path / "gone", versions())[0]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "text"),
-    [
-        (("--dask", "nonsense"), "The dask cluster at 'nonsense' cannot do the work"),
-        (("--dask", "tcp://127.0.0.1:9", "--gpus", "0"), "--gpus"),
-    ],
-)
 def test_a_wrong_address_and_gpus_of_this_machine_are_refused(
-    toy: Toy, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], text: str
+    toy: Toy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lib.cluster.CONNECT_SECONDS", 0.3)
-    code, output = toy.run(*arguments)
+    code, output = toy.run("--dask", "nonsense")
     assert code == 2
-    assert text in output
+    assert "The dask cluster at 'nonsense' cannot do the work" in output
     assert "Traceback" not in output
+    show_gpus(monkeypatch, [81_559])
+    code, output = toy.run("--dask", "nonsense", "--gpus", "0")
+    assert code == 2
+    assert "--gpus are those of this machine" in output
 
 
 def test_trainings_on_one_worker_have_gpus_of_their_own(
