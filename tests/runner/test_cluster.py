@@ -7,7 +7,6 @@ common disk would.
 import json
 import signal
 import subprocess
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,7 +18,6 @@ from lib.paths import ROOT
 from lib.runner import execute, remote
 from lib.runner.jobs import Job, Outcome, Say, run_job
 from lib.runner.places import Room
-from lib.runner.problems import UsageError
 from lib.runner.remote import GPU, DaskCluster, look, unfit, versions
 from tests.runner.fake_gpus import show_gpus
 from tests.runner.toy import STEPS, Toy, is_alive, make, run_as_script, wait_for
@@ -28,16 +26,13 @@ distributed = pytest.importorskip("distributed")
 
 
 def written(toy: Toy) -> dict[str, Any]:
-    """Return what steps wrote, and what is recorded of them besides times."""
-    found: dict[str, Any] = {}
-    for path in sorted((toy.root / "cache/toy").glob("0*/*")):
-        if path.name == "stamp.json":
-            stamp = json.loads(path.read_text())
-            outputs = {name: entry["kind"] for name, entry in stamp["outputs"].items()}
-            found[str(path.relative_to(toy.root))] = (stamp["fingerprint"], outputs)
-        elif path.name != "job.json":
-            found[str(path.relative_to(toy.root))] = path.read_text()
-    return found
+    """Return what steps wrote, and of their stamps what depends on no clock."""
+    paths = (toy.root / "cache/toy").glob("0*/*")
+    found = {f"{p.parent.name}/{p.name}": p.read_text() for p in paths if p.name != "job.json"}
+    stamps = {name: json.loads(found.pop(name)) for name in [*found] if name.endswith("stamp.json")}
+    return found | {
+        name: (stamp["fingerprint"], [*stamp["outputs"]]) for name, stamp in stamps.items()
+    }
 
 
 def test_a_cluster_makes_what_this_machine_makes(
@@ -148,36 +143,19 @@ def test_a_runner_that_is_stopped_leaves_nothing_on_the_cluster_and_a_second_one
     assert toy.output("03_other", "other.txt") == "oneoneone"
 
 
-def cluster_of(toy: Toy, *workers: tuple[int, int, int], answers: Sequence[Any] = ()) -> Any:
-    """Return a cluster whose workers have threads, declare trainings and see GPUs.
-
-    Later it answers what is in ``answers``.
-    """
+def cluster_of(toy: Toy, *workers: tuple[int, int, int]) -> DaskCluster:
+    """Return a cluster whose workers have threads, declare trainings and see GPUs."""
     known = {
         str(n): {"nthreads": threads, "resources": {GPU: trainings} if trainings else {}}
         for n, (threads, trainings, _) in enumerate(workers)
     }
     looked = {str(n): ("", [f"{n}.{at}" for at in range(w[2])]) for n, w in enumerate(workers)}
-    said = iter([looked, *answers])
     client = SimpleNamespace(
-        run=lambda *_, **__: next(said),
+        run=lambda *_, **__: looked,
         scheduler_info=lambda **_: {"workers": known},
         subscribe_topic=lambda *_: None,
     )
     return DaskCluster(client, toy.study.cache("toy"), run_as_script, jobs=None)
-
-
-def test_a_runner_waits_for_steps_that_another_one_has_left(
-    toy: Toy, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = str(toy.study.step_folder("toy", "03_other"))
-    elsewhere = str(toy.study.step_folder("another", "03_other"))
-    answers = [{"a": [], "b": [folder]}, {"a": [elsewhere], "b": []}, {"a": [folder]}]
-    cluster = cluster_of(toy, (1, 0, 0), answers=answers)
-    cluster.prepare()
-    monkeypatch.setattr(remote, "END_SECONDS", 0)
-    with pytest.raises(UsageError, match="still runs 03_other of this profile for another runner"):
-        cluster.prepare()
 
 
 def test_only_as_many_trainings_as_gpus_and_one_step_for_each_thread(toy: Toy) -> None:
