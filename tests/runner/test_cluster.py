@@ -20,7 +20,7 @@ from lib.runner.jobs import Job, Outcome, Say, run_job
 from lib.runner.places import Room
 from lib.runner.remote import GPU, DaskCluster, look, unfit, versions
 from tests.runner.fake_gpus import show_gpus
-from tests.runner.toy import STEPS, Toy, is_alive, make, run_as_script, wait_for
+from tests.runner.toy import STEPS, WAITING, Toy, is_alive, make, run_as_script, wait_for
 
 distributed = pytest.importorskip("distributed")
 
@@ -102,22 +102,11 @@ def test_a_step_that_kills_its_workers_fails_in_a_sentence_and_can_be_continued(
     assert toy.ran("--dask", two) == ["03_other", "04_report"]
 
 
-WAIT = """
-import os, subprocess, sys, time
-child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
-if not (ws.folder / "checkpoint").exists():
-    (ws.folder / "pids").write_text(f"{os.getpid()} {child.pid}")
-    (ws.folder / "checkpoint").write_text("half")
-    time.sleep(600)
-child.kill()
-"""
-
-
 @pytest.mark.parametrize("how", ["Ctrl-C", "kill -9"])
 def test_a_runner_that_is_stopped_leaves_nothing_on_the_cluster_and_a_second_one_continues(
     toy: Toy, two: str, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
-    toy.edit("03_other", "ws.file(", WAIT + "ws.file(")
+    toy.edit("03_other", "ws.file(", WAITING + "ws.file(")
     folder = toy.root / "cache/toy/03_other"
 
     def interrupted(*_: object, **__: object) -> None:

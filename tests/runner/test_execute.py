@@ -18,7 +18,7 @@ from lib.paths import ROOT
 from lib.runner import cli, notebook, places
 from lib.runner.jobs import Children, Job, Outcome, Say
 from lib.runner.machine import Gpu
-from tests.runner.toy import STEPS, Toy, is_alive, run_as_script, wait_for
+from tests.runner.toy import STEPS, WAITING, Toy, is_alive, run_as_script, wait_for
 
 
 def test_kernels_side_by_side_make_notebooks_pages_and_provenance(toy: Toy) -> None:
@@ -100,21 +100,6 @@ def test_what_needs_an_optional_step_does_without_if_it_fails(toy: Toy) -> None:
     code, output = toy.run()
     assert code != 0 and "03_other" in output
     assert toy.output("04_report", "report.txt") == toy.output("02_sum", "sum.json")
-
-
-WAITING = """
-import subprocess, sys, time
-child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
-(ws.folder / "pids").write_text(f"{__import__('os').getpid()} {child.pid}")
-if not (ws.folder / "checkpoint").exists():
-    (ws.folder / "checkpoint").write_text("half")
-    try:
-        time.sleep(600)
-    except KeyboardInterrupt:
-        (ws.folder / "saved").touch()
-        raise
-child.kill()
-"""
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])

@@ -147,7 +147,7 @@ def test_a_whole_set_is_found_and_a_part_of_it_is_not_taken_for_it(
 def test_a_toy_lacks_nothing_and_its_time_follows_the_jobs(toy: Toy) -> None:
     toy.profile("description: a toy\nminutes: {01_numbers: 60, 03_other: 50, 04_report: 10}\n")
     output = toy.run("--dry-run")[1]
-    assert "4 steps to run: about 2 h 0 min." in output
+    assert "4 steps to run: about 2 h 00 min." in output
     assert output.rstrip().endswith("Nothing is missing on this machine.")
     assert "4 steps to run: about 1 h 10 min." in toy.run("--dry-run", "--jobs", "2")[1]
     toy.run()

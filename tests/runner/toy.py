@@ -56,6 +56,21 @@ CELLS = {
     ),
 }
 
+WAITING = """
+import os, subprocess, sys, time
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+if not (ws.folder / "checkpoint").exists():
+    (ws.folder / "pids").write_text(f"{os.getpid()} {child.pid}")
+    (ws.folder / "checkpoint").write_text("half")
+    try:
+        time.sleep(600)
+    except KeyboardInterrupt:
+        (ws.folder / "saved").touch()
+        raise
+child.kill()
+"""
+"""Code that waits to be stopped, with a process of its own, unless it was begun before."""
+
 LIB = ("__init__.py", "paths.py", "files.py", "study.py", "terms.py", "workspace.py")
 
 
