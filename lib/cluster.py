@@ -90,7 +90,7 @@ def completed(
     from distributed import as_completed
 
     there = partial(_there, work, made_by, dict(made_by()))
-    futures = client.map(there, list(units.values()), pure=False, batch_size=1000)
+    futures = client.map(there, list(units.values()), pure=False, batch_size=500)
     running = dict(zip(futures, units, strict=True))
     del futures  # a result is forgotten, on the cluster too, once it was yielded
     for future in as_completed(running, loop=client.loop):
