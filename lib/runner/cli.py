@@ -167,7 +167,8 @@ def _place(
                 "cluster use the GPUs that they see (CUDA_VISIBLE_DEVICES)."
             ]
         )
-    with cluster_at(options.dask, setup.study, setup.name, run, jobs=options.jobs) as cluster:
+    folder = setup.study.cache(setup.name)
+    with cluster_at(options.dask, folder, run, jobs=options.jobs) as cluster:
         yield cluster
 
 
@@ -225,8 +226,8 @@ def _print_failures(
     study, name = setup.study, setup.name
     for step, outcome in failures.items():
         print(f"\nStep {step} failed after {duration(outcome.seconds)}.")
-        if outcome.cell is not None:
-            print(f"  Cell In [{outcome.cell}], which begins: {outcome.first_line}")
+        if outcome.where:
+            print(f"  {outcome.where}")
         print(f"  {outcome.error}")
         for line in outcome.tail:
             print(f"    {line}")

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
 
+from lib import progress
 from lib.compiled import compilers
 from lib.data.download.catalogue import CATALOGUE
 from lib.data_needs import FETCH, Data, needed_data
@@ -30,15 +31,9 @@ SHOWN_REASONS = 3
 
 
 def duration(seconds: float) -> str:
-    """Return a time for people: ``8 s``, ``2 min 30 s``, ``1 h 5 min``, ``12.5 days``."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min" + (f" {whole % 60} s" if whole % 60 else "")
-    if whole < 48 * 3600:
-        return f"{whole // 3600} h {whole % 3600 // 60} min"
-    return f"{whole / 86400:.1f} days"
+    """Return a time for people, as `lib.progress` does; long ones in days."""
+    days = seconds / 86400
+    return f"{days:.1f} days" if days >= 2 else progress.duration(seconds)
 
 
 def heading(setup: Setup) -> list[str]:
@@ -202,7 +197,7 @@ def _gpu_problems(
         yield f"GPUs named by --gpus that are not here: {', '.join(absent)}."
     elif needy and not room.gpus and here:
         yield (
-            "A GPU: neither nvidia-smi nor PyTorch shows one. The times above are those of one; a "
+            "A GPU: PyTorch shows none. The times above are those of one; a "
             "CPU takes some hundred times as long. To plan for another machine name its GPUs: "
             "--gpus 0,1,2,3"
         )

@@ -10,15 +10,18 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from lib.paths import ROOT
 from lib.runner import cli
 from lib.runner.jobs import Job, Outcome, Say, environment_of, say_here
+from lib.runner.places import Run
 from lib.runner.steps import Step
 from lib.study import Study
 
@@ -53,6 +56,21 @@ CELLS = {
     ),
 }
 
+WAITING = """
+import os, subprocess, sys, time
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+if not (ws.folder / "checkpoint").exists():
+    (ws.folder / "pids").write_text(f"{os.getpid()} {child.pid}")
+    (ws.folder / "checkpoint").write_text("half")
+    try:
+        time.sleep(600)
+    except KeyboardInterrupt:
+        (ws.folder / "saved").touch()
+        raise
+child.kill()
+"""
+"""Code that waits to be stopped, with a process of its own, unless it was begun before."""
+
 LIB = ("__init__.py", "paths.py", "files.py", "study.py", "terms.py", "workspace.py")
 
 
@@ -64,11 +82,13 @@ class Toy:
         root: its folder.
         capsys: pytest's capture of what is printed, if it is to be run.
         steps: its steps.
+        how: executes a notebook; as a script if it is not given.
     """
 
     root: Path
     capsys: pytest.CaptureFixture[str] | None = None
     steps: tuple[Step, ...] = STEPS
+    how: Run | None = None
 
     @property
     def study(self) -> Study:
@@ -78,7 +98,7 @@ class Toy:
         """Return exit code and everything printed by a run, with or without Jupyter kernels."""
         assert self.capsys
         self.capsys.readouterr()
-        how: dict[str, Any] = {} if kernels else {"run": run_as_script}
+        how: dict[str, Any] = {} if kernels else {"run": self.how or run_as_script}
         given = ["--profile", "toy", "--jobs", "1", *arguments]  # later ones count
         code = cli.main(given, study=self.study, steps=self.steps, **how)
         captured = self.capsys.readouterr()
@@ -216,3 +236,19 @@ def run_as_script(job: Job, say: Say = say_here) -> Outcome:
         return Outcome(seconds, done.stderr.splitlines()[-1], tail=tuple(done.stderr.splitlines()))
     shutil.copy(job.source, job.executed)
     return Outcome(seconds)
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 30) -> None:
+    """Wait until something is so."""
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, "it did not happen in time"
+        time.sleep(0.05)
+
+
+def is_alive(pid: int) -> bool:
+    """Return whether a process runs."""
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
