@@ -22,7 +22,7 @@ from lib.data.pictures.check import (
 )
 from lib.data.pictures.check import check_images as look_at_images
 from lib.data.pictures.images import ImageRecord
-from lib.data.repair.boxes import refuse_other_readings, repair_boxes
+from lib.data.repair.boxes import refuse_other_forms, repair_boxes
 from lib.data.repair.counts import Repairs
 from lib.data.repair.labels import possible_roots, repair, tidy, without_roots
 from lib.data.repair.masks import check_masks
@@ -268,7 +268,7 @@ def from_coco(
         )
         content["categories"] = without_roots(content, repairs)
     else:
-        refuse_other_readings(content["annotations"], sized, str(path))
+        refuse_other_forms(content["annotations"], sized, str(path))
     validation.check_categories(content, str(path))
     try:
         categories = Categories.from_coco(content["categories"])
