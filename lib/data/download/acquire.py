@@ -51,10 +51,9 @@ class _Job:
                 for m in self.remote.members
             ]
             return all(found)
-        there = _is_there(self.archive, False, 0)
-        if there:
+        if self.archive.exists():
             self.check_brought()
-        return there
+        return self.archive.exists()
 
     def check_brought(self) -> None:
         """Raise ``AcquireError`` if what somebody has put where the file goes is another one."""
@@ -63,6 +62,24 @@ class _Job:
                 f"{problem} It was not fetched by this program and stays: move {self.archive} "
                 "away, run again."
             )
+
+    def run(self, meter: "tqdm[None]", stop: threading.Event, *, keep: bool, pause: float) -> None:
+        """Fetch the file and unpack its parts."""
+        remote, file = self.remote, self.archive
+        brought = file.exists()  # by somebody, whose it is
+        if brought:
+            self.check_brought()
+        else:
+            file = fetch(remote, self.archive, on_bytes=meter.update, stop=stop, pause=pause)
+        tqdm.write(f"{remote.name}: whole and verified")
+        if remote.members:
+            unpack(file, remote.members, self.folder)
+            kept = " The archive stays: it was not fetched by this program." if brought else ""
+            tqdm.write(f"{remote.name}: unpacked.{kept}")
+        if not brought and (keep or not remote.members):
+            file.replace(self.archive)
+        elif not brought:
+            file.unlink()
 
 
 def acquire(
@@ -118,13 +135,11 @@ def _is_there(path: Path, is_folder: bool, files: int) -> bool:
         AcquireError: if something else is there, or not all of it: it may be somebody's.
     """
     count = files_below(path)
-    fits = path.is_dir() == is_folder and (is_folder or path.is_file())
-    if fits and count >= max(files, 1) and path.stat().st_size:
+    if count >= max(files, 1) and path.is_dir() == is_folder:
         return True
-    empty = is_folder and path.is_dir() and not count
-    if not path.is_symlink() and (empty or not path.exists()):
+    if not path.exists() or (is_folder and path.is_dir() and not count):
         return False
-    expected = f"{files or 'some':,} files" if is_folder else "a file that is not empty"
+    expected = f"{files:,}" if files else "a folder of some" if is_folder else "one"
     raise AcquireError(
         f"{path} has {count:,} files, expected {expected}. Move it away and run again. "
         "Nothing was fetched."
@@ -152,7 +167,7 @@ def _run(jobs: Sequence[_Job], *, keep: bool, pause: float) -> None:
         tqdm(total=size, initial=here, unit="B", unit_scale=True, mininterval=5) as meter,
         ThreadPoolExecutor(_AT_ONCE) as pool,
     ):
-        running = [pool.submit(_one, job, meter, stop, keep=keep, pause=pause) for job in jobs]
+        running = [pool.submit(job.run, meter, stop, keep=keep, pause=pause) for job in jobs]
         try:
             wait(running)
         except BaseException:  # Ctrl-C: the threads end at their next piece
@@ -173,25 +188,3 @@ def _run(jobs: Sequence[_Job], *, keep: bool, pause: float) -> None:
             )
     if problems:
         raise AcquireError("\n\n".join(problems))
-
-
-def _one(
-    job: _Job, meter: "tqdm[None]", stop: threading.Event, *, keep: bool, pause: float
-) -> None:
-    """Fetch one file and unpack its parts."""
-    remote = job.remote
-    file = job.archive
-    brought = file.exists()  # by somebody, whose it is
-    if brought:
-        job.check_brought()
-    else:
-        file = fetch(remote, job.archive, on_bytes=meter.update, stop=stop, pause=pause)
-    tqdm.write(f"{remote.name}: whole and verified")
-    if remote.members:
-        unpack(file, remote.members, job.folder, limit=2 * remote.unpacked)
-        kept = " The archive stays: it was not fetched by this program." if brought else ""
-        tqdm.write(f"{remote.name}: unpacked.{kept}")
-    if not brought and (keep or not remote.members):
-        file.replace(job.archive)
-    elif not brought:
-        file.unlink()
