@@ -33,14 +33,8 @@ def noise(
         rows, columns = int(height / size) + 3, int(width / (size * stretch)) + 3
         grid = rng.random((rows, columns), dtype=np.float32)
         scale = (columns * size * stretch, rows * size)
-        layer = cv2.resize(
-            grid,
-            (max(width, int(scale[0])), max(height, int(scale[1]))),
-            None,
-            0,
-            0,
-            cv2.INTER_CUBIC,
-        )
+        covering = (max(width, int(scale[0])), max(height, int(scale[1])))
+        layer = cv2.resize(grid, covering, interpolation=cv2.INTER_CUBIC)
         total += weight * layer[:height, :width]
         weight /= 2
     low, high = float(total.min()), float(total.max())
