@@ -15,11 +15,7 @@ from typing import Any, get_args
 
 from lib.data import validation
 from lib.data.categories import Categories
-from lib.data.pictures.check import (
-    ImageCheck,
-    Orientation,
-    Outside,
-)
+from lib.data.pictures.check import ImageCheck, Orientation, Outside
 from lib.data.pictures.check import check_images as look_at_images
 from lib.data.pictures.images import ImageRecord
 from lib.data.repair.boxes import refuse_other_forms, repair_boxes
@@ -210,9 +206,8 @@ def load(
     if root is not None and not root.is_dir():
         raise FileNotFoundError(f"There is no image folder {root}.")
     with _collector_paused():
-        content = read_json(path)
         return from_coco(
-            content,
+            read_json(path),
             path,
             root,
             on_bad=on_bad,
@@ -258,9 +253,10 @@ def from_coco(
     bad_images, readings = look_at_images(
         content["images"], root, check_images, orientation, outside, name=path.name
     )
-    sized = list(content["images"])
-    for i, reading in readings.items():
-        sized[i] = {**sized[i], **{side: reading.fields[side] for side in ("width", "height")}}
+    sized = [
+        {**image, **(readings[i].fields if i in readings else {})}
+        for i, image in enumerate(content["images"])
+    ]
     unturned = {sized[i]["id"] for i, reading in readings.items() if reading.against_tag}
     if on_bad == "repair":
         content["annotations"] = repair_boxes(
@@ -275,9 +271,9 @@ def from_coco(
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     records = {
-        image["id"]: replace(ImageRecord.of(image, root), **readings[i].fields)
-        if i in readings
-        else ImageRecord.of(image, root)
+        image["id"]: replace(
+            ImageRecord.of(image, root), **(readings[i].fields if i in readings else {})
+        )
         for i, image in enumerate(content["images"])
         if i not in bad_images
     }
@@ -358,13 +354,8 @@ def _instance(
         iscrowd=bool(a.get("iscrowd", 0)),
         segmentation=segmentation,
         pseudo=a.get("pseudo"),
-        extra=_others(a, _ANNOTATION_FIELDS),
+        extra={k: v for k, v in a.items() if k not in _ANNOTATION_FIELDS} or _NOTHING,
     )
-
-
-def _others(fields: dict[str, Any], known: frozenset[str]) -> dict[str, Any]:
-    others = fields.keys() - known
-    return {k: v for k, v in fields.items() if k in others} if others else _NOTHING
 
 
 @contextmanager
