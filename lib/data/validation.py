@@ -185,10 +185,10 @@ def check_annotations(
     seen: set[int] = set()
     limits = np.full((len(annotations), 2), np.inf)
     for i, a in enumerate(annotations):
-        key, image, category = a.get("id"), a.get("image_id"), a.get("category_id")
         if found := _malformed(a):
-            problems[i] = Problem("annotation_malformed", key, found)
+            problems[i] = Problem("annotation_malformed", a.get("id"), found)
             continue
+        key, image, category = a["id"], a["image_id"], a["category_id"]
         if key in seen:
             problems[i] = Problem("annotation_id_repeated", key, f"image {image}")
         elif image in dropped_images:

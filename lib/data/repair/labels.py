@@ -212,7 +212,7 @@ def _resolved(
     ids = set(known.values())
     result = list(annotations)
     for i, annotation in enumerate(annotations):
-        raw = annotation.get(key)
+        raw: Any = annotation.get(key)
         if not is_key(raw) or (type(raw) is int and known.get(raw) == raw):
             continue
         integer = whole(raw)

@@ -117,30 +117,11 @@ def test_leftovers_of_a_killed_run_do_no_harm(pack, tmp_path):
     assert not (tmp_path / "out" / f".tmp-{path.name}").exists()
 
 
-def _encrypted(content: bytes) -> bytes:
-    """Return a zip whose first entry is marked as encrypted in both of its headers."""
-    changed = bytearray(content)
-    for signature, place in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
-        changed[content.find(signature) + place] = 1
-    return bytes(changed)
-
-
-def _flipped(content: bytes, place: int) -> bytes:
-    return content[:place] + bytes([content[place] ^ 255]) + content[place + 1 :]
-
-
-ONE = {"set/images/1.jpg": b"", "set/list.txt": bytes(range(256))}
-UNREADABLE = {
-    "encrypted.zip": _encrypted(zipped(FILES)),
-    "checksum.zip": _flipped(zipped(ONE), 180),
-    "checksum.bz2": _flipped(tarred(ONE, mode="w:bz2"), 60),
-    "checksum.xz": _flipped(tarred(ONE, mode="w:xz"), 100),
-}
-
-
-@pytest.mark.parametrize("name", UNREADABLE)
-def test_what_cannot_be_read_is_one_sentence_and_leaves_nothing(tmp_path, name):
-    (tmp_path / name).write_bytes(UNREADABLE[name])
-    with pytest.raises(UnpackError, match=f"{name} cannot be read"):
-        unpack(tmp_path / name, PARTS, tmp_path / "out")
+def test_an_encrypted_archive_is_one_sentence_and_leaves_nothing(tmp_path):
+    changed = bytearray(zipped(FILES))
+    for signature, place in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):  # in both headers
+        changed[changed.find(signature) + place] = 1
+    (tmp_path / "a.zip").write_bytes(changed)
+    with pytest.raises(UnpackError, match=r"a\.zip cannot be read"):
+        unpack(tmp_path / "a.zip", PARTS, tmp_path / "out")
     assert tree(tmp_path / "out") == {}

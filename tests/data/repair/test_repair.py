@@ -196,17 +196,6 @@ def test_a_few_boxes_outside_are_clipped(save: Save) -> None:
     assert boxes(opened) == [(20, 15, 80, 45)] and opened.repaired == {"box_clipped": 1}
 
 
-def test_sound_boxes_are_never_read_in_another_way(save: Save) -> None:
-    rng = np.random.default_rng(0)
-    for count in (1, 2, 5, 50) * 4:
-        low = rng.uniform(0, 40, (count, 2))
-        rows = np.hstack([low, rng.uniform(0.05, 1, (count, 2)) * ([80, 60] - low)])
-        content = labels(*({"bbox": row} for row in rows.tolist()))
-        opened = load(save(content), None, on_bad="repair")
-        assert not opened.repaired
-        np.testing.assert_allclose(np.array(boxes(opened))[:, :2], low)
-
-
 def test_annotation_ids_are_made_unique_and_the_first_keeps_its_own(save: Save) -> None:
     ids = [4, 4, None, "2", "x", 2**70, 1, True]
     opened = load(save(labels(*({"id": i} for i in ids))), None, on_bad="repair")
@@ -338,14 +327,6 @@ def test_the_encodings_of_windows_are_read(encoding: str, tmp_path: Path) -> Non
     path = tmp_path / "windows.json"
     path.write_bytes(json.dumps(content, ensure_ascii=False).encode(encoding))
     assert load(path, None).images[0].file_name == "ä 1.jpg"
-
-
-@pytest.mark.parametrize("value", ["x" * 10_000, 10**4000, [[1, "y" * 1000]] * 1000])
-def test_long_values_are_cut_short_in_messages(value: Any, save: Save) -> None:
-    fields = ("id", "bbox", "area", "segmentation", "iscrowd", "category_id")
-    with pytest.raises(ValueError, match="bad label") as caught:
-        load(save(labels(dict.fromkeys(fields, value))), None)
-    assert len(str(caught.value)) < 1500
 
 
 @pytest.mark.parametrize("text", ["[" * 20_000, '{"x": ' + "9" * 5000 + "}"])
