@@ -250,42 +250,32 @@ def from_coco(
     content = tidy(content, repairs, strict=on_bad == "error")
     if on_bad == "repair":
         content = repair(content, repairs)
-    bad_images, readings = look_at_images(
+    bad_images, images, unturned = look_at_images(
         content["images"], root, check_images, orientation, outside, name=path.name
     )
-    sized = [
-        {**image, **(readings[i].fields if i in readings else {})}
-        for i, image in enumerate(content["images"])
-    ]
-    unturned = {sized[i]["id"] for i, reading in readings.items() if reading.against_tag}
+    records = {record.id: record for record in images.values()}
+    sizes = {i: (record.width, record.height) for i, record in records.items()}
     if on_bad == "repair":
         content["annotations"] = repair_boxes(
-            content["annotations"], sized, str(path), repairs, unturned=unturned
+            content["annotations"], sizes, str(path), repairs, unturned=unturned
         )
         content["categories"] = without_roots(content, repairs)
     else:
-        refuse_other_forms(content["annotations"], sized, str(path))
+        refuse_other_forms(content["annotations"], sizes, str(path))
     validation.check_categories(content, str(path))
     try:
         categories = Categories.from_coco(content["categories"])
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
-    records = {
-        image["id"]: replace(
-            ImageRecord.of(image, root), **(readings[i].fields if i in readings else {})
-        )
-        for i, image in enumerate(content["images"])
-        if i not in bad_images
-    }
-    bad, boxes, sizes = validation.check_annotations(
+    bad, boxes, limits = validation.check_annotations(
         content["annotations"],
-        sizes={i: (record.width, record.height) for i, record in records.items()},
+        sizes=sizes,
         dropped_images={p.id for p in bad_images.values() if type(p.id) is int},
         category_ids=set(categories.ids),
         unturned=unturned,
     )
     bad_masks, masks = check_masks(
-        content["annotations"], boxes, sizes, bad, repairs, mend=on_bad != "error"
+        content["annotations"], boxes, limits, bad, repairs, mend=on_bad != "error"
     )
     problems = [*bad_images.values(), *bad.values(), *bad_masks.values()]
     dropped = validation.count(problems)

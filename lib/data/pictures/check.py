@@ -10,12 +10,14 @@ import os
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from lib.data.numbers import all_finite, is_natural
 from lib.data.pictures.find import Found, PictureFiles, leads_outside
 from lib.data.pictures.headers import Look, look_at
+from lib.data.pictures.images import ImageRecord
 from lib.data.validation import Problem, choice
 
 log = logging.getLogger(__name__)
@@ -28,16 +30,6 @@ THREADS = 16
 """Files looked at at the same time; most of the time is waiting for the disk."""
 
 
-class Reading(NamedTuple):
-    """How one picture is read: fields of its ``ImageRecord`` that its labels do not say.
-
-    ``against_tag`` says that it is read as stored, although its EXIF tag exchanges its sides.
-    """
-
-    fields: Mapping[str, Any]
-    against_tag: bool = False
-
-
 def check_images(
     images: Sequence[Mapping[str, Any]],
     root: Path | None,
@@ -46,7 +38,7 @@ def check_images(
     outside: Outside,
     *,
     name: str = "the set",
-) -> tuple[dict[int, Problem], dict[int, Reading]]:
+) -> tuple[dict[int, Problem], dict[int, ImageRecord], set[int]]:
     """Find images that cannot be used, and how the others are read.
 
     What was found under another name, turned or stretched is counted in warnings, one per kind.
@@ -62,21 +54,24 @@ def check_images(
         name: of the set, for warnings.
 
     Returns:
-        Problems by position in ``images``, and readings of the pictures that were looked at. Of
-        records that repeat one id, the first stays if they all name the same file; else none does,
-        as nobody knows which one the labels mean.
+        Problems by position in ``images``; records of the others, by position; and ids of pictures
+        that are read as stored, although their EXIF tag exchanges their sides. Of images that
+        repeat one id, the first stays if they all name the same file; else none does, as nobody
+        knows which one the labels mean.
     """
     problems = _check_fields(images)
+    sound = [i for i in range(len(images)) if i not in problems]
+    records = {i: ImageRecord.of(images[i], root) for i in sound}
     if root is None or check == "none":
-        return problems, {}
-    where = {i: str(images[i]["file_name"]) for i in range(len(images)) if i not in problems}
+        return problems, records, set()
+    where = {i: record.file_name for i, record in records.items()}
     with ThreadPoolExecutor(THREADS) as pool:
         found = _find(where, PictureFiles(root, all_allowed=outside == "read"), pool)
         there = [i for i, at in found.items() if not at.kind]
         decode = check == "decode"
         seen = pool.map(lambda i: look_at(root / found[i].file, decode=decode), there)
         looks = dict(zip(there, seen, strict=True))
-    sizes = {i: (images[i]["width"], images[i]["height"]) for i in where}
+    sizes = {i: (record.width, record.height) for i, record in records.items()}
     for i, at in found.items():
         look = looks.get(i, Look(at.kind, at.detail))
         kind, detail = look.kind, f": {look.detail}" if look.detail else ""
@@ -86,23 +81,25 @@ def check_images(
                 ", JSON: {} x {}, file: {} x {}".format(*sizes[i], *look.upright_size),
             )
         if kind:
-            problems[i] = Problem(kind, images[i]["id"], f"{where[i][:120]}{detail}")
+            problems[i] = Problem(kind, records.pop(i).id, f"{where[i][:120]}{detail}")
     looks = {i: look for i, look in looks.items() if i not in problems}
     turns = _turns(looks, sizes, orientation, name)
     _report(name, where, found, looks)
-    readings = {}
+    unturned = set()
     for i, look in looks.items():
         at, turn = found[i], turns.get(i)
         size = sizes[i] if turn is None else look.upright_size if turn else look.size
-        fields = {
-            "width": size[0],
-            "height": size[1],
-            "file": at.file if at.how else "",
-            "upright": turn,
-            "outside": outside == "read" and leads_outside(root / at.file, root),
-        }
-        readings[i] = Reading(fields, look.upright_size != look.size and size == look.size)
-    return problems, readings
+        records[i] = replace(
+            records[i],
+            width=size[0],
+            height=size[1],
+            file=at.file if at.how else "",
+            upright=turn,
+            outside=outside == "read" and leads_outside(root / at.file, root),
+        )
+        if look.upright_size != look.size and size == look.size:
+            unturned.add(records[i].id)
+    return problems, records, unturned
 
 
 def _check_fields(images: Sequence[Mapping[str, Any]]) -> dict[int, Problem]:

@@ -1,16 +1,17 @@
 """Boxes that are missing, written as text, or partly outside their image, as COCO's xywh."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
 
-from lib.data.numbers import as_array, is_natural, number
+from lib.data.numbers import as_array, number
 from lib.data.repair.counts import Repairs
 from lib.data.repair.masks import measure
 from lib.data.validation import ROUNDING, choice
 
 Entry = dict[str, Any]
+Sizes = Mapping[int, tuple[int, int]]
 
 _LEAST_SIDE = 8
 """Pixels of the longer side from which boxes within 0..1 are fractions, no boxes of a pixel."""
@@ -20,25 +21,25 @@ _FEW = 5
 
 
 def refuse_other_forms(
-    annotations: list[Entry], images: list[Entry], name: str, *, clipped: bool = False
+    annotations: list[Entry], sizes: Sizes, name: str, *, clipped: bool = False
 ) -> None:
     """Raise ``ValueError`` if the boxes of a set are hardly COCO's xywh in pixels.
 
     Args:
         annotations: of a COCO file.
-        images: with their sizes.
+        sizes: (width, height) of every usable image, by id.
         name: the file, for messages.
         clipped: whether boxes outside their image will be clipped: where most are outside, they
             mean something else, and clipping would make boxes that nobody drew.
     """
-    boxes, sizes = _boxes(annotations), _limits(annotations, images)
-    known = np.isfinite(np.c_[boxes, sizes]).all(axis=1) & (boxes[:, 2:] > 0).all(axis=1)
-    boxes, sizes = boxes[known], sizes[known]
+    boxes, limits = _boxes(annotations), _limits(annotations, sizes)
+    known = np.isfinite(np.c_[boxes, limits]).all(axis=1) & (boxes[:, 2:] > 0).all(axis=1)
+    boxes, limits = boxes[known], limits[known]
     if not len(boxes):
         return
-    outside = (boxes[:, :2] + boxes[:, 2:] > sizes + ROUNDING).any(axis=1)
+    outside = (boxes[:, :2] + boxes[:, 2:] > limits + ROUNDING).any(axis=1)
     small = (boxes >= 0).all() and (boxes <= 1).all() and (boxes % 1 != 0).any()
-    if small and (sizes.max(axis=1) >= _LEAST_SIDE).all():
+    if small and (limits.max(axis=1) >= _LEAST_SIDE).all():
         raise ValueError(
             f"The boxes of {name} lie within 0..1, as fractions of the image do. COCO's are x, y, "
             "width and height in pixels: convert them."
@@ -54,7 +55,7 @@ def refuse_other_forms(
 
 def repair_boxes(
     annotations: list[Entry],
-    images: list[Entry],
+    sizes: Sizes,
     name: str,
     repairs: Repairs,
     *,
@@ -64,7 +65,7 @@ def repair_boxes(
 
     Args:
         annotations: with ids of images that are numbers. They are not changed.
-        images: with their sizes.
+        sizes: (width, height) of every usable image, by id.
         name: the file, for messages.
         repairs: where changes are counted.
         unturned: ids of images that are not turned although their EXIF tag says so: a box outside
@@ -82,8 +83,8 @@ def repair_boxes(
     read = {i: box for i in texts if (box := _as_box(annotations[i].get("bbox")))}
     for i, box in read.items():
         replace_box(i, box)
-    refuse_other_forms(result, images, name, clipped=True)
-    boxes, limits = _boxes(result), _limits(result, images)
+    refuse_other_forms(result, sizes, name, clipped=True)
+    boxes, limits = _boxes(result), _limits(result, sizes)
     usable, known = np.isfinite(boxes).all(axis=1), np.isfinite(limits).all(axis=1)
     lost = ~usable | (boxes[:, 2:] <= 0).any(axis=1)
     masks = {
@@ -134,13 +135,7 @@ def _boxes(annotations: list[Entry]) -> np.ndarray:
     return as_array([a.get("bbox") for a in annotations], 4)
 
 
-def _limits(annotations: list[Entry], images: list[Entry]) -> np.ndarray:
+def _limits(annotations: list[Entry], sizes: Sizes) -> np.ndarray:
     """Return (width, height) of each annotation's image, [N, 2]; NaN where it has none."""
-    sizes = {
-        image["id"]: (image["width"], image["height"])
-        for image in images
-        if is_natural(image.get("id"), zero_allowed=True)
-        and all(is_natural(image.get(side), zero_allowed=False) for side in ("width", "height"))
-    }
-    images_of = [i if type(i := a.get("image_id")) is int else None for a in annotations]
-    return as_array([sizes.get(i) for i in images_of], 2)
+    images = (a.get("image_id") for a in annotations)
+    return as_array([sizes.get(i) if type(i) is int else None for i in images], 2)
