@@ -37,7 +37,6 @@ def main(
     add("names", nargs="+", choices=list(catalogue), metavar="NAME", help=titles)
     folder = "the data folder (default: data/ in the repository)"
     add("--to", type=Path, default=ROOT / "data", metavar="DIR", help=folder)
-    add("--keep", action="store_true", help="keep archives after unpacking")
     where = "fetch nothing, say what to put where by hand: for machines without a network"
     add("--where", action="store_true", help=where)
     add("--workers", type=int, default=0, help="processes that convert labels, 0 for all cores")
@@ -48,7 +47,7 @@ def main(
         print(places(wanted, to))
         return 0
     try:
-        acquire(wanted, to, keep=options.keep)
+        acquire(wanted, to)
         if {"voc", "sbd"} & set(options.names):
             print(convert(to / catalogue["voc"].folder, workers=options.workers, sizes=sizes))
     except (AcquireError, ValueError, OSError) as error:

@@ -63,35 +63,31 @@ class _Job:
                 "away, run again."
             )
 
-    def run(self, meter: "tqdm[None]", stop: threading.Event, *, keep: bool, pause: float) -> None:
+    def run(self, meter: "tqdm[None]", stop: threading.Event) -> None:
         """Fetch the file and unpack its parts."""
         remote, file = self.remote, self.archive
         brought = file.exists()  # by somebody, whose it is
         if brought:
             self.check_brought()
         else:
-            file = fetch(remote, self.archive, on_bytes=meter.update, stop=stop, pause=pause)
+            file = fetch(remote, self.archive, on_bytes=meter.update, stop=stop)
         tqdm.write(f"{remote.name}: whole and verified")
         if remote.members:
             unpack(file, remote.members, self.folder)
             kept = " The archive stays: it was not fetched by this program." if brought else ""
             tqdm.write(f"{remote.name}: unpacked.{kept}")
-        if not brought and (keep or not remote.members):
-            file.replace(self.archive)
+            if not brought:
+                file.unlink()
         elif not brought:
-            file.unlink()
+            file.replace(self.archive)
 
 
-def acquire(
-    collections: Sequence[Collection], to: Path, *, keep: bool = False, pause: float = 1.0
-) -> None:
+def acquire(collections: Sequence[Collection], to: Path) -> None:
     """Fetch, verify and unpack sets. What is there is left as it is; what is begun is continued.
 
     Args:
         collections: the sets.
         to: the data folder.
-        keep: leave archives after unpacking. One that somebody has put there is left anyway.
-        pause: seconds before a failed connection is tried again.
 
     Raises:
         AcquireError: if anything is missing in the end; the rest is in its place.
@@ -112,7 +108,7 @@ def acquire(
     try:
         with FileLock(to / ".download.lock", timeout=0):
             _check_room(jobs, to)
-            _run(jobs, keep=keep, pause=pause)
+            _run(jobs)
     except Timeout:
         raise AcquireError(
             f"Another download into {to} is running. Wait for it, or name another folder with --to."
@@ -160,14 +156,14 @@ def _check_room(jobs: Sequence[_Job], to: Path) -> None:
         )
 
 
-def _run(jobs: Sequence[_Job], *, keep: bool, pause: float) -> None:
+def _run(jobs: Sequence[_Job]) -> None:
     size, here = sum(job.remote.size for job in jobs), sum(job.here for job in jobs)
     stop = threading.Event()
     with (
         tqdm(total=size, initial=here, unit="B", unit_scale=True, mininterval=5) as meter,
         ThreadPoolExecutor(_AT_ONCE) as pool,
     ):
-        running = [pool.submit(job.run, meter, stop, keep=keep, pause=pause) for job in jobs]
+        running = [pool.submit(job.run, meter, stop) for job in jobs]
         try:
             wait(running)
         except BaseException:  # Ctrl-C: the threads end at their next piece
