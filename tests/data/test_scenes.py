@@ -11,10 +11,9 @@ from lib.data.scenes.backdrops import PAINTERS
 from lib.data.scenes.compose import banded
 from lib.data.scenes.generate import scene
 from lib.data.scenes.layout import Layer, Stage, box_iou
-from lib.data.scenes.pairs import MOTIFS, PAIRS
-from lib.data.scenes.palettes import PALETTES
+from lib.data.scenes.materials import PALETTES
 from lib.data.scenes.settings import SceneSettings
-from lib.data.scenes.themes import NATURAL_SIZE, THEMES
+from lib.data.scenes.themes import MOTIFS, NATURAL_SIZE, PAIRS, THEMES
 
 CLASSES = tuple(available_classes())
 SETTINGS = SceneSettings()
