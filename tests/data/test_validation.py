@@ -48,7 +48,6 @@ CASES: dict[str, tuple[Bend, str, str]] = {
     "size differs": (turn_over, "image_other_size", "b.jpg, JSON: 40 x 30"),
     "repeated image id": (two_of_one_id, "image_id_repeated", "id 9"),
     "image without width": (image(1, width=None), "image_malformed", "bad width"),
-    "image without a name": (image(1, file_name=""), "image_malformed", "file_name"),
     "image id is a list": (image(1, id=[3]), "image_malformed", "id [3]: bad id"),
     "NaN in a further field of an image": (image(1, gain=NAN), "image_not_finite", "b.jpg"),
     "repeated annotation id": (annotation(2, id=11), "annotation_id_repeated", "id 11"),
@@ -57,10 +56,7 @@ CASES: dict[str, tuple[Bend, str, str]] = {
     "box outside": (annotation(2, bbox=[50, 5, 9, 9]), "box_outside", "40 x 30"),
     "box partly outside": (annotation(2, bbox=[30, 5, 12, 9]), "box_outside", "40 x 30"),
     "zero width": (annotation(2, bbox=[3, 3, 0, 9]), "box_zero_area", "[3, 3, 0, 9]"),
-    "negative height": (annotation(2, bbox=[3, 3, 4, -9]), "box_zero_area", "-9"),
     "NaN in a box": (annotation(2, bbox=[3, float("nan"), 4, 9]), "not_finite", "nan"),
-    "infinite box": (annotation(2, bbox=[3, 3, float("inf"), 9]), "not_finite", "inf"),
-    "NaN area": (annotation(2, area=float("nan")), "not_finite", "area nan"),
     "box of 400 digits": (annotation(2, bbox=[3, 3, HUGE, 9]), "not_finite", "xywh [3, 3, 1000"),
     "NaN in a further field": (
         annotation(2, pseudo={"box_iou": [NAN]}), "not_finite", "in another field",
@@ -73,7 +69,6 @@ CASES: dict[str, tuple[Bend, str, str]] = {
     "numbers as text": (
         annotation(2, bbox=["1", "1", "20", "20"]), "annotation_malformed", "['1', '1',",
     ),
-    "truth in a box": (annotation(2, bbox=[True, 1, 2, 3]), "annotation_malformed", "[True, 1,"),
     "id is text": (annotation(2, id="5"), "annotation_malformed", "'5'"),
     "RLE of wrong size": (
         annotation(2, segmentation={**RLE, "size": [40, 30]}),

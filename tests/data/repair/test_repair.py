@@ -97,13 +97,9 @@ def test_masks_in_forms_of_other_tools_are_the_same_masks(form: str, save: Save)
 
 
 UNCLEAR: dict[str, Any] = {
-    "two points": [[65, 25, 65, 25]],
     "nothing in it": [[]],
     "an odd part beside a good one": [SQUARE, [7, *SQUARE]],
-    "runs too short": {"size": [60, 80], "counts": [605, 20]},
-    "size turned": {"size": [80, 60], "counts": [605, 20, 4175]},
     "no counts": {"size": [60, 80]},
-    "a file": "masks/1.png",
     "a number": 5,
     "NaN": [[*SQUARE[:7], NAN]],
     "words": [["ab", "cd", "ef", "g", "h", "i"]],
