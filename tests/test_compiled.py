@@ -32,13 +32,16 @@ double scale(const double *x, int64_t n, double *out) {
 def scale_of(folder: Path, factor: str = "3") -> Callable[..., float]:
     source = folder / "scale.c"
     source.write_text(SOURCE.replace("FACTOR", factor))
+    return function_of(source)
+
+
+def function_of(source: Path) -> Callable[..., float]:
     arguments = [read(np.float64, 1), INT, written(np.float64, 1)]
     return CFile(source).function("scale", arguments, returns=FLOAT)
 
 
 def called(source: Path) -> float:
-    arguments = [read(np.float64, 1), INT, written(np.float64, 1)]
-    return CFile(source).function("scale", arguments, returns=FLOAT)(np.ones(4), 4, np.zeros(4))
+    return function_of(source)(np.ones(4), 4, np.zeros(4))
 
 
 def libraries(folder: Path) -> list[Path]:
