@@ -6,7 +6,7 @@ Metrics are VOC's mAP^r (:mod:`lib.metrics.voc_ap`) and average best overlap
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 import pandas as pd
@@ -35,14 +35,12 @@ SCORE_FROM, MOST = 0.05, 100
 
 
 def judge_voc(
-    val: "CocoSet", methods: Methods, *, resamples: int, seed: int, **protocol: Any
+    val: "CocoSet", methods: Methods, *, resamples: int, seed: int
 ) -> dict[str, VOCReplicates]:
-    """Return every method's mAP^r, resampled; ``protocol`` as `lib.metrics.voc_ap` has it."""
+    """Return every method's mAP^r, resampled."""
     labels = val.to_coco()
     return {
-        method: resample_voc(
-            evaluate_voc(labels, found, **protocol), resamples=resamples, seed=seed
-        )
+        method: resample_voc(evaluate_voc(labels, found), resamples=resamples, seed=seed)
         for method, found in methods.items()
     }
 

@@ -2,7 +2,7 @@
 
 The paper does not say how a map becomes a mask. Here the map of the predicted class is scaled to
 [0, 1], interpolated to the 28 x 28 cells of a mask head's output, placed in its box, and cut at a
-threshold: 0.5, or swept, since a fixed one may suit one model's maps better than another's. A
+threshold, one or several, since a fixed one may suit one model's maps better than another's. A
 constant map has nothing that stands out and becomes an empty mask.
 """
 
@@ -13,13 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
 from lib.masks.paste import Window, sample
-from lib.masks.rle import decode_mask
 from lib.metrics.coco_ap import APResult, accumulate, prepare
 from lib.metrics.coco_input import BadDetections, check, examples
 from lib.metrics.coco_match import Matcher, by_image
@@ -36,11 +34,6 @@ AT_ONCE = 256
 
 MAX_DETECTIONS = 100
 """Best-scored detections that count per image and class, as COCO has it."""
-
-THRESHOLD = 0.5
-"""A pixel belongs to the mask from this share of the map's range on."""
-
-COLUMNS = ("annotation_id", "image_id", "label", "name", "area", "threshold", "iou")
 
 
 @dataclass(frozen=True)
@@ -129,52 +122,6 @@ def cam_ap_sweep(
     return {threshold: accumulate(prepared, matcher) for threshold, matcher in matchers.items()}
 
 
-def cam_iou_on_boxes(
-    coco_set: "CocoSet", cams: Cams, thresholds: Sequence[float] = (THRESHOLD,)
-) -> pd.DataFrame:
-    """Return how well the maps on true boxes, as masks, cover the objects, by threshold.
-
-    Args:
-        coco_set: the ground truth. Crowd regions and instances without a mask are left out.
-        cams: one map for each of these instances. Those of further instances are ignored.
-        thresholds: shares of a map's range from which a pixel is set.
-
-    Returns:
-        One row per threshold and instance: annotation_id, image_id, label, name, area (of the true
-        mask, square pixels), threshold, iou (0 to 1). The rows of one threshold are what
-        :func:`lib.metrics.mask_iou.mean_iou` takes.
-
-    Raises:
-        ValueError: if the maps are not of this set's boxes, or a threshold is out of its range.
-    """
-    _check_thresholds(thresholds)
-    rows = _rows_of_boxes(coco_set, cams)
-    judged = [x for x in coco_set.all_instances() if x.has_mask and not x.iscrowd]
-    missing = [x.id for x in judged if x.id not in rows]
-    if missing:
-        raise ValueError(
-            f"{len(missing)} of {len(judged)} instances of {coco_set.annotations_path.name} have "
-            f"no class activation map ({examples(missing)}). Predict with --cams on this very set."
-        )
-    cells = _cells(cams.maps[[rows[x.id] for x in judged]])
-    table = []
-    for instance, values in zip(judged, cells, strict=True):
-        record = coco_set.image(instance.image_id)
-        truth = decode_mask(instance, record.height, record.width)
-        window = sample(values, torch.tensor(instance.box), record.height, record.width)
-        common = window.values[truth[window.rows, window.columns]]
-        name = coco_set.categories.name_of(instance.label)
-        area = int(truth.sum())
-        for threshold in thresholds:
-            both = np.count_nonzero(common >= threshold)
-            either = area + np.count_nonzero(window.values >= threshold) - both
-            iou = both / either if either else 0.0
-            known = (instance.id, instance.image_id, instance.label, name, area)
-            table.append((*known, threshold, iou))
-    frame = pd.DataFrame(table, columns=list(COLUMNS))
-    return frame.sort_values("threshold", kind="stable", ignore_index=True)
-
-
 def _check_maps(detections: Sequence[Mapping[str, Any]], maps: np.ndarray) -> None:
     if len(detections) != len(maps):
         raise BadDetections(
@@ -215,24 +162,6 @@ def _cells(maps: np.ndarray) -> Iterator[Tensor]:
         part = np.asarray(maps[start : start + AT_ONCE], dtype=np.float32)
         scaled = min_max(torch.from_numpy(part))[:, None]
         yield from interpolate(scaled, size=(SIDE, SIDE), mode="bilinear")[:, 0]
-
-
-def _rows_of_boxes(coco_set: "CocoSet", cams: Cams) -> dict[int, int]:
-    """Return the row of each annotation's map."""
-    if cams.annotation_id is None:
-        raise ValueError(
-            "These class activation maps are of detections; for those on true boxes read "
-            "cams_on_boxes_NAME.npz."
-        )
-    names = cams.annotation_id.tolist()
-    strangers = sorted(set(names) - {x.id for x in coco_set.all_instances()})
-    if strangers or len(set(names)) < len(names):
-        raise ValueError(
-            f"Class activation maps do not fit {coco_set.annotations_path.name}: {len(strangers)} "
-            f"are of unknown annotations ({examples(strangers)}), {len(names) - len(set(names))} "
-            "of annotations that have one already. Predict with --cams on this very set."
-        )
-    return {name: row for row, name in enumerate(names)}
 
 
 def _check_thresholds(thresholds: Sequence[float]) -> None:

@@ -19,7 +19,6 @@ from matplotlib.figure import Figure
 
 from lib.metrics.bootstrap import CONFIDENCE, Interval, Score, resample
 from lib.metrics.claims import Claims, Observation
-from lib.opmask.drawing import bars
 from lib.opmask.predictions import (
     DIFFERENCE,
     METHODS,
@@ -35,7 +34,7 @@ from lib.opmask.predictions import (
 )
 from lib.pages import comparison
 from lib.pages.comparison import Row
-from lib.pages.drawing import handle, hollow
+from lib.pages.drawing import beside_each_other, handle, hollow, intervals
 from lib.pages.style import BLACK, COLOURS, FLAT, WIDTH
 
 SPLITS = {"voc": "VOC", "official_40": "40 list", "non_voc": "non-VOC", "all": "all"}
@@ -235,6 +234,7 @@ def figure(table: pd.DataFrame) -> Figure:
         f"{row['classes_with_masks']} of {every}\n{SPLITS[row['split']]}"
         for row in splits.to_dict("records")
     ]
+    colours = {method: COLOURS[method] for method in METHODS}
     at = {split: place for place, split in enumerate(splits["split"])}
     drawn, panels = plt.subplots(
         2, len(PANELS), figsize=(WIDTH, FLAT * 1.7), sharex=True, sharey="row", squeeze=False,
@@ -242,16 +242,12 @@ def figure(table: pd.DataFrame) -> Figure:
     )  # fmt: skip
     for (group, title), above, below in zip(PANELS.items(), *panels, strict=True):
         part = table[table["classes"] == group]
-        for shift, method in zip((-0.09, 0.09), METHODS, strict=True):
+        beside_each_other(above, part, "split", list(at), series="method", colours=colours)
+        for method in METHODS if group == "all" else ():  # elsewhere of different classes
             rows = part[part["method"] == method]
-            places = rows["split"].map(at) + shift
-            bars(above, places, rows, COLOURS[method], size=34)
-            if group == "all":  # elsewhere the points are of different classes
-                above.plot(places, rows["ours"], color=COLOURS[method], linewidth=1)
+            above.plot(rows["split"].map(at), rows["ours"], color=COLOURS[method], linewidth=1)
         gains = part[part["method"] == DIFFERENCE]
-        places = gains["split"].map(at)
-        below.scatter(places + 0.16, gains["paper"], marker="D", s=30, zorder=2, **hollow())
-        bars(below, places, gains, BLACK, size=34)
+        intervals(below, gains["split"].map(at), gains, BLACK, upright=True, paper=True)
         below.axhline(0, color="black", linewidth=1)
         above.set_title(title)
         below.set_xticks(list(at.values()), ticks, fontsize=8)
@@ -267,7 +263,7 @@ def figure(table: pd.DataFrame) -> Figure:
     panels[0][0].set_ylim(bottom=0)
     panels[1][0].set_ylabel("OPMask − baseline")
     panels[1][1].set_xlabel("classes with masks")
-    handles = [handle(COLOURS[method], NAMES[method]) for method in METHODS]
+    handles = [handle(colour, NAMES[method]) for method, colour in colours.items()]
     paper = handle("none", "gain in paper B (COCO, R50)", marker="D", **hollow("marker"))
     drawn.legend(handles=[*handles, paper], loc="outside upper right", ncols=3)
     return drawn

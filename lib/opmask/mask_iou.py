@@ -1,7 +1,5 @@
 """Paper B's masks on true boxes: how well each model outlines an object that it need not find."""
 
-from typing import Any
-
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
@@ -13,7 +11,7 @@ from lib.opmask.drawing import LINES
 from lib.opmask.predictions import CLASSES, METHODS, NAMES, TITLES, Models
 from lib.opmask.table2 import PAIRS, models_of_table, trained_on_split
 from lib.pages.comparison import mask_iou_rows
-from lib.pages.drawing import share_curve
+from lib.pages.drawing import share_curves
 from lib.pages.style import COLOURS, FLAT, WIDTH
 
 
@@ -67,22 +65,17 @@ def mask_iou_figure(frame: pd.DataFrame) -> Figure | None:
     figure, panels = plt.subplots(
         1, len(directions), figsize=(WIDTH, FLAT), sharey=True, squeeze=False
     )
-    looks: dict[tuple[str, str], dict[str, Any]] = {
-        (classes, method): {"color": COLOURS[method], "linestyle": LINES[classes]}
-        for classes in CLASSES
-        for method in METHODS
-    }
+    colours = {method: COLOURS[method] for method in METHODS}
     for axes, direction in zip(panels[0], directions, strict=True):
-        of = frame[frame["direction"] == direction].groupby(["classes", "method"])["iou"]
-        values = dict(iter(of))
-        for key, look in looks.items():
-            if key in values:
-                share_curve(axes, values[key].to_numpy(), **look)
+        for classes in CLASSES:
+            of = (frame["direction"] == direction) & (frame["classes"] == classes)
+            share_curves(axes, frame[of], colours, line=LINES[classes])
         axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="mask IoU", title=TITLES[direction])
     panels[0][0].set_ylabel("share of boxes with this IoU or more")
     handles = [
-        Line2D([], [], label=f"{NAMES[method]}, {classes}", **look)
-        for (classes, method), look in looks.items()
+        Line2D([], [], label=f"{NAMES[m]}, {classes}", color=colour, linestyle=LINES[classes])
+        for classes in CLASSES
+        for m, colour in colours.items()
     ]
     figure.legend(handles=handles, loc="outside upper right", ncols=4, columnspacing=1.2)
     return figure

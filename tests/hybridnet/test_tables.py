@@ -8,12 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib.hybridnet import ablation, boxes, fusion_counts, mask_iou, predictions, table1, table2
+from lib.hybridnet import ablation, boxes, mask_iou, predictions, table1, table2
 from lib.masks.rle import decode
 from lib.metrics.claims import Observation
 from lib.metrics.coco_ap import evaluate
 from lib.metrics.mask_iou import iou_on_boxes
-from lib.models.build import build_model
 from lib.models.config import ModelConfig
 from lib.pages.ablation import side_by_side
 from lib.study import Study
@@ -142,7 +141,7 @@ def test_numbers_of_others_are_compared_with_on_their_own_data_alone(made: Made)
 
 
 def test_the_fusion_is_counted_by_branch_size_and_shape(made: Made) -> None:
-    table = fusion_counts.branch_table(made.rows, FUSION, score_from=0.85)
+    table = predictions.branch_table(made.rows, FUSION, score_from=0.85)
     assert table["offered"].sum() == len(made.rows["large_branch"]) + len(made.rows["small_branch"])
     assert table["kept"].sum() == len(made.rows["hybrid"])
     assert table["confident"].sum() == sum(d["score"] >= 0.85 for d in made.rows["hybrid"])
@@ -230,20 +229,6 @@ def test_variants_that_were_not_run_are_left_out(made: Made) -> None:
     none = {v: run for v, run in made.models.items() if v in predictions.REQUIRED}
     compared = ablation.trials(made.val, none, FUSION, poor_below=0.5, shape_when_poor="ellipse")
     assert {t.group for t in compared} == {"fusion", "poor", "poor_fused"}
-    assert ablation.parameters_table(none, num_classes=2).empty
-
-
-def test_weights_are_those_of_the_models(made: Made) -> None:
-    table = ablation.parameters_table(made.models, num_classes=2).set_index("setting")
-    plain = table.loc[ablation.FPN["plain"]]
-    config = ModelConfig(
-        method="mask_rcnn", backbone="small", fpn_channels=8, box_channels=(8,), mask_channels=8,
-        mask_layers=1,
-    )  # fmt: skip
-    model = build_model(config, num_classes=2)
-    assert plain["weights"] == sum(p.numel() for p in model.parameters()) and plain["more"] == 0
-    assert table.loc[ablation.FPN["direct"], "more"] > 0
-    assert table.loc[ablation.FPN["direct"], "more"] == table.loc[ablation.FPN["control"], "more"]
 
 
 def test_boxes_are_judged_for_every_run(made: Made) -> None:

@@ -76,28 +76,6 @@ def test_maps_and_masks_are_those_of_the_models_asked_for_one_class(
             assert np.array_equal(models.mask(name, instance, label), mask)
 
 
-def test_a_model_is_asked_once_and_the_baseline_never_for_another_class(
-    val: CocoSet, files: dict[str, Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    models = LoadedModels(val, files)
-    asked = []
-    for name, trained in models.trained.items():
-        ours = trained.model.masks_on_boxes
-
-        def counted(*given: Any, name: str = name, ours: Any = ours) -> Any:
-            asked.append(name)
-            return ours(*given)
-
-        monkeypatch.setattr(trained.model, "masks_on_boxes", counted)
-    first, second = val.instances(1)[:2]
-    for label in (1, 2, 1, 2):
-        for name in files:
-            models.mask(name, first, label)
-    assert sorted(asked) == ["baseline", "opmask", "opmask"]
-    models.mask("opmask", second, 1)
-    assert len(asked) == 4
-
-
 def test_models_are_loaded_when_they_are_needed_and_must_fit(
     val: CocoSet, files: dict[str, Path], tmp_path: Path
 ) -> None:

@@ -98,12 +98,9 @@ EVIL = ["$\\frac{$ \\input{x}", "$x$ $y", "\U0001f9a5 cat", "a\nb\\", "y" * 3000
 
 
 @pytest.mark.filterwarnings("error::UserWarning")
-@pytest.mark.parametrize("first", EVIL)
-@pytest.mark.parametrize("second", ["100 % $a", "$b^_"])
-def test_any_class_name_can_be_drawn_within_the_page(
-    made: CocoSet, first: str, second: str
-) -> None:
-    categories = [{"id": 1, "name": first}, {"id": 2, "name": second}]
+@pytest.mark.parametrize("name", EVIL)
+def test_any_class_name_can_be_drawn_within_the_page(made: CocoSet, name: str) -> None:
+    categories = [{"id": 1, "name": name}, {"id": 2, "name": "100 % $a"}]
     odd = from_coco(
         CONTENT | {"categories": categories}, made.annotations_path, made.annotations_path.parent
     )
