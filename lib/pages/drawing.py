@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.lines import Line2D
@@ -101,12 +100,12 @@ def share_curves(
     axes: Axes, masks: pd.DataFrame, colours: Mapping[str, str], *, line: str = "-"
 ) -> None:
     """Draw which share of each ``method``'s masks has at least some ``iou``, over that IoU."""
-    shown = masks[masks["method"].isin(list(colours))]
-    if len(shown):
-        sns.ecdfplot(
-            shown, x="iou", hue="method", palette=dict(colours), complementary=True, linestyle=line,
-            legend=False, ax=axes,
-        )  # fmt: skip
+    for method, colour in colours.items():
+        values = np.sort(masks.loc[masks["method"] == method, "iou"].to_numpy(dtype=float))
+        if n := len(values):
+            share = np.r_[1, np.arange(n, -1, -1) / n]
+            look = {"color": colour, "linestyle": line}
+            axes.step(np.r_[0, values, 1], share, where="pre", **look)
 
 
 def handle(colour: str, label: str, marker: str = "o", **look: Any) -> Line2D:
