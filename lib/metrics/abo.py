@@ -26,7 +26,7 @@ import pandas as pd
 from pycocotools import mask as mask_api
 
 from lib.data.categories import Categories
-from lib.metrics.bootstrap import Score, image_weights
+from lib.metrics.bootstrap import Score, image_weights, mean_over_classes
 from lib.metrics.coco_input import as_dict, ground_truth, masks_found
 
 if TYPE_CHECKING:
@@ -136,15 +136,15 @@ def _averages(
 ) -> np.ndarray:
     """Return the ABO under each weighting of the images, [B, I] -> [B]."""
     parts = _parts(frame, definition)
-    rows = np.searchsorted(np.asarray(images), parts["image_id"].to_numpy())
-    groups, columns = np.unique(parts["group"].to_numpy(), return_inverse=True)
-    sums, counts = np.zeros((2, len(images), len(groups)))
-    np.add.at(sums, (rows, columns), parts["value"].to_numpy())
-    np.add.at(counts, (rows, columns), 1.0)
-    drawn = weights @ counts  # [B, groups]
-    means = (weights @ sums) / np.maximum(drawn, 1.0)
-    present = (drawn > 0).sum(axis=1)
-    return np.where(present > 0, means.sum(axis=1) / np.maximum(present, 1), np.nan)
+    of = parts.pivot_table(
+        index="image_id", columns="group", values="value", aggfunc=["sum", "count"]
+    )
+    if of.empty:
+        return np.full(len(weights), np.nan)
+    of = of.reindex(images).fillna(0)
+    drawn = weights @ of["count"].to_numpy()  # [B, groups]
+    means = weights @ of["sum"].to_numpy() / np.maximum(drawn, 1)
+    return mean_over_classes(np.where(drawn > 0, means, np.nan))
 
 
 def _parts(frame: pd.DataFrame, definition: Definition) -> pd.DataFrame:

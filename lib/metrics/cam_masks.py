@@ -6,7 +6,6 @@ threshold, one or several, since a fixed one may suit one model's maps better th
 constant map has nothing that stands out and becomes an empty mask.
 """
 
-import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from torch.nn.functional import interpolate
 
 from lib.masks.paste import Window, sample
 from lib.metrics.coco_ap import APResult, accumulate, prepare
-from lib.metrics.coco_input import BadDetections, check, examples
+from lib.metrics.coco_input import BadDetections, check
 from lib.metrics.coco_match import Matcher, by_image
 from lib.models.prior import min_max
 
@@ -54,27 +53,15 @@ def read_cams(path: str | Path) -> Cams:
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it does not hold maps, or holds values that are no numbers.
+        ValueError: if it holds values that are no numbers.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(
             f"There is no file of class activation maps {path}. Predict with --cams to write it."
         )
-    try:
-        with np.load(path) as content:
-            found = dict(content)
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path} is not a NumPy archive (.npz): {error}.") from error
-    maps = found.get("maps", np.zeros(0))
-    ids = found.get("annotation_id")
-    if maps.ndim != 3 or (ids is not None and ids.shape != maps.shape[:1]):
-        raise ValueError(
-            f"{path} does not hold class activation maps: expected 'maps' [D, h, w] and, for those "
-            f"on boxes, 'annotation_id' [D]; found "
-            f"{ {name: value.shape for name, value in found.items()} }. Predict with --cams again."
-        )
-    maps = maps.astype(np.float32)
+    with np.load(path) as content:
+        maps, ids = content["maps"].astype(np.float32), content.get("annotation_id")
     if not np.isfinite(maps).all():
         raise ValueError(
             f"{path} holds maps with infinite values or NaN: the model or its training diverged."
@@ -103,13 +90,15 @@ def cam_ap_sweep(
 
     Raises:
         BadDetections: if there is not one map per detection, or an image is unknown.
-        ValueError: if a threshold is out of its range.
     """
-    _check_thresholds(thresholds)
-    _check_maps(detections, maps)
-    sizes = _sizes(detections, coco_set)
+    if len(detections) != len(maps):
+        raise BadDetections(
+            f"There are {len(detections)} detections and {len(maps)} class activation maps: they "
+            "are not of one run of lib.training.predict --cams."
+        )
     prepared = prepare(coco_set, iou_type="segm", area_ranges={})
     check(detections, prepared.content, iou_type="bbox")
+    sizes = {image.id: (image.height, image.width) for image in coco_set.images}
     matchers = {
         threshold: Matcher(prepared.truth, max_detections=MAX_DETECTIONS)
         for threshold in thresholds
@@ -120,28 +109,6 @@ def cam_ap_sweep(
         for threshold, matcher in matchers.items():
             matcher.add(group, [window.encode(threshold, *size) for window, size in placed])
     return {threshold: accumulate(prepared, matcher) for threshold, matcher in matchers.items()}
-
-
-def _check_maps(detections: Sequence[Mapping[str, Any]], maps: np.ndarray) -> None:
-    if len(detections) != len(maps):
-        raise BadDetections(
-            f"There are {len(detections)} detections and {len(maps)} class activation maps: they "
-            "are not of one run of lib.training.predict --cams."
-        )
-
-
-def _sizes(
-    detections: Sequence[Mapping[str, Any]], coco_set: "CocoSet"
-) -> dict[int, tuple[int, int]]:
-    """Return height and width of every image; those of all detections must be among them."""
-    sizes = {image.id: (image.height, image.width) for image in coco_set.images}
-    unknown = [d["image_id"] for d in detections if d["image_id"] not in sizes]
-    if unknown:
-        raise BadDetections(
-            f"{len(unknown)} detections are of images that {coco_set.annotations_path.name} does "
-            f"not have ({examples(unknown)}). Judge them against the set they were predicted on."
-        )
-    return sizes
 
 
 def _windows(
@@ -162,12 +129,3 @@ def _cells(maps: np.ndarray) -> Iterator[Tensor]:
         part = np.asarray(maps[start : start + AT_ONCE], dtype=np.float32)
         scaled = min_max(torch.from_numpy(part))[:, None]
         yield from interpolate(scaled, size=(SIDE, SIDE), mode="bilinear")[:, 0]
-
-
-def _check_thresholds(thresholds: Sequence[float]) -> None:
-    outside = [threshold for threshold in thresholds if not 0 < threshold <= 1]
-    if outside:
-        raise ValueError(
-            f"Maps between 0 and 1 are cut at thresholds above 0 and up to 1, not at "
-            f"{examples(outside)}: at 0 every mask would be its whole box."
-        )

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib import colors
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
@@ -26,8 +25,8 @@ from lib.seeds import derive
 SPLIT_COLOURS = {"voc": BLUE, "non_voc": PINK}
 SPLIT_NAMES = {"voc": "VOC class", "non_voc": "other class"}
 
-MOST_CLASSES, MOST_GUESTS = 14, 18
-"""Classes shown at most, of those with the closest others and of those with guests."""
+MOST_CLASSES = 14
+"""Classes shown at most, of those with the closest others."""
 
 SHEET_PICTURES, SHEET_COLUMNS = 9, 3
 """Pictures on a sheet, and of these in a row."""
@@ -148,38 +147,6 @@ def overlap_figure(instances: Mapping[str, pd.DataFrame], classes: pd.DataFrame)
         if (shown["split"] == split).any()
     ]
     right.legend(handles=marks, loc="lower right")
-    return figure
-
-
-def guest_figure(guests: pd.DataFrame, classes: pd.DataFrame) -> Figure:
-    """Draw how often each class stands in the boxes of each class.
-
-    Of many classes, those are shown in whose boxes others stand in the most instances, and those
-    that stand most often in others'; ``MOST_GUESTS`` of each.
-
-    Args:
-        guests: ``guest_table`` of a set.
-        classes: its ``class_table``.
-    """
-    number = guests.fillna(0).mul(classes.set_index("name")["instances"], axis=0)
-    hosts = [n for n in number.sum(axis=1).nlargest(MOST_GUESTS).index if number.loc[n].sum() > 0]
-    columns = [n for n in number.sum(axis=0).nlargest(MOST_GUESTS).index if number[n].sum() > 0]
-    hosts, columns = sorted(hosts, key=list(guests).index), sorted(columns, key=list(guests).index)
-    shares = guests.loc[hosts, columns].fillna(0).to_numpy() * 100
-    figure, axes = plt.subplots(figsize=(WIDTH, 1.5 + 0.29 * max(len(hosts), 3)))
-    if not shares.size:
-        axes.text(0.5, 0.5, "No box holds another.", ha="center")
-        axes.axis("off")
-        return figure
-    sns.heatmap(
-        shares, cmap="Blues", norm=colors.PowerNorm(0.6, 0, max(shares.max(), 10)), cbar=False,
-        annot=np.where(shares >= 0.5, np.char.mod("%.0f", shares), ""), fmt="",
-        annot_kws={"size": 8}, linewidths=1, ax=axes,
-    )  # fmt: skip
-    axes.set_xticks(np.arange(len(columns)) + 0.5, map(plain, columns), rotation=50, ha="right")
-    axes.set_yticks(np.arange(len(hosts)) + 0.5, map(plain, hosts), rotation=0)
-    axes.tick_params(length=0)
-    axes.set(xlabel="... an instance of this class stands", ylabel="In % of the boxes of ...")
     return figure
 
 

@@ -1,4 +1,3 @@
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -99,11 +98,8 @@ def test_maps_that_do_not_fit_are_sentences(rectangles: Maker) -> None:
     coco_set, maps = opened(labels), np.zeros((1, 7, 7), dtype=np.float32)
     with pytest.raises(BadDetections, match="1 detections and 2 class activation maps"):
         cam_ap_sweep(coco_set, found, np.zeros((2, 7, 7)), [0.5])
-    with pytest.raises(BadDetections, match=r"1 detections are of images.*\(77\)"):
+    with pytest.raises(BadDetections, match=r"1 of unknown images.*\(77\)"):
         cam_ap_sweep(coco_set, [{**found[0], "image_id": 77}], maps, [0.5])
-    for threshold in (0.0, 1.5, math.nan):
-        with pytest.raises(ValueError, match="above 0 and up to 1"):
-            cam_ap_sweep(coco_set, found, maps, [0.5, threshold])
 
 
 def test_files_of_maps_come_back_as_written(tmp_path: Path) -> None:
@@ -120,18 +116,6 @@ def test_files_of_maps_come_back_as_written(tmp_path: Path) -> None:
 def test_files_that_hold_no_maps_are_sentences(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="Predict with --cams"):
         read_cams(tmp_path / "absent.npz")
-    (tmp_path / "text.npz").write_text("no archive")
-    with pytest.raises(ValueError, match="not a NumPy archive"):
-        read_cams(tmp_path / "text.npz")
-    (tmp_path / "empty.npz").touch()
-    with pytest.raises(ValueError, match="not a NumPy archive"):
-        read_cams(tmp_path / "empty.npz")
-    np.savez(tmp_path / "flat.npz", maps=np.zeros((3, 49)))
-    with pytest.raises(ValueError, match=r"found \{'maps': \(3, 49\)\}"):
-        read_cams(tmp_path / "flat.npz")
-    np.savez(tmp_path / "short.npz", maps=np.zeros((3, 7, 7)), annotation_id=np.arange(2))
-    with pytest.raises(ValueError, match="expected 'maps'"):
-        read_cams(tmp_path / "short.npz")
     np.savez(tmp_path / "nan.npz", maps=np.full((3, 7, 7), np.nan))
     with pytest.raises(ValueError, match="infinite values or NaN"):
         read_cams(tmp_path / "nan.npz")

@@ -13,7 +13,6 @@ from lib.data.sources import SetFiles
 from lib.files import write_json
 from lib.metrics.data_statistics import (
     class_table,
-    guest_table,
     instance_table,
     split_table,
     summary,
@@ -88,7 +87,6 @@ def test_every_legal_set_goes_through_the_whole_notebook(
         figures.class_figure(classes),
         figures.size_figure(instances),
         figures.overlap_figure(instances, classes["train"]),
-        figures.guest_figure(guest_table(sets["train"]), classes["train"]),
     ):
         assert figure is not None
         figure.canvas.draw()
@@ -111,7 +109,6 @@ def test_any_class_name_can_be_drawn_within_the_page(made: CocoSet, name: str) -
     for figure in (
         figures.class_figure({"train": classes}),
         figures.overlap_figure({"train": instances}, classes),
-        figures.guest_figure(guest_table(odd), classes),
         sheet,
     ):
         buffer = io.BytesIO()
