@@ -1,4 +1,4 @@
-"""Figures of paper A's results: Table 2, differences, what the switches change, mask IoU.
+"""Figures of paper A's results: Table 2, differences, what the switches change.
 
 A method keeps its colour throughout. The paper's numbers are hollow diamonds.
 """
@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from lib.hybridnet.ablation import GROUPS
 from lib.hybridnet.predictions import NAMES, readable
@@ -15,7 +14,7 @@ from lib.hybridnet.table2 import METHODS
 from lib.pages.ablation import MASK_IOU
 from lib.pages.ablation_figure import ROW, changes, sections
 from lib.pages.comparison import LESS
-from lib.pages.drawing import handle, hollow, intervals, metric_name, share_curves
+from lib.pages.drawing import handle, hollow, intervals, metric_name
 from lib.pages.style import BLUE, COLOURS, GREEN, PINK, WIDTH
 
 METHOD_COLOURS = {
@@ -90,27 +89,6 @@ def ablation(table: pd.DataFrame) -> Figure | None:
         The figure; None if there is nothing to compare.
     """
     return changes(table, GROUPS, _TITLES | {MASK_IOU: "mask IoU on true boxes"})
-
-
-def mask_iou(frame: pd.DataFrame) -> Figure:
-    """Draw the share of ground-truth boxes whose mask reaches an IoU, over that IoU, by size.
-
-    Args:
-        frame: of `lib.hybridnet.mask_iou.masks_on_boxes_frame`.
-    """
-    figure, panels = plt.subplots(1, 2, figsize=(WIDTH, 0.42 * WIDTH), sharey=True)
-    for axes, size in zip(panels, ("small", "large"), strict=True):
-        part = frame[frame["size"] == size]
-        share_curves(axes, part, METHOD_COLOURS)
-        count = part["annotation_id"].nunique()
-        axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="mask IoU", title=f"{size} ({count:,} boxes)")
-    panels[0].set_ylabel("share of boxes with this IoU or more")
-    handles = [
-        Line2D([], [], color=METHOD_COLOURS[method], label=NAMES[method])
-        for method in dict.fromkeys(frame["method"])
-    ]
-    figure.legend(handles=handles, loc="outside upper right", ncols=3)
-    return figure
 
 
 def _paper_legend(figure: Figure) -> None:

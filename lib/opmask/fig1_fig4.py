@@ -9,7 +9,6 @@ from lib.data.coco import CocoSet
 from lib.data.overlap import ambiguous_ids, objects
 from lib.masks.quality import mask_iou
 from lib.metrics.cam_masks import Cams
-from lib.opmask.drawing import heading
 from lib.opmask.fig7 import by_annotation
 from lib.opmask.predictions import METHODS, NAMES, SETTINGS, TITLES, Models, pairs, unsupervised
 from lib.pages import rois
@@ -68,5 +67,5 @@ def object_grid(
             if truth is not None:
                 rois.note(axes, f"{mask_iou(mask, truth):.2f}")
     kind = "ambiguous" if ambiguous else "not ambiguous"
-    heading(figure, f"{TITLES[SETTINGS[split]]}: {kind} objects of unsupervised classes")
+    rois.heading(figure, f"{TITLES[SETTINGS[split]]}: {kind} objects of unsupervised classes")
     return figure

@@ -21,7 +21,6 @@ from lib.metrics.ambiguity import GROUPS, evaluate_by_ambiguity, iou_gains
 from lib.metrics.bootstrap import resample
 from lib.metrics.claims import Claims, Observation
 from lib.metrics.mask_iou import iou_on_boxes
-from lib.opmask.drawing import METHOD_COLOURS
 from lib.opmask.predictions import (
     DIFFERENCE,
     DIRECTIONS,
@@ -40,7 +39,7 @@ from lib.opmask.table2 import PAPER
 from lib.pages import comparison
 from lib.pages.ablation import MASK_IOU
 from lib.pages.drawing import beside_each_other, handle, hollow
-from lib.pages.style import FLAT, WIDTH
+from lib.pages.style import COLOURS, FLAT, WIDTH
 from lib.pages.tables import points
 
 if TYPE_CHECKING:
@@ -269,7 +268,7 @@ def ap_figure(table: pd.DataFrame) -> Figure | None:
     if rows.empty:
         return None
     directions = list(dict.fromkeys(rows["direction"]))
-    colours = {method: METHOD_COLOURS[method] for method in METHODS}
+    colours = {method: COLOURS[method] for method in METHODS}
     figure, panels = plt.subplots(
         1, len(directions), figsize=(WIDTH, FLAT), sharey=True, squeeze=False
     )

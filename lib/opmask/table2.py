@@ -13,7 +13,6 @@ from matplotlib.figure import Figure
 
 from lib.metrics.bootstrap import resample
 from lib.metrics.claims import Claims, Observation
-from lib.opmask.drawing import METHOD_COLOURS
 from lib.opmask.predictions import (
     CLASSES,
     DIFFERENCE,
@@ -30,10 +29,18 @@ from lib.opmask.predictions import (
 from lib.pages import comparison
 from lib.pages.comparison import Row
 from lib.pages.drawing import beside_each_other, handle, hollow, metric_name
-from lib.pages.style import COLOURS, FLAT, WIDTH
+from lib.pages.style import COLOURS, FLAT, GREEN, GREY, SKY, WIDTH
 
 ROWS = ("mask_rcnn", "baseline", "gt_boxes", "opmask", "class_specific")
 """Methods of our own, in order; the last one was given all masks."""
+
+METHOD_COLOURS = {
+    "mask_rcnn": GREY,
+    "baseline": COLOURS["baseline"],
+    "gt_boxes": SKY,
+    "opmask": COLOURS["opmask"],
+    "class_specific": GREEN,
+}
 
 PAIRS = (
     ("opmask", "baseline"),

@@ -96,18 +96,6 @@ def beside_each_other(
         intervals(axes, np.arange(len(order)) + shift, own, colour, upright=upright, paper=paper)
 
 
-def share_curves(
-    axes: Axes, masks: pd.DataFrame, colours: Mapping[str, str], *, line: str = "-"
-) -> None:
-    """Draw which share of each ``method``'s masks has at least some ``iou``, over that IoU."""
-    for method, colour in colours.items():
-        values = np.sort(masks.loc[masks["method"] == method, "iou"].to_numpy(dtype=float))
-        if n := len(values):
-            share = np.r_[1, np.arange(n, -1, -1) / n]
-            look = {"color": colour, "linestyle": line}
-            axes.step(np.r_[0, values, 1], share, where="pre", **look)
-
-
 def handle(colour: str, label: str, marker: str = "o", **look: Any) -> Line2D:
     """Return a legend's entry for points."""
     return Line2D([], [], color=colour, marker=marker, linestyle="none", label=label, **look)

@@ -180,6 +180,11 @@ def note(axes: Axes, text: str) -> None:
     )  # fmt: skip
 
 
+def heading(figure: Figure, text: str) -> None:
+    """Write a heading over the left of a figure of pictures."""
+    figure.suptitle(text, x=0.01, ha="left", fontsize=11, fontweight="bold")
+
+
 def title(axes: Axes, text: str) -> None:
     """Write what a column of pictures shows above it."""
     axes.set_title(text, fontsize=8.5, fontweight="normal", loc="center", pad=3)

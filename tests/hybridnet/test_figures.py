@@ -156,7 +156,6 @@ def test_what_lacks_something_still_gives_every_table_and_figure(case: str, tmp_
         figures.branches(made.second),
         figures.differences(made.second),
         figures.ablation(made.switches),
-        figures.mask_iou(frame),
         fig5.pictures(made.val, made.rows["baseline"], made.rows["hybrid"], scenes, score_from=0.0),
     ]
     for figure in shown:

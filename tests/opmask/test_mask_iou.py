@@ -1,6 +1,5 @@
 """Paper B's masks on true boxes, on a small made set where masks lack known columns."""
 
-import matplotlib as mpl
 import pytest
 
 from lib.opmask import mask_iou
@@ -33,12 +32,3 @@ def test_a_set_without_true_masks_has_unknown_mask_quality(opmask_study: Made) -
     assert mask_iou.mask_iou_table(frame, **DRAWN)["ours"].isna().all()
     none = mask_iou.masks_on_boxes_frame(bare, {})
     assert mask_iou.mask_iou_table(none, **DRAWN).empty
-    assert mask_iou.mask_iou_figure(none) is None
-
-
-def test_each_method_has_a_curve_per_group_of_classes(opmask_study: Made) -> None:
-    mpl.use("agg")
-    frame = mask_iou.masks_on_boxes_frame(opmask_study.val, opmask_study.models)
-    drawn = mask_iou.mask_iou_figure(frame)
-    assert drawn is not None
-    assert [len(axes.lines) for axes in drawn.axes] == [4] * len(drawn.axes)
