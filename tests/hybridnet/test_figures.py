@@ -142,7 +142,6 @@ def test_what_lacks_something_still_gives_every_table_and_figure(case: str, tmp_
     predictions.named(table2.beside_paper(made.second))
     counts = predictions.branch_table(made.rows, FUSION, score_from=0.5)
     assert counts["kept"].sum() == len(made.rows["hybrid"])
-    table1.by_definition(table1.abo_table(made.best, made.rows, **DRAWN))
     boxes.box_table(made.val, made.models)
     side_by_side(made.switches, ablation.GROUPS)
     seen = table2.observations(made.second, claims=CLAIMS, backbone="small")

@@ -151,24 +151,6 @@ def test_the_fusion_is_counted_by_branch_size_and_shape(made: Made) -> None:
     assert dropped["offered"].sum() == 6 and dropped["kept"].sum() == 0
 
 
-def test_best_overlaps_come_by_definition_with_the_number_of_detections(made: Made) -> None:
-    table = table1.abo_table(made.best, made.rows, **DRAWN)
-    large = table[table["method"] == "large_branch"].set_index("definition")
-    assert set(large["detections"]) == {6}
-    missed = 0.5 * (1 - 10 / 80)  # the small half is not found
-    assert large.loc["class_mean", "ours"] == pytest.approx(100 * missed)
-    assert large.loc["pair_mean_found", "ours"] > large.loc["class_mean", "ours"]
-    wide = table1.by_definition(table).set_index("method")
-    assert wide.loc["large_branch", "class_mean"] == large.loc["class_mean", "ours"]
-    many = {
-        "baseline": [
-            dict(d, score=s) for d in made.rows["baseline"][:1] for s in [0.9] * 150 + [0.01]
-        ]
-    }
-    kept = table1.abo_table(table1.overlaps(made.val, many), many, **DRAWN)["detections"]
-    assert set(kept) == {100}
-
-
 def test_mask_iou_is_the_share_of_columns_that_is_left(made: Made) -> None:
     frame = mask_iou.masks_on_boxes_frame(made.val, made.models)
     table = mask_iou.mask_iou_table(frame, **DRAWN)
