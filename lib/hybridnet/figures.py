@@ -11,8 +11,7 @@ from matplotlib.figure import Figure
 from lib.hybridnet.ablation import GROUPS
 from lib.hybridnet.predictions import NAMES, readable
 from lib.hybridnet.table2 import METHODS
-from lib.pages.ablation import MASK_IOU
-from lib.pages.ablation_figure import ROW, changes, sections
+from lib.pages.ablation import MASK_IOU, ROW, changes, sections
 from lib.pages.comparison import LESS
 from lib.pages.drawing import handle, hollow, intervals, metric_name
 from lib.pages.style import BLUE, COLOURS, GREEN, PINK, WIDTH

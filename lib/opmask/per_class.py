@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from lib.opmask.predictions import CLASSES, METHODS, NAMES, SETTINGS, TITLES, Models, Results, pairs
 from lib.opmask.table2 import SPLITS
-from lib.pages.ablation_figure import sections
+from lib.pages.ablation import sections
 from lib.pages.drawing import handle
 from lib.pages.style import COLOURS, WIDTH, plain
 

@@ -8,7 +8,7 @@ import pytest
 
 from lib.data.coco import CocoSet
 from lib.data.pictures.images import read_image
-from lib.files import read_json, write_json
+from lib.files import read_json
 from lib.hybridnet import small_branch as module
 from lib.hybridnet.small_branch import (
     box_of,
@@ -206,14 +206,6 @@ def test_detections_of_another_set_are_refused(make_set, tmp_path: Path) -> None
     assert not list(tmp_path.glob("segmented*"))
 
 
-def test_a_picture_that_is_gone_is_named(make_set, tmp_path: Path) -> None:
-    coco_set = make_set()
-    results = detected(coco_set)
-    coco_set.images[3].path.unlink()
-    with pytest.raises(FileNotFoundError, match=r"näme 4\.png any more.* run 01_data again"):
-        made(coco_set, results, tmp_path / "segmented.json")
-
-
 def test_every_rule_gives_the_mask_it_names(make_set, tmp_path: Path) -> None:
     coco_set = make_set()
     rows = read_segmented(made(coco_set, detected(coco_set), tmp_path / "segmented.json"))
@@ -238,20 +230,3 @@ def test_every_rule_gives_the_mask_it_names(make_set, tmp_path: Path) -> None:
             assert all(result[field] == row[field] for field in GOOD)
             shapes.add((shape, drawn))
     assert len(shapes) == 3 + 2 * 2
-
-
-def test_the_cost_is_told_per_image_and_per_box(tmp_path: Path) -> None:
-    images = [
-        {"image_id": 1, "boxes": 30, "runs": 20, "seconds": 3.0},
-        {"image_id": 2, "boxes": 10, "runs": 10, "seconds": 1.0},
-    ]
-    content = {"workers": 2, "seconds": 65.0, "earlier_boxes": 0, "images": images}
-    write_json(tmp_path / "log.json", content)
-    assert cost_line(tmp_path / "log.json") == (
-        "GrabCut took 2.00 s per image and 0.100 s per box on one core (2 images, 40 boxes, 30 "
-        "different rectangles); 2 workers needed 1 min 05 s in all."
-    )
-    write_json(tmp_path / "log.json", content | {"workers": 1, "earlier_boxes": 1234})
-    assert cost_line(tmp_path / "log.json").endswith(
-        "; 1 worker needed 1 min 05 s in all. 1,234 boxes were taken over from an earlier run."
-    )

@@ -228,19 +228,3 @@ def test_missing_runs_and_mixed_backbones_are_sentences(made: Made, tmp_path: Pa
     config = ModelConfig(method="mask_rcnn", backbone="resnet50")
     with pytest.raises(ValueError, match="different backbones"):
         predictions.backbone({**made.models, "large": predictions.Predictions(config, [])})
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "words"),
-    [
-        (-3.0, -1.0, "not all that holds it back"),
-        (1.0, 3.0, "outlines them better"),
-        (-1.0, 1.0, "undecided"),
-    ],
-)
-def test_what_limits_the_large_branch_is_told_by_an_interval(
-    low: float, high: float, words: str
-) -> None:
-    line = {"method": "pixel_level - small_branch", "metric": "AP_L", "ours": (low + high) / 2}
-    text = table2.limit_line(pd.DataFrame([line | {"ci_low": low, "ci_high": high}]))
-    assert words in text and f"({low:+.1f} to {high:+.1f})" in text

@@ -206,11 +206,3 @@ def test_a_wrong_list_is_met_by_a_sentence(tmp_path: Path, claims: Any, message:
 def test_a_missing_or_broken_list_is_met_by_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="list of the papers' claims"):
         load_claims(root=tmp_path)
-    write(tmp_path, VALUE)
-    path = tmp_path / "params" / "claims.yaml"
-    path.write_text("claims: [", encoding="utf-8")
-    with pytest.raises(ValueError, match="not valid YAML"):
-        load_claims(root=tmp_path)
-    path.write_text("[]", encoding="utf-8")
-    with pytest.raises(ValueError, match="not a list of claims"):
-        load_claims(root=tmp_path)

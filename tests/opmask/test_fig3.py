@@ -86,14 +86,6 @@ def test_classes_that_had_masks_in_every_run_are_left_out(
     )
 
 
-def test_classes_without_a_value_are_named(frame: pd.DataFrame) -> None:
-    gaps = frame.copy()
-    gaps.loc[0, "overlap"] = np.nan
-    gaps.loc[2, ["baseline", "opmask"]] = np.nan
-    line = fig3.left_out_line(gaps)
-    assert line.startswith("4 classes") and "overlap with: person." in line and "dog" in line
-
-
 def test_the_table_has_both_lines_and_their_difference(
     frame: pd.DataFrame, found: Comparison
 ) -> None:

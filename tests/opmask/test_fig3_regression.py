@@ -207,14 +207,3 @@ def test_controls_that_leave_no_answer_say_why() -> None:
         assert found is None and why in line
     more = pd.concat([few, few.tail(1) * 0.9])
     assert regression.controlled(more, "ap", {"size": "size"})[0] is not None
-
-
-def test_without_controls_the_slope_is_that_of_the_line(classes: pd.DataFrame) -> None:
-    found, _ = regression.controlled(classes, "baseline", {})
-    line = regression.fit(classes["overlap"], classes["baseline"])
-    assert found is not None
-    for name in ("slope", "se", "low", "high", "p"):
-        assert found[name] == pytest.approx(getattr(line, name))
-    flat, _ = regression.controlled(classes.assign(none=5.1), "none", {})
-    assert flat is not None and (flat["slope"], flat["low"], flat["high"]) == (0, 0, 0)
-    assert np.isnan(flat["p"])

@@ -23,7 +23,7 @@ from lib.pages.style import use_style
 from lib.training.checkpoint import load_model, save_model
 from lib.training.inputs import picture
 from tests.fixtures.models import tiny_config
-from tests.fixtures.opmask import HEIGHT, IMAGES, NAMES, SIDE, WIDTH, Made
+from tests.fixtures.opmask import HEIGHT, IMAGES, NAMES, WIDTH, Made
 
 
 @pytest.fixture(autouse=True)
@@ -90,15 +90,6 @@ def test_models_are_loaded_when_they_are_needed_and_must_fit(
         panel.prior_panel(val, {**files, "opmask": tmp_path / "other.pt"})
 
 
-def test_the_other_class_is_that_of_the_neighbour_that_overlaps_most(val: CocoSet) -> None:
-    person, dog, elephant, _, other_dog = val.instances(1)
-    assert panel.other_class(val, person) == dog.label  # of the one that overlaps it
-    assert panel.other_class(val, other_dog) == person.label
-    assert panel.other_class(val, elephant) == person.label  # nothing overlaps: the first
-    (alone,) = val.instances(3)
-    assert panel.other_class(val, alone) != alone.label
-
-
 def test_where_nobody_can_choose_a_grid_shows_overlapping_objects_first(
     val: CocoSet, files: dict[str, Path]
 ) -> None:
@@ -155,15 +146,3 @@ def test_image_object_and_class_can_be_chosen_and_each_choice_is_drawn_once(
     assert len(seen) == 4
     images.value = 3
     assert drawn[-1] == (val.instances(3)[0].id, 1) and len(drawn) == 5
-
-
-def test_the_panel_draws_every_box_and_says_as_what_one_is_seen(
-    val: CocoSet, files: dict[str, Path]
-) -> None:
-    figure = panel.panel_figure(LoadedModels(val, files), val.instances(1)[1], 4)
-    picture_axes, *others = [axes for axes in figure.axes if axes.images]
-    assert picture_axes.get_title(loc="left") == "dog, seen as cup"
-    assert [text.get_text() for text in picture_axes.texts] == ["1", "2", "3", "4", "5"]
-    assert len(others) == 4
-    left, right, bottom, top = others[0].images[1].get_extent()
-    assert right - left == pytest.approx(SIDE) and bottom - top == pytest.approx(SIDE)
