@@ -129,9 +129,10 @@ def _objects(
         tight = rle.tight_box(mask)
         if tight is None:
             continue
-        x1, y1, x2, _ = tight
+        x1, y1, x2, y2 = tight
         if found.get("branch") == "small":
-            draw_box(axes, np.subtract(tight, 0.5), ("black", 1.8), (COLOURS["box"], 0.9))
+            corners = (x1 - 0.5, y1 - 0.5, x2 - 0.5, y2 - 0.5)
+            draw_box(axes, corners, ("black", 1.8), (COLOURS["box"], 0.9))
         label = coco_set.categories.label_of(found["category_id"])
         name = plain(coco_set.categories.name_of(label), 14)
         half = 0.013 * width * len(name)  # of the text, about

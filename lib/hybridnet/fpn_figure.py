@@ -45,7 +45,7 @@ class Way(NamedTuple):
     source: str
     target: str
     convolution: str = ""
-    count: int = 0
+    length: int = 0
 
 
 def ways(kind: FpnKind) -> list[Way]:
@@ -93,7 +93,8 @@ def fpn_variants() -> Figure:
 
 def _draw(axes: Axes, found: Sequence[Way]) -> None:
     axes.set(xlim=(-0.45, 3.05), ylim=(0.0, 5.4))
-    symbols = {}
+    symbols: dict[str, Any] = {}
+    look: dict[str, Any]
     for name in dict.fromkeys(name for way in found for name in (way.source, way.target)):
         x, y = _place(name)
         look = {"ha": "center", "va": "center", "zorder": 3, "fontsize": 8}
@@ -111,14 +112,14 @@ def _draw(axes: Axes, found: Sequence[Way]) -> None:
         colour = RED if _climbs(way) else GREY
         start, end = np.array(_place(way.source)), np.array(_place(way.target))
         axes.annotate(
-            "", end, start, zorder=1,
+            "", tuple(end), tuple(start), zorder=1,
             arrowprops={"arrowstyle": "-|>", "color": colour, "linewidth": 1.2, "mutation_scale": 8,
                         "connectionstyle": f"arc3,rad={-bend}", "shrinkA": 2, "shrinkB": 2,
                         "patchA": symbols[way.source], "patchB": symbols[way.target]},
         )  # fmt: skip
         x, y = end - start
         middle = (start + end) / 2 + bend * np.array([-y, x])
-        for t in np.linspace(0.1, 0.9, way.count + 2)[1:-1]:
+        for t in np.linspace(0.1, 0.9, way.length + 2)[1:-1]:
             spot = (1 - t) ** 2 * start + 2 * t * (1 - t) * middle + t**2 * end
             look = {"markersize": 4.6, "zorder": 2, "markeredgecolor": "white"}
             axes.plot(*spot, **look, **_MARKS[way.convolution])

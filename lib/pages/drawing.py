@@ -92,7 +92,7 @@ def beside_each_other(
     """
     shifts = (np.arange(len(colours)) - (len(colours) - 1) / 2) * min(0.28, 0.7 / len(colours))
     for shift, (name, colour) in zip(shifts, colours.items(), strict=True):
-        own = rows[rows[series] == name].set_index(category).reindex(order)
+        own = rows[rows[series] == name].set_index(category).reindex(list(order))
         intervals(axes, np.arange(len(order)) + shift, own, colour, upright=upright, paper=paper)
 
 

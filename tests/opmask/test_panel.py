@@ -120,11 +120,12 @@ def test_image_object_and_class_can_be_chosen_and_each_choice_is_drawn_once(
 ) -> None:
     monkeypatch.setattr(panel, "interactive", lambda: True)
     drawn = []
-    ours = panel.panel_figure
 
     def counted(models: LoadedModels, instance: Any, label: int) -> Figure:
         drawn.append((instance.id, label))
-        return ours(models, instance, label)
+        figure = plt.figure(figsize=(2, 1))
+        figure.text(0, 0, str(drawn[-1]))
+        return figure
 
     monkeypatch.setattr(panel, "panel_figure", counted)
     made: Any = panel.prior_panel(val, files)
@@ -146,3 +147,13 @@ def test_image_object_and_class_can_be_chosen_and_each_choice_is_drawn_once(
     assert len(seen) == 4
     images.value = 3
     assert drawn[-1] == (val.instances(3)[0].id, 1) and len(drawn) == 5
+
+
+def test_the_panel_draws_every_box_and_says_as_what_one_is_seen(
+    val: CocoSet, files: dict[str, Path]
+) -> None:
+    figure = panel.panel_figure(LoadedModels(val, files), val.instances(1)[1], 4)
+    picture_axes, *others = [axes for axes in figure.axes if axes.images]
+    assert picture_axes.get_title(loc="left") == "dog, seen as cup"
+    assert [text.get_text() for text in picture_axes.texts] == ["1", "2", "3", "4", "5"]
+    assert len(others) == 4
