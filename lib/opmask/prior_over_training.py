@@ -5,8 +5,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from lib.data.coco import CocoSet, Instance
-from lib.metrics.coco_input import examples
+from lib.data.coco import CocoSet
 from lib.models.config import PriorNorm
 from lib.pages import rois
 from lib.training.activation_maps import CamHistory
@@ -33,7 +32,7 @@ def prior_over_training(
         norm: how the model scales its maps.
     """
     place = {name: row for row, name in enumerate(recorded.annotation_id.tolist())}
-    shown = rois.choose(_instances(coco_set, recorded), count=count)
+    shown = rois.choose((x for x in coco_set.all_instances() if x.id in place), count=count)
     if not shown or not len(recorded.iteration):
         return None
     last = len(recorded.iteration) - 1
@@ -53,15 +52,3 @@ def prior_over_training(
         for axes, prior in zip(row[1:], priors, strict=True):
             rois.draw_heat(axes, part, prior)
     return figure
-
-
-def _instances(coco_set: CocoSet, recorded: CamHistory) -> list[Instance]:
-    """Return the instances whose boxes were recorded, in that order."""
-    by_id = {x.id: x for x in coco_set.all_instances()}
-    strangers = [name for name in recorded.annotation_id.tolist() if name not in by_id]
-    if strangers:
-        raise ValueError(
-            f"The prior was recorded on boxes that {coco_set.annotations_path.name} does not have "
-            f"({examples(strangers)}): open the set that the training step was given for it."
-        )
-    return [by_id[name] for name in recorded.annotation_id.tolist()]
