@@ -139,10 +139,7 @@ def still(models: LoadedModels) -> Figure | None:
     for axes, text in zip(panels[0], titles, strict=True):
         rois.title(axes, text)
     for row, instance in zip(panels, shown, strict=True):
-        part, truth = rois.roi(coco_set, instance), rois.true_mask(coco_set, instance)
-        rois.draw_roi(row[0], part)
-        if truth is not None:
-            rois.outline(row[0], part, truth)
+        rois.draw_truth(row[0], coco_set, instance)
         labels = (instance.label, other_class(coco_set, instance))
         for place, label in zip((1, 4), labels, strict=True):
             _draw_class(row[place : place + 3], models, instance, label)

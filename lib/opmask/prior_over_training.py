@@ -44,10 +44,7 @@ def prior_over_training(
     for axes, text in zip(panels[0], titles, strict=True):
         rois.title(axes, text)
     for row, instance in zip(panels, shown, strict=True):
-        part, truth = rois.roi(coco_set, instance), rois.true_mask(coco_set, instance)
-        rois.draw_roi(row[0], part)
-        if truth is not None:
-            rois.outline(row[0], part, truth)
+        part = rois.draw_truth(row[0], coco_set, instance)
         priors = rois.prior_maps(recorded.maps[steps, place[instance.id]], norm=norm)
         for axes, prior in zip(row[1:], priors, strict=True):
             rois.draw_heat(axes, part, prior)

@@ -138,6 +138,15 @@ def draw_roi(axes: Axes, shown: Roi, mask: np.ndarray | None = None, colour: str
     _frame(axes, shown)
 
 
+def draw_truth(axes: Axes, coco_set: CocoSet, instance: Instance) -> Roi:
+    """Draw an instance with the outline of its true mask, if there is one; return its region."""
+    shown, truth = roi(coco_set, instance), true_mask(coco_set, instance)
+    draw_roi(axes, shown)
+    if truth is not None:
+        outline(axes, shown, truth)
+    return shown
+
+
 def draw_heat(
     axes: Axes,
     shown: Roi,
