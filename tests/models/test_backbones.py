@@ -8,16 +8,9 @@ from torch import nn
 from torchvision.models import resnet50
 from torchvision.ops import FrozenBatchNorm2d
 
-from lib.models.backbones import load_weights, resnet_fpn, small_fpn
+from lib.models.backbones import load_weights, resnet_fpn
 from lib.models.config import ModelConfig
 from lib.paths import find_data
-
-
-def test_small_pyramid_halves_the_size_at_each_level():
-    maps = small_fpn(fpn_channels=16)(torch.rand(1, 3, 128, 192))
-    assert list(maps) == ["0", "1", "2", "3", "pool"]
-    for level, stride in zip(maps.values(), (4, 8, 16, 32, 64), strict=True):
-        assert level.shape == (1, 16, 128 // stride, 192 // stride)
 
 
 def caffe_network(state: dict[str, torch.Tensor]) -> nn.Module:

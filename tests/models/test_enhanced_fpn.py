@@ -60,17 +60,6 @@ def test_maps_have_their_strides_for_every_size_that_the_transform_makes(kind):
     assert len(sizes) > 4
 
 
-@pytest.mark.parametrize("kind", ENHANCED)
-@pytest.mark.parametrize("size", [(48, 48), (33, 70)])
-def test_maps_keep_the_sizes_of_a_plain_fpn_for_other_sizes_too(kind, size):
-    image = torch.rand(1, 3, *size)
-    plain, enhanced = (
-        small_fpn(fpn_channels=4, channels=(2, 2, 2, 2), blocks=(1, 1, 1, 1), fpn=k)(image)
-        for k in ("plain", kind)
-    )
-    assert [m.shape for m in plain.values()] == [m.shape for m in enhanced.values()]
-
-
 def conv(x: Tensor, module: nn.Conv2d, stride: int = 1) -> Tensor:
     return conv2d(x, module.weight, module.bias, stride, padding=module.weight.shape[-1] // 2)
 
@@ -184,8 +173,3 @@ def test_new_block_hardly_changes_the_maps_and_learns_at_once(kind):
     sum(m.square().sum() for m in after.values()).backward()
     for parameter in pyramid.fpn.extra_blocks.parameters():
         assert float(parameter.grad.abs().sum()) > 0
-
-
-def test_plain_fpn_is_no_enhanced_one():
-    with pytest.raises(ValueError, match="LastLevelMaxPool"):
-        EnhancedFPN("plain", 8, bottom_channels=8)
