@@ -69,7 +69,6 @@ OUTPUTS = {
     "lib.bench.models": "x.json",
     "lib.bench.masks": "x.json",
     "lib.bench.schedules": "x.json",
-    "lib.training.activation_maps": "x.npz",
     "lib.opmask.overlap": "x.csv",
 }
 

@@ -1,5 +1,6 @@
 """Checkpoints to resume from and model files to use, both read with ``weights_only=True``."""
 
+import io
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,14 +30,10 @@ def save(path: Path, content: dict[str, Any]) -> None:
     Raises:
         OSError: if it cannot be written.
     """
-    with atomic(path) as temporary, temporary.open("wb") as file:
-        try:
-            torch.save(content, file)
-        except RuntimeError as error:
-            # its writer, closed early, complains of what it did not write
-            if isinstance(error.__context__, OSError):
-                raise error.__context__ from None
-            raise
+    buffer = io.BytesIO()  # torch.save turns a full disk into an error of its own
+    torch.save(content, buffer)
+    with atomic(path) as temporary:
+        temporary.write_bytes(buffer.getbuffer())
 
 
 @dataclass(frozen=True)
@@ -65,18 +62,13 @@ def save_model(
         categories: its classes.
         run: digest of the run that it came from; see :func:`is_of`.
     """
-    state = model.state_dict()
-    for name, tensor in state.items():
-        state[name] = tensor.cpu()
-    save(
-        path,
-        {
-            "model": config.model_dump(mode="json"),
-            "categories": categories.to_coco(),
-            "run": run,
-            "state": state,
-        },
-    )
+    content = {
+        "model": config.model_dump(mode="json"),
+        "categories": categories.to_coco(),
+        "run": run,
+        "state": {name: tensor.cpu() for name, tensor in model.state_dict().items()},
+    }
+    save(path, content)
 
 
 def is_of(path: Path, run: str) -> bool:

@@ -1,7 +1,7 @@
 """One step of training: forward and backward in mixed precision, clipping, the optimiser."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -10,7 +10,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from lib.models.detector import Detector
 from lib.training.config import TrainConfig
-from lib.training.distributed import ToldElsewhereError, World
+from lib.training.distributed import World
 from lib.training.schedule import build_optimizer, clip_gradients, learning_rate
 
 
@@ -75,7 +75,6 @@ class Learner:
 
         Raises:
             FloatingPointError: if the loss is not finite; nothing is learnt from the batch then.
-            ToldElsewhereError: likewise, in all processes but the main one.
         """
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.config, iteration)
@@ -85,10 +84,9 @@ class Learner:
         total = torch.stack(list(losses.values())).sum()
         own = torch.stack([total, *losses.values()]).detach()
         told = self.world.mean(torch.cat([own, own.new_full((1,), float(stop))]))
-        numbers = _sent(told)
         self.optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(total).backward()
-        *values, stops = numbers()
+        *values, stops = told.tolist()
         if not all(map(math.isfinite, values)):
             self._refuse(list(losses), own.tolist()[1:], targets, iteration)
         self.scaler.unscale_(self.optimizer)
@@ -104,7 +102,7 @@ class Learner:
         targets: Sequence[dict[str, Any]],
         iteration: int,
     ) -> None:
-        """Say in the main process what was not finite, and where, and end all."""
+        """Say what was not finite, and where."""
         shares = self.world.gather((list(values), [t["image_id"] for t in targets]))
         parts = []
         for rank, (losses, images) in enumerate(shares):
@@ -112,11 +110,10 @@ class Learner:
                 who = f"process {rank}: " if self.world.size > 1 else ""
                 said = ", ".join(f"{n} {x:g}" for n, x in zip(names, losses, strict=True))
                 parts.append(f"{who}{said}; images {', '.join(map(str, images))}")
-        message = (
+        raise FloatingPointError(
             f"The loss is not finite at iteration {iteration + 1} ({'; '.join(parts)}). Lower "
             "train.learning_rate or lengthen train.warmup."
         )
-        raise FloatingPointError(message) if self.world.main else ToldElsewhereError(message)
 
     def state(self) -> dict[str, Any]:
         """Return what :meth:`restore` needs to continue from here, on any number of devices."""
@@ -138,22 +135,6 @@ class Learner:
         self.optimizer.load_state_dict({**state["optimizer"], "param_groups": groups})
         if state["scaler"]:  # without half precision there was nothing to scale
             self.scaler.load_state_dict(state["scaler"])
-
-
-def _sent(values: Tensor) -> Callable[[], list[float]]:
-    """Send numbers to the processor, and return what waits for them, but not for later work."""
-    if not values.is_cuda:
-        return values.tolist
-    there = torch.empty(values.shape, dtype=values.dtype, pin_memory=True)
-    there.copy_(values, non_blocking=True)
-    arrived = torch.cuda.Event()
-    arrived.record()
-
-    def numbers() -> list[float]:
-        arrived.synchronize()
-        return there.tolist()
-
-    return numbers
 
 
 def _parallel(model: Detector, world: World) -> nn.Module:

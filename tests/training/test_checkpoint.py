@@ -71,14 +71,6 @@ def test_model_of_another_pyramid_is_refused_with_what_to_do(drawn, tmp_path, st
         initialise(a_model(fpn=own), path, drawn.categories)
 
 
-def test_enhanced_model_starts_from_one_of_its_own_kind(drawn, tmp_path):
-    path = a_file(tmp_path, drawn.categories, fpn="dense")
-    model = a_model(fpn="dense")
-    initialise(model, path, drawn.categories)
-    theirs, ours = load_model(path).model.backbone.state_dict(), model.backbone.state_dict()
-    assert all(torch.equal(theirs[name], ours[name]) for name in theirs)
-
-
 @pytest.mark.parametrize(
     "changes",
     [
@@ -131,11 +123,6 @@ def test_normalisation_of_another_kind_starts_fresh_behind_copied_convolutions(
         assert torch.equal(tensor, torch.full_like(tensor, 3) if is_convolution else before[name])
 
 
-def test_batch_normalisation_over_one_process_or_many_has_the_same_weights(drawn, tmp_path):
-    path = a_file(tmp_path, drawn.categories, norm="bn")
-    assert initialise(a_model(norm="syncbn"), path, drawn.categories).fresh == ""
-
-
 def test_file_whose_weights_are_of_another_version_is_a_sentence(drawn, tmp_path):
     path = a_file(tmp_path, drawn.categories)
     content = read_tensors(path)
@@ -143,12 +130,6 @@ def test_file_whose_weights_are_of_another_version_is_a_sentence(drawn, tmp_path
     checkpoint.save(path, content | {"state": content["state"] | {f"{name}_old": tensor}})
     with pytest.raises(ValueError, match=r"written by another version.*Train the model again"):
         load_model(path)
-
-
-def test_masks_for_all_classes_do_not_start_masks_per_class(drawn, tmp_path):
-    path = a_file(tmp_path, drawn.categories, method="mask_rcnn")
-    with pytest.raises(ValueError, match="same mask head"):
-        initialise(a_model(mask_per_class=True), path, drawn.categories)
 
 
 @pytest.mark.parametrize("place", [0.3, 0.5, 0.7])

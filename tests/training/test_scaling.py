@@ -1,13 +1,10 @@
 """The linear rule by hand, and what is said and recorded of it."""
 
 import pytest
-import torch
 
 from lib.files import read_json
-from lib.training import checkpoint
-from lib.training.distributed import World
 from lib.training.scaling import division, resolved, sentence
-from lib.training.train import Run, train
+from lib.training.train import train
 from tests.fixtures.training import tiny_run
 
 PAPER = {
@@ -50,7 +47,7 @@ def test_a_batch_that_is_shared_out_is_no_other_run_and_says_who_gets_what(tmp_p
     assert resolved(config, 5) is config
     assert sentence(config, config, 1) == ""
     said = sentence(config, config, 5)
-    assert "5 processes with 3 or 4 images each share batches of 16" in said
+    assert "5 processes with 3 or 4 images each: batches of 16" in said
     assert "batch statistics of each process's images" in said  # the heads have norm bn
     assert division(config, config, 5)["images"] == [3, 3, 3, 3, 4]
     with pytest.raises(ValueError, match="batch_size is 16, fewer images than the 17 processes"):
@@ -82,11 +79,3 @@ def test_run_is_recorded_as_scaled_and_continues_as_scaled_alone(drawn, tmp_path
     )
     train(same)
     assert "is there already" in capsys.readouterr().out
-
-    run = Run(config, World(torch.device("cpu")))
-    elsewhere = resolved(config, 2).digest()
-    about = {"iteration": 4, "run": elsewhere, "asked": config.digest(), "processes": 2}
-    checkpoint.save(tmp_path / "out" / "checkpoint.pt", about)
-    with pytest.raises(ValueError, match=r"of this run on 2 processes.*here are 1"):
-        run.begin()
-    assert (tmp_path / "out" / "checkpoint.pt").exists()
