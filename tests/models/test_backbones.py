@@ -9,7 +9,6 @@ from torchvision.models import resnet50
 from torchvision.ops import FrozenBatchNorm2d
 
 from lib.models.backbones import load_weights, resnet_fpn
-from lib.models.config import ModelConfig
 from lib.paths import find_data
 
 
@@ -97,10 +96,3 @@ def test_only_the_norm_layers_of_fresh_stages_learn():
     frozen = {n for n, m in body.named_modules() if isinstance(m, FrozenBatchNorm2d)}
     assert learning and all(n.startswith("layer4") for n in learning)
     assert frozen and not any(n.startswith("layer4") for n in frozen)
-
-
-def test_impossible_settings_are_sentences():
-    with pytest.raises(ValueError, match="shorter side cannot exceed"):
-        ModelConfig(method="opmask", min_size=(900,), max_size=800)
-    with pytest.raises(ValueError, match="no pre-trained weights"):
-        ModelConfig(method="opmask", backbone="small", weights="imagenet")

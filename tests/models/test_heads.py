@@ -13,16 +13,6 @@ from tests.fixtures.models import CLASSES, images_and_targets, tiny_model, truth
 ORIGINAL = {"box_head": "fc", "fc_channels": 12, "mask_per_class": True, "norm": "none"}
 
 
-@pytest.mark.parametrize("method", ["faster_rcnn", "mask_rcnn"])
-def test_original_heads_learn_everywhere_and_have_no_norm(method):
-    model = tiny_model(method, **ORIGINAL).train()
-    sum(model(*images_and_targets()).values()).backward()
-    assert [n for n, p in model.named_parameters() if p.grad is None] == []
-    heads = list(model.roi_heads.modules())
-    assert not any(isinstance(m, (nn.BatchNorm2d, nn.GroupNorm)) for m in heads)
-    assert all(m.bias is not None for m in heads if isinstance(m, (nn.Conv2d, nn.Linear)))
-
-
 def test_original_heads_detect_and_segment_in_batches_as_one_by_one():
     model = tiny_model("mask_rcnn", **ORIGINAL).eval()
     model.roi_heads.score_thresh = 0.0
@@ -62,12 +52,6 @@ def test_mask_of_an_roi_is_that_of_its_own_class():
     )
     for row in range(9):
         assert torch.equal(logits[row], predictor(features)[row, int(labels[row]) - 1])
-
-
-@pytest.mark.parametrize("change", [{"box_head": "fc"}, {"mask_per_class": True}])
-def test_heads_that_the_prior_cannot_work_with_are_sentences(change):
-    with pytest.raises(ValueError, match=next(iter(change))):
-        ModelConfig.model_validate({"method": "opmask", **change})
 
 
 @pytest.mark.parametrize("per_class", [True, False])

@@ -4,7 +4,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lib.models.config import ModelConfig
 from lib.models.detector import Detector
 from lib.models.mask_branch import partial_mask_loss
 from lib.models.rpn import IGNORED
@@ -112,23 +111,6 @@ def test_cams_are_of_the_box_that_the_switch_names_by_a_loop_over_detections():
                     torch.testing.assert_close(scores[label], result["scores"][row])
 
 
-def test_refined_boxes_change_the_prior_and_neither_boxes_nor_masks_without_one():
-    model = lively(tiny_model())
-    proposal = detect(model, [0, 1, 2])
-    model.roi_heads.prior_from = "refined"
-    refined = detect(model, [0, 1, 2])
-    for one, other in zip(proposal, refined, strict=True):
-        assert torch.equal(one["boxes"], other["boxes"])
-        assert not torch.allclose(one["cams"], other["cams"], atol=1e-2)
-        assert not torch.allclose(one["mask_probs"], other["mask_probs"], atol=1e-4)
-    assert model.roi_heads.mask_branch is not None
-    without = lively(tiny_model("mask_rcnn"))
-    first = detect(without, [0, 1, 2])
-    without.roi_heads.prior_from = "refined"
-    for one, other in zip(first, detect(without, [0, 1, 2]), strict=True):
-        assert torch.equal(one["mask_probs"], other["mask_probs"])
-
-
 @pytest.mark.parametrize("method", ["faster_rcnn", "mask_rcnn", "opmask"])
 def test_cams_on_boxes_are_the_class_weights_on_the_map_of_each_box(method):
     model = tiny_model(method).eval()
@@ -153,19 +135,6 @@ def test_boxes_of_cams_are_in_pixels_of_the_images_as_given():
     truth = [{"boxes": b, "labels": torch.tensor([1])} for b in boxes]
     model.cams_on_boxes([torch.rand(3, 128, 160), torch.rand(3, 32, 40)], truth)
     assert torch.equal(seen[0], boxes[0] / 2) and torch.equal(seen[1], boxes[1] * 2)
-
-
-def test_cams_without_maps_or_in_training_are_sentences():
-    images, targets = images_and_targets(1)
-    truth = truth_of(targets)
-    fully_connected = tiny_model("mask_rcnn", box_head="fc", fc_channels=12).eval()
-    with pytest.raises(ValueError, match="box_head 'conv'"):
-        fully_connected.cams_on_boxes(images, truth)
-    fully_connected.roi_heads.return_cams = True
-    with pytest.raises(ValueError, match="box_head 'conv'"):
-        fully_connected(images)
-    with pytest.raises(ValueError, match="evaluation mode"):
-        tiny_model().train().cams_on_boxes(images, truth)
 
 
 @pytest.mark.parametrize("switches", SWITCHES, ids=case)
@@ -247,27 +216,3 @@ def test_mask_loss_on_true_boxes_is_that_of_the_known_objects_and_their_masks(me
     matched = [torch.tensor([0, 2]), torch.tensor([0, 1, 2])]
     wanted = partial_mask_loss(logits, boxes, matched, targets, shapes)
     torch.testing.assert_close(losses["loss_mask"], wanted)
-
-
-@pytest.mark.parametrize("method", ["mask_rcnn", "faster_rcnn"])
-@pytest.mark.parametrize(
-    "switch",
-    [
-        {"prior_norm": "sigmoid"},
-        {"prior_fusion": "concat"},
-        {"prior_weights": "attached"},
-        {"prior_gradient": False},
-        {"prior_from": "refined"},
-    ],
-    ids=case,
-)
-def test_switches_of_a_prior_that_is_not_there_are_sentences(method, switch):
-    with pytest.raises(ValueError, match=f"{next(iter(switch))}.*{method}.*opmask"):
-        ModelConfig.model_validate({"method": method, **switch})
-
-
-def test_switches_without_effect_are_sentences():
-    with pytest.raises(ValueError, match="no mask branch"):
-        ModelConfig(method="faster_rcnn", mask_rois="gt_boxes")
-    with pytest.raises(ValueError, match="change one of the two"):
-        ModelConfig(method="opmask", prior_gradient=False, prior_weights="attached")

@@ -108,24 +108,6 @@ def test_refined_boxes_have_other_maps_of_the_same_detections(drawn, tmp_path):
     assert np.array_equal(plain.cams_on_boxes, refined.cams_on_boxes)
 
 
-def test_detector_has_maps_but_no_masks(drawn, tmp_path):
-    trained = load_model(train(tiny_run(tmp_path, method="faster_rcnn")))
-    found = predict(trained, drawn, device=torch.device("cpu"), cams=True)
-    assert len(found.cams) == len(found.detections) > 0 and not found.masks_on_boxes
-    assert found.annotation_ids.tolist() == [x.id for x in drawn.all_instances()]
-
-
-def test_without_boxes_nothing_on_boxes_is_written(drawn, tmp_path):
-    path = train(tiny_run(tmp_path))
-    arguments = ["--annotations", str(drawn.annotations_path), "--images", str(drawn.image_root)]
-    arguments += ["--out", str(tmp_path / "p"), "--name", "val_refined", "--no-boxes", "--cams"]
-    assert main([str(path), *arguments, "--prior-from", "refined"]) == 0
-    assert sorted(p.name for p in (tmp_path / "p").iterdir()) == [
-        "cams_val_refined.npz",
-        "detections_val_refined.json",
-    ]
-
-
 @pytest.mark.parametrize(
     ("changes", "asked", "said"),
     [

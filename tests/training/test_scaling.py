@@ -28,20 +28,6 @@ def test_half_the_batch_has_half_the_rate_and_twice_the_iterations(tmp_path):
         assert part in said
 
 
-def test_three_times_the_batch_has_three_times_the_rate_and_a_third_of_the_iterations(tmp_path):
-    large = resolved(tiny_run(tmp_path, images_per_device=6, **PAPER), 8)
-    assert (large.batch_size, large.learning_rate) == (48, pytest.approx(0.06))
-    assert (large.iterations, large.steps) == (43_333, (33_333, 40_000))
-    assert (large.warmup, large.snapshots) == (333, (0, 21_667))
-
-
-def test_as_many_images_as_the_settings_have_are_the_same_run(tmp_path):
-    plain = tiny_run(tmp_path, **PAPER)
-    asked = plain.model_copy(update={"images_per_device": 2})
-    assert resolved(asked, 8) == plain
-    assert "nothing is scaled" in sentence(asked, plain, 8)
-
-
 def test_a_batch_that_is_shared_out_is_no_other_run_and_says_who_gets_what(tmp_path):
     config = tiny_run(tmp_path, **PAPER)
     assert resolved(config, 5) is config

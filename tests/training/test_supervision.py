@@ -115,23 +115,6 @@ def test_an_empty_pseudo_mask_can_be_learnt_as_background(drawn, tmp_path):
     assert target["has_mask"][row] and dense(target)[row].sum() == 0
 
 
-def test_masks_are_counted_as_they_are_used(drawn, tmp_path):
-    coco = mark(tmp_path)
-    instances = list(coco.all_instances())
-    good = sum(i.has_mask and i.pseudo["valid"] for i in instances)
-    bad = sum(i.has_mask and not i.pseudo["valid"] for i in instances)
-    for valid, invalid, count in [
-        ("learn", "learn", good + bad),
-        ("learn", "box_only", good),
-        ("drop", "learn", bad),
-    ]:
-        line = mask_line(coco, Supervision(EVERY_LABEL, valid, invalid))
-        assert line == f"{count} of {len(instances)} instances have a mask to learn from"
-    assert mask_line(coco, Supervision(EVERY_LABEL, "box_only", "ignore")).startswith(
-        "WARNING: 0 of"
-    )
-
-
 @pytest.mark.parametrize("invalid", ["box_only", "ignore", "drop"])
 def test_invalid_masks_that_are_not_learnt_change_no_weight(drawn, tmp_path, invalid):
     mark(tmp_path)

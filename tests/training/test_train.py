@@ -6,7 +6,6 @@ import time
 import pytest
 import torch
 
-from lib.data.coco import load
 from lib.files import read_json, write_json
 from lib.training import checkpoint
 from lib.training.config import parse_config
@@ -64,21 +63,6 @@ def test_finished_run_is_not_repeated_but_one_on_other_labels_is(drawn, tmp_path
     content["annotations"][0]["bbox"][2] -= 2
     write_json(path, content)
     assert train(config).stat().st_mtime_ns != written
-
-
-def test_crowd_regions_are_no_targets(drawn, tmp_path):
-    path = tmp_path / "set" / "annotations.json"
-    content = read_json(path)
-    content["annotations"][0]["iscrowd"] = 1
-    write_json(path, content)
-    coco = load(path, tmp_path / "set" / "images")
-    samples = TrainingSet(
-        coco, supervision=Supervision(frozenset({1, 2, 3, 4})), flip=False, seed=0
-    )
-    image = content["annotations"][0]["image_id"]
-    index = [i.id for i in coco.images].index(image)
-    crowd_free = [a for a in content["annotations"] if a["image_id"] == image and not a["iscrowd"]]
-    assert len(samples[(index, 0)][1]["boxes"]) == len(crowd_free)
 
 
 def test_detector_starts_both_methods_from_the_same_weights(drawn, tmp_path):
