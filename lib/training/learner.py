@@ -1,7 +1,6 @@
 """One step of training: forward and backward in mixed precision, clipping, the optimiser."""
 
 import math
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -88,32 +87,18 @@ class Learner:
         self.scaler.scale(total).backward()
         *values, stops = told.tolist()
         if not all(map(math.isfinite, values)):
-            self._refuse(list(losses), own.tolist()[1:], targets, iteration)
+            here = zip(losses, own.tolist()[1:], strict=True)
+            said = ", ".join(f"{name} {value:g}" for name, value in here)
+            seen = ", ".join(str(target["image_id"]) for target in targets)
+            raise FloatingPointError(
+                f"The loss is not finite at iteration {iteration + 1}. Process {self.world.rank} "
+                f"has {said}; images {seen}. Lower train.learning_rate or lengthen train.warmup."
+            )
         self.scaler.unscale_(self.optimizer)
         clip_gradients(self.config, self.model.parameters())
         self.scaler.step(self.optimizer)
         self.scaler.update()
         return Outcome(dict(zip(["loss", *losses], values, strict=True)), stops > 0)
-
-    def _refuse(
-        self,
-        names: Sequence[str],
-        values: Sequence[float],
-        targets: Sequence[dict[str, Any]],
-        iteration: int,
-    ) -> None:
-        """Say what was not finite, and where."""
-        shares = self.world.gather((list(values), [t["image_id"] for t in targets]))
-        parts = []
-        for rank, (losses, images) in enumerate(shares):
-            if not all(map(math.isfinite, losses)):
-                who = f"process {rank}: " if self.world.size > 1 else ""
-                said = ", ".join(f"{n} {x:g}" for n, x in zip(names, losses, strict=True))
-                parts.append(f"{who}{said}; images {', '.join(map(str, images))}")
-        raise FloatingPointError(
-            f"The loss is not finite at iteration {iteration + 1} ({'; '.join(parts)}). Lower "
-            "train.learning_rate or lengthen train.warmup."
-        )
 
     def state(self) -> dict[str, Any]:
         """Return what :meth:`restore` needs to continue from here, on any number of devices."""
