@@ -66,7 +66,7 @@ def prepare(config: TrainConfig, coco: CocoSet, *, fill: bool = True) -> Detecto
     if config.init is None:
         load_backbone(model, config.model)
     else:
-        copied = checkpoint.initialise(model, resolve(config.init), coco.categories)
+        copied = checkpoint.initialise(model, config.model, resolve(config.init), coco.categories)
         if copied.masks and coco.categories.split(config.supervised) != coco.categories.labels:
             raise ValueError(
                 f"{config.init} was trained with masks, of whichever classes; starting from it "
