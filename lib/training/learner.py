@@ -14,14 +14,14 @@ from lib.training.schedule import build_optimizer, clip_gradients, learning_rate
 
 
 def mixed_precision(config: TrainConfig, device: torch.device) -> torch.dtype | None:
-    """Return the type of the forward pass: bfloat16 on CUDA devices that have it, else float16.
+    """Return the type of the forward pass: bfloat16 on CUDA devices that have it.
 
-    None is single precision: on the CPU, or if the configuration says so.
+    None is single precision: elsewhere, or if the configuration says so.
     """
     if config.amp == "none" or device.type != "cuda":
         return None
     native = torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.bfloat16 if native else torch.float16
+    return torch.bfloat16 if native else None
 
 
 class Outcome(NamedTuple):
@@ -51,9 +51,7 @@ class Learner:
         self.world = world
         self.device = world.device
         self.precision = mixed_precision(config, world.device)
-        scaled = self.precision == torch.float16
-        self.optimizer = build_optimizer(config, model, scaled=scaled)
-        self.scaler = torch.amp.GradScaler(world.device.type, enabled=scaled)
+        self.optimizer = build_optimizer(config, model)
         self.parallel = model if world.size == 1 else _parallel(model, world)
 
     def step(
@@ -84,7 +82,7 @@ class Learner:
         own = torch.stack([total, *losses.values()]).detach()
         told = self.world.mean(torch.cat([own, own.new_full((1,), float(stop))]))
         self.optimizer.zero_grad(set_to_none=True)
-        self.scaler.scale(total).backward()
+        total.backward()
         *values, stops = told.tolist()
         if not all(map(math.isfinite, values)):
             here = zip(losses, own.tolist()[1:], strict=True)
@@ -94,19 +92,13 @@ class Learner:
                 f"The loss is not finite at iteration {iteration + 1}. Process {self.world.rank} "
                 f"has {said}; images {seen}. Lower train.learning_rate or lengthen train.warmup."
             )
-        self.scaler.unscale_(self.optimizer)
         clip_gradients(self.config, self.model.parameters())
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
+        self.optimizer.step()
         return Outcome(dict(zip(["loss", *losses], values, strict=True)), stops > 0)
 
     def state(self) -> dict[str, Any]:
         """Return what :meth:`restore` needs to continue from here, on any number of devices."""
-        return {
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "scaler": self.scaler.state_dict(),
-        }
+        return {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Continue from a state, which may be of another kind of device."""
@@ -118,8 +110,6 @@ class Learner:
             )
         ]
         self.optimizer.load_state_dict({**state["optimizer"], "param_groups": groups})
-        if state["scaler"]:  # without half precision there was nothing to scale
-            self.scaler.load_state_dict(state["scaler"])
 
 
 def _parallel(model: Detector, world: World) -> nn.Module:

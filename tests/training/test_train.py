@@ -113,10 +113,8 @@ def test_state_of_another_kind_of_device_is_taken_up(drawn, tmp_path):
     config = tiny_run(tmp_path)
     learner = Learner(config, prepare(config, drawn), World(torch.device("cpu")))
     state = learner.state()
-    assert state["scaler"] == {}  # as after single precision
     for group in state["optimizer"]["param_groups"]:
         group["fused"] = True
-    learner.scaler = torch.amp.GradScaler("cpu", enabled=True)
     learner.restore(state)
     assert [group["fused"] for group in learner.optimizer.param_groups] == [False, False]
 
