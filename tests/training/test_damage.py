@@ -25,7 +25,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("damage", ["empty", "half", "changed", "gone"])
+@pytest.mark.parametrize("damage", ["half", "changed", "gone"])
 @pytest.mark.parametrize(
     ("run", "name"),
     [
@@ -45,7 +45,7 @@ def test_a_run_whose_files_are_damaged_ends_as_if_they_were_not(
     path.unlink()
     if damage != "gone":
         changed = data[:200] + bytes([data[200] ^ 1]) + data[201:]
-        path.write_bytes({"empty": b"", "half": data[: len(data) // 2]}.get(damage, changed))
+        path.write_bytes(data[: len(data) // 2] if damage == "half" else changed)
     train(config)
     for kept in ("model.pt", "snapshot_1.pt"):
         assert (Path(config.out) / kept).read_bytes() == (runs / "whole" / kept).read_bytes()
