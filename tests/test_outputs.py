@@ -67,7 +67,6 @@ OUTPUTS = {
     "lib.bench.inference": "x.json",
     "lib.bench.models": "x.json",
     "lib.bench.masks": "x.json",
-    "lib.training.activation_maps": "x.npz",
     "lib.opmask.overlap": "x.csv",
 }
 

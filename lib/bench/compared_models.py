@@ -137,7 +137,7 @@ class ComparedModels:
         if name == REFERENCE:
             return "float16"
         config = self.configs[name].model_copy(update={"amp": "auto"})
-        return str(mixed_precision(config, self.device)).removeprefix("torch.")
+        return str(mixed_precision(config, self.device) or torch.float32).removeprefix("torch.")
 
     def _train(self, name: str, amp: bool, turn: int) -> tuple[Trainer, Iterator[Any]]:
         model = self.model(name).train()

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from lib.masks.paste import Window, sample
+from lib.masks.rle import encode
 from lib.metrics.coco_ap import APResult, accumulate, prepare
 from lib.metrics.coco_input import BadDetections, check
 from lib.metrics.coco_match import Matcher, by_image
@@ -107,7 +108,9 @@ def cam_ap_sweep(
         ours = [detections[row] for row in group.rows]
         placed = list(_windows(ours, maps[group.rows], sizes))
         for threshold, matcher in matchers.items():
-            matcher.add(group, [window.encode(threshold, *size) for window, size in placed])
+            matcher.add(
+                group, [encode(window.at_least(threshold, *size)) for window, size in placed]
+            )
     return {threshold: accumulate(prepared, matcher) for threshold, matcher in matchers.items()}
 
 
