@@ -208,7 +208,7 @@ def test_models_outlive_changes_of_what_only_draws_and_judges_them(
     module.parent.mkdir(exist_ok=True)
     module.write_text("COLOUR = 'red'\n")
     end = "" if finished else "assert 'tried' == 'again'\n"
-    used = f"import {folder.replace('/', '.')}.colours\n"
+    used = f"if ws is None:\n    import {folder.replace('/', '.')}.colours\n"
     toy.edit("03_other", "ws.file", f"{used}{MODEL}{end}ws.file")
     toy.run("--only", "03_other")
     assert toy.output("03_other", "found") == "False"
