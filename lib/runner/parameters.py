@@ -4,7 +4,8 @@ The cell is the schema. Each line declares a typed name with a literal default a
 
     grabcut_iterations: int = 5  # rounds of GrabCut per box
 
-Types are int, float, str, bool, Literal[...], list[...], tuple[...] and unions with None. What
+Types are int, float, str, bool, Literal[...], list[...], tuple[...], pydantic's PositiveInt and
+unions with None. What
 several notebooks share is declared in a module of the same form, which the cell begins with::
 
     from lib.training.notebook_parameters import *
@@ -19,7 +20,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, PositiveInt, TypeAdapter, ValidationError
 
 from lib.paths import ROOT
 from lib.strict_yaml import cut
@@ -27,6 +28,7 @@ from lib.strict_yaml import cut
 TAG = "parameters"
 
 _TYPES = {kind.__name__: kind for kind in (int, float, str, bool, list, tuple)}
+_OTHERS = {"Literal": Literal, "PositiveInt": PositiveInt}
 
 _WORDS = {"str": "text", "bool": "true/false", "NoneType": "nothing", "dict": "a mapping"}
 
@@ -50,13 +52,13 @@ class Parameter:
         Raises:
             ValueError: if it is another than the module's text lists.
         """
-        names: dict[str, Any] = {"__builtins__": {}, "Literal": Literal, **_TYPES}
+        names: dict[str, Any] = {"__builtins__": {}, **_TYPES, **_OTHERS}
         try:
             return eval(self.annotation, names)
         except (NameError, TypeError, AttributeError):
             raise ValueError(
-                f"the type {self.annotation!r} is not one of {', '.join(_TYPES)}, Literal or a "
-                "union of them with None"
+                f"the type {self.annotation!r} is not one of "
+                f"{', '.join([*_TYPES, *_OTHERS])} or a union of them with None"
             ) from None
 
     def check(self, value: Any) -> Any:
@@ -131,11 +133,11 @@ def parse_cell(source: str, *, root: Path = ROOT) -> dict[str, Parameter]:
     for statement in statements:
         try:
             match statement:
-                case ast.ImportFrom(module="typing") | ast.Expr(value=ast.Constant(value=str())):
-                    pass
                 case ast.ImportFrom(module=str(module), names=[ast.alias(name="*")]):
                     path = root.joinpath(*module.split(".")).with_suffix(".py")
                     shared |= parse_cell(path.read_text(encoding="utf-8"), root=root)
+                case ast.ImportFrom() | ast.Expr(value=ast.Constant(value=str())):
+                    pass  # types, or a text for people
                 case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value):
                     written = Parameter(ast.unparse(statement.annotation), ast.literal_eval(value))
                     own[name] = replace(written, default=written.check(written.default))

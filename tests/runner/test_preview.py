@@ -161,7 +161,7 @@ def test_a_file_that_nobody_has_is_named_once_in_a_plan_and_an_error_in_a_run(to
     code, output = toy.run(*choice, "--dry-run")
     assert code == 0
     (line,) = [line for line in output.splitlines() if "does not exist" in line]
-    assert "other.word of step 03_other and 1 more names 'boxes/nothing.json'" in line
+    assert "'boxes/nothing.json', which other.word of step 03_other names" in line
     assert toy.run(*choice)[0] == 2
 
 
