@@ -5,10 +5,10 @@ import ast
 import pytest
 
 from lib.code import used_files
-from lib.runner.cli import main
 from lib.runner.parameters import TAG, Parameter, notebook_cells, parse_cell, read_parameters
-from lib.runner.profiles import Setting, load_profile, profile_names
+from lib.runner.profiles import Setting, profile_names
 from lib.runner.resolve import resolve_parameters
+from lib.runner.setup import prepare
 from lib.runner.steps import Step, matching, with_needs_resolved
 from lib.steps import STEPS
 from lib.study import Study
@@ -72,17 +72,17 @@ def test_every_module_that_a_notebook_names_exists(notebook: str) -> None:
 
 
 @pytest.mark.parametrize("name", profile_names(STUDY))
-def test_every_profile_can_be_planned_with_or_without_its_data(
-    name: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["--profile", name, "--dry-run"], steps=STEPS) == 0, capsys.readouterr().err
-    assert load_profile(STUDY, name).description.endswith(".")
+def test_every_profile_can_be_planned_with_or_without_its_data(name: str) -> None:
+    setup = prepare(STUDY, STEPS, profile=name, planned=True)
+    assert setup.chosen
+    assert setup.profile.description.endswith(".")
 
 
 def test_needs_are_steps_and_a_notebooks_name_means_all_its_variants() -> None:
     steps = {step.id: step for step in with_needs_resolved(STEPS)}
     variants = matching("06_train_opmask", STEPS)
     assert set(variants) <= set(steps["07_opmask_results"].needs)
+    assert steps["02_pseudo_masks"].needs == ("01_data",)  # not its variant 01_data.coco
     assert set(steps["99_summary"].needs) == set(steps) - {"99_summary"}
     assert {"06_train_opmask.opmask.voc", "06_train_opmask.ablation.gn"} < set(variants)
 
