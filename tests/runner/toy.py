@@ -40,7 +40,7 @@ START = """\
 from pathlib import Path
 from lib.study import Study
 from lib.workspace import Workspace
-ws = Workspace(profile, {step!r}, study=Study(Path.cwd()))"""
+ws = Workspace(study=Study(Path.cwd()), profile=profile, step={step!r})"""
 
 CELLS = {
     "01_numbers": (
