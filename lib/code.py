@@ -11,6 +11,7 @@ import re
 import threading
 from collections.abc import Iterable, Iterator
 from functools import cache
+from importlib.util import resolve_name
 from pathlib import Path
 
 PACKAGE = "lib"
@@ -52,12 +53,11 @@ def _without_docstrings(tree: ast.Module) -> ast.Module:
     return tree
 
 
-def _is_text(statement: ast.AST) -> bool:
-    return (
-        isinstance(statement, ast.Expr)
-        and isinstance(statement.value, ast.Constant)
-        and isinstance(statement.value.value, str)
-    )
+def _is_text(node: ast.AST) -> bool:
+    match node:
+        case ast.Expr(value=ast.Constant(value=str())):
+            return True
+    return False
 
 
 def used_files(sources: Iterable[str], root: Path) -> dict[str, str]:
@@ -105,9 +105,8 @@ def _references(source: str, root: Path, package: str) -> Iterator[Path]:
             for alias in node.names:
                 yield from _module_files(alias.name, root)
         elif isinstance(node, ast.ImportFrom):
-            parts = package.split(".")
-            above = parts[: len(parts) - node.level + 1] if node.level else []
-            base = ".".join([*above, *([node.module] if node.module else [])])
+            name = "." * node.level + (node.module or "")
+            base = resolve_name(name, package) if node.level else name
             yield from _module_files(base, root)
             for alias in node.names:
                 yield from _module_files(f"{base}.{alias.name}", root)

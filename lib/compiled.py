@@ -22,7 +22,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -92,10 +91,8 @@ def _load(source: Path) -> ctypes.CDLL:
     folder = Path(importlib.util.cache_from_source(str(source))).parent
     name = f"{source.stem}.{digest_of(made_from)[:16]}"
     for kept in folder.glob(f"{name}.*.so"):
-        with suppress(OSError):  # of somebody else, or gone
-            if kept.name == f"{name}.{digest(kept)[:16]}.so":
-                return ctypes.CDLL(str(kept))
-            kept.unlink()  # damaged
+        if kept.name == f"{name}.{digest(kept)[:16]}.so":
+            return ctypes.CDLL(str(kept))
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
         made = _compile(source, Path(temporary))
         kept = folder / f"{name}.{digest(made)[:16]}.so"
@@ -118,9 +115,7 @@ def compilers() -> list[list[str]]:
 
 def _compile(source: Path, folder: Path) -> Path:
     made = folder / "library.so"
-    # Nothing but the source decides: no headers that the shell's settings name.
-    environment = {k: v for k, v in os.environ.items() if k not in {"CPATH", "C_INCLUDE_PATH"}}
-    environment |= {"ZIG_GLOBAL_CACHE_DIR": str(folder), "ZIG_LOCAL_CACHE_DIR": str(folder)}
+    zig_caches = {f"ZIG_{kind}_CACHE_DIR": str(folder) for kind in ("GLOBAL", "LOCAL")}
     said = []
     for compiler in compilers():
         try:
@@ -130,7 +125,7 @@ def _compile(source: Path, folder: Path) -> Path:
                 capture_output=True,
                 text=True,
                 errors="replace",
-                env=environment,
+                env={**os.environ, **zig_caches},
             )
         except OSError as error:  # $CC is no program
             said.append(f"{compiler[0]}: {error.strerror or error}")

@@ -1,14 +1,13 @@
 """Which sets and weights steps read besides outputs of others, and whether these are here."""
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lib.data.download.catalogue import CATALOGUE, Remote
 from lib.paths import display, expanded, find_data
-from lib.strict_yaml import cut
 
 FETCH = "python -m lib.data.download"
 FETCHED_AS = {"coco": ("coco",), "voc": ("voc", "sbd")}
@@ -23,7 +22,7 @@ class Data:
 
     Args:
         title: what it is.
-        where: where it was found; empty if it is not here.
+        where: where it was found; empty if it is not here, or drawn by the study.
         problem: what is amiss with it on this machine; empty if nothing is.
         fetch: the names under which it can be fetched, if it has to be.
         kept: GB that it takes once it is fetched.
@@ -38,47 +37,41 @@ class Data:
     fetched: float = 0.0
 
 
-def needed_data(
-    running: Sequence[Mapping[str, Any]], needed: Sequence[Mapping[str, Any]] = ()
-) -> list[Data]:
-    """Return what steps read: each set and file once, sets first.
+def needed_data(running: Iterable[Mapping[str, Any]]) -> list[Data]:
+    """Return what steps with these parameters read: each set and file once.
 
-    Args:
-        running: parameters of the steps that run.
-        needed: parameters of those whose outputs are read. Sets point to pictures, which stay
-            where they are; a trained model has no need of the weights that it began with.
+    Files of one's own that are not there are left out: the check of the parameters names them.
     """
-    sets = [_set_of(values) for values in (*needed, *running) if "data_source" in values]
-    backbones = [
-        str(values["model_backbone"])
-        for values in running
-        if values.get("model_weights") == "imagenet" and not values.get("train_init")
-    ]
-    return list(dict.fromkeys([*sets, *map(_weights_of, dict.fromkeys(backbones))]))
+    found: list[Data | None] = []
+    for values in running:
+        if "data_source" in values:
+            found.append(_set_of(values))
+        if values.get("model_weights") == "imagenet" and not values.get("train_init"):
+            found.append(_weights_of(values["model_backbone"]))
+    return [data for data in dict.fromkeys(found) if data]
 
 
-def _set_of(values: Mapping[str, Any]) -> Data:
+def _set_of(values: Mapping[str, Any]) -> Data | None:
     """Return the set that a step with a ``data_source`` prepares."""
     source = values["data_source"]
     if source == "embedded":
         return Data(f"{values['scenes_train']:,} + {values['scenes_val']:,} scenes, drawn here")
     from lib.data.prepare import WHOLE, find  # a slow import
 
-    fetch = FETCHED_AS.get(source, ())
-    whole = WHOLE.get(source, {})
-    title = " with ".join(CATALOGUE[name].title for name in fetch) or "the files that are named"
+    fetch, whole = FETCHED_AS.get(source, ()), WHOLE.get(source, {})
+    title = " with ".join(CATALOGUE[name].title for name in fetch)
     if whole:
         title += f", {whole['train']:,} + {whole['val']:,} images"
-    named = {
-        name: values[f"data_{name}"]
-        for name in ("train_annotations", "train_images", "val_annotations", "val_images")
-    }
+    names = ("train_annotations", "train_images", "val_annotations", "val_images")
+    named = {name: values[f"data_{name}"] for name in names}
     if not isinstance(named["train_annotations"], str):  # several files become one in the step
         named["train_annotations"] = next(iter(named["train_annotations"]), "")
     try:
         places = find(source, **named)
-    except (FileNotFoundError, ValueError) as error:
-        return _absent(title, "not found" if fetch else cut(str(error).rstrip("."), 300), fetch)
+    except FileNotFoundError:
+        return _absent(title, "not found", fetch) if fetch else None
+    except ValueError as error:
+        return Data("A set of one's own", problem=str(error).rstrip("."))
     folders = dict.fromkeys(files.images for files in places.values())
     if whole and (count := sum(map(_count, folders))) < sum(whole.values()):
         return _absent(title, f"only {count:,} images are here: a part of it", fetch)
@@ -113,5 +106,4 @@ def _absent(
 
 
 def _count(folder: Path) -> int:
-    with os.scandir(folder) as entries:
-        return sum(entry.name.lower().endswith(_PICTURES) for entry in entries)
+    return sum(name.lower().endswith(_PICTURES) for name in os.listdir(folder))  # noqa: PTH208

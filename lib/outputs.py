@@ -31,20 +31,20 @@ def check_output(
     Raises:
         ValueError: with what is wrong with ``out``, in a sentence.
     """
-    if out.is_dir() or out.suffix.lower() != suffix:
+    if out.suffix.lower() != suffix or (out.exists() and not out.is_file()):
         raise ValueError(
             f"--out is {str(out)!r}: expected a file name that ends in {suffix}, such as "
             f"results{suffix}."
         )
-    for path in inputs:
-        if path.exists() and (out.resolve() == path.resolve() or _is_same(out, path)):
+    for path in inputs:  # under another name too: a link, or another letter case
+        if path.exists() and (
+            out.resolve() == path.resolve() or (out.exists() and out.samefile(path))
+        ):
             raise ValueError(f"--out is {path}, which is read; choose another file.")
     if images is not None and out.resolve().is_relative_to(images.resolve()):
         raise ValueError(
             f"--out is {out}, which is below the pictures in {images}; choose another folder."
         )
-    if out.exists() and not out.is_file():
-        raise ValueError(f"--out is {out}, which is no plain file; choose another.")
     if out.exists() and is_ours is not None and not is_ours(out):
         raise ValueError(
             f"--out is {out}, which exists and was not written by this program; choose another "
@@ -59,11 +59,6 @@ def check_output(
             f"--out is {out}, but nothing can be written in {out.parent} "
             f"({error.strerror or error}); choose another folder."
         ) from error
-
-
-def _is_same(one: Path, other: Path) -> bool:
-    """Return whether two names are of one file: links, or another letter case."""
-    return one.exists() and one.samefile(other)
 
 
 def file_ending_in(

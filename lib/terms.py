@@ -4,9 +4,12 @@ A profile's run has the profile's name. A run with other parameters is a run of 
 name and folders of its own, and knows the profile that it departs from.
 """
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
 
 from lib.files import read_object, write_json
 from lib.study import Study
@@ -74,19 +77,12 @@ class Terms:
 
 def recorded_terms(study: Study, name: str) -> Terms | None:
     """Return what the cache, or else the results, say of the run of a name; None if nothing."""
+    fields = {field.name for field in dataclasses.fields(Terms)}
     for path in (study.cache(name) / FILE, study.results(name) / "provenance.json"):
-        content = read_object(path)
+        known = {key: value for key, value in read_object(path).items() if key in fields}
         try:
-            return Terms(
-                name,
-                str(content["profile"]),
-                tuple(map(str, content.get("differs", ()))),
-                str(content.get("settings", "")),
-                bool(content.get("own_data", False)),
-                str(content.get("options", "")),
-                dict(content.get("left_out", {})),
-            )
-        except (KeyError, TypeError, ValueError):
+            return TypeAdapter(Terms).validate_python({**known, "name": name})
+        except ValidationError:
             continue
     return None
 

@@ -7,6 +7,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Made sets that tests of several folders share.
 pytest_plugins = [
     "tests.fixtures.boxes",
+    "tests.fixtures.cluster",
     "tests.fixtures.detections",
     "tests.fixtures.opmask",
     "tests.fixtures.training",

@@ -11,25 +11,17 @@ from lib.paths import ROOT
 from lib.workers import PER_CORE, worker_count
 
 
-def test_zero_stands_for_the_cores_that_this_process_may_use(
-    monkeypatch: pytest.MonkeyPatch,
+def test_all_cores_for_zero_and_no_more_processes_than_cores_can_use(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(joblib, "cpu_count", lambda: 5)
-    assert worker_count(0) == 5
-    assert worker_count(3) == 3
-
-
-def test_a_negative_number_is_refused() -> None:
-    with pytest.raises(ValueError, match="workers is -1"):
-        worker_count(-1)
-
-
-def test_no_more_processes_than_cores_can_use(monkeypatch: pytest.MonkeyPatch, caplog) -> None:
-    monkeypatch.setattr(joblib, "cpu_count", lambda: 5)
-    assert worker_count(5 * PER_CORE) == 5 * PER_CORE
+    for asked, given in ((0, 5), (3, 3), (5 * PER_CORE, 5 * PER_CORE)):
+        assert worker_count(asked) == given
     assert not caplog.records
     assert worker_count(999) == 5 * PER_CORE
     assert "999" in caplog.text
+    with pytest.raises(ValueError, match="workers is -1"):
+        worker_count(-1)
 
 
 def test_workers_end_with_a_killed_parent() -> None:

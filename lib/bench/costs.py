@@ -1,4 +1,4 @@
-"""What the training steps of a profile cost: hours of a GPU, and money.
+"""What a profile trains, and what its training steps cost: hours of a GPU, and money.
 
 A step shows its model as many pictures as it has iterations times its batch; divided by the
 pictures per second that were measured of a model like it, that is its time. On a CPU nothing is
@@ -6,27 +6,95 @@ known of a GPU, so its hours are the profile's own estimates, and what is measur
 them.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from lib.bench.model_tables import policy
+from lib.data.sources import SetFiles
+from lib.runner.problems import UsageError
+from lib.runner.setup import prepare
+from lib.steps import STEPS
+from lib.study import Study
+from lib.training.parameters import training_config
 
-BACKWARD = 3.0
-"""Operations of a training step over those of its forward pass: the backward pass has twice."""
+TRAINS = "train_method"
+"""A notebook with this parameter trains a model."""
+
+PLACES = {"annotations", "images", "out", "init"}
+"""Settings of a training run that say where its files are."""
+
+MEASURED = {
+    "mask_rcnn": "06_train_opmask.class_specific.all",
+    "baseline": "06_train_opmask.baseline.voc",
+    "opmask": "06_train_opmask.opmask.voc",
+    "large": "04_train_hybrid.large",
+    "small": "04_train_hybrid.small",
+}
+"""The models whose speed is measured, each by a step that trains it: Mask R-CNN as torchvision has
+it, paper B's baseline and OPMask, and paper A's large branch (Enhanced-FPN) and small branch (a
+detector, whose masks GrabCut makes at test)."""
 
 
-def stands_for(model: Mapping[str, Any], measured: Mapping[str, Any]) -> str | None:
+def training_schedules(profile: str) -> list[dict[str, Any]]:
+    """Return the training steps of a profile, in order.
+
+    Returns:
+        For each ``step``, its id; ``minutes``, the time that the profile expects of it; and
+        ``config``, its :class:`lib.training.config.TrainConfig` without the places of its files.
+
+    Raises:
+        ValueError: if there is no such profile, or a setting of it is wrong.
+    """
+    try:
+        setup = prepare(Study(), STEPS, profile=profile, planned=True)
+    except UsageError as error:
+        raise ValueError("\n".join(error.problems)) from error
+    files, schedules = SetFiles(Path("annotations.json"), Path("images")), []
+    for step in setup.steps:
+        parameters = setup.parameters.get(step.id, {})
+        if TRAINS in parameters:
+            config = training_config(parameters, files=files, out=Path("out"), init=None)
+            settings = config.model_dump(mode="json", exclude=PLACES)
+            schedules.append({"step": step.id, "minutes": step.minutes, "config": settings})
+    return schedules
+
+
+def measured_models(
+    schedules: Iterable[Mapping[str, Any]], names: Collection[str] = ()
+) -> dict[str, dict[str, Any]]:
+    """Return the settings of the models to measure by name: those of :data:`MEASURED` there are.
+
+    Args:
+        schedules: of `training_schedules`.
+        names: which of them; all if empty.
+
+    Raises:
+        ValueError: if the profile trains none of them.
+    """
+    configs = {row["step"]: row["config"] for row in schedules}
+    wanted = {name: step for name, step in MEASURED.items() if not names or name in names}
+    found = {name: configs[step] for name, step in wanted.items() if step in configs}
+    if not found:
+        raise ValueError(
+            f"The profile trains none of {', '.join(wanted.values())}, whose speed is measured. "
+            "Name another profile in speed.profile, or by --profile."
+        )
+    return found
+
+
+def stands_for(model: Mapping[str, Any], measured: Mapping[str, Mapping[str, Any]]) -> str | None:
     """Return the measured model whose speed a model is taken to have, or None.
 
-    That is one with the same box head and the same way to masks: the prior of OPMask, an
+    That is one with the same backbone, box head and way to masks: the prior of OPMask, an
     Enhanced-FPN, seven or four mask convolutions. How masks are chosen, and what scales the prior,
     costs next to nothing.
 
     Args:
         model: settings of `lib.models.config.ModelConfig`.
-        measured: models by name that were measured.
+        measured: those of the models that were measured, by name.
     """
     fc = model["box_head"] == "fc"
     if model["method"] == "faster_rcnn":
@@ -35,24 +103,8 @@ def stands_for(model: Mapping[str, Any], measured: Mapping[str, Any]) -> str | N
         names = [model["method"]] if model["method"] == "opmask" else ["baseline", "opmask"]
     else:
         names = ["mask_rcnn", "large"] if model["fpn"] == "plain" else ["large"]
-    return next((name for name in names if name in measured), None)
-
-
-def deeper(content: Mapping[str, Any], model: Mapping[str, Any], name: str) -> float:
-    """Return the operations of a model's training over those of the measured one: its backbone's.
-
-    Args:
-        content: what `lib.bench.models` wrote.
-        model: settings of the model.
-        name: the measured model that it stands for.
-    """
-    forward, settings = content["backbone_flops"], content["settings"]
-    own, other = forward.get(model["backbone"]), forward.get(content["models"][name]["backbone"])
-    if own is None or other is None or own == other:
-        return 1.0
-    flops = next(f["flops"] for f in content["training"] if f["model"] == name)
-    per_image = flops / settings["batch"]
-    return float((per_image + BACKWARD * (own - other)) / per_image)
+    there = [name for name in names if name in measured]
+    return next((n for n in there if measured[n]["backbone"] == model["backbone"]), None)
 
 
 def cost_table(
@@ -65,7 +117,7 @@ def cost_table(
     """Return what each training step costs on one device.
 
     Args:
-        schedules: of `lib.bench.schedules.training_schedules`.
+        schedules: of `training_schedules`.
         content: what `lib.bench.models` wrote.
         training: of `lib.bench.model_tables.training_table`.
         price: of an hour of a GPU.
@@ -87,8 +139,8 @@ def cost_table(
         pictures = config["iterations"] * config["batch_size"]
         rates: dict[Any, float] = {}
         if name is not None:
-            like = speeds[speeds["model"] == name].set_index("kind")["images_per_second"]
-            rates = (like / deeper(content, config["model"], name)).to_dict()
+            like = speeds[speeds["model"] == name]
+            rates = like.set_index("kind")["images_per_second"].to_dict()
         hours = {k: pictures / rate / 3600 for k, rate in rates.items()}
         measured = on_gpu and kind in hours
         gpu_hours = hours[kind] if measured else row["minutes"] / 60

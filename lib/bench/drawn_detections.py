@@ -56,16 +56,15 @@ def draw_detections(labels: Mapping[str, Any], *, per_image: int, seed: int) -> 
 
     Without a polygon in the labels, boxes are moved.
 
-    Raises:
-        ValueError: if the labels have no annotation.
+    Args:
+        labels: with an object at least.
+        per_image: how many.
+        seed: what they derive from.
     """
-    outlined = [a for a in labels["annotations"] if isinstance(a["segmentation"], list)]
-    outlined = [a for a in outlined if a["segmentation"] and len(a["segmentation"][0]) >= 6]
-    outlined = outlined or [
-        a | {"segmentation": rectangle(a["bbox"])} for a in labels["annotations"]
-    ]
-    if not outlined:
-        raise ValueError("The labels have no object; detections are made by moving some.")
+    objects = labels["annotations"]
+    outlined = [a for a in objects if isinstance(a["segmentation"], list) and a["segmentation"]]
+    outlined = [a for a in outlined if len(a["segmentation"][0]) >= 6]
+    outlined = outlined or [a | {"segmentation": rectangle(a["bbox"])} for a in objects]
     of_image: dict[int, list[dict[str, Any]]] = {}
     for annotation in outlined:
         of_image.setdefault(annotation["image_id"], []).append(annotation)

@@ -5,20 +5,15 @@ COCO's validation images have (or on the images of ``--annotations``). Half of t
 the image, moved and scaled a little, the others shapes from elsewhere. What is timed starts with
 labels and detections as a JSON file gives them and ends with COCO's twelve numbers, which must be
 equal to the last digit. Who comes first changes with each round.
-
-``--memory`` measures too how much each adds to the memory of a process that holds the detections.
 """
 
 import argparse
 import contextlib
 import gc
 import io
-import multiprocessing
-import platform
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from importlib import metadata
 from typing import Any, get_args
 
 import numpy as np
@@ -26,15 +21,11 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from lib.bench.drawn_detections import Labels, Result, draw_detections, draw_labels
-from lib.bench.mask_memory import peak_mib
-from lib.bench.program import add_out, in_turn, with_sentences, write
-from lib.data.coco import CocoSet
+from lib.bench.program import in_turn, with_sentences
 from lib.data.label_options import add_on_bad, open_labels
 from lib.metrics.coco_ap import evaluate
 from lib.metrics.coco_input import IouType, ground_truth
-from lib.paths import display, resolve
-
-PROGRAM = "lib.bench.evaluation"
+from lib.paths import resolve
 
 Judge = Callable[[Labels, list[Result], IouType], list[float]]
 
@@ -64,76 +55,78 @@ JUDGES: dict[str, Judge] = {"pycocotools": plain, "ours": ours}
 
 
 def compare(
-    labels: Labels, detections: Sequence[Result], iou_type: IouType, *, rounds: int, memory: bool
+    labels: Labels, detections: Sequence[Result], iou_type: IouType, *, rounds: int
 ) -> dict[str, Any]:
-    """Return what both say and what they take.
+    """Return what both say and how long they take.
 
     Returns:
-        ``iou_type``; ``seconds`` of each round by judge; ``ratio`` of the medians; ``numbers``
-        (twelve, by judge); ``equal``, to the last digit; ``memory_mib`` by judge, if asked for.
+        ``iou_type``; ``ratio`` of the median seconds; ``numbers`` (twelve, by judge); ``equal``,
+        to the last digit.
     """
     seconds: dict[str, list[float]] = {name: [] for name in JUDGES}
     numbers: dict[str, list[float]] = {}
-    # Compiled functions compile at their first call, which is none of the clock's business.
-    drawn = draw_labels(5, seed=0)
-    ours(drawn, draw_detections(drawn, per_image=1, seed=0), iou_type)
+    # pycocotools takes the box's area for a mask's if a detection has both
+    drop = "bbox" if iou_type == "segm" else "segmentation"
     for turn in range(rounds):
         for name in in_turn(list(JUDGES), turn):
-            given = _copies(labels, detections, iou_type)
+            own = labels | {"annotations": [dict(a) for a in labels["annotations"]]}
+            found = [{k: v for k, v in d.items() if k != drop} for d in detections]
             gc.collect()
             start = time.perf_counter()
-            numbers[name] = JUDGES[name](*given, iou_type)
+            numbers[name] = JUDGES[name](own, found, iou_type)
             seconds[name].append(time.perf_counter() - start)
-            del given
+            del own, found
             print(f"{iou_type}, round {turn + 1}: {name} {seconds[name][-1]:.1f} s", flush=True)
     medians = {name: statistics.median(values) for name, values in seconds.items()}
-    found: dict[str, Any] = {
+    return {
         "iou_type": iou_type,
-        "seconds": seconds,
         "ratio": medians["pycocotools"] / medians["ours"],
-        "numbers": {
-            name: [None if np.isnan(v) else v for v in values] for name, values in numbers.items()
-        },
+        "numbers": numbers,
         "equal": bool(np.array_equal(numbers["pycocotools"], numbers["ours"], equal_nan=True)),
     }
-    if memory:
-        found["memory_mib"] = {
-            name: _memory(judge, labels, detections, iou_type) for name, judge in JUDGES.items()
-        }
-    return found
 
 
-def completed(coco_set: CocoSet, iou_type: IouType) -> Labels:
-    """Return labels as both judges are given them: numbered from 1, nothing missing.
+def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Judge as the command line says and return what `compare` finds of boxes or masks.
 
-    Masks stay polygons or run lengths, as their file has them. See
-    :func:`lib.metrics.coco_input.ground_truth` for areas, and instances without a mask.
+    Labels of one's own are given to both judges as `lib.metrics.coco_input.ground_truth` completes
+    them: numbered from 1, with areas, and with a region where an instance lacks its mask.
 
     Raises:
-        ValueError: if there is nothing to judge by.
+        FileNotFoundError, ValueError: if a file is missing or unfit, or nothing is to be judged.
     """
-    labels = coco_set.to_coco()
-    some = [x for x in coco_set.all_instances() if not x.iscrowd]
-    if not some:
-        raise ValueError(f"{coco_set.annotations_path} has no instance, so nothing can be judged.")
-    if iou_type == "segm" and not any(x.has_mask for x in some):
-        raise ValueError(
-            f"None of the {len(some):,} instances in {coco_set.annotations_path} has a mask, so "
-            "masks cannot be judged. Judge boxes: --iou-type bbox."
-        )
-    truth = ground_truth(labels, iou_type=iou_type)["annotations"]
-    annotations = []
-    for given, judged in zip(labels["annotations"], truth, strict=True):
-        replaced = given["iscrowd"] != judged["iscrowd"]  # no mask: a region of its box
-        annotations.append(judged if replaced else judged | {"segmentation": given["segmentation"]})
-    return labels | {"annotations": annotations}
+    for name in ("images", "detections", "rounds"):
+        if (number := getattr(options, name)) < 1:
+            raise ValueError(f"--{name} is {number}: expected 1 or more.")
+    if options.annotations:
+        coco_set = open_labels(options, resolve(options.annotations))
+        some = [x for x in coco_set.all_instances() if not x.iscrowd]
+        if not some:
+            raise ValueError(f"{coco_set.annotations_path} has no instance to judge.")
+        if "segm" in options.iou_type and not any(x.has_mask for x in some):
+            raise ValueError(
+                f"None of the {len(some):,} instances in {coco_set.annotations_path} has a mask, "
+                "so masks cannot be judged. Judge boxes: --iou-type bbox."
+            )
+        given = coco_set.to_coco()
+        labels = {kind: ground_truth(given, iou_type=kind) for kind in options.iou_type}
+    else:
+        given = draw_labels(options.images, seed=options.seed)
+        labels = dict.fromkeys(options.iou_type, given)
+    detections = draw_detections(given, per_image=options.detections, seed=options.seed)
+    images, objects = len(given["images"]), len(given["annotations"])
+    print(f"{images} images, {objects} objects, {len(detections)} detections", flush=True)
+    warm = draw_labels(5, seed=0)  # compiled functions compile at their first call
+    for kind in options.iou_type:
+        ours(warm, draw_detections(warm, per_image=1, seed=0), kind)
+    return [compare(own, detections, kind, rounds=options.rounds) for kind, own in labels.items()]
 
 
 @with_sentences
 def main(arguments: Sequence[str] | None = None) -> int:
     """Time both judges; exit code 1 if their numbers differ."""
     parser = argparse.ArgumentParser(
-        prog=f"python -m {PROGRAM}",
+        prog="python -m lib.bench.evaluation",
         description="Time our evaluation and pycocotools' own on the same detections.",
     )
     add = parser.add_argument
@@ -142,90 +135,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--detections", type=int, default=100, help="on each image")
     add("--iou-type", choices=get_args(IouType), nargs="+", default=["segm"])
     add("--rounds", type=int, default=2)
-    add("--memory", action="store_true", help="measure memory too (not on Windows)")
     add("--seed", type=int, default=0)
-    add_out(parser, PROGRAM, required=False)
     add_on_bad(parser)
-    options = parser.parse_args(arguments)
-    content = _measure(options)
-    if options.out:
-        write(options.out, PROGRAM, content, indent=1)
-    for row in content["results"]:
+    results = measure(parser.parse_args(arguments))
+    for row in results:
         same = "the same twelve numbers" if row["equal"] else "OTHER NUMBERS"
         print(f"{row['iou_type']}: {row['ratio']:.1f} times as fast, {same}")
-    if options.out:
-        print(f"wrote {display(options.out)}")
-    return 0 if all(row["equal"] for row in content["results"]) else 1
-
-
-def _measure(options: argparse.Namespace) -> dict[str, Any]:
-    """Judge as the command line says and return what the JSON file holds.
-
-    Raises:
-        FileNotFoundError, ValueError: if a file is missing or unfit, or nothing is to be judged.
-    """
-    for name in ("images", "detections", "rounds"):
-        if (number := getattr(options, name)) < 1:
-            raise ValueError(f"--{name} is {number}: expected 1 or more.")
-    kinds: list[IouType] = options.iou_type
-    if options.annotations:
-        coco_set = open_labels(options, resolve(options.annotations))
-        labels = {kind: completed(coco_set, kind) for kind in kinds}
-    else:
-        drawn = draw_labels(options.images, seed=options.seed)
-        labels = dict.fromkeys(kinds, drawn)
-    some = labels[kinds[0]]
-    detections = draw_detections(some, per_image=options.detections, seed=options.seed)
-    print(
-        f"{len(some['images'])} images, {len(some['annotations'])} objects, "
-        f"{len(detections)} detections",
-        flush=True,
-    )
-    return {
-        "labels": options.annotations or f"{options.images} drawn images, seed {options.seed}",
-        "images": len(some["images"]),
-        "objects": len(some["annotations"]),
-        "detections": len(detections),
-        "machine": platform.machine(),
-        "python": platform.python_version(),
-        "pycocotools": metadata.version("pycocotools"),
-        "results": [
-            compare(labels[k], detections, k, rounds=options.rounds, memory=options.memory)
-            for k in kinds
-        ],
-    }
-
-
-def _copies(
-    labels: Labels, detections: Sequence[Result], iou_type: IouType
-) -> tuple[Labels, list[Result]]:
-    """Return what a judge may write into; detections with what is judged alone, as users give it.
-
-    pycocotools takes the box's area for a mask's if a detection has both.
-    """
-    drop = "bbox" if iou_type == "segm" else "segmentation"
-    return (
-        {**labels, "annotations": [dict(a) for a in labels["annotations"]]},
-        [{k: v for k, v in d.items() if k != drop} for d in detections],
-    )
-
-
-def _memory(judge: Judge, labels: Labels, detections: Sequence[Result], iou_type: IouType) -> float:
-    """Return by how much judging raises the memory of a copy of this process, MiB."""
-    context = multiprocessing.get_context("fork")  # the copy holds the detections already
-    receiver, sender = context.Pipe(duplex=False)
-
-    def measured() -> None:
-        before = peak_mib()
-        judge(*_copies(labels, detections, iou_type), iou_type)
-        sender.send(peak_mib() - before)
-
-    process = context.Process(target=measured)
-    process.start()
-    sender.close()
-    grown = float(receiver.recv())
-    process.join()
-    return grown
+    return 0 if all(row["equal"] for row in results) else 1
 
 
 if __name__ == "__main__":

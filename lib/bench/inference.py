@@ -21,9 +21,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
@@ -40,9 +41,6 @@ from lib.training.device import pick_device
 from lib.training.inputs import picture
 
 PROGRAM = "lib.bench.inference"
-
-Timed = TypeVar("Timed")
-"""What is timed: an image, by its id, or a step."""
 
 MIB = 2**20
 WARM_UP = 5
@@ -120,7 +118,8 @@ def compare(
             f"A benchmark needs models, images and rounds; got {len(models)}, {len(images)} and "
             f"{rounds}."
         )
-    rows, found = list[dict[str, Any]](), {name: list[int]() for name in models}
+    rows: list[dict[str, Any]] = []
+    found: dict[str, list[int]] = {name: [] for name in models}
     with torch.inference_mode():
         for image in list(images.values())[:WARM_UP]:
             for model in models.values():
@@ -150,44 +149,26 @@ def compare(
     }
 
 
-def image_seconds(rows: Sequence[Mapping[str, Any]], model: str) -> dict[int, float]:
-    """Return a model's seconds per image: the median over the rounds, which hiccups leave alone.
+def image_seconds(rows: Sequence[Mapping[str, Any]]) -> pd.Series:
+    """Return the seconds of each model (``times[name]``) on each image.
 
-    Raises:
-        ValueError: if there are no rows of the model.
+    That is the median over the rounds, which hiccups leave alone.
     """
-    times: dict[int, list[float]] = {}
-    for row in rows:
-        if row["model"] == model:
-            times.setdefault(row["image_id"], []).append(row["seconds"])
-    if not times:
-        names = ", ".join(sorted({row["model"] for row in rows}))
-        raise ValueError(f"There are no times of {model!r}; the models are {names}.")
-    return {image: statistics.median(values) for image, values in times.items()}
+    frame = pd.DataFrame(rows)
+    return frame.groupby(["model", "image_id"], sort=False)["seconds"].median()
 
 
-def time_ratio(
-    first: Mapping[Timed, float],
-    second: Mapping[Timed, float],
-    *,
-    resamples: int = 300,
-    seed: int = 0,
-) -> Interval:
+def time_ratio(first: pd.Series, second: pd.Series, *, resamples: int, seed: int) -> Interval:
     """Return the time that one took over that of another, paired, with its interval.
 
     Args:
         first: seconds of each image, or of whatever was timed.
-        second: likewise, of the same ones.
+        second: likewise, of the same ones in any order.
         resamples: of the bootstrap over them.
         seed: of the bootstrap.
-
-    Raises:
-        ValueError: if they are not of the same ones.
     """
-    if first.keys() != second.keys() or not first:
-        raise ValueError("The two were not timed on the same images, or in the same turns.")
-    below = [second[key] for key in first]
-    return ratio_of_sums(list(first.values()), below, resamples=resamples, seed=seed)
+    paired = second.loc[first.index].tolist()
+    return ratio_of_sums(first.tolist(), paired, resamples=resamples, seed=seed)
 
 
 def machine(device: torch.device) -> dict[str, Any]:
@@ -232,13 +213,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     rows, facts = compare(models, images, rounds=options.rounds, device=device)
     amount = {"images": len(images), "rounds": options.rounds}
     write(options.out, PROGRAM, {"models": facts, **machine(device), **amount, "rows": rows})
-    seconds = {name: image_seconds(rows, name) for name in models}
+    seconds = image_seconds(rows)
     for name, fact in facts.items():
-        median = 1000 * statistics.median(seconds[name].values())
+        median = 1000 * seconds[name].median()
         print(f"{name}: {median:.1f} ms per image, {fact['peak_mib']:.1f} MiB beside the weights")
     reference, *others = models
     for name in others:
-        ratio, low, high = time_ratio(seconds[name], seconds[reference])
+        pair = seconds[name], seconds[reference]
+        ratio, low, high = time_ratio(*pair, resamples=300, seed=0)
         print(f"{name} takes {ratio:.3f} [{low:.3f}, {high:.3f}] times as long as {reference}")
     print(f"wrote {display(options.out)}")
     return 0

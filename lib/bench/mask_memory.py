@@ -21,8 +21,6 @@ from lib.masks.pseudo import seed_of
 from lib.paths import ROOT
 from lib.workers import WorkerLostError
 
-MIB = 2**20
-
 
 def peaks(
     coco_set: CocoSet,
@@ -57,19 +55,19 @@ def peaks(
         if done.returncode != 0:
             raise WorkerLostError(
                 f"The process that was to show how much memory {name!r} takes ended with "
-                f"{done.returncode}{' (killed: memory ran out?)' * (done.returncode < 0)}; what it "
-                "said is above."
+                f"{done.returncode} (below 0: killed, most often because memory ran out)."
             )
         found[name] = pickle.loads(done.stdout)
     return found
 
 
 def stages(work: list[ImageBoxes], settings: GrabCutSettings, seed: int) -> dict[str, float]:
-    """Make masks in this process and return its peak so far after each stage, MiB.
+    """Make masks in this process and return what each stage added to its peak, MiB.
 
     Returns:
-        ``decoded`` (imports, and every picture decoded once), ``warm`` (after a mask of a drawn
-        picture, which loads what is loaded when it is called) and ``peak`` (after all masks).
+        ``imports_and_pictures`` (every one decoded once); what each stage added: ``first_mask`` (of
+        a drawn picture, which loads what is loaded when it is called) and ``masks``;
+        ``beyond_pictures``, the last two; and ``peak``, all of it.
     """
     with one_thread():
         for item in work:
@@ -81,7 +79,14 @@ def stages(work: list[ImageBoxes], settings: GrabCutSettings, seed: int) -> dict
             segmenter = prepare(read_image(item.image), settings)
             for annotation_id, box in item.boxes:
                 segmenter.mask(box, seed=seed_of(seed, annotation_id))
-    return {"decoded": decoded, "warm": warm, "peak": peak_mib()}
+    peak = peak_mib()
+    return {
+        "imports_and_pictures": decoded,
+        "first_mask": warm - decoded,
+        "masks": peak - warm,
+        "beyond_pictures": peak - decoded,
+        "peak": peak,
+    }
 
 
 def peak_mib() -> float:
@@ -92,13 +97,12 @@ def peak_mib() -> float:
     """
     status = Path("/proc/self/status")
     if status.exists():
-        for line in status.read_text(encoding="ascii", errors="replace").splitlines():
-            if line.startswith("VmHWM:"):
-                return float(line.split()[1]) / 1024
+        (line,) = (x for x in status.read_text().splitlines() if x.startswith("VmHWM:"))
+        return float(line.split()[1]) / 1024
     import resource
 
     unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / MIB
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
 
 
 if __name__ == "__main__":

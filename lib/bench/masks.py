@@ -1,19 +1,17 @@
 """What pseudo-masks cost: the fast method beside GrabCut on the whole image, in one run.
 
-``python -m lib.bench.masks --annotations FILE --images DIR --out speed.json`` measures three
-things on boxes of a set, and compiles nothing while the clock runs:
+``python -m lib.bench.masks --annotations FILE --images DIR --out speed.json`` measures two things
+on boxes of a set, and compiles nothing while the clock runs:
 
 - time and masks: GrabCut on the whole image with two seeds, and the fast method, in turns, box by
-  box, on one core (`lib.bench.mask_trials.trial`);
-- memory: each method in a fresh process (`lib.bench.mask_memory`);
-- sharing out: `lib.masks.pseudo.generate` with one worker and with two, in turns.
+  box, on one core (`lib.masks.trials.trial`);
+- memory: each method in a fresh process (`lib.bench.mask_memory`).
 
-``python -m lib.bench.mask_tables speed.json`` prints what follows from it.
+`lib.bench.mask_tables` makes tables of it.
 """
 
 import argparse
 import platform
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -21,16 +19,14 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import pandas as pd
 
 from lib.bench.mask_memory import peaks
-from lib.bench.mask_trials import EXACT, FAST, OTHER_SEED, Run, sample, trial
 from lib.bench.program import add_out, with_sentences, write
 from lib.data.coco import CocoSet
 from lib.data.label_options import add_on_bad, open_labels
 from lib.masks.grabcut.exact import GrabCutSettings
 from lib.masks.grabcut.segmenter import warm_up
-from lib.masks.pseudo import SHARD_SIZE, boxes_of, generate
+from lib.masks.trials import EXACT, FAST, OTHER_SEED, sample, trial
 from lib.paths import display
 from lib.progress import printer
 from lib.workers import worker_count
@@ -41,20 +37,13 @@ MEMORY_IMAGES = 3
 """Memory is measured on the images of so many of the largest boxes, and on so many of the largest
 images: the peak of the whole set is among them."""
 
-SHARDS = 32
-"""A run is divided into at least so many shards, as any long one is: with a few, one worker waits
-for the last shard of the other."""
 
-
-def measure(
-    coco_set: CocoSet, *, boxes: int, worker_boxes: int, iterations: int, seed: int
-) -> dict[str, Any]:
+def measure(coco_set: CocoSet, *, boxes: int, iterations: int, seed: int) -> dict[str, Any]:
     """Measure both methods on a set and return what the JSON file holds.
 
     Args:
         coco_set: the boxes and where their images are.
         boxes: how many are tried one by one; 0 for all.
-        worker_boxes: how many are shared out to workers; 0 for all.
         iterations: of GrabCut.
         seed: base seed, of masks and of the draw.
 
@@ -62,8 +51,7 @@ def measure(
         ``set`` (the file, images, boxes, mean pixels of an image), ``settings``, ``machine``,
         ``compile_seconds``, ``cores_used`` (processor time by the clock while boxes were tried: 1
         if that was on one core and nothing disturbed it), ``rows`` (see
-        `lib.bench.mask_trials.trial`), ``memory`` (see `lib.bench.mask_memory.peaks`) and
-        ``workers`` (see `workers`).
+        `lib.masks.trials.trial`) and ``memory`` (see `lib.bench.mask_memory.peaks`).
 
     Raises:
         ValueError: if the set has no box, or a number is out of range.
@@ -71,15 +59,15 @@ def measure(
     exact = GrabCutSettings(iterations=iterations, method=EXACT)
     fast = replace(exact, method=FAST)
     instances = sample(coco_set, boxes, seed=seed)
-    if not instances:
-        raise ValueError(f"{coco_set.annotations_path} has no box to make a mask for.")
     compiling = warm_up(fast)
-    runs = {EXACT: Run(exact, seed), OTHER_SEED: Run(exact, seed + 1), FAST: Run(fast, seed)}
+    runs = {EXACT: (exact, seed), OTHER_SEED: (exact, seed + 1), FAST: (fast, seed)}
     clock, processor = time.perf_counter(), time.process_time()
     frame = trial(coco_set, instances, runs, on_progress=printer())
     busy = (time.process_time() - processor) / (time.perf_counter() - clock)
-    demanding = most_demanding(frame)
-    large = [x for x in instances if x.image_id in demanding]
+    largest = frame.groupby("image_id")[["box_area", "image_area"]].max()
+    orders = ("box_area", ["image_area", "box_area"])
+    images = {i for order in orders for i in largest.nlargest(MEMORY_IMAGES, order).index}
+    large = [x for x in instances if x.image_id in images]
     return {
         "set": {
             "annotations": display(coco_set.annotations_path),
@@ -88,66 +76,15 @@ def measure(
             "image_pixels": float(frame.groupby("image_id")["image_area"].first().mean()),
         },
         "settings": {"iterations": iterations, "seed": seed},
-        "machine": machine(),
+        "machine": {
+            "processor": platform.processor() or platform.machine(),
+            "cores": worker_count(0),
+            "opencv": cv2.__version__,
+        },
         "compile_seconds": compiling,
         "cores_used": busy,
         "rows": frame.astype(object).where(frame.notna(), None).to_dict("records"),
         "memory": peaks(coco_set, large, {EXACT: exact, FAST: fast}, seed=seed),
-        "workers": workers(coco_set, boxes=worker_boxes, settings=fast, seed=seed),
-    }
-
-
-def most_demanding(frame: pd.DataFrame) -> set[int]:
-    """Return the ids of the images that hold the largest boxes, or are the largest.
-
-    Args:
-        frame: columns ``image_id``, ``box_area`` and ``image_area``.
-    """
-    orders = (["box_area"], ["image_area", "box_area"])
-    by_area = (frame.sort_values(order, ascending=False)["image_id"].unique() for order in orders)
-    return {int(image_id) for ids in by_area for image_id in ids[:MEMORY_IMAGES]}
-
-
-def workers(
-    coco_set: CocoSet, *, boxes: int, settings: GrabCutSettings, seed: int
-) -> dict[str, Any]:
-    """Time the making of pseudo-masks, from pictures to a file, with one worker and with two.
-
-    They take turns (one, two, two, one), after the worker processes have been started.
-
-    Args:
-        coco_set: the boxes and where their images are.
-        boxes: how many of them; 0 for all.
-        settings: of GrabCut.
-        seed: base seed, of masks and of the draw.
-
-    Returns:
-        ``boxes``, ``images``, and the better one of the two times of ``one`` worker and of
-        ``two``, seconds.
-    """
-    images = {x.image_id for x in sample(coco_set, boxes, seed=seed)}
-    part = coco_set.subset(images)
-    shard = max(1, min(SHARD_SIZE, len(images) // SHARDS))
-    options: dict[str, Any] = {"settings": settings, "seed": seed, "shard_size": shard}
-    times: dict[int, list[float]] = {1: [], 2: []}
-    with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / "masks.json"
-        few = coco_set.subset(sorted(images)[:4])
-        generate(few, workers=2, out=out, **options | {"shard_size": 1})
-        for count in (1, 2, 2, 1):
-            start = time.perf_counter()
-            generate(part, workers=count, out=out, **options)
-            times[count].append(time.perf_counter() - start)
-    total = len(boxes_of(part.all_instances()))
-    return {"boxes": total, "images": len(images), "one": min(times[1]), "two": min(times[2])}
-
-
-def machine() -> dict[str, Any]:
-    """Return what the times depend on besides the methods."""
-    return {
-        "processor": platform.processor() or platform.machine(),
-        "cores": worker_count(0),
-        "opencv": cv2.__version__,
     }
 
 
@@ -163,19 +100,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--images", type=Path, required=True, help="folder of the images that it names")
     add_out(parser, PROGRAM, place=Path)
     add("--boxes", type=int, default=0, help="tried one by one; 0: all (default)")
-    add("--worker-boxes", type=int, default=400, help="shared out to workers (default: 400)")
     add("--iterations", type=int, default=5, help="GrabCut iterations (default: 5)")
     add("--seed", type=int, default=0, help="base seed (default: 0)")
     add_on_bad(parser)
     options = parser.parse_args(arguments)
-    content = measure(
-        open_labels(options, options.annotations, options.images),
-        boxes=options.boxes,
-        worker_boxes=options.worker_boxes,
-        iterations=options.iterations,
-        seed=options.seed,
-    )
-    write(options.out, PROGRAM, content)
+    amounts = {n: getattr(options, n) for n in ("boxes", "iterations", "seed")}
+    coco_set = open_labels(options, options.annotations, options.images)
+    write(options.out, PROGRAM, measure(coco_set, **amounts))
     return 0
 
 

@@ -40,17 +40,13 @@ def measured_line(content: Mapping[str, Any]) -> str:
     """
     machine, settings, pictures = (content[k] for k in ("machine", "settings", "pictures"))
     rois = f"{settings['rois']} RoIs" if settings["rois"] else "as many RoIs as each model says"
-    loading = ", ".join(
-        f"{1000 * seconds:.0f} ms ({whose})" for whose, seconds in content["loading"].items()
-    )
     return (
         f"{machine['device']} ({machine['processor']}), {machine['threads']} threads, torch "
         f"{machine['torch']}. {pictures['count']} pictures of {pictures['width']:.0f} x "
         f"{pictures['height']:.0f} on average with {pictures['objects']:.1f} objects, resized to "
         f"{settings['min_size']} (at most {settings['max_size']}) pixels; {settings['batch']} in a "
-        f"batch, {settings['workers']} processes load them; {rois} per picture; "
-        f"{settings['rounds']} rounds of {settings['steps']} steps. To load a training picture "
-        f"takes a core {loading}."
+        f"batch, {settings['loaders']} processes load them; {rois} per picture; "
+        f"{settings['rounds']} rounds of {settings['steps']} steps."
     )
 
 
@@ -60,10 +56,8 @@ def scale_line(content: Mapping[str, Any]) -> str:
     small = settings["min_size"] < 600 or settings["rois"] or settings["box_channels"]
     if content["machine"]["on_gpu"] and not small:
         return "This is the scale of the papers: their heads, and pictures of COCO's usual size."
-    parts = [
-        *([] if content["machine"]["on_gpu"] else ["on a CPU"]),
-        *(["with small pictures and heads"] if small else []),
-    ]
+    on_cpu = not content["machine"]["on_gpu"]
+    parts = ["on a CPU"] * on_cpu + ["with small pictures and heads"] * bool(small)
     return (
         f"This is a trial of the measurement {' and '.join(parts)}: on a GPU at full size the "
         "parts of a step compare otherwise."

@@ -1,12 +1,10 @@
 """How fast the models train and find objects, beside torchvision's Mask R-CNN.
 
-``python -m lib.bench.model_tables measured.json`` prints all tables of a measurement of
-`lib.bench.models`. Ratios are of speeds, ours over torchvision's under the same policy:
-single precision beside single precision, mixed beside mixed. Above 1 is faster.
+Ratios are of speeds, ours over torchvision's under the same policy: single precision beside single
+precision, mixed beside mixed. Above 1 is faster.
 """
 
 import math
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,7 +12,7 @@ import pandas as pd
 
 from lib.bench.compared_models import REFERENCE, SINGLE
 from lib.bench.inference import image_seconds, time_ratio
-from lib.bench.program import interval_columns, print_tables
+from lib.bench.program import interval_columns
 
 
 def policy(precision: str) -> str:
@@ -22,13 +20,12 @@ def policy(precision: str) -> str:
     return "single" if precision == SINGLE else "mixed"
 
 
-def training_table(content: Mapping[str, Any], *, resamples: int, seed: int) -> pd.DataFrame:
+def training_table(content: Mapping[str, Any], **draws: int) -> pd.DataFrame:
     """Return what training achieves.
 
     Args:
         content: what `lib.bench.models` wrote.
-        resamples: of the bootstrap, over steps.
-        seed: of the bootstrap.
+        draws: ``resamples`` and ``seed`` of the bootstrap, over steps.
 
     Returns:
         Columns ``model``, ``precision``, ``images_per_second`` (fed by the loader),
@@ -38,22 +35,21 @@ def training_table(content: Mapping[str, Any], *, resamples: int, seed: int) -> 
     """
     facts = {(f["model"], policy(f["precision"])): f for f in content["training"]}
     steps = pd.DataFrame(content["rows"]).set_index(["round", "step"])
-    parts = {key: part.to_dict() for key, part in steps.groupby(["model", "precision", "loaded"])}
+    parts: dict[Any, pd.DataFrame] = dict(list(steps.groupby(["model", "precision", "loaded"])))
     batch, table = content["settings"]["batch"], []
     for (model, kind), fact in facts.items():
         precision, other = fact["precision"], facts[REFERENCE, kind]
-        fed, alone = (parts[model, precision, loaded]["seconds"] for loaded in (True, False))
-        waited = sum(parts[model, precision, True]["wait"].values())
-        theirs = parts[REFERENCE, other["precision"], True]["seconds"]
-        ratio = time_ratio(theirs, fed, resamples=resamples, seed=seed)
+        fed, alone = parts[model, precision, True], parts[model, precision, False]
+        theirs = parts[REFERENCE, other["precision"], True]
+        total = fed["seconds"].sum()
         table.append(
             {
                 "model": model,
                 "precision": precision,
-                "images_per_second": batch * len(fed) / sum(fed.values()),
-                "from_memory": batch * len(alone) / sum(alone.values()),
-                "waiting": min(waited / sum(fed.values()), 1.0),
-                **interval_columns("ratio", ratio),
+                "images_per_second": batch * len(fed) / total,
+                "from_memory": batch * len(alone) / alone["seconds"].sum(),
+                "waiting": min(fed["wait"].sum() / total, 1.0),
+                **interval_columns("ratio", time_ratio(theirs["seconds"], fed["seconds"], **draws)),
                 "peak_mib": fact["peak_mib"],
                 "memory_ratio": fact["peak_mib"] / other["peak_mib"],
             }
@@ -61,28 +57,31 @@ def training_table(content: Mapping[str, Any], *, resamples: int, seed: int) -> 
     return _without_own_ratio(table)
 
 
-def inference_table(content: Mapping[str, Any], *, resamples: int, seed: int) -> pd.DataFrame:
+def inference_table(content: Mapping[str, Any], **draws: int) -> pd.DataFrame:
     """Return what inference achieves, from a picture in memory to run-length codes.
+
+    Args:
+        content: what `lib.bench.models` wrote.
+        draws: ``resamples`` and ``seed`` of the bootstrap, over pictures.
 
     Returns:
         Columns ``model``, ``precision``, ``images_per_second``, ``ratio`` to torchvision's,
         ``ci_low``, ``ci_high``, ``detections`` (mean per picture), ``peak_mib`` (with the weights)
         and ``memory_ratio``.
     """
-    facts, rows = content["inference"]["models"], content["inference"]["rows"]
-    seconds = {name: image_seconds(rows, name) for name in facts}
+    facts, seconds = content["inference"]["models"], image_seconds(content["inference"]["rows"])
     peaks = {name: fact["peak_mib"] + fact["weights_mib"] for name, fact in facts.items()}
     names = {tuple(name.split(" ")): name for name in facts}
     reference = {policy(p): name for (model, p), name in names.items() if model == REFERENCE}
     table = []
     for (model, precision), name in names.items():
         other = reference[policy(precision)]
-        ratio = time_ratio(seconds[other], seconds[name], resamples=resamples, seed=seed)
+        ratio = time_ratio(seconds[other], seconds[name], **draws)
         table.append(
             {
                 "model": model,
                 "precision": precision,
-                "images_per_second": len(seconds[name]) / sum(seconds[name].values()),
+                "images_per_second": 1 / seconds[name].mean(),
                 **interval_columns("ratio", ratio),
                 "detections": facts[name]["detections"],
                 "peak_mib": peaks[name],
@@ -92,20 +91,9 @@ def inference_table(content: Mapping[str, Any], *, resamples: int, seed: int) ->
     return _without_own_ratio(table)
 
 
-def tables(content: Mapping[str, Any], *, resamples: int, seed: int) -> dict[str, pd.DataFrame]:
-    """Return all tables of a measurement by name."""
-    training = training_table(content, resamples=resamples, seed=seed)
-    inference = inference_table(content, resamples=resamples, seed=seed)
-    return {"training": training, "inference": inference}
-
-
 def _without_own_ratio(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """Return a table in which torchvision's model is not compared with itself."""
     table = pd.DataFrame(rows)
     own = table["model"] == REFERENCE
     table.loc[own, ["ratio", "ci_low", "ci_high", "memory_ratio"]] = math.nan
     return table
-
-
-if __name__ == "__main__":
-    sys.exit(print_tables("lib.bench.model_tables", tables))

@@ -1,7 +1,6 @@
-"""Training and inference beside torchvision's: ``python -m lib.bench.models FILE``.
+"""Training and inference beside torchvision's: ``python -m lib.bench.models --out measured.json``.
 
-The file maps names to training configurations (:class:`lib.training.config.TrainConfig`, without
-places), such as :mod:`lib.bench.schedules` writes. Each model trains and finds objects in turns
+Models are those of a profile (:mod:`lib.bench.costs`). Each trains and finds objects in turns
 with torchvision's ``maskrcnn_resnet50_fpn`` (:mod:`lib.bench.torchvision_reference`) on the same
 pictures, of the same size, in batches of the same size, in one process: in single precision, and
 on a GPU again in mixed precision, which is float16 with loss scaling for torchvision's (its
@@ -12,24 +11,20 @@ on a GPU again in mixed precision, which is float16 with loss scaling for torchv
 import argparse
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
-from lib.bench.compared_models import ComparedModels, Shared
-from lib.bench.drawn_pictures import draw_pictures
+from lib.bench.compared_models import ComparedModels
+from lib.bench.costs import MEASURED, measured_models, training_schedules
 from lib.bench.inference import compare, draw_images, machine
 from lib.bench.program import add_out, with_sentences, write
+from lib.bench.torchvision_reference import ENDLESS
 from lib.bench.training_steps import compare_training
 from lib.data.label_options import add_on_bad, open_labels
-from lib.files import read_json
-from lib.models.config import ModelConfig
-from lib.models.detector import build_backbone
-from lib.outputs import WRITTEN_BY
+from lib.data.scenes.generate import generate
+from lib.data.scenes.settings import SceneSettings
 from lib.paths import display, resolve
 from lib.training.config import TrainConfig, parse_config
 from lib.training.device import pick_device
@@ -38,13 +33,13 @@ from lib.training.inputs import picture
 PROGRAM = "lib.bench.models"
 
 NUMBERS = {
-    "count": (64, "pictures, drawn or taken from the labels"),
+    "pictures": (64, "how many, drawn or taken from the labels"),
     "width": (640, "of drawn pictures"),
     "height": (480, "of drawn pictures"),
     "min_size": (800, "shorter side that models resize to"),
     "max_size": (1333, "limit of the longer side"),
     "batch": (8, "pictures per training step"),
-    "workers": (4, "processes that load pictures"),
+    "loaders": (4, "processes that load pictures"),
     "rois": (0, "RoIs per training picture; 0: as each model says"),
     "foreground": (64, "proposals near objects in training"),
     "detections": (40, "objects found in a picture"),
@@ -55,28 +50,28 @@ NUMBERS = {
 }
 """Options that are whole numbers: their defaults and what they are."""
 
-CALLED = {"count": "pictures", "workers": "loaders"}
-"""Options whose parameters in the notebook have other names, after ``speed_``."""
+
+OBJECTS = (4, 10)
+"""Fewest and most objects of a drawn scene: seven on average, as in COCO's training set (7.3)."""
 
 
-def read_models(path: Path, options: argparse.Namespace) -> dict[str, TrainConfig]:
-    """Return the models to measure, each as its file says but for what all share.
+def configs_of(
+    models: Mapping[str, Mapping[str, Any]], options: argparse.Namespace
+) -> dict[str, TrainConfig]:
+    """Return the models to measure, each as its profile says but for what all share.
 
     Shared are the pictures and their size, the batch, the workers, the device, and, where the
-    command line names them, what makes a step smaller than the file says.
+    command line names them, what makes a step smaller than the profile says.
 
-    Raises:
-        FileNotFoundError, ValueError: if there is no such file, or it is not one of models.
+    Args:
+        models: settings by name, of :func:`lib.bench.costs.measured_models`.
+        options: of the command line.
     """
-    content = read_json(path)
-    if not isinstance(content, dict) or not content:
-        raise ValueError(f"{path} is not a file of models: expected names with their settings.")
     sizes = {"min_size": (options.min_size,), "max_size": options.max_size}
     smaller = {"rois_per_image": options.rois, "box_channels": tuple(options.box_channels)}
     given = {name: value for name, value in smaller.items() if value}
-    models = {}
-    for name in [name for name in content if name != WRITTEN_BY]:
-        settings = content[name]
+    configs = {}
+    for name, settings in models.items():
         model = {**settings["model"], **sizes, **given}
         shared = {
             "model": model,
@@ -85,14 +80,27 @@ def read_models(path: Path, options: argparse.Namespace) -> dict[str, TrainConfi
             "supervised": "none" if model["method"] == "faster_rcnn" else "all",
             "init": None,
             "out": "unused",
-            "iterations": 10**9,
+            "iterations": ENDLESS,
             "batch_size": options.batch,
-            "workers": options.workers,
+            "workers": options.loaders,
             "device": options.device,
             "snapshots": [],
         }
-        models[name] = parse_config({**settings, **shared}, where=f"{path}, {name},")
-    return models
+        configs[name] = parse_config({**settings, **shared}, where=f"speed of {name},")
+    return configs
+
+
+def draw_pictures(options: argparse.Namespace) -> None:
+    """Draw pictures, unless they are there already, and let the options name them."""
+    fewest, most = OBJECTS
+    size = {"width": options.width, "height": options.height}
+    smallest = max(SceneSettings().size_min, 8.1 / (options.width * options.height) ** 0.5)
+    settings = SceneSettings(**size, objects_min=fewest, objects_max=most, size_min=smallest)
+    folder = resolve(options.draw_in)
+    options.annotations = generate(
+        folder, split="train", count=options.pictures, settings=settings, seed=0
+    )
+    options.images = folder / "images"
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
@@ -101,33 +109,27 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     Returns:
         ``machine``, ``settings`` (what all models share, and how much was measured), ``pictures``,
         ``models`` (settings by name), ``rows`` and ``training`` (see
-        :func:`lib.bench.training_steps.compare_training`), ``inference`` (``rows`` and ``models``,
-        see :func:`lib.bench.inference.compare`; names with precisions), ``loading`` (seconds per
-        picture) and ``backbone_flops`` (forward, per picture).
+        :func:`lib.bench.training_steps.compare_training`) and ``inference`` (``rows`` and
+        ``models``, see :func:`lib.bench.inference.compare`; names with precisions).
 
     Raises:
         FileNotFoundError, ValueError: if a file is missing or unfit, or nothing is to be measured.
     """
     device, given = pick_device(options.device), vars(options)
+    chosen = measured_models(training_schedules(options.profile), options.models)
     if options.annotations is None:
-        sizes = {name: given[name] for name in ("count", "width", "height")}
-        files = draw_pictures(resolve(options.pictures), **sizes, seed=0)
-        options.annotations, options.images = files.annotations, files.images
+        draw_pictures(options)
     coco = open_labels(options, resolve(options.annotations), resolve(options.images))
-    coco = coco.subset([x.id for x in draw_images(coco, options.count)])
-    shared = Shared(**{name: given[name] for name in Shared.__annotations__})
+    coco = coco.subset([x.id for x in draw_images(coco, options.pictures)])
+    models = ComparedModels(configs_of(chosen, options), coco, options, device)
     amounts = {name: given[name] for name in ("rounds", "warm_up", "steps")}
-    models = ComparedModels(read_models(resolve(options.models), options), coco, shared, device)
-    rows, facts = compare_training(
-        models.trainings(), **amounts, device=device, on_turn=partial(print, flush=True)
-    )
+    rows, facts = compare_training(models.trainings(), **amounts, device=device)
     images = {x.id: picture(x).to(device) for x in coco.images[: options.inference]}
     found, finders = compare(models.finders(), images, rounds=options.rounds, device=device)
     objects = [i for i in coco.all_instances() if not i.iscrowd]
-    width = round(options.min_size * options.width / options.height)
     return {
         "machine": {**machine(device), "on_gpu": device.type == "cuda"},
-        "settings": {**asdict(shared), **amounts},
+        "settings": {name: given[name] for name in (*NUMBERS, "box_channels")},
         "pictures": {
             "annotations": display(options.annotations),
             "count": len(coco.images),
@@ -139,22 +141,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         "rows": rows,
         "training": facts,
         "inference": {"rows": found, "models": finders},
-        "loading": models.loading(),
-        "backbone_flops": {
-            name: backbone_flops(name, options.min_size, width)
-            for name in ("resnet50", "resnet101")
-        },
     }
-
-
-def backbone_flops(name: str, height: int, width: int) -> float:
-    """Return the operations of a backbone's forward pass on one picture; nothing is computed."""
-    config = ModelConfig.model_validate(
-        {"method": "faster_rcnn", "backbone": name, "weights": "imagenet"}
-    )
-    with torch.device("meta"), FlopCounterMode(display=False) as counter:
-        build_backbone(config)(torch.empty(1, 3, height, width))
-    return float(counter.get_total_flops())
 
 
 def options_of(parameters: Mapping[str, Any]) -> list[str]:
@@ -163,8 +150,8 @@ def options_of(parameters: Mapping[str, Any]) -> list[str]:
     Those that are empty are left out.
     """
     options = []
-    for name in (*NUMBERS, "annotations", "images", "box_channels", "device"):
-        value = parameters.get(f"speed_{CALLED.get(name, name)}", "")
+    for name in (*NUMBERS, "profile", "models", "annotations", "images", "box_channels", "device"):
+        value = parameters.get(f"speed_{name}", "")
         if value not in ("", []):
             values = value if isinstance(value, list) else [value]
             options += [f"--{name.replace('_', '-')}", *map(str, values)]
@@ -173,17 +160,18 @@ def options_of(parameters: Mapping[str, Any]) -> list[str]:
 
 @with_sentences
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure the models that a file names."""
+    """Measure the models of a profile."""
     parser = argparse.ArgumentParser(
         prog=f"python -m {PROGRAM}",
         description="Measure training and inference beside torchvision's Mask R-CNN.",
     )
     add = parser.add_argument
-    add("models", type=Path, help="JSON: names with training configurations")
+    add("--profile", default="paper", help="whose models (default: paper)")
+    add("--models", nargs="*", default=[], choices=list(MEASURED), help="which; all without")
     add_out(parser, PROGRAM)
     add("--annotations", type=Path, help="COCO-format labels; without, pictures are drawn")
     add("--images", type=Path, help="the folder of the labels' pictures")
-    add("--pictures", type=Path, default=Path("cache/speed_pictures"), help="where to draw them")
+    add("--draw-in", type=Path, default=Path("cache/speed_pictures"), help="where to draw them")
     for name, (default, text) in NUMBERS.items():
         add(f"--{name.replace('_', '-')}", type=int, default=default, help=text)
     add("--box-channels", type=int, nargs="*", default=[], help="of conv box heads; none: as said")

@@ -4,7 +4,6 @@ Times are of the machine that ran the notebook; their ratio belongs less to it, 
 take turns on the same images (:mod:`lib.bench.inference`).
 """
 
-import statistics
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -52,11 +51,10 @@ def inference_table(content: Mapping[str, Any], *, resamples: int, seed: int) ->
         detections (mean per image).
     """
     rows, facts = content["rows"], content["models"]
-    times = {method: image_seconds(rows, method) for method in METHODS}
+    times = image_seconds(rows)
     ratio = time_ratio(times["opmask"], times["baseline"], resamples=resamples, seed=seed)
     lines: list[dict[str, Any]] = [
-        {"method": method, "seconds": statistics.median(times[method].values()), **facts[method]}
-        for method in METHODS
+        {"method": method, "seconds": times[method].median(), **facts[method]} for method in METHODS
     ]
     ours, base = facts["opmask"], facts["baseline"]
     ratios = {key: ours[key] / base[key] if base[key] else None for key in base}

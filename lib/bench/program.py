@@ -1,20 +1,17 @@
-"""What the programs of this folder share: turns, ``--out``, errors as sentences, printed tables."""
+"""What the programs of this folder share: turns, ``--out``, errors as sentences, intervals."""
 
 import argparse
 import functools
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
-from lib.files import explain, read_json, write_json
+from lib.files import explain, write_json
 from lib.metrics.bootstrap import Interval
 from lib.outputs import WRITTEN_BY, file_ending_in, written_by
 from lib.paths import resolve
 from lib.workers import WorkerLostError
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -30,29 +27,22 @@ def in_turn(names: Sequence[T], turn: int) -> list[T]:
 
 
 def add_out(
-    parser: argparse.ArgumentParser,
-    program: str,
-    *,
-    required: bool = True,
-    place: Callable[[str], Path] = resolve,
+    parser: argparse.ArgumentParser, program: str, *, place: Callable[[str], Path] = resolve
 ) -> None:
     """Add ``--out``, a JSON file; it may replace what the same program wrote, and nothing else.
 
     Args:
         parser: gets the option.
         program: the module's name, which `write` notes in the file.
-        required: whether the option must be given.
         place: returns where a name lies; by default relative ones lie in the repository.
     """
     kind = file_ending_in(".json", written_by(program), place=place)
-    parser.add_argument("--out", type=kind, required=required, help="the JSON file to write")
+    parser.add_argument("--out", type=kind, required=True, help="the JSON file to write")
 
 
-def write(
-    out: Path, program: str, content: Mapping[str, Any], *, indent: int | None = None
-) -> None:
+def write(out: Path, program: str, content: Mapping[str, Any]) -> None:
     """Write what a program found, with its name."""
-    write_json(out, {WRITTEN_BY: program, **content}, indent=indent)
+    write_json(out, {WRITTEN_BY: program, **content})
 
 
 def with_sentences(main: Callable[P, int]) -> Callable[P, int]:
@@ -75,25 +65,3 @@ def with_sentences(main: Callable[P, int]) -> Callable[P, int]:
 def interval_columns(name: str, interval: Interval) -> dict[str, float]:
     """Return an estimate as the column ``name``, and its interval as ``ci_low`` and ``ci_high``."""
     return {name: interval.estimate, "ci_low": interval.low, "ci_high": interval.high}
-
-
-def print_tables(
-    program: str,
-    tables: Callable[..., Mapping[str, "pd.DataFrame"]],
-    arguments: Sequence[str] | None = None,
-) -> int:
-    """Print all tables of a measurement: the program ``python -m <program> FILE``.
-
-    Args:
-        program: the module's name.
-        tables: makes them from what the file holds.
-        arguments: the command line.
-    """
-    parser = argparse.ArgumentParser(
-        prog=f"python -m {program}", description="Print the tables of a measurement."
-    )
-    parser.add_argument("file", type=Path, help="what was measured, a JSON file")
-    content = read_json(parser.parse_args(arguments).file)
-    for name, table in tables(content, resamples=1000, seed=0).items():
-        print(f"\n{name}\n{table.to_string(index=False, float_format='{:.4f}'.format)}")
-    return 0

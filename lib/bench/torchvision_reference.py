@@ -1,32 +1,31 @@
 """What a user would run otherwise: torchvision's Mask R-CNN, trained and run as its reference does.
 
 ``maskrcnn_resnet50_fpn`` with the recipe of torchvision's reference scripts for detection, written
-anew so that both can be measured in one process. In training: batches of pictures of similar shape,
-every object's polygons decoded to a mask of the picture's size, pictures and masks sent to the
-device as they are and resized there, SGD with momentum 0.9, ``--amp`` (float16 with loss scaling)
-as a choice, all losses read after each step. At test: masks pasted as full-size maps, copied to the
-CPU and encoded one by one.
+anew so that both can be measured in one process. In training: every object's polygons decoded to a
+mask of the picture's size, pictures and masks sent to the device as they are and resized there, SGD
+with momentum 0.9, ``--amp`` (float16 with loss scaling) as a choice, all losses read after each
+step. At test: masks pasted as full-size maps, copied to the CPU and encoded one by one. Batches are
+the study's, of pictures of similar shape, as the reference's are.
 """
 
 import math
-from collections.abc import Iterator, Sequence
-from itertools import count
+from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 import torch
 from PIL import Image
-from pycocotools import mask as coco_mask
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision.models.detection import MaskRCNN
 from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 from torchvision.transforms import functional
 
-from lib.data.coco import CocoSet, Instance
+from lib.data.coco import CocoSet
 from lib.data.pictures.images import read_image
+from lib.masks import rle
 from lib.seeds import derive
 from lib.training.learner import Outcome
+from lib.training.order import Batches
 from lib.training.schedule import WARMUP_START
 
 CLASSES = 91
@@ -35,27 +34,20 @@ CLASSES = 91
 LEARNING_RATE, MOMENTUM, WEIGHT_DECAY, WARMUP = 0.02, 0.9, 1e-4, 1000
 """The reference's optimiser."""
 
-SHAPE_STEPS = 3
-"""Pictures share a batch if their ratios of width to height are in the same third of a factor 2."""
+ENDLESS = 10**9
+"""Iterations of a run that is only measured."""
 
 
-def build_reference(
-    *,
-    min_size: int | tuple[int, ...],
-    max_size: int,
-    rois_per_image: int = 512,
-    detections: int = 100,
-) -> MaskRCNN:
+def build_reference(*, min_size: int, max_size: int, rois_per_image: int = 512) -> MaskRCNN:
     """Return ``maskrcnn_resnet50_fpn`` as it is with ImageNet weights, without loading any.
 
     With weights for the backbone its batch norm is fixed and its first two stages do not learn;
     torchvision's own constructor builds another network when it is given none.
 
     Args:
-        min_size: shorter side after resizing, pixels; of several, one is drawn in training.
+        min_size: shorter side after resizing, pixels.
         max_size: limit of the longer side.
         rois_per_image: RoIs sampled per training image.
-        detections: at most this many are kept at test.
     """
     return MaskRCNN(
         resnet_fpn_backbone(backbone_name="resnet50", weights=None),
@@ -63,7 +55,6 @@ def build_reference(
         min_size=min_size,
         max_size=max_size,
         box_batch_size_per_image=rois_per_image,
-        box_detections_per_img=detections,
     )
 
 
@@ -93,7 +84,10 @@ class ReferenceSet(Dataset[tuple[Tensor, dict[str, Tensor]]]):
         image = Image.fromarray(read_image(record))
         objects = [x for x in self.coco.instances(record.id) if not x.iscrowd]
         boxes = torch.as_tensor([x.box for x in objects], dtype=torch.float32).reshape(-1, 4)
-        masks = full_masks(objects, record.height, record.width)
+        size = record.height, record.width
+        masks = torch.zeros((len(objects), *size), dtype=torch.uint8)
+        for mask, thing in zip(masks, objects, strict=True):
+            mask[:] = torch.from_numpy(rle.decode(thing.segmentation, *size))
         if derive(self.seed, "flip", position) % 2:
             image, masks = functional.hflip(image), masks.flip(-1)
             boxes[:, [0, 2]] = record.width - boxes[:, [2, 0]]
@@ -108,55 +102,13 @@ class ReferenceSet(Dataset[tuple[Tensor, dict[str, Tensor]]]):
         }
 
 
-def full_masks(objects: list[Instance], height: int, width: int) -> Tensor:
-    """Return masks of the picture's size, uint8 ``[N, height, width]``, from polygons or RLE.
-
-    The parts of an object are decoded one by one and joined, as the reference does it.
-    """
-    masks = torch.zeros((len(objects), height, width), dtype=torch.uint8)
-    for mask, thing in zip(masks, objects, strict=True):
-        if code := thing.segmentation:
-            packed = isinstance(code, dict) and isinstance(code["counts"], str)
-            codes = code if packed else coco_mask.frPyObjects(code, height, width)
-            parts = coco_mask.decode(codes if isinstance(codes, list) else [codes])
-            mask[:] = torch.as_tensor(parts, dtype=torch.uint8).any(dim=2)
-    return masks
-
-
-def reference_batches(
-    ratios: Sequence[float], batch_size: int, *, seed: int
-) -> Iterator[list[tuple[int, int]]]:
-    """Yield batches of (index, position) without end: in random order, each of pictures alike.
-
-    Args:
-        ratios: width over height of each picture; those of a batch are similar.
-        batch_size: pictures per batch.
-        seed: what the order derives from.
-    """
-    edges = 2 ** np.linspace(-1, 1, 2 * SHAPE_STEPS + 1)
-    groups = np.searchsorted(edges, ratios, side="right").tolist()
-    waiting: dict[int, list[tuple[int, int]]] = {group: [] for group in groups}
-    positions = count()
-    for epoch in count():
-        order = np.random.default_rng(derive(seed, "epoch", epoch)).permutation(len(groups))
-        for index in order.tolist():
-            group = waiting[groups[index]]
-            group.append((index, next(positions)))
-            if len(group) == batch_size:
-                yield list(group)
-                group.clear()
-
-
 def reference_loader(coco: CocoSet, *, batch_size: int, workers: int, seed: int) -> Iterator[Any]:
-    """Yield pictures and their targets without end."""
+    """Yield pictures and their targets without end, in the batches that the study trains in."""
     ratios = [x.width / x.height for x in coco.images]
+    batches = Batches(ratios, batch_size, start=0, stop=ENDLESS, seed=seed)
+    samples = ReferenceSet(coco, seed=seed)
     return iter(
-        DataLoader(
-            ReferenceSet(coco, seed=seed),
-            batch_sampler=reference_batches(ratios, batch_size, seed=seed),
-            num_workers=workers,
-            collate_fn=_collate,
-        )
+        DataLoader(samples, batch_sampler=batches, num_workers=workers, collate_fn=_collate)
     )
 
 
@@ -171,28 +123,18 @@ class ReferenceLearner:
         model: from `build_reference`, in training mode, on its device.
         device: that device.
         amp: float16 where PyTorch deems it safe, with loss scaling (``--amp``).
-        learning_rate: after warm-up.
-        warmup: steps of linear warm-up.
     """
 
-    def __init__(
-        self,
-        model: nn.Module,
-        device: torch.device,
-        *,
-        amp: bool,
-        learning_rate: float = LEARNING_RATE,
-        warmup: int = WARMUP,
-    ) -> None:
+    def __init__(self, model: nn.Module, device: torch.device, *, amp: bool) -> None:
         self.model = model
         self.device = device
         self.precision = torch.float16 if amp else None
         learning = [p for p in model.parameters() if p.requires_grad]
         self.optimizer: torch.optim.Optimizer = torch.optim.SGD(
-            learning, lr=learning_rate, momentum=MOMENTUM, weight_decay=WEIGHT_DECAY
+            learning, lr=LEARNING_RATE, momentum=MOMENTUM, weight_decay=WEIGHT_DECAY
         )
         self.warmup = torch.optim.lr_scheduler.LinearLR(
-            self.optimizer, start_factor=WARMUP_START, total_iters=warmup
+            self.optimizer, start_factor=WARMUP_START, total_iters=WARMUP
         )
         self.scaler = torch.amp.GradScaler(device.type, enabled=amp)
 
@@ -220,16 +162,3 @@ class ReferenceLearner:
         self.warmup.step()
         read = {name: loss.item() for name, loss in losses.items()}
         return Outcome({"loss": value, **read}, stop=False)
-
-
-def encode_full(found: dict[str, Tensor]) -> list[dict[str, Any]]:
-    """Return the masks of one picture's detections as run lengths, as the reference encodes them.
-
-    Args:
-        found: a result of the model, with ``masks`` ``[N, 1, H, W]``.
-    """
-    codes = []
-    for mask in found["masks"].cpu() > 0.5:
-        (code,) = coco_mask.encode(np.array(mask[0, :, :, np.newaxis], dtype=np.uint8, order="F"))
-        codes.append({**code, "counts": code["counts"].decode("utf-8")})
-    return codes

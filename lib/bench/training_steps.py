@@ -11,16 +11,15 @@ processes; more steps must be measured than that to see whether the loader keeps
 
 import gc
 import statistics
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import cycle, islice, pairwise
+from collections.abc import Callable, Iterator, Mapping
+from itertools import cycle, islice
 from time import perf_counter
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
 
-from lib.bench.inference import MIB, peak_mib, weights_mib
+from lib.bench.inference import MIB, now, peak_mib, weights_mib
 from lib.bench.program import in_turn
 from lib.bench.torchvision_reference import ReferenceLearner
 from lib.training.learner import Learner
@@ -45,9 +44,8 @@ def compare_training(
     warm_up: int,
     steps: int,
     device: torch.device,
-    on_turn: Callable[[str], None] = lambda line: None,
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Measure all models.
+    """Measure all models, and print a line for each turn.
 
     Args:
         models: by name and precision (``float32``, or the type of the autocast).
@@ -55,15 +53,13 @@ def compare_training(
         warm_up: steps at the beginning of each turn that do not count.
         steps: measured steps of a turn with the loader, and as many without.
         device: where.
-        on_turn: is told of each turn.
 
     Returns:
         A row for each measured step: ``model``, ``precision``, ``round``, ``step`` (within the
         turn), ``loaded`` (whether the batch came from the loader; else it was in memory), ``wait``
         (seconds that the CPU waited for it) and ``seconds`` (of the whole step, the wait included).
-        And for each model ``model``, ``precision``, ``peak_mib`` (all on the device: weights,
-        gradients, optimiser, activations) and ``flops`` (of a step's convolutions and matrix
-        products, forward and backward: a multiplication with an addition counts as two).
+        And for each model ``model``, ``precision`` and ``peak_mib`` (all on the device: weights,
+        gradients, optimiser, activations).
 
     Raises:
         ValueError: if there is nothing to measure.
@@ -81,10 +77,11 @@ def compare_training(
             measured, found = _turn(models[key], turn, warm_up, steps, device)
             rows += [{**of, "round": turn, **row} for row in measured]
             facts.setdefault(key, of | found)
-            on_turn(
+            print(
                 f"round {turn + 1} of {rounds}: {', '.join(key)}: "
                 f"{statistics.mean(row['seconds'] for row in measured):.3f} s per step, "
-                f"{perf_counter() - begin:.0f} s in all"
+                f"{perf_counter() - begin:.0f} s in all",
+                flush=True,
             )
     return rows, [facts[key] for key in models]
 
@@ -92,7 +89,7 @@ def compare_training(
 def _turn(
     start: Start, turn: int, warm_up: int, steps: int, device: torch.device
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Return the steps of one turn, and in the first turn what else is known of the model."""
+    """Return the steps of one turn, and in the first turn the peak of memory."""
     held = _release(device)
     trainer, batches = start(turn)
     for iteration in range(warm_up):
@@ -106,63 +103,31 @@ def _turn(
         for loaded, source in ((True, batches), (False, cycle(kept)))
         for step, (wait, seconds) in enumerate(_timed(trainer, source, steps, device))
     ]
-    return rows, {} if turn else _facts(trainer, kept, held, device)
+    return rows, {} if turn else {"peak_mib": _peak(trainer, kept[0], held, device)}
 
 
 def _timed(
     trainer: Trainer, source: Iterator[Any], steps: int, device: torch.device
-) -> list[tuple[float, float]]:
-    """Return the seconds of waiting for a batch, and of all, of each step.
-
-    On CUDA a step lasts from event to event in the stream, for which the CPU waits at the end
-    alone: it may be ahead of the device, as in any training.
-    """
-    waits, marks = list[float](), list[Any]()
-
-    def mark() -> None:
-        if device.type == "cuda":
-            marks.append(torch.cuda.Event(enable_timing=True))
-            marks[-1].record(torch.cuda.current_stream(device))
-        else:
-            marks.append(perf_counter())
-
+) -> Iterator[tuple[float, float]]:
+    """Yield the seconds of waiting for a batch, and of all, of each step."""
     for iteration in range(steps):
-        mark()
-        begin = perf_counter()
+        begin = now(device)
         images, targets = next(source)
-        waits.append(perf_counter() - begin)
+        wait = perf_counter() - begin
         trainer.step(images, targets, iteration)
-    mark()
-    pairs = pairwise(marks)
+        yield wait, now(device) - begin
+
+
+def _peak(trainer: Trainer, batch: Any, held: int, device: torch.device) -> float:
+    """Return the most memory on the device during the steps of a turn (on the CPU, of one), MiB."""
     if device.type == "cuda":
-        torch.cuda.synchronize(device)
-        seconds = [a.elapsed_time(b) / 1000 for a, b in pairs]
-    else:
-        seconds = [b - a for a, b in pairs]
-    return list(zip(waits, seconds, strict=True))
-
-
-def _facts(
-    trainer: Trainer, kept: Sequence[Any], held: int, device: torch.device
-) -> dict[str, Any]:
-    """Return what is known of a model besides its times."""
-    if device.type == "cuda":
-        peak = (torch.cuda.max_memory_allocated(device) - held) / MIB
-    else:
-        trainer.optimizer.zero_grad(set_to_none=True)  # so that gradients count as the step's
-        images, targets = kept[0]
-        peak = _held_mib(trainer) + peak_mib(lambda: trainer.step(images, targets, 0), device)
-    with FlopCounterMode(display=False) as counter:
-        for images, targets in kept:
-            trainer.step(images, targets, 0)
-    return {"peak_mib": peak, "flops": counter.get_total_flops() / len(kept)}
-
-
-def _held_mib(trainer: Trainer) -> float:
-    """Return what a trainer holds besides gradients between steps: weights, optimiser's state."""
+        return (torch.cuda.max_memory_allocated(device) - held) / MIB
+    trainer.optimizer.zero_grad(set_to_none=True)  # so that gradients count as the step's
     groups = trainer.optimizer.state.values()
-    tensors = [v for group in groups for v in group.values() if isinstance(v, Tensor)]
-    return weights_mib(trainer.model) + sum(t.numel() * t.element_size() for t in tensors) / MIB
+    states = [v for group in groups for v in group.values() if isinstance(v, Tensor)]
+    between = weights_mib(trainer.model) + sum(t.numel() * t.element_size() for t in states) / MIB
+    images, targets = batch
+    return between + peak_mib(lambda: trainer.step(images, targets, 0), device)
 
 
 def _release(device: torch.device) -> int:

@@ -15,14 +15,10 @@ from typing import Any, get_args
 
 from lib.data import validation
 from lib.data.categories import Categories
-from lib.data.pictures.check import (
-    ImageCheck,
-    Orientation,
-    Outside,
-)
+from lib.data.pictures.check import ImageCheck, Orientation, Outside
 from lib.data.pictures.check import check_images as look_at_images
 from lib.data.pictures.images import ImageRecord
-from lib.data.repair.boxes import refuse_other_readings, repair_boxes
+from lib.data.repair.boxes import refuse_other_forms, repair_boxes
 from lib.data.repair.counts import Repairs
 from lib.data.repair.labels import possible_roots, repair, tidy, without_roots
 from lib.data.repair.masks import check_masks
@@ -210,9 +206,8 @@ def load(
     if root is not None and not root.is_dir():
         raise FileNotFoundError(f"There is no image folder {root}.")
     with _collector_paused():
-        content = read_json(path)
         return from_coco(
-            content,
+            read_json(path),
             path,
             root,
             on_bad=on_bad,
@@ -255,41 +250,32 @@ def from_coco(
     content = tidy(content, repairs, strict=on_bad == "error")
     if on_bad == "repair":
         content = repair(content, repairs)
-    bad_images, readings = look_at_images(
+    bad_images, images, unturned = look_at_images(
         content["images"], root, check_images, orientation, outside, name=path.name
     )
-    sized = list(content["images"])
-    for i, reading in readings.items():
-        sized[i] = {**sized[i], **{side: reading.fields[side] for side in ("width", "height")}}
-    unturned = {sized[i]["id"] for i, reading in readings.items() if reading.against_tag}
+    records = {record.id: record for record in images.values()}
+    sizes = {i: (record.width, record.height) for i, record in records.items()}
     if on_bad == "repair":
         content["annotations"] = repair_boxes(
-            content["annotations"], sized, str(path), repairs, unturned=unturned
+            content["annotations"], sizes, str(path), repairs, unturned=unturned
         )
         content["categories"] = without_roots(content, repairs)
     else:
-        refuse_other_readings(content["annotations"], sized, str(path))
+        refuse_other_forms(content["annotations"], sizes, str(path))
     validation.check_categories(content, str(path))
     try:
         categories = Categories.from_coco(content["categories"])
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
-    records = {
-        image["id"]: replace(ImageRecord.of(image, root), **readings[i].fields)
-        if i in readings
-        else ImageRecord.of(image, root)
-        for i, image in enumerate(content["images"])
-        if i not in bad_images
-    }
-    bad, boxes, sizes = validation.check_annotations(
+    bad, boxes, limits = validation.check_annotations(
         content["annotations"],
-        sizes={i: (record.width, record.height) for i, record in records.items()},
+        sizes=sizes,
         dropped_images={p.id for p in bad_images.values() if type(p.id) is int},
         category_ids=set(categories.ids),
         unturned=unturned,
     )
     bad_masks, masks = check_masks(
-        content["annotations"], boxes, sizes, bad, repairs, mend=on_bad != "error"
+        content["annotations"], boxes, limits, bad, repairs, mend=on_bad != "error"
     )
     problems = [*bad_images.values(), *bad.values(), *bad_masks.values()]
     dropped = validation.count(problems)
@@ -358,13 +344,8 @@ def _instance(
         iscrowd=bool(a.get("iscrowd", 0)),
         segmentation=segmentation,
         pseudo=a.get("pseudo"),
-        extra=_others(a, _ANNOTATION_FIELDS),
+        extra={k: v for k, v in a.items() if k not in _ANNOTATION_FIELDS} or _NOTHING,
     )
-
-
-def _others(fields: dict[str, Any], known: frozenset[str]) -> dict[str, Any]:
-    others = fields.keys() - known
-    return {k: v for k, v in fields.items() if k in others} if others else _NOTHING
 
 
 @contextmanager

@@ -39,17 +39,6 @@ def is_integer(value: Any) -> bool:
     return type(value) is int and -(2**63) <= value < 2**63
 
 
-def not_integers(values: Sequence[Any]) -> list[int]:
-    """Return the positions of the values that are not ``is_integer``."""
-    if set(map(type, values)) <= {int}:
-        try:
-            np.array(values, np.int64)
-            return []
-        except OverflowError:  # some are too long: one by one, then
-            pass
-    return [i for i, value in enumerate(values) if not is_integer(value)]
-
-
 def is_key(value: Any) -> bool:
     """Return whether a value can be an id or a name in a file: a number or a text."""
     return isinstance(value, (str, int, float)) and not isinstance(value, bool)

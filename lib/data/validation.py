@@ -16,14 +16,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from lib.data.numbers import (
-    all_finite,
-    are_numbers,
-    as_array,
-    is_integer,
-    not_integers,
-    shown,
-)
+from lib.data.numbers import all_finite, are_numbers, as_array, is_integer, shown
 
 log = logging.getLogger(__name__)
 
@@ -190,50 +183,39 @@ def check_annotations(
     """
     problems: dict[int, Problem] = {}
     seen: set[int] = set()
-    boxes = as_array([a.get("bbox") for a in annotations], 4)
-    areas = as_array([(_area(a),) for a in annotations], 1)[:, 0]
     limits = np.full((len(annotations), 2), np.inf)
-    no_ids = {
-        i
-        for field in ("id", "image_id", "category_id")
-        for i in not_integers([a.get(field) for a in annotations])
-    }
-    no_numbers = set(np.flatnonzero(np.isnan(boxes).all(axis=1) | np.isnan(areas)).tolist())
     for i, a in enumerate(annotations):
-        if found := _malformed(a, no_id=i in no_ids, no_number=i in no_numbers):
+        if found := _malformed(a):
             problems[i] = Problem("annotation_malformed", a.get("id"), found)
             continue
         key, image, category = a["id"], a["image_id"], a["category_id"]
         if key in seen:
             problems[i] = Problem("annotation_id_repeated", key, f"image {image}")
-        elif image in sizes:
-            if category in category_ids:
-                limits[i] = sizes[image]
-            else:
-                problems[i] = Problem("unknown_category", key, f"category {category}")
         elif image in dropped_images:
             problems[i] = Problem("annotation_of_dropped_image", key, f"image {image}")
-        else:
+        elif image not in sizes:
             problems[i] = Problem("annotation_of_unknown_image", key, f"image {image}")
+        elif category not in category_ids:
+            problems[i] = Problem("unknown_category", key, f"category {category}")
+        else:
+            limits[i] = sizes[image]
         seen.add(key)
-    boxes, bad_boxes = _check_numbers(annotations, boxes, areas, limits, unturned)
+    boxes, bad_boxes = _check_numbers(annotations, limits, unturned)
     return {**bad_boxes, **problems}, boxes, limits
 
 
-def _malformed(a: Mapping[str, Any], *, no_id: bool, no_number: bool) -> str:
+def _malformed(a: Mapping[str, Any]) -> str:
     """Return what is wrong with the types of an annotation's fields, or nothing."""
-    if no_id:
-        key, image, category = (shown(a.get(field)) for field in ("id", "image_id", "category_id"))
-        return f"id {key}, image_id {image}, category_id {category}"
-    if no_number and not are_numbers(a.get("bbox"), 4):
-        return f"bbox {shown(a.get('bbox'))}"
-    if no_number and not are_numbers((_area(a),), 1):
-        return f"area {shown(a.get('area'))}"
+    bad = [field for field in ("id", "image_id", "category_id") if not is_integer(a.get(field))]
+    if not are_numbers(a.get("bbox"), 4):
+        bad.append("bbox")
+    if not are_numbers((_area(a),), 1):
+        bad.append("area")
     if a.get("iscrowd") not in (0, 1, None):
-        return f"iscrowd {shown(a.get('iscrowd'))}"
-    if "pseudo" in a and not isinstance(a["pseudo"], dict | None):
-        return f"pseudo {shown(a['pseudo'])}"
-    return ""
+        bad.append("iscrowd")
+    if not isinstance(a.get("pseudo"), dict | None):
+        bad.append("pseudo")
+    return ", ".join(f"{field} {shown(a.get(field))}" for field in bad)
 
 
 def _area(annotation: Mapping[str, Any]) -> Any:
@@ -243,17 +225,12 @@ def _area(annotation: Mapping[str, Any]) -> Any:
 
 
 def _check_numbers(
-    annotations: Sequence[Mapping[str, Any]],
-    xywh: np.ndarray,
-    areas: np.ndarray,
-    limits: np.ndarray,
-    unturned: Collection[int],
+    annotations: Sequence[Mapping[str, Any]], limits: np.ndarray, unturned: Collection[int]
 ) -> tuple[np.ndarray, dict[int, Problem]]:
     """Return boxes as clipped ``xyxy`` and bad numbers; ``limits`` [N, 2] is (width, height)."""
-    others = [
-        all(all_finite(a[key]) for key in rest) if (rest := a.keys() - JUDGED) else True
-        for a in annotations
-    ]
+    xywh = as_array([a.get("bbox") for a in annotations], 4)
+    areas = as_array([(_area(a),) for a in annotations], 1)[:, 0]
+    others = [all(all_finite(a[key]) for key in a.keys() - JUDGED) for a in annotations]
     with np.errstate(invalid="ignore"):
         boxes = np.hstack([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]])
         clipped = np.clip(boxes, 0, np.hstack([limits, limits]))
@@ -268,13 +245,12 @@ def _check_numbers(
     for kind, bad in tests.items():
         for i in np.flatnonzero(bad).tolist():
             detail = f"xywh {shown(annotations[i].get('bbox'))}"
+            width, height = limits[i]
             if kind == "box_outside":
-                detail += f" in an image of {limits[i, 0]:g} x {limits[i, 1]:g}"
-                if (boxes[i] >= -ROUNDING).all() and (boxes[i, 2:] <= limits[i, ::-1] + 1).all():
-                    detail += f", inside one of {limits[i, 1]:g} x {limits[i, 0]:g}"
-                    if annotations[i]["image_id"] in unturned:
-                        how = choice("orientation", "upright")
-                        detail += f" as its EXIF tag turns it; {how} reads it with the turned size"
+                detail += f" in an image of {width:g} x {height:g}"
+                if annotations[i].get("image_id") in unturned:
+                    detail += f", {height:g} x {width:g} as its EXIF tag turns it: "
+                    detail += f"{choice('orientation', 'upright')} reads it so"
             elif kind in ("not_finite", "area_negative"):
                 detail += f", area {shown(annotations[i].get('area', '-'))}"
                 detail += "" if others[i] else ", in another field"

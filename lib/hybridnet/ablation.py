@@ -17,7 +17,6 @@ from lib.hybridnet.predictions import Fallback, Models, fused, small_branch
 from lib.metrics.bootstrap import resample
 from lib.metrics.coco_ap import AREA_RANGES_64, evaluate
 from lib.metrics.mask_iou import iou_on_boxes, mean_iou
-from lib.models.build import build_model
 from lib.pages import ablation
 from lib.pages.ablation import MASK_IOU
 
@@ -163,27 +162,6 @@ def ablation_table(
             scores[MASK_IOU] = mean_iou(on_boxes, resamples=resamples, seed=seed)
         judged.append(ablation.Judged(trial.group, trial.setting, scores))
     return ablation.compare(judged)
-
-
-def parameters_table(models: Models, *, num_classes: int) -> pd.DataFrame:
-    """Return how many weights the model of each kind of feature pyramid has.
-
-    Args:
-        models: those of the ablation are built from their settings; others are passed over.
-        num_classes: classes without background.
-
-    Returns:
-        Columns setting, weights, more (than with a plain FPN; NaN if that was not run).
-    """
-    counts = {}
-    for kind, setting in FPN.items():
-        if trained := models.get(f"ablation.{kind}"):
-            model = build_model(trained.config, num_classes=num_classes)
-            counts[setting] = sum(p.numel() for p in model.parameters())
-    plain = counts.get(FPN["plain"])
-    more = [None if plain is None else count - plain for count in counts.values()]
-    table = pd.DataFrame({"setting": list(counts), "weights": list(counts.values()), "more": more})
-    return table.astype({"weights": "Int64", "more": "Int64"})
 
 
 def _of_models(

@@ -10,7 +10,6 @@ import pandas as pd
 from lib.data.coco import CocoSet, load
 from lib.hybridnet.predictions import REQUIRED, STEP, Models
 from lib.hybridnet.table2 import AREAS
-from lib.masks.quality import SMALL_SIDE
 from lib.metrics.coco_ap import evaluate
 from lib.pages import comparable
 from lib.paths import resolve
@@ -64,17 +63,6 @@ def with_schedule(boxes: pd.DataFrame, workspace: "Workspace") -> pd.DataFrame:
 def _masks_learnt(config: TrainConfig, train: CocoSet) -> int:
     supervision = supervision_of(config, train)
     return sum(supervision.reads_mask(x) for x in train.all_instances())
-
-
-def size_line(val: CocoSet) -> str:
-    """Return one sentence on how many objects are small by their mask and not by their box."""
-    judged = [x for x in val.all_instances() if x.has_mask and not x.iscrowd]
-    small = [x for x in judged if x.area < SMALL_SIDE**2]
-    large_box = sum((x.box[2] - x.box[0]) * (x.box[3] - x.box[1]) >= SMALL_SIDE**2 for x in small)
-    return (
-        f"Of {len(judged):,} objects with a mask, {len(small):,} are small by the area of their "
-        f"mask; of these, {large_box:,} are large by the area of their box."
-    )
 
 
 def reaches(boxes: pd.DataFrame, floor: float) -> bool:

@@ -58,17 +58,13 @@ def frame_of(pseudo: CocoSet, truth: CocoSet | None = None) -> pd.DataFrame:
         does not say).
 
     Raises:
-        ValueError: if a box has no ``pseudo`` entry.
+        ValueError: if there is no box.
     """
     sizes = {image.id: (image.height, image.width) for image in pseudo.images}
     true_areas = _true_areas(truth, sizes) if truth is not None else {}
     rows: list[dict[str, Any]] = []
     for instance in boxes_of(pseudo.all_instances()):
-        if instance.pseudo is None:
-            raise ValueError(
-                f"Annotation {instance.id} of {pseudo.annotations_path} has no 'pseudo' entry: "
-                "expected a file written by `python -m lib.masks` or by notebook 02."
-            )
+        quality = instance.pseudo or {}
         x1, y1, x2, y2 = instance.box
         rows.append(
             {
@@ -83,8 +79,8 @@ def frame_of(pseudo: CocoSet, truth: CocoSet | None = None) -> pd.DataFrame:
                 "longer_side": max(x2 - x1, y2 - y1),
                 "mask_area": rle.area(instance.segmentation, *sizes[instance.image_id]),
                 "true_area": true_areas.get(instance.id, math.nan),
-                "box_iou": float(instance.pseudo["box_iou"]),
-                "valid": bool(instance.pseudo["valid"]),
+                "box_iou": float(quality["box_iou"]),
+                "valid": bool(quality["valid"]),
                 "difficult": bool(instance.extra.get("difficult", 0)),
             }
         )
@@ -234,22 +230,20 @@ def histogram(frame: pd.DataFrame, *, side: int = SMALL_SIDE) -> pd.DataFrame:
         NaN if it is empty), ``share_of_invalid`` (of all invalid boxes; NaN if there is none).
     """
     edges = sorted({*SIZE_EDGES, side})
-    size = np.sqrt(frame["box_area"].to_numpy())
-    bins = np.digitize(size, np.asarray(edges[1:-1]))
-    invalid = ~frame["valid"].to_numpy()
-    boxes = np.bincount(bins, minlength=len(edges) - 1)
-    bad = np.bincount(bins, weights=invalid, minlength=len(edges) - 1).astype(int)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return pd.DataFrame(
-            {
-                "size_from": edges[:-1],
-                "size_to": edges[1:],
-                "boxes": boxes,
-                "invalid": bad,
-                "invalid_share": bad / boxes,
-                "share_of_invalid": bad / float(invalid.sum()),
-            }
-        )
+    bins = pd.cut(np.sqrt(frame["box_area"]), edges, right=False)
+    counts = frame["valid"].groupby(bins, observed=False).agg(["size", "sum"])
+    boxes, valid = (counts[name].reset_index(drop=True) for name in ("size", "sum"))
+    invalid = boxes - valid
+    return pd.DataFrame(
+        {
+            "size_from": edges[:-1],
+            "size_to": edges[1:],
+            "boxes": boxes,
+            "invalid": invalid,
+            "invalid_share": invalid / boxes,
+            "share_of_invalid": invalid / invalid.sum(),
+        }
+    )
 
 
 def _true_areas(truth: CocoSet, sizes: dict[int, tuple[int, int]]) -> dict[int, int]:

@@ -20,24 +20,17 @@ RATE_HALF_UNIT = 0.005
 """Half a unit of the last digit printed for the rate (30 %)."""
 
 
-def invalid_rate(a: float, b: float, c: float) -> float:
-    """Return I/N from a = Iₛ/I, b = Iₛ/S, c = Iₗ/L."""
-    return 1 / (a / b + (1 - a) / c)
+SYMBOLS = {"a": "Iₛ / I", "b": "Iₛ / S", "c": "Iₗ / L", "r": "I / N", "": "(S + L) / N"}
+"""What the letters stand for."""
 
-
-def large_invalid_rate(a: float, b: float, r: float) -> float:
-    """Return Iₗ/L from a = Iₛ/I, b = Iₛ/S, r = I/N."""
-    return (1 - a) * r / (1 - a * r / b)
-
-
-def small_invalid_rate(a: float, c: float, r: float) -> float:
-    """Return Iₛ/S from a = Iₛ/I, c = Iₗ/L, r = I/N."""
-    return a * r / (1 - (1 - a) * r / c)
-
-
-def small_share_of_invalid(b: float, c: float, r: float) -> float:
-    """Return Iₛ/I from b = Iₛ/S, c = Iₗ/L, r = I/N."""
-    return (r - c) / (b - c) * b / r
+IMPLIED: dict[str, tuple[str, Callable[..., float]]] = {
+    "A.fig1.invalid_rate": ("r", lambda a, b, c: 1 / (a / b + (1 - a) / c)),
+    "A.fig1.large_invalid_rate": ("c", lambda a, b, r: (1 - a) * r / (1 - a * r / b)),
+    "A.fig1.small_invalid_rate": ("b", lambda a, c, r: a * r / (1 - (1 - a) * r / c)),
+    "A.fig1.small_share_of_invalid": ("a", lambda b, c, r: (r - c) / (b - c) * b / r),
+    "S/N + L/N": ("", lambda a, b, c, r: a * r / b + (1 - a) * r / c),
+}
+"""Quantity -> its letter, and what it is by the numbers of the other letters."""
 
 
 def audit(*, a: float, b: float, c: float, r: float) -> pd.DataFrame:
@@ -58,16 +51,9 @@ def audit(*, a: float, b: float, c: float, r: float) -> pd.DataFrame:
     """
     units = {"a": RATIO_HALF_UNIT, "b": RATIO_HALF_UNIT, "c": RATIO_HALF_UNIT, "r": RATE_HALF_UNIT}
     printed = {"a": a, "b": b, "c": c, "r": r}
-    everything: Callable[..., float] = lambda a, b, c, r: a * r / b + (1 - a) * r / c  # noqa: E731
-    cases: list[tuple[str, str, str, Callable[..., float], float]] = [
-        ("A.fig1.invalid_rate", "r", "I / N", invalid_rate, r),
-        ("A.fig1.large_invalid_rate", "c", "Iₗ / L", large_invalid_rate, c),
-        ("A.fig1.small_invalid_rate", "b", "Iₛ / S", small_invalid_rate, b),
-        ("A.fig1.small_share_of_invalid", "a", "Iₛ / I", small_share_of_invalid, a),
-        ("S/N + L/N", "", "(S + L) / N", everything, 1.0),
-    ]
     rows = []
-    for quantity, name, symbol, formula, expected in cases:
+    for quantity, (name, formula) in IMPLIED.items():
+        expected = printed.get(name, 1.0)
         taken = [other for other in printed if other != name]
         implied = formula(**{other: printed[other] for other in taken})
         # The formulas are monotone in each number, so the extremes are at the corners.
@@ -82,7 +68,7 @@ def audit(*, a: float, b: float, c: float, r: float) -> pd.DataFrame:
         rows.append(
             {
                 "quantity": quantity,
-                "symbol": symbol,
+                "symbol": SYMBOLS[name],
                 "taken": ", ".join(SYMBOLS[other] for other in taken),
                 "printed": expected,
                 "implied": implied,
@@ -93,7 +79,3 @@ def audit(*, a: float, b: float, c: float, r: float) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows)
-
-
-SYMBOLS = {"a": "Iₛ / I", "b": "Iₛ / S", "c": "Iₗ / L", "r": "I / N"}
-"""What the letters stand for."""

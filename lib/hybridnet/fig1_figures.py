@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from lib.masks.quality import SMALL_SIDE
-from lib.pages.drawing import hollow, size_labels
+from lib.pages.drawing import handle, hollow, intervals, size_labels
 from lib.pages.style import COLOURS, FLAT, GREY, TALL, WIDTH
 
 PERCENT = PercentFormatter(xmax=1, decimals=0)
@@ -84,16 +84,16 @@ def shares_beside_paper(table: pd.DataFrame) -> Figure:
     places = np.arange(len(table))[::-1]
     gaps = table[["paper", "estimate"]].to_numpy()
     axes.hlines(places, gaps.min(axis=1), gaps.max(axis=1), color="#d0d0d0", linewidth=1.2)
-    axes.hlines(places, table["ci_low"], table["ci_high"], color=COLOURS["ours"], linewidth=4)
-    label = "ours, 95 % interval"
-    axes.scatter(table["estimate"], places, s=58, color=COLOURS["ours"], label=label)
-    look = hollow() | {"linewidth": 2, "zorder": 3}
-    axes.scatter(table["paper"], places, s=64, marker="D", label="paper A", **look)
+    intervals(
+        axes, places, table, COLOURS["ours"], columns=("estimate", "ci_low", "ci_high"), paper=True
+    )
     axes.set_yticks(places, list(table["label"]))
     axes.set(xlim=(0, 1), ylim=(-0.6, len(table) - 0.4))
     axes.xaxis.set_major_formatter(PERCENT)
     axes.grid(axis="y", visible=False)
-    figure.legend(loc="outside upper right", ncols=2)
+    ours = handle(COLOURS["ours"], "ours, 95 % interval")
+    paper = handle("none", "paper A", marker="D", **hollow("marker"))
+    figure.legend(handles=[ours, paper], loc="outside upper right", ncols=2)
     return figure
 
 

@@ -1,7 +1,6 @@
-"""Pictures of paper A's results: its Fig. 5, and the shapes that small detections get."""
+"""Pictures of paper A's results: its Fig. 5."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,16 +8,13 @@ from matplotlib import patheffects
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 
-from lib.data.coco import CocoSet, Instance, Result
+from lib.data.coco import CocoSet, Result
 from lib.data.pictures.images import read_image
-from lib.hybridnet.predictions import DRAWN_BY, Models
-from lib.hybridnet.small_branch import box_of
+from lib.hybridnet.predictions import Models
 from lib.masks import rle
-from lib.masks.quality import SMALL_SIDE, mask_box_iou
-from lib.pages import mask_gallery
-from lib.pages.drawing import box_area, draw_masks, handle
+from lib.masks.quality import SMALL_SIDE
+from lib.pages.drawing import box_area, draw_box, draw_masks, handle
 from lib.pages.style import BLACK, COLOURS, SEQUENCE, WIDTH, plain
 from lib.seeds import derive
 
@@ -115,71 +111,6 @@ def pictures(
     return figure
 
 
-def gallery(
-    coco_set: CocoSet,
-    segmented: Sequence[Result],
-    results: Sequence[Result],
-    *,
-    score_from: float,
-    count: int = mask_gallery.COLUMNS,
-) -> Figure | None:
-    """Draw small detections with GrabCut's mask, and what replaced it where it was poor.
-
-    The number above a crop is the IoU of the mask's tight box and the detected box. Detections are
-    drawn by a hash of their places in the list, not by result. None if there is none to show.
-
-    Args:
-        coco_set: the images.
-        segmented: the small branch's detections with GrabCut's masks.
-        results: the same detections, in the same order, with the masks that they got.
-        score_from: detections below this score are not drawn.
-        count: of each kind.
-    """
-    small = [
-        (n, ours, result)
-        for n, (ours, result) in enumerate(zip(segmented, results, strict=True))
-        if result["score"] >= score_from and box_area(box_of(result)) < SMALL_SIDE**2
-    ]
-    small.sort(key=lambda entry: derive(0, "gallery", entry[0]))
-    kept = [entry for entry in small if entry[2]["shape"] == "grabcut"][:count]
-    replaced = [entry for entry in small if entry[2]["shape"] != "grabcut"][:count]
-    shape = DRAWN_BY[replaced[0][2]["shape"]] if replaced else ""
-    return mask_gallery.gallery(
-        coco_set,
-        {
-            "GrabCut's mask, kept; above each crop its box IoU": [
-                _as_instance(coco_set, n, ours, ours["grabcut"], valid=True) for n, ours, _ in kept
-            ],
-            "GrabCut's mask, poor: below the limit of box IoU": [
-                _as_instance(coco_set, n, ours, ours["grabcut"], valid=False)
-                for n, ours, _ in replaced
-            ],
-            f"What these get instead: {shape} in the detected box": [
-                _as_instance(coco_set, n, ours, result["segmentation"], valid=True)
-                for n, ours, result in replaced
-            ],
-        },
-    )
-
-
-def _as_instance(
-    coco_set: CocoSet, number: int, result: Result, code: Any, *, valid: bool
-) -> Instance:
-    """Return a detection as `lib.pages.mask_gallery` draws labelled objects."""
-    record, box = coco_set.image(result["image_id"]), box_of(result)
-    mask = rle.decode(code, record.height, record.width)
-    return Instance(
-        id=number,
-        image_id=record.id,
-        label=coco_set.categories.label_of(result["category_id"]),
-        category_id=result["category_id"],
-        box=box,
-        area=box_area(box),
-        segmentation=code,
-        pseudo={"box_iou": mask_box_iou(mask, box), "valid": valid},
-    )
-
-
 def _objects(
     axes: Axes,
     coco_set: CocoSet,
@@ -200,11 +131,8 @@ def _objects(
             continue
         x1, y1, x2, y2 = tight
         if found.get("branch") == "small":
-            for colour, linewidth in (("black", 1.8), (COLOURS["box"], 0.9)):
-                axes.add_patch(
-                    Rectangle((x1 - 0.5, y1 - 0.5), x2 - x1, y2 - y1, fill=False,
-                              edgecolor=colour, linewidth=linewidth)
-                )  # fmt: skip
+            corners = (x1 - 0.5, y1 - 0.5, x2 - 0.5, y2 - 0.5)
+            draw_box(axes, corners, ("black", 1.8), (COLOURS["box"], 0.9))
         label = coco_set.categories.label_of(found["category_id"])
         name = plain(coco_set.categories.name_of(label), 14)
         half = 0.013 * width * len(name)  # of the text, about

@@ -1,4 +1,4 @@
-"""Figures of paper A's results: Table 2, differences, what the switches change, mask IoU.
+"""Figures of paper A's results: Table 2, differences, what the switches change.
 
 A method keeps its colour throughout. The paper's numbers are hollow diamonds.
 """
@@ -7,15 +7,13 @@ import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from lib.hybridnet.ablation import GROUPS
 from lib.hybridnet.predictions import NAMES, readable
 from lib.hybridnet.table2 import METHODS
-from lib.pages.ablation import MASK_IOU
-from lib.pages.ablation_figure import ROW, changes, sections
+from lib.pages.ablation import MASK_IOU, ROW, changes, sections
 from lib.pages.comparison import LESS
-from lib.pages.drawing import handle, hollow, metric_name, share_curve, with_intervals
+from lib.pages.drawing import handle, hollow, intervals, metric_name
 from lib.pages.style import BLUE, COLOURS, GREEN, PINK, WIDTH
 
 METHOD_COLOURS = {
@@ -46,7 +44,7 @@ def branches(table: pd.DataFrame) -> Figure:
     for axes, (metric, title) in zip(panels, _TITLES.items(), strict=True):
         rows = table[table["metric"] == metric].set_index("method").loc[list(METHODS)]
         colours = [METHOD_COLOURS[method] for method in METHODS]
-        with_intervals(axes, rows, places, colours)
+        intervals(axes, places, rows, colours, paper=True)
         axes.margins(x=0.08)
         axes.set(xlim=(0, None), ylim=(-0.6, len(places) - 0.4), xlabel="mask AP, points")
         axes.set_title(title, fontsize=10)
@@ -73,7 +71,7 @@ def differences(table: pd.DataFrame) -> Figure:
     places = sections([axes], {t: [readable(m) for m in r["method"]] for t, r in titled.items()})
     for rows, y in zip(titled.values(), places, strict=True):
         colours = [METHOD_COLOURS[method.split(LESS)[0]] for method in rows["method"]]
-        with_intervals(axes, rows, y, colours)
+        intervals(axes, y, rows, colours, paper=True)
     axes.axvline(0, color="black", linewidth=1)
     axes.set_xlabel("difference in mask AP, points (right of 0: as the paper says)")
     _paper_legend(figure)
@@ -90,29 +88,6 @@ def ablation(table: pd.DataFrame) -> Figure | None:
         The figure; None if there is nothing to compare.
     """
     return changes(table, GROUPS, _TITLES | {MASK_IOU: "mask IoU on true boxes"})
-
-
-def mask_iou(frame: pd.DataFrame) -> Figure:
-    """Draw the share of ground-truth boxes whose mask reaches an IoU, over that IoU, by size.
-
-    Args:
-        frame: of `lib.hybridnet.mask_iou.masks_on_boxes_frame`.
-    """
-    figure, panels = plt.subplots(1, 2, figsize=(WIDTH, 0.42 * WIDTH), sharey=True)
-    for axes, size in zip(panels, ("small", "large"), strict=True):
-        part = frame[frame["size"] == size]
-        for method, rows in part.groupby("method", sort=False):
-            values = rows["iou"].to_numpy()
-            share_curve(axes, values, color=METHOD_COLOURS[str(method)])
-        count = part["annotation_id"].nunique()
-        axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="mask IoU", title=f"{size} ({count:,} boxes)")
-    panels[0].set_ylabel("share of boxes with this IoU or more")
-    handles = [
-        Line2D([], [], color=METHOD_COLOURS[method], label=NAMES[method])
-        for method in dict.fromkeys(frame["method"])
-    ]
-    figure.legend(handles=handles, loc="outside upper right", ncols=3)
-    return figure
 
 
 def _paper_legend(figure: Figure) -> None:

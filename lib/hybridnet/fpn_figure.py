@@ -1,42 +1,75 @@
-"""Enhanced-FPN and its variants, drawn from the modules themselves.
+"""The Enhanced-FPN (paper A, Figs. 3 and 4): how each of its readings joins the pyramid's maps.
 
-What is drawn is what :mod:`lib.hybridnet.fpn_graph` reads off a model, not what was meant.
+The readings are those of :mod:`lib.models.enhanced_fpn`, and its modules are what costs weights.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Rectangle
 
 from lib.hybridnet.ablation import FPN
-from lib.hybridnet.fpn_graph import LEVELS, Connection, connections
-from lib.models.backbones import small_fpn
 from lib.models.config import FpnKind
+from lib.models.enhanced_fpn import extra_block
 from lib.pages.style import BLUE, GREY, RED, WIDTH
 
 KINDS: tuple[FpnKind, ...] = (
     "plain", "direct", "backbone", "lateral", "bottom_up", "dense", "control",
 )  # fmt: skip
-DEFAULT: FpnKind = "direct"
 CHANNELS = 256
 """Channels of every map in the papers, the backbone's bottom map included."""
 
+LEVELS = (2, 3, 4, 5)
+DOWN, SAME, POINTWISE = "3×3, stride 2", "3×3", "1×1"
+
 _COLUMNS = {"C": 0.15, "L": 0.85, "P": 0.0, "S": 1.5, "U": 1.85, "N": 2.6}
-_HALF_WIDTH, _HALF_HEIGHT, _RADIUS = 0.3, 0.24, 0.16
-_BOXES = "CPN"
 _MARKS: dict[str, dict[str, Any]] = {
-    "3x3/s2": {"marker": "s", "color": RED},
-    "3x3": {"marker": "s", "color": BLUE},
-    "1x1": {"marker": "o", "color": BLUE},
+    DOWN: {"marker": "s", "color": RED},
+    SAME: {"marker": "s", "color": BLUE},
+    POINTWISE: {"marker": "o", "color": BLUE},
 }
 """How a convolution is drawn on its way."""
 
-_NAMES = {"3x3/s2": "3×3, stride 2", "3x3": "3×3", "1x1": "1×1"}
+
+class Way(NamedTuple):
+    """A way from one map to another; several ways into one map are added up there.
+
+    Maps are named by what they are, and by their level k, whose stride is 2^k: P (the FPN's), C
+    (the backbone's), N (what comes out), L (a 1x1 convolution of C), S and U (sums between them).
+    """
+
+    source: str
+    target: str
+    convolution: str = ""
+    length: int = 0
+
+
+def ways(kind: FpnKind) -> list[Way]:
+    """Return how a reading joins the maps."""
+    if kind == "plain":
+        return [Way(f"P{k}", f"N{k}") for k in LEVELS]
+    if kind == "lateral":
+        return [
+            Way("C2", "L2", POINTWISE, 1), Way("U5", "U4"), Way("U4", "U3"),
+            *(Way("L2", f"U{k}", DOWN, k - 2) for k in LEVELS[1:]),
+            *(Way(f"P{k}", f"N{k}") for k in LEVELS),
+            *(Way(f"U{max(k, 3)}", f"N{k}", SAME, 1) for k in LEVELS),
+        ]  # fmt: skip
+    found = [Way("P2", "N2")]
+    for k in LEVELS[1:]:
+        total = f"S{k}"
+        found += [Way(f"P{k}", total), Way(total, f"N{k}", SAME, 1)]
+        if kind in ("direct", "dense", "backbone"):
+            found.append(Way("C2" if kind == "backbone" else "P2", total, DOWN, k - 2))
+        if kind == "bottom_up" or (kind == "dense" and k > 3):
+            found.append(Way(f"N{k - 1}" if k > 3 else "P2", total, DOWN, 1))
+        if kind == "control":
+            found.append(Way(f"P{k}", total, SAME, k - 2))
+    return found
 
 
 def fpn_variants() -> Figure:
@@ -45,77 +78,56 @@ def fpn_variants() -> Figure:
     Levels go up, strides 4 (level 2) to 32; ways that begin at the bottom map are red.
     """
     figure, panels = plt.subplots(2, 4, figsize=(WIDTH, 5.4))
+    for axes, kind in zip(panels.flat, KINDS, strict=False):
+        _draw(axes, ways(kind))
+        axes.set_title(FPN[kind] + " (default)" * (kind == "direct"), fontsize=9.5)
+        block = extra_block(kind, CHANNELS, bottom_channels=CHANNELS)
+        weights = sum(p.numel() for p in block.parameters())
+        cost = f"+{weights / 1e6:.1f} M weights" if weights else "no weights added"
+        axes.text(1.3, 0.28, cost, ha="center", va="center", fontsize=8.5)
     for axes in panels.flat:
         axes.axis("off")
-    for axes, kind in zip(panels.flat, KINDS, strict=False):
-        pyramid = small_fpn(
-            channels=(CHANNELS, 8, 8, 8), blocks=(1, 1, 1, 1), fpn_channels=CHANNELS, fpn=kind
-        )
-        block = pyramid.fpn.extra_blocks
-        _draw(axes, connections(pyramid))
-        axes.set_title(FPN[kind] + (" (default)" if kind == DEFAULT else ""), fontsize=9.5)
-        weights = sum(p.numel() for p in block.parameters()) if block is not None else 0
-        axes.text(1.3, 0.28, _cost(weights), ha="center", va="center", fontsize=8.5)
     _legend(panels[1][3])
     return figure
 
 
-def _draw(axes: Axes, found: Sequence[Connection]) -> None:
-    """Draw one graph into a panel."""
-    boxes = [f"{kind}{level}" for kind in "PN" for level in LEVELS]
-    maps = dict.fromkeys([*boxes, *(name for c in found for name in (c.source, c.target))])
-    drawn: set[tuple[str, str]] = set()
-    for connection in found:
-        ends = connection.source, connection.target
-        _way(axes, connection, bend=0.35 if ends in drawn else 0.0)
-        drawn.add(ends)
-    climbing = {c.source for c in found if _climbs(c)}
-    for name in maps:
-        x, y = _place(name)
-        if name[0] in _BOXES:
-            edge, face = (
-                (RED, "#fbe3d3") if name in climbing or name == "C2" else ("black", "white")
-            )
-            corner = (x - _HALF_WIDTH, y - _HALF_HEIGHT)
-            axes.add_patch(
-                Rectangle(
-                    corner, 2 * _HALF_WIDTH, 2 * _HALF_HEIGHT,
-                    facecolor=face, edgecolor=edge, linewidth=1, zorder=3,
-                )
-            )  # fmt: skip
-            axes.text(x, y, name, ha="center", va="center_baseline", fontsize=8, zorder=4)
-        else:
-            axes.scatter(x, y, s=95, facecolor="white", edgecolor="black", linewidth=0.9, zorder=3)
-            if sum(c.target == name for c in found) > 1:
-                axes.scatter(x, y, s=34, marker="+", color="black", linewidth=1, zorder=4)
+def _draw(axes: Axes, found: Sequence[Way]) -> None:
     axes.set(xlim=(-0.45, 3.05), ylim=(0.0, 5.4))
+    symbols: dict[str, Any] = {}
+    look: dict[str, Any]
+    for name in dict.fromkeys(name for way in found for name in (way.source, way.target)):
+        x, y = _place(name)
+        look = {"ha": "center", "va": "center", "zorder": 3, "fontsize": 8}
+        if name[0] in "CPN":
+            red = name == "C2" or any(_climbs(way) for way in found if way.source == name)
+            box = {"boxstyle": "square,pad=0.35", "edgecolor": RED if red else "black",
+                   "facecolor": "#fbe3d3" if red else "white"}  # fmt: skip
+            symbols[name] = axes.text(x, y, name, bbox=box, **look).get_bbox_patch()
+        else:
+            text = "+" if sum(way.target == name for way in found) > 1 else "  "
+            box = {"boxstyle": "circle,pad=0.1", "edgecolor": "black", "facecolor": "white"}
+            symbols[name] = axes.text(x, y, text, bbox=box, **look).get_bbox_patch()
+    for number, way in enumerate(found):
+        bend = 0.35 * any(way[:2] == other[:2] for other in found[:number])
+        colour = RED if _climbs(way) else GREY
+        start, end = np.array(_place(way.source)), np.array(_place(way.target))
+        axes.annotate(
+            "", tuple(end), tuple(start), zorder=1,
+            arrowprops={"arrowstyle": "-|>", "color": colour, "linewidth": 1.2, "mutation_scale": 8,
+                        "connectionstyle": f"arc3,rad={-bend}", "shrinkA": 2, "shrinkB": 2,
+                        "patchA": symbols[way.source], "patchB": symbols[way.target]},
+        )  # fmt: skip
+        x, y = end - start
+        middle = (start + end) / 2 + bend * np.array([-y, x])
+        for t in np.linspace(0.1, 0.9, way.length + 2)[1:-1]:
+            spot = (1 - t) ** 2 * start + 2 * t * (1 - t) * middle + t**2 * end
+            look = {"markersize": 4.6, "zorder": 2, "markeredgecolor": "white"}
+            axes.plot(*spot, **look, **_MARKS[way.convolution])
 
 
-def _climbs(connection: Connection) -> bool:
+def _climbs(way: Way) -> bool:
     """Return whether a way leads from a map of the lowest level to a higher one."""
-    return connection.source[0] in "CPL" and connection.source[1] < connection.target[1]
-
-
-def _way(axes: Axes, connection: Connection, *, bend: float) -> None:
-    """Draw an arrow with a mark for every convolution on it."""
-    start, end = (np.array(_place(n)) for n in (connection.source, connection.target))
-    normal = np.array([start[1] - end[1], end[0] - start[0]]) / np.hypot(*(end - start))
-    middle = (start + end) / 2 + normal * bend * 2
-    t = np.linspace(0, 1, 201)[:, None]
-    curve = (1 - t) ** 2 * start + 2 * t * (1 - t) * middle + t**2 * end
-    outside = ~(_covered(curve, connection.source) | _covered(curve, connection.target))
-    curve = curve[outside]
-    colour = RED if _climbs(connection) else GREY
-    axes.plot(*curve.T, color=colour, linewidth=1.2, zorder=1)
-    axes.annotate(
-        "", curve[-1], curve[-12], zorder=1,
-        arrowprops={"arrowstyle": "-|>", "color": colour, "shrinkA": 0, "shrinkB": 0,
-                    "mutation_scale": 8, "linewidth": 1.2},
-    )  # fmt: skip
-    count = len(connection.convolutions)
-    for number, convolution in enumerate(connection.convolutions, start=1):
-        place = curve[round(len(curve) * number / (count + 1)) - 1]
-        axes.plot(*place, markersize=4.6, zorder=2, markeredgecolor="white", **_MARKS[convolution])
+    return way.source[0] in "CPL" and way.source[1] < way.target[1]
 
 
 def _place(name: str) -> tuple[float, float]:
@@ -126,22 +138,9 @@ def _place(name: str) -> tuple[float, float]:
     return _COLUMNS[kind], level - 0.5 if kind == "U" else level
 
 
-def _covered(points: np.ndarray, name: str) -> np.ndarray:
-    """Return which points lie under a map's symbol, bool [N]."""
-    offset = np.abs(points - _place(name))
-    if name[0] in _BOXES:
-        return np.asarray((offset < [_HALF_WIDTH + 0.03, _HALF_HEIGHT + 0.03]).all(axis=1))
-    return np.asarray(np.hypot(*offset.T) < _RADIUS)
-
-
-def _cost(weights: int) -> str:
-    return f"+{weights / 1e6:.1f} M weights" if weights else "no weights added"
-
-
 def _legend(axes: Axes) -> None:
-    """Say what the symbols mean."""
     handles = [
-        Line2D([], [], linestyle="none", markersize=6, label=f"convolution {_NAMES[name]}", **look)
+        Line2D([], [], linestyle="none", markersize=6, label=f"convolution {name}", **look)
         for name, look in _MARKS.items()
     ]
     handles.append(Line2D([], [], color=RED, linewidth=1.2, label="from the bottom map"))

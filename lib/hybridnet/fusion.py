@@ -16,27 +16,25 @@ class) overlap by more than the threshold, and without results of the small bran
 branch's come out unchanged.
 """
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from typing import Any, Literal, get_args
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pycocotools import mask as coco_mask
+from pydantic import Field
+from pydantic.dataclasses import dataclass as checked_dataclass
+from scipy.stats import rankdata
 
 from lib.data.coco import Result
 from lib.data.numbers import as_array
 from lib.data.segmentation import compressed
 
-Branch = Literal["large", "small"]
-
 FEW = 5
 """A class with fewer detections than this in a branch has no score distribution of its own."""
 
-_FIELDS = ("image_id", "category_id", "bbox", "score", "segmentation")
 
-
-@dataclass(frozen=True, kw_only=True)
+@checked_dataclass(frozen=True, kw_only=True)
 class FusionSettings:
     """What paper A leaves open about its fusion.
 
@@ -51,26 +49,12 @@ class FusionSettings:
         calibration: ``none``, or ``quantile``: see `calibrated`.
     """
 
-    small_side: float = 64
+    small_side: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 64
     size: Literal["box", "mask", "sides"] = "mask"
     nms: Literal["box", "mask"] = "box"
-    nms_iou: float = 0.5
+    nms_iou: Annotated[float, Field(ge=0, le=1)] = 0.5
     per_class: bool = True
     calibration: Literal["none", "quantile"] = "none"
-
-    def __post_init__(self) -> None:
-        for field in fields(self):
-            value, allowed = getattr(self, field.name), get_args(field.type)
-            if allowed and value not in allowed:
-                raise ValueError(
-                    f"fusion: {field.name} is {value!r}; expected {' or '.join(allowed)}."
-                )
-        if not 0 < self.small_side < float("inf"):
-            raise ValueError(
-                f"fusion: small_side is {self.small_side}; expected a side in pixels, above 0."
-            )
-        if not 0 <= self.nms_iou <= 1:
-            raise ValueError(f"fusion: nms_iou is {self.nms_iou}; expected 0 to 1.")
 
 
 @dataclass(frozen=True)
@@ -106,11 +90,7 @@ def fuse(
         Copies of what is kept, with ``branch``: ``large`` or ``small``; nothing else is changed
         but the small branch's scores, if they are calibrated. Ordered by image as they first
         appear (in ``large``, then in ``small``), within it by falling score, ties as in the NMS.
-
-    Raises:
-        ValueError: if results lack a field, or a box, score or mask is not usable.
     """
-    _check(large, small)
     if settings.calibration == "quantile":
         small = calibrated(large, small)
     first, second = _by_image(large), _by_image(small)
@@ -133,40 +113,28 @@ def calibrated(large: Sequence[Result], small: Sequence[Result]) -> list[Result]
     """
     if not large or not small:
         return list(small)
-    ours, theirs = _scores_by_class(large), _scores_by_class(small)
-    everything = np.sort(_scores(large)), np.sort(_scores(small))
-    distributions = {
-        category: (ours[category], scores)
-        if category in ours and min(len(ours[category]), len(scores)) >= FEW
-        else everything
-        for category, scores in theirs.items()
-    }
-    return [
-        {**result, "score": _mapped(result["score"], *distributions[result["category_id"]])}
-        for result in small
-    ]
+    scores, classes, target_scores, target_classes = (
+        np.array([result[field] for result in results])
+        for results in (small, large)
+        for field in ("score", "category_id")
+    )
+    mapped = _mapped(scores, target_scores)
+    for category in np.unique(classes):
+        own, target = classes == category, target_classes == category
+        if min(own.sum(), target.sum()) >= FEW:
+            mapped[own] = _mapped(scores[own], target_scores[target])
+    return [{**r, "score": s} for r, s in zip(small, mapped.tolist(), strict=True)]
 
 
-def _mapped(score: float, target: np.ndarray, source: np.ndarray) -> float:
-    """Return the value of sorted ``target`` at the rank that ``score`` has in sorted ``source``."""
-    first, after = np.searchsorted(source, score, "left"), np.searchsorted(source, score, "right")
+def _mapped(source: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Return the value of ``target`` at the rank that each of ``source`` has there."""
     last = len(source) - 1
-    rank = (first + after - 1) / 2 / last if last else 0.5
-    low, part = divmod(rank * (len(target) - 1), 1)
-    below, above = target[int(low)], target[min(int(low) + 1, len(target) - 1)]
-    return float(below + part * (above - below))
+    return np.quantile(target, (rankdata(source) - 1) / last if last else np.array([0.5]))
 
 
-def _scores(results: Sequence[Result]) -> np.ndarray:
-    return np.array([result["score"] for result in results], dtype=float)
-
-
-def _scores_by_class(results: Sequence[Result]) -> dict[int, np.ndarray]:
-    """Return each class's scores, sorted."""
-    scores: dict[int, list[float]] = {}
-    for result in results:
-        scores.setdefault(result["category_id"], []).append(result["score"])
-    return {category: np.sort(np.array(values)) for category, values in scores.items()}
+def is_small(results: Sequence[Result], settings: FusionSettings) -> np.ndarray:
+    """Return which results are small, bool [N]."""
+    return _is_small(_group(list(results)), settings)
 
 
 def _fuse_image(large: _Group, small: _Group, settings: FusionSettings) -> list[Result]:
@@ -228,42 +196,3 @@ def _group(results: list[Result]) -> _Group:
     classes = np.array([result["category_id"] for result in results], dtype=int)
     codes = [result["segmentation"] for result in results]
     return _Group(results, boxes, classes, [compressed(code, *code["size"]) for code in codes])
-
-
-def _check(large: Sequence[Result], small: Sequence[Result]) -> None:
-    """Say in a sentence what makes results unusable."""
-    sizes: dict[int, list[int]] = {}
-    branches: dict[Branch, Sequence[Result]] = {"large": large, "small": small}
-    for branch, results in branches.items():
-        boxes = as_array([result.get("bbox") for result in results], 4)
-        usable = np.isfinite(boxes).all(axis=1) & (boxes[:, 2:] >= 0).all(axis=1)
-        for position, result in enumerate(results):
-            problem = _problem(result, bool(usable[position]), sizes)
-            if problem:
-                raise ValueError(
-                    f"fusion: result {position} of {len(results)} of the {branch} branch {problem}"
-                )
-
-
-def _problem(result: Result, usable_box: bool, sizes: dict[int, list[int]]) -> str | None:
-    missing = [field for field in _FIELDS if field not in result]
-    if missing:
-        hint = " (lib.hybridnet.small_branch makes masks)" * ("segmentation" in missing)
-        return f"has no {' and no '.join(missing)}; expected COCO results with masks{hint}."
-    code = result["segmentation"]
-    if not isinstance(code, dict) or not {"size", "counts"} <= code.keys():
-        return "has a segmentation that is not run lengths ('size' and 'counts')."
-    if not usable_box:
-        return (
-            f"has the box {result['bbox']}; expected four finite numbers x, y, width, height, "
-            "the last two at least 0."
-        )
-    if not math.isfinite(result["score"]):
-        return f"has the score {result['score']}; expected a finite number."
-    size = sizes.setdefault(result["image_id"], list(code["size"]))
-    if list(code["size"]) != size:
-        return (
-            f"has a mask of size {code['size']} (height, width), but image {result['image_id']} "
-            f"also has one of {size}; fuse results of one and the same set."
-        )
-    return None

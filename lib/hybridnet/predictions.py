@@ -9,17 +9,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+import pandas as pd
+
 from lib.data.coco import Result
 from lib.files import read_json
-from lib.hybridnet.fusion import FusionSettings, fuse
+from lib.hybridnet.fusion import FusionSettings, fuse, is_small
 from lib.hybridnet.small_branch import Shape, read_segmented, with_masks
 from lib.models.config import ModelConfig
 from lib.pages import comparison
 from lib.pages.comparable import one_backbone
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from lib.data.coco import CocoSet
     from lib.workspace import Workspace
 
@@ -179,7 +180,41 @@ def segmented(models: Models) -> list[Result]:
     return models["small"].segmented or []
 
 
-def named(table: "pd.DataFrame") -> "pd.DataFrame":
+def branch_table(methods: Methods, fusion: FusionSettings, *, score_from: float) -> pd.DataFrame:
+    """Return where the hybrid's detections come from.
+
+    Args:
+        methods: from :func:`methods`.
+        fusion: the settings that the hybrid was fused with.
+        score_from: score from which a detection counts as confident.
+
+    Returns:
+        Columns size (``small`` or ``large``, as the fusion understands it), branch, mask (drawn
+        by the mask head, GrabCut or as a shape), offered (detections of that branch), kept (of
+        these, in the hybrid), confident (of the kept ones).
+    """
+    branches, kept = ("large", "small"), methods["hybrid"]
+    offered = [{**d, "branch": b} for b in branches for d in methods[f"{b}_branch"]]
+    confident = [d for d in kept if d["score"] >= score_from]
+    columns = {"offered": offered, "kept": kept, "confident": confident}
+    counts = {
+        column: pd.DataFrame(
+            {
+                "size": np.where(is_small(some, fusion), "small", "large"),
+                "branch": [d["branch"] for d in some],
+                "mask": [DRAWN_BY[d.get("shape", "")] for d in some],
+            }
+        ).value_counts()
+        for column, some in columns.items()
+    }
+    order = pd.MultiIndex.from_product(
+        [branches[::-1], branches, DRAWN_BY.values()], names=["size", "branch", "mask"]
+    )
+    table = pd.DataFrame(counts, index=order).dropna(subset="offered")
+    return table.fillna(0).astype(int).reset_index()
+
+
+def named(table: pd.DataFrame) -> pd.DataFrame:
     """Return a table with methods, and differences of two, as people read them."""
     return table.assign(method=table["method"].map(readable))
 

@@ -16,12 +16,11 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 
 from lib.data.coco import CocoSet, Result
-from lib.data.numbers import all_finite, as_array
 from lib.data.pictures.images import read_image
 from lib.files import read_json, write_json
 from lib.masks import rle
@@ -30,6 +29,7 @@ from lib.masks.grabcut.exact import METHOD, GrabCutSettings, one_thread, rectang
 from lib.masks.grabcut.segmenter import describe, made_by, prepare
 from lib.masks.quality import VALID_FROM, box_iou, is_valid
 from lib.masks.shapes import ellipse_mask, rectangle_mask
+from lib.metrics.coco_input import check
 from lib.progress import Progress, duration
 from lib.seeds import derive
 
@@ -74,8 +74,8 @@ def segment(
         ``out``. The times are in ``seconds_log(out)``.
 
     Raises:
-        ValueError: if detections are not usable, another process is writing ``out``, or the cluster
-            is not there or not fit.
+        ValueError: if detections do not fit the set, another process is writing ``out``, or the
+            cluster is not there or not fit.
         FileNotFoundError: if a picture is gone, or not there for a worker.
         WorkerLostError: if a worker process was killed, or the cluster is gone; running again
             continues.
@@ -161,22 +161,8 @@ def box_of(result: Result) -> Box:
 
 
 def read_segmented(path: Path) -> list[Result]:
-    """Return the detections of a file that `segment` wrote.
-
-    Raises:
-        FileNotFoundError: if it does not exist.
-        ValueError: if it is another kind of file.
-    """
-    content = read_json(path)
-    rows = content.get("detections") if isinstance(content, dict) else None
-    fields = (*_FIELDS, "grabcut", "box_iou")
-    if not isinstance(rows, list) or not all(
-        isinstance(row, dict) and all(field in row for field in fields) for row in rows
-    ):
-        raise ValueError(
-            f"{path} is not a file of segmented detections: expected 'detections' with "
-            f"{', '.join(fields)} each, as lib.hybridnet.small_branch.segment writes them."
-        )
+    """Return the detections of a file that `segment` wrote."""
+    rows: list[Result] = read_json(path)["detections"]
     return rows
 
 
@@ -199,17 +185,7 @@ def with_masks(
         COCO results in the same order: image_id, category_id, bbox, score, segmentation (run
         lengths, those of an empty mask included) and ``shape``: ``grabcut``, ``ellipse`` or
         ``rectangle``, whichever it got.
-
-    Raises:
-        ValueError: if the rule is unknown, the limit out of range, or an image not in the set.
     """
-    if shape not in get_args(Shape):
-        raise ValueError(f"The shape is {shape!r}: expected one of {', '.join(get_args(Shape))}.")
-    if not 0 < poor_below <= 1:
-        raise ValueError(
-            f"poor_below is {poor_below}: expected a box IoU above 0, which empty masks have, "
-            "and up to 1."
-        )
     results = []
     for row in segmented:
         record = coco_set.image(row["image_id"])
@@ -254,39 +230,12 @@ def cost_line(log: Path) -> str:
     )
 
 
-def _boxes(coco_set: CocoSet, detections: Sequence[Result]) -> list[Box]:
-    """Return the detections' boxes as xyxy, or say what is wrong with some detections."""
-    images = {image.id for image in coco_set.images}
-    categories = set(coco_set.categories.ids)
-    given = as_array([result.get("bbox") for result in detections], 4)
-    usable = np.isfinite(given).all(axis=1) & (given[:, 2:] >= 0).all(axis=1)
-    tests: dict[str, Callable[[int, Result], bool]] = {
-        f"lack one of {', '.join(_FIELDS)}": lambda _, r: not all(f in r for f in _FIELDS),
-        "are of images that the set does not have": lambda _, r: r["image_id"] not in images,
-        "are of unknown categories": lambda _, r: r["category_id"] not in categories,
-        "have a box that is not four finite numbers x, y, width, height, the last two at least 0": (
-            lambda i, _: not usable[i]
-        ),
-        "hold a number that is NaN or infinite": lambda _, r: not all_finite(r),
-    }
-    for problem, is_bad in tests.items():
-        bad = [i for i, result in enumerate(detections) if is_bad(i, result)]
-        if bad:
-            raise ValueError(
-                f"{len(bad)} of {len(detections)} detections {problem}; the first is at position "
-                f"{bad[0]}. Give the COCO results that a detector predicted on the images of "
-                f"{coco_set.annotations_path}."
-            )
-    return [box_of(result) for result in detections]
-
-
 def _units(coco_set: CocoSet, detections: Sequence[Result]) -> list[tuple[ImageBoxes, ...]]:
     """Return groups of images that have detections, in the order of the set."""
+    check(detections, coco_set.to_coco(), iou_type="bbox")
     by_image: dict[int, list[tuple[int, Box]]] = {}
-    for position, (result, box) in enumerate(
-        zip(detections, _boxes(coco_set, detections), strict=True)
-    ):
-        by_image.setdefault(result["image_id"], []).append((position, box))
+    for position, result in enumerate(detections):
+        by_image.setdefault(result["image_id"], []).append((position, box_of(result)))
     items = [
         ImageBoxes(x.absolute(), tuple(by_image[x.id])) for x in coco_set.images if x.id in by_image
     ]

@@ -4,9 +4,8 @@ Metrics are VOC's mAP^r (:mod:`lib.metrics.voc_ap`) and average best overlap
 (:mod:`lib.metrics.abo`), as in the paper, and, added here, COCO's AP50 and AP75.
 """
 
-from collections import Counter
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -19,7 +18,6 @@ from lib.metrics.claims import Claims, Observation, at_scale
 from lib.metrics.voc_ap import VOCReplicates, evaluate_voc, resample_voc
 from lib.pages import comparison
 from lib.pages.comparison import LESS
-from lib.pages.tables import points
 
 if TYPE_CHECKING:
     from lib.data.coco import CocoSet
@@ -35,14 +33,12 @@ SCORE_FROM, MOST = 0.05, 100
 
 
 def judge_voc(
-    val: "CocoSet", methods: Methods, *, resamples: int, seed: int, **protocol: Any
+    val: "CocoSet", methods: Methods, *, resamples: int, seed: int
 ) -> dict[str, VOCReplicates]:
-    """Return every method's mAP^r, resampled; ``protocol`` as `lib.metrics.voc_ap` has it."""
+    """Return every method's mAP^r, resampled."""
     labels = val.to_coco()
     return {
-        method: resample_voc(
-            evaluate_voc(labels, found, **protocol), resamples=resamples, seed=seed
-        )
+        method: resample_voc(evaluate_voc(labels, found), resamples=resamples, seed=seed)
         for method, found in methods.items()
     }
 
@@ -135,40 +131,3 @@ def beside_paper(table: pd.DataFrame) -> pd.DataFrame:
     """Return the table with its metrics as columns, below each line the paper's (VOC 2012 val)."""
     coco = {metric: f"{metric} (COCO)" for metric in COCO_METRICS}
     return comparison.beside_paper(table, keys=("method", "supervision")).rename(columns=coco)
-
-
-def abo_table(
-    best: Mapping[str, pd.DataFrame], methods: Methods, *, resamples: int, seed: int
-) -> pd.DataFrame:
-    """Return the average best overlap of every method by each definition of it.
-
-    Args:
-        best: from :func:`overlaps`.
-        methods: the detections that they were made from.
-        resamples: bootstrap resamples, over images.
-        seed: of the resamples.
-
-    Returns:
-        Columns method, detections (that were looked at: ABO never falls with more of them),
-        definition (see `lib.metrics.abo`), ours, ci_low, ci_high; points of 100.
-    """
-    lines = []
-    for method, frame in best.items():
-        per_image = Counter(d["image_id"] for d in methods[method] if d["score"] >= SCORE_FROM)
-        kept = sum(min(count, MOST) for count in per_image.values())
-        for definition in get_args(abo.Definition):
-            score = abo.score(frame, definition=definition, resamples=resamples, seed=seed)
-            line = {"method": method, "detections": kept, "definition": definition}
-            lines.append(line | points(score.interval))
-    return pd.DataFrame(lines)
-
-
-def by_definition(table: pd.DataFrame) -> pd.DataFrame:
-    """Return one line per method for people, with a column for each definition.
-
-    Args:
-        table: from :func:`abo_table`.
-    """
-    wide = table.pivot(index=["method", "detections"], columns="definition", values="ours")
-    order = table[["method", "detections"]].drop_duplicates()
-    return order.merge(wide[list(get_args(abo.Definition))].reset_index())

@@ -7,8 +7,7 @@ test sees a mask that is too small. A mask that spills over the whole box always
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -16,23 +15,9 @@ import pandas as pd
 from lib.data.coco import CocoSet
 from lib.masks import rle
 from lib.masks.quality import mask_iou
-from lib.metrics.bootstrap import ImageSums, Interval
-from lib.seeds import derive
 
 THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(21))
 """Box-IoU thresholds of the curves."""
-
-NO_LIMIT = (0.0, math.inf)
-"""Least and largest share of the box that a mask may fill, when it may be any."""
-
-LOWER = tuple(round(0.02 * step, 2) for step in range(21))
-"""Least shares that the test with two limits chooses from."""
-
-COMPARED = [
-    "good_from", "masks", "test", "fill_from", "fill_to", "precision", "recall", "f1", "kept",
-    "f1_gain", "gain_low", "gain_high",
-]  # fmt: skip
-"""Columns of `compare`."""
 
 
 def true_ious(pseudo: CocoSet, truth: CocoSet) -> pd.DataFrame:
@@ -117,126 +102,3 @@ def curve(
             kept = (joined["box_iou"] >= threshold).to_numpy()
             rows.append({"good_from": limit, "threshold": threshold, **scores(good, kept)})
     return pd.DataFrame(rows)
-
-
-def halves(image_ids: pd.Series, seed: int) -> pd.Series:
-    """Return True for the rows whose image is in the half used for choosing.
-
-    Whole images go to one half, by a hash of their id, whatever else is in the set.
-    """
-    return image_ids.map(lambda image_id: derive(seed, "half", int(image_id)) % 2 == 0).astype(bool)
-
-
-def passes(joined: pd.DataFrame, *, valid_from: float, fill: tuple[float, float]) -> np.ndarray:
-    """Return bool [N]: box IoU at least ``valid_from``, and the share of the box filled in range.
-
-    Args:
-        joined: of `with_truth`.
-        valid_from: of the box IoU.
-        fill: the least and the largest share of the box that a kept mask may fill. (0, inf) is
-            paper A's test.
-    """
-    low, high = fill
-    kept = (joined["box_iou"] >= valid_from) & (joined["fill"] >= low) & (joined["fill"] <= high)
-    return kept.to_numpy()
-
-
-def choose_fill(
-    joined: pd.DataFrame, *, valid_from: float, good_from: float, lower: Sequence[float] = (0.0,)
-) -> tuple[float, float]:
-    """Return the limits on the share of the box filled that give the best F1.
-
-    No limit at all competes with the rest and wins ties: a limit that does not help is not used.
-
-    Args:
-        joined: of `with_truth`.
-        valid_from: box IoU from which a mask is valid.
-        good_from: IoU with the true mask from which a mask is good.
-        lower: least shares to choose from.
-    """
-    good = (joined["true_iou"] >= good_from).to_numpy()
-    best, best_f1 = NO_LIMIT, -1.0
-    uppers = [math.inf, *(round(1 - 0.02 * step, 2) for step in range(1, 26))]
-    for low in lower:
-        for high in uppers:
-            f1 = scores(good, passes(joined, valid_from=valid_from, fill=(low, high)))["f1"]
-            if f1 > best_f1:
-                best, best_f1 = (low, high), f1
-    return best
-
-
-def compare(
-    joined: pd.DataFrame,
-    *,
-    valid_from: float,
-    good_from: Sequence[float] = (0.5, 0.7),
-    seed: int = 0,
-    resamples: int = 1000,
-) -> pd.DataFrame:
-    """Return paper A's test and two extensions on images that did not choose their limits.
-
-    "upper limit" also rejects masks that fill nearly the whole box, which the box test cannot see;
-    "two limits" rejects sparse ones too. Limits are chosen on one half of the images; all tests are
-    scored on the other.
-
-    Args:
-        joined: of `with_truth`.
-        valid_from: box IoU from which a mask is valid.
-        good_from: IoU with the true mask from which a mask is good.
-        seed: of the halves and of the bootstrap.
-        resamples: of the paired bootstrap over images.
-
-    Returns:
-        Columns ``good_from``, ``masks``, ``test``, ``fill_from``, ``fill_to`` (NaN: no limit),
-        ``precision``, ``recall``, ``f1``, ``kept``, and in the rows of the extensions ``f1_gain``
-        with ``gain_low`` and ``gain_high`` (95 %).
-    """
-    first = halves(joined["image_id"], seed)
-    chosen, held = joined[first], joined[~first]
-    rows = []
-    for limit in good_from:
-        good = (held["true_iou"] >= limit).to_numpy()
-        before = passes(held, valid_from=valid_from, fill=NO_LIMIT)
-        base: dict[str, Any] = {"good_from": limit, "masks": len(held)}
-        rows.append(base | {"test": "paper A"} | scores(good, before))
-        for test, lower in (("upper limit", (0.0,)), ("two limits", LOWER)):
-            fill = choose_fill(chosen, valid_from=valid_from, good_from=limit, lower=lower)
-            after = passes(held, valid_from=valid_from, fill=fill)
-            table = pd.DataFrame({"good": good, "before": before, "after": after})
-            table["image"] = held["image_id"].to_numpy()
-            gain = _gain(table, seed=seed, resamples=resamples)
-            rows.append(
-                base
-                | {"test": test, "fill_from": fill[0] or math.nan}
-                | {"fill_to": fill[1] if math.isfinite(fill[1]) else math.nan}
-                | scores(good, after)
-                | {"f1_gain": gain.estimate, "gain_low": gain.low, "gain_high": gain.high}
-            )
-    return pd.DataFrame(rows, columns=COMPARED)
-
-
-def sentence(row: Mapping[str, Any]) -> str:
-    """Return what a row of `compare` says of an extension, in words."""
-    what = f"{row['test']}, good from {row['good_from']:g}"
-    if math.isnan(row["fill_from"]) and math.isnan(row["fill_to"]):
-        return f"{what}: no limit helps on the half that chooses, so none is used."
-    if math.isnan(row["gain_low"]):
-        return f"{what}: the other half has too few masks to tell."
-    interval = f"F1 {row['f1_gain']:+z.3f} ({row['gain_low']:+z.3f} to {row['gain_high']:+z.3f})"
-    if row["gain_low"] > 0:
-        return f"{what}: better on the other half, {interval}."
-    if row["gain_high"] < 0:
-        return f"{what}: worse on the other half, {interval}."
-    return f"{what}: no clear difference on the other half, {interval}."
-
-
-def _gain(table: pd.DataFrame, *, seed: int, resamples: int) -> Interval:
-    """Return F1 after minus F1 before with its 95 % interval, whole images drawn together."""
-    counted = pd.DataFrame({"image": table["image"]})
-    for test in ("before", "after"):
-        # F1 is twice what is both, over what is kept plus what is good.
-        counted[f"{test}_both"] = 2 * (table["good"] & table[test])
-        counted[f"{test}_any"] = table["good"].astype(int) + table[test]
-    sums = ImageSums(counted.groupby("image").sum(), resamples=resamples, seed=seed)
-    before, after = (sums.ratio(f"{test}_both", f"{test}_any") for test in ("before", "after"))
-    return (after - before).interval

@@ -1,11 +1,10 @@
 """From a mask within its box to a mask within its image."""
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from pycocotools import mask as coco_mask
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
@@ -25,28 +24,6 @@ class Window(NamedTuple):
         mask = np.zeros((height, width), dtype=bool, order="F")  # as run lengths go: fast to encode
         mask[self.rows, self.columns] = self.values >= threshold
         return mask
-
-    def encode(self, threshold: float, height: int, width: int) -> dict[str, Any]:
-        """Return the run-length code of ``at_least``, without drawing the rest of the image.
-
-        Returns:
-            ``{"size": [height, width], "counts": str}``, as ``lib.masks.rle.encode`` gives it.
-        """
-        rows, columns = self.values.shape
-        # Run lengths go down the columns. A gap after each keeps its runs apart from the next's.
-        gapped = np.zeros(1 + columns * (rows + 1), dtype=bool)
-        gapped[1:].reshape(columns, rows + 1)[:, :rows] = (self.values >= threshold).T
-        column, row = np.divmod(np.flatnonzero(gapped[1:] != gapped[:-1]), rows + 1)
-        changes = (column + self.columns.start) * height + row + self.rows.start
-        if rows == height:  # the next column follows at once: what touches is one run
-            apart = changes[1:-1:2] != changes[2::2]
-            changes = changes[np.r_[True, np.repeat(apart, 2), True]] if len(changes) else changes
-        ends = np.empty(len(changes) + 2, dtype=np.int64)
-        ends[0], ends[1:-1], ends[-1] = 0, changes, height * width
-        counts = ends[1:] - ends[:-1]
-        counts = counts[:-1] if counts[-1] == 0 else counts
-        code = coco_mask.frPyObjects({"size": [height, width], "counts": counts}, height, width)
-        return {"size": [height, width], "counts": code["counts"].decode("ascii")}
 
 
 def paste(probability: Tensor, box: Tensor, height: int, width: int) -> np.ndarray:

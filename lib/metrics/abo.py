@@ -1,49 +1,32 @@
 """Average best overlap (ABO, paper A's Table 1): how well the best detection covers each object.
 
-ABO has no single definition. Each starts from the best IoU that a kept detection of its class has
-with an instance's mask, and they differ in what is averaged over what:
+Per class the mean over its instances of the best IoU that a kept detection of the class has with
+the instance's mask, 0 for a missed one; then the mean over classes (Pont-Tuset and Van Gool; "MABO"
+of selective search). Other definitions are in use. BoxLevelSet's published code, for one, skips
+classes of an image without any detection, so that a model which stays silent loses nothing.
 
-* ``class_mean``: per class the mean over its instances, 0 for a missed one; the mean over classes
-  (Pont-Tuset and Van Gool; "MABO" of selective search). The one this study reports.
-* ``instance_mean``: the mean over all instances, 0 for a missed one.
-* ``pair_mean_found``: BoxLevelSet's published code. Per pair of an image and a class, the mean
-  over its instances; the mean over pairs. Pairs without any detection of the class are skipped,
-  so that a model which stays silent loses nothing: it flatters.
-* ``class_agnostic``: as ``instance_mean``, with the best detection of any class.
-
-More detections never lower an ABO, except by ``pair_mean_found``. So how many are kept belongs to
-the definition: here those with a score of 0.05 or more, at most 100 per image. Pixels that VOC's
-masks call void count as background.
+More detections never lower an ABO. So how many are kept belongs to the definition: here those with
+a score of 0.05 or more, at most 100 per image. Pixels that VOC's masks call void count as
+background.
 
 Values are fractions of 1.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from pycocotools import mask as mask_api
 
 from lib.data.categories import Categories
-from lib.metrics.bootstrap import Score, image_weights
+from lib.metrics.bootstrap import Score, image_weights, mean_over_classes
 from lib.metrics.coco_input import as_dict, ground_truth, masks_found
 
 if TYPE_CHECKING:
     from lib.data.coco import CocoSet
 
-Definition = Literal["class_mean", "instance_mean", "pair_mean_found", "class_agnostic"]
-
-COLUMNS = (
-    "annotation_id",
-    "image_id",
-    "label",
-    "name",
-    "area",
-    "overlap",
-    "overlap_any",
-    "detections",
-)
+COLUMNS = ("annotation_id", "image_id", "label", "name", "area", "overlap")
 
 
 def best_overlaps(
@@ -65,8 +48,7 @@ def best_overlaps(
 
     Returns:
         One row per instance: annotation_id, image_id, label, name, area (of the true mask, square
-        pixels), overlap (best IoU with a detection of its class, 0 where there is none),
-        overlap_any (with one of any class), detections (kept ones of its class in its image).
+        pixels), overlap (best IoU with a detection of its class, 0 where there is none).
 
     Raises:
         BadDetections: if detections do not fit the set (no mask, unknown image, wrong size, NaN).
@@ -92,80 +74,35 @@ def best_overlaps(
         classes = np.array([d["category_id"] for d in ours], dtype=np.int64)
         areas = mask_api.area(masks).tolist()
         for (name, instance), area, overlap in zip(judged, areas, overlaps.T, strict=True):
-            same = classes == instance["category_id"]
             label = categories.label_of(instance["category_id"])
-            best = [float(some.max(initial=0.0)) for some in (overlap[same], overlap)]
-            known = (name, image_id, label, categories.name_of(label), area)
-            rows.append((*known, *best, int(same.sum())))
+            best = float(overlap[classes == instance["category_id"]].max(initial=0.0))
+            rows.append((name, image_id, label, categories.name_of(label), area, best))
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def score(
-    frame: pd.DataFrame,
-    *,
-    definition: Definition = "class_mean",
-    resamples: int = 300,
-    seed: int = 0,
-) -> Score:
+def score(frame: pd.DataFrame, *, resamples: int = 300, seed: int = 0) -> Score:
     """Return the average best overlap with its resamples over images; NaN where there is nothing.
 
     Class means are taken within each resample; a class that is not in it is left out of the mean.
 
     Args:
         frame: from :func:`best_overlaps`.
-        definition: see the module.
         resamples: number of resamples.
         seed: of the resamples.
     """
-    images = sorted(set(frame["image_id"]))
-    weights = np.ones((1, len(images)))
-    if images:
-        drawn = image_weights(len(images), resamples=resamples, seed=seed)
-        weights = np.concatenate([weights, drawn])
-    estimate, *resampled = _averages(frame, images, weights, definition)
+    values = np.full(1 + resamples, np.nan)
+    if len(frame):
+        parts = frame.pivot_table("overlap", "image_id", "label", ["sum", "count"]).fillna(0)
+        drawn = image_weights(len(parts), resamples=resamples, seed=seed)
+        weights = np.concatenate([np.ones((1, len(parts))), drawn])
+        counts = weights @ parts["count"].to_numpy()  # [1 + B, classes]
+        means = weights @ parts["sum"].to_numpy() / np.maximum(counts, 1)
+        values = mean_over_classes(np.where(counts > 0, means, np.nan))
     return Score(
-        estimate=float(estimate),
-        resampled=np.array(resampled or np.full(resamples, np.nan)),
-        images=_parts(frame, definition)["image_id"].nunique(),
+        estimate=float(values[0]),
+        resampled=values[1:],
+        images=frame["image_id"].nunique(),
         drawn_from=(frozenset(frame["annotation_id"]), seed),
-    )
-
-
-def _averages(
-    frame: pd.DataFrame, images: Sequence[int], weights: np.ndarray, definition: Definition
-) -> np.ndarray:
-    """Return the ABO under each weighting of the images, [B, I] -> [B]."""
-    parts = _parts(frame, definition)
-    rows = np.searchsorted(np.asarray(images), parts["image_id"].to_numpy())
-    groups, columns = np.unique(parts["group"].to_numpy(), return_inverse=True)
-    sums, counts = np.zeros((2, len(images), len(groups)))
-    np.add.at(sums, (rows, columns), parts["value"].to_numpy())
-    np.add.at(counts, (rows, columns), 1.0)
-    drawn = weights @ counts  # [B, groups]
-    means = (weights @ sums) / np.maximum(drawn, 1.0)
-    present = (drawn > 0).sum(axis=1)
-    return np.where(present > 0, means.sum(axis=1) / np.maximum(present, 1), np.nan)
-
-
-def _parts(frame: pd.DataFrame, definition: Definition) -> pd.DataFrame:
-    """Return what a definition averages: image_id, value, and the group of equal weight it is in.
-
-    Raises:
-        ValueError: if there is no such definition.
-    """
-    if definition == "class_mean":
-        return frame.assign(value=frame["overlap"], group=frame["label"])
-    if definition == "instance_mean":
-        return frame.assign(value=frame["overlap"], group=0)
-    if definition == "class_agnostic":
-        return frame.assign(value=frame["overlap_any"], group=0)
-    if definition == "pair_mean_found":
-        found = frame[frame["detections"] > 0]
-        pairs = found.groupby(["image_id", "label"], as_index=False)["overlap"].mean()
-        return pairs.assign(value=pairs["overlap"], group=0)
-    raise ValueError(
-        f"No definition {definition!r} of average best overlap. "
-        f"Known are {', '.join(get_args(Definition))}."
     )
 
 

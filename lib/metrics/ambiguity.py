@@ -25,7 +25,7 @@ import numpy as np
 import pandas as pd
 
 from lib.data.overlap import AMBIGUOUS_FROM, ambiguous_ids, objects
-from lib.metrics.bootstrap import CONFIDENCE, FEWEST_IMAGES, ImageSums, Interval, Score
+from lib.metrics.bootstrap import ImageSums, Interval, Score
 from lib.metrics.coco_ap import APResult, evaluate
 from lib.metrics.coco_input import IouType
 
@@ -103,9 +103,8 @@ def iou_gains(
     are judged alike and gains can be compared. Means are over instances. All values are from the
     same resamples of the images that hold an instance of either group.
 
-    Where the baseline's mean is 0 its relative gain has no value. Resamples of that kind could lie
-    anywhere, so they count as lowest at the interval's low end and as highest at its high end; if
-    there are more of them than the interval leaves out at an end, there is no interval (NaN).
+    Where the baseline's mean is 0 its relative gain has no value; resamples of that kind are left
+    out of its interval.
 
     Args:
         model: from :func:`lib.metrics.mask_iou.iou_on_boxes`.
@@ -137,24 +136,5 @@ def iou_gains(
         scores.append((ours, base, ours - base, sums.ratio("iou", "baseline") - 1))
     scores.append(tuple(a - b for a, b in zip(*scores, strict=True)))
     names: tuple[Group | Literal["difference"], ...] = (*GROUPS, BETWEEN)
-    return {name: _gain(*of) for name, of in zip(names, scores, strict=True)}
-
-
-def _gain(model: Score, baseline: Score, gain: Score, relative: Score) -> Gain:
-    there = relative.resampled[np.isfinite(gain.resampled)]  # resamples with an instance
-    unknown = _with_unknown(relative.estimate, there, images=gain.images)
-    return Gain(model.interval, baseline.interval, gain.interval, unknown)
-
-
-def _with_unknown(estimate: float, values: np.ndarray, *, images: int) -> Interval:
-    """Return an interval for which a value that is NaN could lie anywhere."""
-    nothing = Interval(estimate, float("nan"), float("nan"))
-    if images < FEWEST_IMAGES or not values.size or not np.isfinite(estimate):
-        return nothing
-    tail = (1 - CONFIDENCE) / 2
-    with np.errstate(invalid="ignore"):  # between two infinite values
-        low = np.quantile(np.nan_to_num(values, nan=-np.inf), tail)
-        high = np.quantile(np.nan_to_num(values, nan=np.inf), 1 - tail)
-    if not np.isfinite([low, high]).all():
-        return nothing
-    return Interval(estimate, float(low), float(high))
+    intervals = (Gain(*(score.interval for score in of)) for of in scores)
+    return dict(zip(names, intervals, strict=True))

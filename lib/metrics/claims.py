@@ -10,13 +10,12 @@ A number can be reproduced only on the data that it was printed for. Elsewhere a
 not judged, and a direction holds or fails if its 95 % interval excludes zero.
 """
 
-import difflib
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -24,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from lib.csv_files import write_csv
 from lib.files import read_json
 from lib.paths import ROOT
-from lib.strict_yaml import cut, read_yaml
+from lib.strict_yaml import read_yaml
 from lib.study import STAMP, Study
 from lib.terms import terms_of
 
@@ -120,19 +119,17 @@ def load_claims(*, root: Path = ROOT) -> Claims:
 
     Raises:
         FileNotFoundError: if there is none.
-        ValueError: if it is not as described; the message has a line per problem.
+        ValueError: if it is not as described.
     """
     path = root / "params" / "claims.yaml"
     if not path.is_file():
         raise FileNotFoundError(
             f"There is no {path}; the list of the papers' claims belongs there."
         )
-    content = read_yaml(path, str(path))
     try:
-        return Claims.model_validate(content)
+        return Claims.model_validate(read_yaml(path, str(path)))
     except ValidationError as error:
-        lines = [f"  {_sentence(problem, content)}" for problem in error.errors()]
-        raise ValueError("\n".join([f"{path} is not a list of claims:", *lines])) from error
+        raise ValueError(f"{path} is not a list of claims: {error}") from error
 
 
 def verdict(claim: Claim, observation: Observation, *, own_scale: bool) -> str:
@@ -168,8 +165,7 @@ def observations(profile: str, claims: Claims, *, root: Path = ROOT) -> dict[str
     Steps that were made with other parameters than the run's now have are left out.
 
     Raises:
-        ValueError: if a ``claims.json`` does not hold observations, or a step observed a claim
-            that is not listed or not its own, or one twice.
+        ValueError: if a step observed a claim that is not listed or not its own, or one twice.
     """
     step_of = {claim.id: claim.step for claim in claims.claims}
     left_out = terms_of(Study(root), profile).left_out
@@ -179,26 +175,14 @@ def observations(profile: str, claims: Claims, *, root: Path = ROOT) -> dict[str
             continue
         notebook = path.parent.name.split(".")[0]
         for row in read_json(path):
-            try:
-                observation = Observation(**row)
-            except TypeError as error:
+            name = row["id"]
+            if step_of.get(name) != notebook or name in found:
                 raise ValueError(
-                    f"{path} has an entry that is no observation ({row}): expected 'id', "
-                    "'observed', 'ci_low' and 'ci_high'."
-                ) from error
-            name = observation.id
-            if name not in step_of:
-                raise ValueError(
-                    f"Step {path.parent.name!r} observed {name!r}, which params/claims.yaml does "
-                    f"not list{_hint(name, list(step_of))}"
+                    f"Step {path.parent.name!r} observed {name!r}, which params/claims.yaml has "
+                    f"for {step_of.get(name, 'no step')!r}, once. Mend that notebook's claim "
+                    "checks, or the list."
                 )
-            if step_of[name] != notebook or name in found:
-                raise ValueError(
-                    f"Step {path.parent.name!r} observed {name!r}, which is for "
-                    f"{step_of[name]!r} alone, once. Mend that notebook's claim checks, or its "
-                    "`step` in params/claims.yaml."
-                )
-            found[name] = observation
+            found[name] = Observation(**row)
     return found
 
 
@@ -288,25 +272,3 @@ def _kept(profile: str, claims: Claims, *, root: Path) -> dict[str, Observation]
 
 def _number(value: float | None) -> float:
     return math.nan if value is None else float(value)
-
-
-def _sentence(problem: Any, content: Any) -> str:
-    """Return one of pydantic's problems as a sentence that names the claim."""
-    place = list(problem["loc"])
-    where = cut(".".join(map(str, place))) or "the file"
-    field = cut(str(place[-1])) if place else ""
-    if len(place) > 1 and place[0] == "claims":
-        claim = content["claims"][place[1]]
-        name = claim.get("id") if isinstance(claim, dict) else None
-        where = f"claim {cut(str(name or place[1] + 1))}" + (
-            f", {field!r}" if len(place) > 2 else ""
-        )
-    if problem["type"] == "extra_forbidden":
-        known = Claim.model_fields if place[0] == "claims" else Claims.model_fields
-        return f"{where}: there is no such field{_hint(field, list(known))}"
-    return f"{where}: {problem['msg'].removeprefix('Value error, ').rstrip('.')}."
-
-
-def _hint(name: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"; did you mean {near[0]!r}?" if near else "."

@@ -104,28 +104,6 @@ def split_table(instances: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     return grouped.sort_index(key=lambda level: level.map(order)).reset_index()
 
 
-def guest_table(coco_set: CocoSet) -> pd.DataFrame:
-    """Return how often each class stands in the boxes of each class.
-
-    Returns:
-        [K, K]: rows and columns by class name; the share of the row's instances in whose box at
-        least one *other* instance of the column's class stands. Rows without instances are NaN.
-    """
-    some = objects(coco_set)
-    boxes = np.array([x.box for x in some], dtype=float).reshape(-1, 4)
-    label = np.array([x.label for x in some], dtype=np.int64)
-    pairs = overlapping_pairs(boxes, np.array([x.image_id for x in some], dtype=np.int64))
-    stands = pairs.inside >= INSIDE_FROM
-    count = len(coco_set.categories)
-    once = np.unique(np.stack([pairs.host[stands], label[pairs.guest[stands]]], axis=1), axis=0)
-    hits = np.zeros((count, count))
-    np.add.at(hits, (label[once[:, 0]] - 1, once[:, 1] - 1), 1)
-    totals = np.bincount(label, minlength=count + 1)[1:, None]
-    shares = np.divide(hits, totals, out=np.full_like(hits, np.nan), where=totals > 0)
-    names = list(coco_set.categories.names)
-    return pd.DataFrame(shares, index=names, columns=names)
-
-
 def summary(sets: Mapping[str, CocoSet], tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """Return one row per set: how many of everything, and the shares the papers speak of.
 

@@ -36,9 +36,9 @@ def iou_on_boxes(coco_set: "CocoSet", masks: Iterable[Mapping[str, Any]]) -> pd.
         pixels), iou (0 to 1).
 
     Raises:
-        ValueError: if a mask is missing, of another set, given twice, or of the wrong size.
+        ValueError: if a mask is missing or of another set.
     """
-    predicted = _by_annotation(masks)
+    predicted = {mask["annotation_id"]: dict(mask["segmentation"]) for mask in masks}
     instances = coco_set.all_instances()
     judged = [x for x in instances if x.has_mask and not x.iscrowd]
     strangers = predicted.keys() - {x.id for x in instances}
@@ -55,11 +55,6 @@ def iou_on_boxes(coco_set: "CocoSet", masks: Iterable[Mapping[str, Any]]) -> pd.
         record = coco_set.image(instance.image_id)
         size = (record.height, record.width)
         given = predicted[instance.id]
-        if tuple(given["size"]) != size:
-            raise ValueError(
-                f"The mask on the box of annotation {instance.id} is {tuple(given['size'])} "
-                f"(height, width), its image {size}. Paste masks into their whole image."
-            )
         truth = compressed(instance.segmentation or [], *size)
         area = int(mask_api.area(truth))
         if not area:
@@ -82,13 +77,3 @@ def mean_iou(frame: pd.DataFrame, *, resamples: int = 300, seed: int = 0) -> Sco
     instances = frozenset(frame["annotation_id"])
     drawn = ImageSums(per_image, resamples=resamples, seed=seed, instances=instances)
     return drawn.ratio("sum", "count")
-
-
-def _by_annotation(masks: Iterable[Mapping[str, Any]]) -> dict[int, dict[str, Any]]:
-    predicted: dict[int, dict[str, Any]] = {}
-    for mask in masks:
-        name = mask["annotation_id"]
-        if name in predicted:
-            raise ValueError(f"There are two masks on the box of annotation {name}.")
-        predicted[name] = dict(mask["segmentation"])
-    return predicted

@@ -111,7 +111,10 @@ class ModelConfig(BaseModel):
     detections_per_image: Positive = 100
 
     @model_validator(mode="after")
-    def _sizes(self) -> "ModelConfig":
+    def _consistent(self) -> "ModelConfig":
+        """Refuse what contradicts itself, or would have no effect."""
+        fields, opmask = type(self).model_fields, self.method == "opmask"
+        switches = [n for n in PRIOR_SWITCHES if getattr(self, n) != fields[n].default]
         if not self.box_channels or not self.min_size:
             raise ValueError("box_channels and min_size need at least one number each.")
         if self.backbone == "small" and self.weights != "none":
@@ -121,35 +124,20 @@ class ModelConfig(BaseModel):
                 f"min_size is {max(self.min_size)} but max_size only {self.max_size}; "
                 "the shorter side cannot exceed the limit of the longer one."
             )
-        return self
-
-    @model_validator(mode="after")
-    def _prior(self) -> "ModelConfig":
-        if self.method == "opmask" and self.box_head != "conv":
+        if opmask and (self.box_head != "conv" or self.mask_per_class):
             raise ValueError(
-                "opmask needs box_head 'conv': its prior is a class activation map, which two "
-                "fully connected layers do not have."
-            )
-        if self.method == "opmask" and self.mask_per_class:
-            raise ValueError(
-                "opmask is class agnostic, so that masks of some classes serve all: set "
-                "mask_per_class to false."
+                "opmask needs box_head 'conv', whose map its prior is, and mask_per_class false: "
+                "it is class agnostic, so that masks of some classes serve all."
             )
         if not self.prior_gradient and self.prior_weights == "attached":
             raise ValueError(
                 "prior_weights 'attached' has no effect when prior_gradient is false, which keeps "
                 "all mask gradients out of the map: change one of the two."
             )
-        return self
-
-    @model_validator(mode="after")
-    def _no_prior(self) -> "ModelConfig":
-        fields = type(self).model_fields
-        set_here = [n for n in PRIOR_SWITCHES if getattr(self, n) != fields[n].default]
-        if self.method != "opmask" and set_here:
+        if switches and not opmask:
             raise ValueError(
-                f"{set_here[0]} is a switch of the prior of opmask, which {self.method} does not "
-                f"have: leave out {', '.join(set_here)}, or set method to 'opmask'."
+                f"{', '.join(switches)}: {self.method} has no prior that this could switch. Leave "
+                "it out, or set method to 'opmask'."
             )
         if not self.has_masks and self.mask_rois != "proposals":
             raise ValueError(

@@ -200,11 +200,6 @@ def extra_block(kind: FpnKind, channels: int, *, bottom_channels: int) -> ExtraF
     return EnhancedFPN(kind, channels, bottom_channels=bottom_channels)
 
 
-def kind_of(block: ExtraFPNBlock | None) -> FpnKind:
-    """Return the kind of FPN that ends in ``block``."""
-    return block.kind if isinstance(block, EnhancedFPN) else "plain"
-
-
 def _connections(kind: FpnKind, channels: int, bottom_channels: int) -> nn.Module:
     if kind == "direct":
         return Direct(channels, channels, source="p2")

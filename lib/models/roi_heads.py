@@ -96,8 +96,7 @@ class PartiallySupervisedRoIHeads(RoIHeads):
     ) -> SampledRois:
         """Draw the RoIs that train the box head, as torchvision's `select_training_samples` does.
 
-        What is drawn of an image depends on its own seed, and how much of it is foreground is known
-        without asking the device again.
+        What is drawn of an image depends on its own seed.
 
         Args:
             proposals: per image ``[P, 4]`` xyxy, in pixels of the resized image.

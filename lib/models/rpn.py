@@ -11,11 +11,9 @@ the features are. In single precision both classes are torchvision's.
 """
 
 from itertools import accumulate
-from typing import Any
 
 import torch
 from torch import Tensor
-from torchvision.models.detection._utils import Matcher
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
@@ -45,39 +43,12 @@ class Float32Anchors(AnchorGenerator):
         return super().forward(image_list, sizes)
 
 
-class NonBlockingMatcher(Matcher):
-    """torchvision's matcher of anchors and objects, without waiting for the device.
-
-    It asks the device for no list of places, whose length the processor would have to wait for,
-    image by image.
-    """
-
-    def set_low_quality_matches_(
-        self, matches: Tensor, all_matches: Tensor, match_quality_matrix: Tensor
-    ) -> None:
-        """Match each object's best anchors, ties included, with the object they overlap most.
-
-        Args:
-            matches: ``[A]`` int64, changed in place.
-            all_matches: ``[A]``, the object that each anchor overlaps most.
-            match_quality_matrix: ``[N, A]``, IoU of objects and anchors.
-        """
-        best = match_quality_matrix == match_quality_matrix.amax(1, keepdim=True)
-        matches.copy_(torch.where(best.any(0), all_matches, matches))
-
-
 class IgnoringRPN(Seeded, RegionProposalNetwork):
     """A region proposal network that samples no anchor whose best match is an ignored object.
 
     Each image's anchors are sampled from its own seed, and the losses are those of the whole batch
     (see :mod:`lib.models.sampling` and :mod:`lib.models.processes`).
     """
-
-    def __init__(self, *parts: Any, **settings: Any) -> None:
-        super().__init__(*parts, **settings)
-        self.proposal_matcher = NonBlockingMatcher(
-            settings["fg_iou_thresh"], settings["bg_iou_thresh"], allow_low_quality_matches=True
-        )
 
     def forward(
         self,

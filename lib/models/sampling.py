@@ -61,27 +61,14 @@ def sample_balanced(
 def sampled_rows(
     labels: Sequence[Tensor], *, count: int, positive_fraction: float, seeds: Sequence[int]
 ) -> tuple[list[Tensor], list[int]]:
-    """Return what `sample_balanced` draws of each image, positives first, and how many those are.
-
-    Their numbers must be known, for which a GPU is waited for, once for all images.
-    """
-    samples = [
-        sample_balanced(of_image, count=count, positive_fraction=positive_fraction, seed=seed)
-        for of_image, seed in zip(labels, seeds, strict=True)
-    ]
-    slots = [min(int(count * positive_fraction), len(of_image)) for of_image in labels]
-    counts = torch.stack(
-        [
-            torch.stack([drawn[:slot].sum(), drawn[slot:].sum()])
-            for (_, drawn), slot in zip(samples, slots, strict=True)
-        ]
-    ).tolist()
-    # of both kinds those that are drawn come first
-    rows = [
-        torch.cat([row[:positive], row[slot : slot + negative]])
-        for (row, _), slot, (positive, negative) in zip(samples, slots, counts, strict=True)
-    ]
-    return rows, [positive for positive, _ in counts]
+    """Return what `sample_balanced` draws of each image, and how many are positive: the first."""
+    rows = []
+    for of_image, seed in zip(labels, seeds, strict=True):
+        found, drawn = sample_balanced(
+            of_image, count=count, positive_fraction=positive_fraction, seed=seed
+        )
+        rows.append(found[drawn])
+    return rows, [int((x[row] > 0).sum()) for x, row in zip(labels, rows, strict=True)]
 
 
 class SampledRois(NamedTuple):

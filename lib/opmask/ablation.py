@@ -27,8 +27,7 @@ from lib.opmask.predictions import (
     unbroken,
     unsupervised,
 )
-from lib.pages.ablation import MASK_IOU, Judged, compare
-from lib.pages.ablation_figure import changes
+from lib.pages.ablation import MASK_IOU, Judged, changes, compare
 
 if TYPE_CHECKING:
     from lib.data.coco import CocoSet

@@ -56,13 +56,3 @@ def floor_line(boxes: pd.DataFrame, floor: float) -> str:
     return comparable.floor_line(
         boxes, floor, lambda row: f"{NAMES[row['method']]}, {TITLES[row['direction']]}"
     )
-
-
-def detector_line(boxes: pd.DataFrame, floor: float) -> str:
-    """Return whether Faster R-CNN detects well enough for the claims on it, as a sentence."""
-    rows = boxes[boxes["method"] == "faster_rcnn"]
-    if rows.empty:
-        return "Faster R-CNN was not trained, so no claim on it is judged."
-    answer = "yes" if comparable.reaches(rows, floor) else "NO, so no claim on it is judged"
-    ap50 = rows["box_AP50"].iloc[0]
-    return f"Faster R-CNN, which Table 3 alone compares with: {answer}, at {ap50:.1f}."

@@ -9,7 +9,6 @@ from lib.data.coco import CocoSet
 from lib.data.overlap import ambiguous_ids, objects
 from lib.masks.quality import mask_iou
 from lib.metrics.cam_masks import Cams
-from lib.opmask.drawing import heading
 from lib.opmask.fig7 import by_annotation
 from lib.opmask.predictions import METHODS, NAMES, SETTINGS, TITLES, Models, pairs, unsupervised
 from lib.pages import rois
@@ -54,12 +53,9 @@ def object_grid(
     rows = ["truth", "prior", *(f"{NAMES[method]}\n(mask IoU)" for method in METHODS)]
     figure, panels = rois.grid(rows, len(shown), count)
     for column, instance in zip(panels.T, shown, strict=True):
-        part = rois.roi(coco_set, instance)
+        part = rois.draw_truth(column[0], coco_set, instance)
         rois.title(column[0], plain(coco_set.categories.name_of(instance.label), 14))
         truth = rois.true_mask(coco_set, instance)
-        rois.draw_roi(column[0], part)
-        if truth is not None:
-            rois.outline(column[0], part, truth)
         prior = rois.prior_maps(maps[instance.id][None], norm=pair["opmask"].config.prior_norm)[0]
         rois.draw_heat(column[1], part, prior)
         for axes, method in zip(column[2:], METHODS, strict=True):
@@ -68,5 +64,5 @@ def object_grid(
             if truth is not None:
                 rois.note(axes, f"{mask_iou(mask, truth):.2f}")
     kind = "ambiguous" if ambiguous else "not ambiguous"
-    heading(figure, f"{TITLES[SETTINGS[split]]}: {kind} objects of unsupervised classes")
+    rois.heading(figure, f"{TITLES[SETTINGS[split]]}: {kind} objects of unsupervised classes")
     return figure

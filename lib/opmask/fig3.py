@@ -171,14 +171,12 @@ def comparison_table(found: Comparison) -> pd.DataFrame:
 
     Columns test, estimate, ci_low, ci_high, p.
     """
-    difference, williams = found.difference, found.correlations
+    difference = found.difference
     rows = [
         ("slope of the gain over overlap, t test", difference.slope, difference.low,
          difference.high, difference.p),
         ("the same, bootstrap over classes", *found.resampled, np.nan),
         ("how much flatter: |baseline's slope| − |OPMask's|, bootstrap", *found.flatter, np.nan),
-        (f"correlations with overlap, Williams' t ({williams.df} degrees of freedom)",
-         williams.t, np.nan, np.nan, williams.p),
     ]  # fmt: skip
     return pd.DataFrame(rows, columns=["test", "estimate", "ci_low", "ci_high", "p"])
 

@@ -124,7 +124,7 @@ def places_shown(table: pd.DataFrame) -> pd.DataFrame:
 def slopes_shown(table: pd.DataFrame) -> pd.DataFrame:
     """Return the slopes of :func:`definitions_frame` as they are shown, of the study's own labels.
 
-    Crowd regions are out, and the intervals are in the figure.
+    Crowd regions are out.
     """
     columns = [
         "labels", "definition", "classes", "baseline_slope", "baseline_p", "opmask_slope",

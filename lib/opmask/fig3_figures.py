@@ -1,7 +1,4 @@
-"""Figures of paper B's Fig. 3: AP over overlap, by definition, and without each of the classes.
-
-``frame`` is everywhere what :func:`lib.opmask.fig3.class_frame` returns.
-"""
+"""Paper B's Fig. 3, drawn: mask AP of each class over its overlap."""
 
 import math
 from collections.abc import Sequence
@@ -15,7 +12,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.transforms import Bbox
 
 from lib.data.categories import canonical
-from lib.opmask.fig3_regression import FEWEST_CLASSES, band, fit, leave_one_out
+from lib.opmask.fig3_regression import band, fit
 from lib.opmask.overlap import NAMED, Definition
 from lib.opmask.predictions import METHODS, NAMES
 from lib.pages.drawing import handle
@@ -31,10 +28,6 @@ _AXES: dict[Definition, str] = {
     "image_mean": "mean box IoU, per image first",
     "inside": "share of its box in another's",
 }
-_LEAST_SPAN = 0.44
-"""An axis of slopes shows at least this much, in points. Slopes that are all zero (models that find
-nothing) would have an axis of rounding errors, with "1e-17" written over its label."""
-
 # Where a name may stand beside its point, in points of type: alignment and offset.
 _SPOTS = [(ha, va, x, y) for x, ha in ((7, "left"), (-7, "right"), (0, "center"))
           for y, va in ((0, "center"), (6, "bottom"), (-6, "top")) if x or y]  # fmt: skip
@@ -46,6 +39,7 @@ def regressions(frame: pd.DataFrame, definition: Definition, *, named: int = 4) 
     Named are the classes that gain most, as in the paper's figure, and those that its text names.
 
     Args:
+        frame: from :func:`lib.opmask.fig3.class_frame`.
         definition: of the overlap in ``frame``.
         named: how many classes with the largest gain to name.
     """
@@ -84,77 +78,6 @@ def regressions(frame: pd.DataFrame, definition: Definition, *, named: int = 4) 
     return figure
 
 
-def definitions(table: pd.DataFrame) -> Figure | None:
-    """Draw both methods' slopes and how much flatter OPMask's is, by definition of overlap.
-
-    Args:
-        table: of `lib.opmask.fig3_controls.definitions_frame`.
-
-    Returns:
-        The figure; None if no definition allows a regression.
-    """
-    rows = table[~table["crowds"].astype(bool)].dropna(subset=["baseline_slope"])
-    if rows.empty:
-        return None
-    several = rows["labels"].nunique() > 1
-    names = [
-        row["definition"].replace("_", " ") + (f", {plain(row['labels'])}" if several else "")
-        for row in rows.to_dict("records")
-    ]
-    places = np.arange(len(rows))[::-1]
-    figure, panels = plt.subplots(
-        1, 2, figsize=(WIDTH, 1.1 + 0.26 * len(rows)), sharey=True, width_ratios=[1, 1]
-    )
-    for shift, method in zip((0.14, -0.14), METHODS, strict=True):
-        y, colour = places + shift, COLOURS[method]
-        limits = rows[f"{method}_low"], rows[f"{method}_high"]
-        panels[0].hlines(y, *limits, color=colour, linewidth=2.2)
-        panels[0].scatter(rows[f"{method}_slope"], y, color=colour, s=30, zorder=3)
-    panels[1].hlines(places, rows["ci_low"], rows["ci_high"], color=BLACK, linewidth=2.2)
-    panels[1].scatter(rows["flatter"], places, color=BLACK, s=34, zorder=3)
-    panels[0].set(title="slope", xlabel="points per standard deviation of overlap")
-    panels[1].set(title="how much flatter OPMask's is", xlabel="|baseline| − |OPMask|, points")
-    panels[0].set_yticks(places, names)
-    for axes in panels:
-        axes.axvline(0, color="black", linewidth=1)
-        axes.grid(axis="y", visible=False)
-        _slope_axis(axes)
-    handles = [handle(COLOURS[method], NAMES[method]) for method in METHODS]
-    figure.legend(handles=handles, loc="outside upper right", ncols=2)
-    return figure
-
-
-def influence(frame: pd.DataFrame, *, named: int = 5) -> Figure | None:
-    """Draw each method's slope with all classes and without each of the most influential ones.
-
-    Args:
-        named: how many classes to leave out, one at a time.
-
-    Returns:
-        The figure; None with so few classes that none can be left out.
-    """
-    used = frame.dropna(subset=["overlap", *METHODS])
-    if len(used) <= FEWEST_CLASSES:
-        return None
-    figure, panels = plt.subplots(1, 2, figsize=(WIDTH, 1.0 + 0.24 * (named + 1)), sharex=True)
-    for axes, method in zip(panels, METHODS, strict=True):
-        whole = fit(used["overlap"], used[method])
-        most = leave_one_out(used, method).head(named).to_dict("records")
-        lines = [("all classes", whole.slope, whole.low, whole.high)]
-        lines += [(f"without {plain(r['name'])}", r["slope"], r["low"], r["high"]) for r in most]
-        for place, (_, slope, low, high) in enumerate(lines):
-            alpha = 1.0 if place == 0 else 0.75
-            axes.hlines(place, low, high, linewidth=2.2, color=COLOURS[method], alpha=alpha)
-            axes.scatter(slope, place, s=34, zorder=3, color=COLOURS[method], alpha=alpha)
-        axes.axvline(0, color="black", linewidth=1)
-        axes.set_yticks(range(len(lines)), [line[0] for line in lines])
-        axes.set_ylim(len(lines) - 0.5, -0.5)
-        axes.set(title=NAMES[method], xlabel="slope, points per 0.01")
-        axes.grid(axis="y", visible=False)
-    _slope_axis(panels[0])  # both panels share it
-    return figure
-
-
 def number(value: float) -> str:
     """Return a number of a figure's text: one decimal, two below 1, with a true minus."""
     if not math.isfinite(value):
@@ -167,15 +90,6 @@ def p_value(p: float) -> str:
     if not math.isfinite(p):
         return "p: –"
     return "p < .001" if p < 0.001 else f"p = {p:.3f}".replace("0.", ".", 1)
-
-
-def _slope_axis(axes: Axes) -> None:
-    """Give a horizontal axis of slopes its least span, and plain numbers at its ticks."""
-    low, high = axes.get_xlim()
-    if high - low < _LEAST_SPAN:
-        middle = (low + high) / 2
-        axes.set_xlim(middle - _LEAST_SPAN / 2, middle + _LEAST_SPAN / 2)
-    axes.ticklabel_format(axis="x", style="plain", useOffset=False)
 
 
 def _name_points(axes: Axes, used: pd.DataFrame, method: str, names: set[str]) -> None:

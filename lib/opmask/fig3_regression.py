@@ -28,7 +28,6 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from lib.metrics.bootstrap import CONFIDENCE, Interval, image_weights, percentiles
-from lib.metrics.williams import WilliamsTest, williams
 
 PER = 0.01
 """Slopes are per this much of overlap."""
@@ -74,14 +73,12 @@ class Comparison:
         flatter: |first slope| - |second slope|, bootstrap over classes: positive if the second
             method's AP depends less on overlap.
         slopes: of each method, bootstrap over classes; too narrow with few of them.
-        correlations: Williams' test of the two correlations with overlap, second against first.
     """
 
     difference: Fit
     resampled: Interval
     flatter: Interval
     slopes: tuple[Interval, Interval]
-    correlations: WilliamsTest
 
 
 def fit(overlap: ArrayLike, ap: ArrayLike) -> Fit:
@@ -156,8 +153,6 @@ def compare(
     drawn = bootstrap_slopes(x, a, b, resamples=resamples, seed=seed).T
     own, n = [fit(x, ap).slope for ap in (a, b)], len(x)
     sizes = np.abs(drawn)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        r = np.corrcoef([x, b, a])
     return Comparison(
         difference=fit(x, b - a),
         resampled=percentiles(own[1] - own[0], drawn[1] - drawn[0], images=n),
@@ -166,7 +161,6 @@ def compare(
             percentiles(own[0], drawn[0], images=n),
             percentiles(own[1], drawn[1], images=n),
         ),
-        correlations=williams(r[0, 1], r[0, 2], r[1, 2], n=n),
     )
 
 

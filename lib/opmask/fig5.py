@@ -13,7 +13,6 @@ from matplotlib.lines import Line2D
 from lib.data.coco import CocoSet
 from lib.data.pictures.images import read_image
 from lib.masks import rle
-from lib.opmask.drawing import heading
 from lib.opmask.predictions import (
     CLASSES,
     METHODS,
@@ -24,6 +23,7 @@ from lib.opmask.predictions import (
     pairs,
     unsupervised,
 )
+from lib.pages import rois
 from lib.pages.drawing import draw_masks
 from lib.pages.style import COLOURS, WIDTH
 from lib.seeds import derive
@@ -83,6 +83,6 @@ def scenes(
     handles = [
         Line2D([], [], color=COLOURS[c], marker="s", linestyle="none", label=c) for c in CLASSES
     ]
-    heading(figure, TITLES[SETTINGS[split]])
+    rois.heading(figure, TITLES[SETTINGS[split]])
     figure.legend(handles=handles, loc="outside upper right", ncols=2)
     return figure

@@ -19,7 +19,6 @@ from matplotlib.figure import Figure
 
 from lib.metrics.bootstrap import CONFIDENCE, Interval, Score, resample
 from lib.metrics.claims import Claims, Observation
-from lib.opmask.drawing import bars
 from lib.opmask.predictions import (
     DIFFERENCE,
     METHODS,
@@ -35,7 +34,7 @@ from lib.opmask.predictions import (
 )
 from lib.pages import comparison
 from lib.pages.comparison import Row
-from lib.pages.drawing import handle, hollow
+from lib.pages.drawing import beside_each_other, handle, hollow, intervals
 from lib.pages.style import BLACK, COLOURS, FLAT, WIDTH
 
 SPLITS = {"voc": "VOC", "official_40": "40 list", "non_voc": "non-VOC", "all": "all"}
@@ -77,9 +76,10 @@ class Ratio:
     scores: dict[str, dict[str, Score]]
     models: dict[str, Predictions]
 
-    def gain(self, group: str = PLOTTED) -> Score:
-        """Return what OPMask has over the baseline, paired."""
-        return self.scores[group]["opmask"] - self.scores[group]["baseline"]
+    @property
+    def gain(self) -> Score:
+        """What OPMask has over the baseline on the paper's classes, paired."""
+        return self.scores[PLOTTED]["opmask"] - self.scores[PLOTTED]["baseline"]
 
 
 def ratios(models: Models, results: Results, *, resamples: int, seed: int) -> list[Ratio]:
@@ -213,12 +213,12 @@ def observations(made: Sequence[Ratio]) -> list[Observation]:
     seen = []
     for ratio in made:
         if ratio.split == "all":
-            gain = ratio.gain().interval.scaled(100)
+            gain = ratio.gain.interval.scaled(100)
             seen.append(Observation("B.fig6.full.opmask_above_baseline", *gain))
             if backbone(ratio.models) == "resnet50":
                 seen.append(Observation("B.fig6.full.gain", *gain))
     if len(made) == len(SPLITS):
-        least = smallest([ratio.gain() for ratio in made]).scaled(100)
+        least = smallest([ratio.gain for ratio in made]).scaled(100)
         seen.append(Observation("B.fig6.opmask_above_baseline_at_every_ratio", *least))
     return seen
 
@@ -235,6 +235,7 @@ def figure(table: pd.DataFrame) -> Figure:
         f"{row['classes_with_masks']} of {every}\n{SPLITS[row['split']]}"
         for row in splits.to_dict("records")
     ]
+    colours = {method: COLOURS[method] for method in METHODS}
     at = {split: place for place, split in enumerate(splits["split"])}
     drawn, panels = plt.subplots(
         2, len(PANELS), figsize=(WIDTH, FLAT * 1.7), sharex=True, sharey="row", squeeze=False,
@@ -242,16 +243,12 @@ def figure(table: pd.DataFrame) -> Figure:
     )  # fmt: skip
     for (group, title), above, below in zip(PANELS.items(), *panels, strict=True):
         part = table[table["classes"] == group]
-        for shift, method in zip((-0.09, 0.09), METHODS, strict=True):
+        beside_each_other(above, part, "split", list(at), series="method", colours=colours)
+        for method in METHODS if group == "all" else ():  # elsewhere of different classes
             rows = part[part["method"] == method]
-            places = rows["split"].map(at) + shift
-            bars(above, places, rows, COLOURS[method], size=34)
-            if group == "all":  # elsewhere the points are of different classes
-                above.plot(places, rows["ours"], color=COLOURS[method], linewidth=1)
+            above.plot(rows["split"].map(at), rows["ours"], color=COLOURS[method], linewidth=1)
         gains = part[part["method"] == DIFFERENCE]
-        places = gains["split"].map(at)
-        below.scatter(places + 0.16, gains["paper"], marker="D", s=30, zorder=2, **hollow())
-        bars(below, places, gains, BLACK, size=34)
+        intervals(below, gains["split"].map(at), gains, BLACK, upright=True, paper=True)
         below.axhline(0, color="black", linewidth=1)
         above.set_title(title)
         below.set_xticks(list(at.values()), ticks, fontsize=8)
@@ -267,7 +264,7 @@ def figure(table: pd.DataFrame) -> Figure:
     panels[0][0].set_ylim(bottom=0)
     panels[1][0].set_ylabel("OPMask − baseline")
     panels[1][1].set_xlabel("classes with masks")
-    handles = [handle(COLOURS[method], NAMES[method]) for method in METHODS]
+    handles = [handle(colour, NAMES[method]) for method, colour in colours.items()]
     paper = handle("none", "gain in paper B (COCO, R50)", marker="D", **hollow("marker"))
     drawn.legend(handles=[*handles, paper], loc="outside upper right", ncols=3)
     return drawn

@@ -43,14 +43,6 @@ def cam_grid(coco_set: CocoSet, cams_by_model: Mapping[str, Cams], *, count: int
 
 
 def by_annotation(cams: Cams) -> dict[int, np.ndarray]:
-    """Return maps ``[h, w]`` on true boxes by annotation id.
-
-    Raises:
-        ValueError: if the maps are those of detections.
-    """
-    if cams.annotation_id is None:
-        raise ValueError(
-            "These class activation maps are of detections, not of true boxes: read "
-            "cams_on_boxes_val.npz instead of cams_val.npz."
-        )
-    return dict(zip(cams.annotation_id.tolist(), cams.maps, strict=True))
+    """Return maps ``[h, w]`` on true boxes (of ``cams_on_boxes_val.npz``) by annotation id."""
+    ids = [] if cams.annotation_id is None else cams.annotation_id.tolist()
+    return dict(zip(ids, cams.maps, strict=True))

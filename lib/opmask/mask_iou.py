@@ -1,20 +1,12 @@
 """Paper B's masks on true boxes: how well each model outlines an object that it need not find."""
 
-from typing import Any
-
 import pandas as pd
-from matplotlib import pyplot as plt
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from lib.data.coco import CocoSet
 from lib.metrics.mask_iou import COLUMNS, iou_on_boxes
-from lib.opmask.drawing import LINES
-from lib.opmask.predictions import CLASSES, METHODS, NAMES, TITLES, Models
+from lib.opmask.predictions import CLASSES, Models
 from lib.opmask.table2 import PAIRS, models_of_table, trained_on_split
 from lib.pages.comparison import mask_iou_rows
-from lib.pages.drawing import share_curve
-from lib.pages.style import COLOURS, FLAT, WIDTH
 
 
 def masks_on_boxes_frame(coco_set: CocoSet, models: Models) -> pd.DataFrame:
@@ -53,36 +45,3 @@ def mask_iou_table(frame: pd.DataFrame, *, resamples: int, seed: int) -> pd.Data
             lines += mask_iou_rows(place, rows, chosen, PAIRS, resamples=resamples, seed=seed)
     columns = ["direction", "method", "classes", "instances", "ours", "ci_low", "ci_high"]
     return pd.DataFrame(lines, columns=columns)
-
-
-def mask_iou_figure(frame: pd.DataFrame) -> Figure | None:
-    """Draw the share of ground-truth boxes whose mask reaches an IoU, over that IoU.
-
-    Args:
-        frame: from :func:`masks_on_boxes_frame`.
-    """
-    directions = list(dict.fromkeys(frame["direction"]))
-    if not directions:
-        return None
-    figure, panels = plt.subplots(
-        1, len(directions), figsize=(WIDTH, FLAT), sharey=True, squeeze=False
-    )
-    looks: dict[tuple[str, str], dict[str, Any]] = {
-        (classes, method): {"color": COLOURS[method], "linestyle": LINES[classes]}
-        for classes in CLASSES
-        for method in METHODS
-    }
-    for axes, direction in zip(panels[0], directions, strict=True):
-        of = frame[frame["direction"] == direction].groupby(["classes", "method"])["iou"]
-        values = dict(iter(of))
-        for key, look in looks.items():
-            if key in values:
-                share_curve(axes, values[key].to_numpy(), **look)
-        axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="mask IoU", title=TITLES[direction])
-    panels[0][0].set_ylabel("share of boxes with this IoU or more")
-    handles = [
-        Line2D([], [], label=f"{NAMES[method]}, {classes}", **look)
-        for (classes, method), look in looks.items()
-    ]
-    figure.legend(handles=handles, loc="outside upper right", ncols=4, columnspacing=1.2)
-    return figure

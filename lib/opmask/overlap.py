@@ -74,14 +74,7 @@ def mean_overlap(
     Returns:
         One row per class: label, name, instances, overlap (a fraction of 1). It is NaN where there
         is nothing to average: no instance of the class, or no pair with one.
-
-    Raises:
-        ValueError: if there is no such definition.
     """
-    if definition not in MEANINGS:
-        raise ValueError(
-            f"There is no definition {definition!r} of overlap; there are {', '.join(MEANINGS)}."
-        )
     frame = _overlaps(coco_set, crowds=crowds)
     return frame[[*_CLASS, definition]].rename(columns={definition: "overlap"})
 

@@ -15,7 +15,6 @@ import torch
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 from torch import Tensor
 
 from lib.data.coco import CocoSet, Instance
@@ -25,6 +24,7 @@ from lib.masks.paste import paste
 from lib.masks.quality import box_iou
 from lib.opmask.predictions import METHODS, NAMES
 from lib.pages import rois
+from lib.pages.drawing import draw_box
 from lib.pages.panels import image_picker, interactive, png
 from lib.pages.style import COLOURS, WIDTH, plain
 from lib.seeds import derive
@@ -139,10 +139,7 @@ def still(models: LoadedModels) -> Figure | None:
     for axes, text in zip(panels[0], titles, strict=True):
         rois.title(axes, text)
     for row, instance in zip(panels, shown, strict=True):
-        part, truth = rois.roi(coco_set, instance), rois.true_mask(coco_set, instance)
-        rois.draw_roi(row[0], part)
-        if truth is not None:
-            rois.outline(row[0], part, truth)
+        rois.draw_truth(row[0], coco_set, instance)
         labels = (instance.label, other_class(coco_set, instance))
         for place, label in zip((1, 4), labels, strict=True):
             _draw_class(row[place : place + 3], models, instance, label)
@@ -265,11 +262,8 @@ def _numbered(coco_set: CocoSet, image_id: int) -> list[tuple[int, Instance]]:
 
 def _draw_box(axes: Axes, instance: Instance, number: int, *, chosen: bool) -> None:
     x1, y1, x2, y2 = instance.box
-    for colour, width in (("black", 2.6), (COLOURS["box"] if chosen else "white", 1.3)):
-        axes.add_patch(
-            Rectangle((x1 - 0.5, y1 - 0.5), x2 - x1, y2 - y1, fill=False, edgecolor=colour,
-                      linewidth=width, zorder=3 if chosen else 2)
-        )  # fmt: skip
+    colour = COLOURS["box"] if chosen else "white"
+    draw_box(axes, (x1 - 0.5, y1 - 0.5, x2 - 0.5, y2 - 0.5), ("black", 2.6), (colour, 1.3))
     axes.text(
         x1 + 2, y1 + 2, str(number), color="white", fontsize=8, fontweight="bold", va="top",
         clip_on=True, path_effects=rois.OUTLINED, zorder=4,

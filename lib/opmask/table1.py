@@ -11,7 +11,6 @@ The table is tidy and in points of 100; a relative gain of 100 points doubles th
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
@@ -22,7 +21,6 @@ from lib.metrics.ambiguity import GROUPS, evaluate_by_ambiguity, iou_gains
 from lib.metrics.bootstrap import resample
 from lib.metrics.claims import Claims, Observation
 from lib.metrics.mask_iou import iou_on_boxes
-from lib.opmask.drawing import METHOD_COLOURS, bars, shifts
 from lib.opmask.predictions import (
     DIFFERENCE,
     DIRECTIONS,
@@ -40,8 +38,8 @@ from lib.opmask.predictions import (
 from lib.opmask.table2 import PAPER
 from lib.pages import comparison
 from lib.pages.ablation import MASK_IOU
-from lib.pages.drawing import handle, hollow
-from lib.pages.style import FLAT, WIDTH
+from lib.pages.drawing import beside_each_other, handle, hollow
+from lib.pages.style import COLOURS, FLAT, WIDTH
 from lib.pages.tables import points
 
 if TYPE_CHECKING:
@@ -270,23 +268,19 @@ def ap_figure(table: pd.DataFrame) -> Figure | None:
     if rows.empty:
         return None
     directions = list(dict.fromkeys(rows["direction"]))
+    colours = {method: COLOURS[method] for method in METHODS}
     figure, panels = plt.subplots(
         1, len(directions), figsize=(WIDTH, FLAT), sharey=True, squeeze=False
     )
-    places = np.arange(len(GROUPS))
     for axes, direction in zip(panels[0], directions, strict=True):
         of = rows[rows["direction"] == direction]
-        for shift, method in zip(shifts(len(METHODS)), METHODS, strict=True):
-            values = of[of["method"] == method].set_index("group").loc[list(GROUPS)]
-            bars(axes, places + shift, values, METHOD_COLOURS[method])
-            look = hollow() | {"edgecolor": METHOD_COLOURS[method]}
-            axes.scatter(places + shift, values["paper"], marker="D", s=30, zorder=2, **look)
-        axes.set_xticks(places, ["ambiguous", "not ambiguous"])
-        axes.set(xlim=(-0.5, len(places) - 0.5), title=TITLES[direction])
+        beside_each_other(axes, of, "group", GROUPS, series="method", colours=colours, paper=True)
+        axes.set_xticks(range(len(GROUPS)), ["ambiguous", "not ambiguous"])
+        axes.set(xlim=(-0.5, len(GROUPS) - 0.5), title=TITLES[direction])
         axes.grid(axis="x", visible=False)
     panels[0][0].set_ylabel("mask AP, points")
     panels[0][0].set_ylim(bottom=0)
-    handles = [handle(METHOD_COLOURS[method], NAMES[method]) for method in METHODS]
+    handles = [handle(colour, NAMES[method]) for method, colour in colours.items()]
     paper = handle("none", "paper B (COCO, R50)", marker="D", **hollow("marker"))
     figure.legend(handles=[*handles, paper], loc="outside upper right", ncols=3)
     return figure

@@ -7,14 +7,12 @@ Differences are paired: within each resample both models see the same images.
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from lib.metrics.bootstrap import resample
 from lib.metrics.claims import Claims, Observation
-from lib.opmask.drawing import METHOD_COLOURS, bars, shifts
 from lib.opmask.predictions import (
     CLASSES,
     DIFFERENCE,
@@ -30,11 +28,19 @@ from lib.opmask.predictions import (
 )
 from lib.pages import comparison
 from lib.pages.comparison import Row
-from lib.pages.drawing import handle, hollow, metric_name
-from lib.pages.style import COLOURS, FLAT, WIDTH
+from lib.pages.drawing import beside_each_other, handle, hollow, metric_name
+from lib.pages.style import COLOURS, FLAT, GREEN, GREY, SKY, WIDTH
 
 ROWS = ("mask_rcnn", "baseline", "gt_boxes", "opmask", "class_specific")
 """Methods of our own, in order; the last one was given all masks."""
+
+METHOD_COLOURS = {
+    "mask_rcnn": GREY,
+    "baseline": COLOURS["baseline"],
+    "gt_boxes": SKY,
+    "opmask": COLOURS["opmask"],
+    "class_specific": GREEN,
+}
 
 PAIRS = (
     ("opmask", "baseline"),
@@ -211,23 +217,20 @@ def ap_figure(table: pd.DataFrame) -> Figure | None:
     if table.empty:
         return None
     directions, metrics = (list(dict.fromkeys(table[name])) for name in ("direction", "metric"))
-    methods = [method for method in ROWS if (table["method"] == method).any()]
+    colours = {m: METHOD_COLOURS[m] for m in ROWS if (table["method"] == m).any()}
     figure, panels = plt.subplots(
         2, len(directions), figsize=(WIDTH, FLAT * 1.75), sharex=True, sharey=True, squeeze=False
     )
-    places = np.arange(len(metrics))
     for row, classes in zip(panels, CLASSES, strict=True):
         for axes, direction in zip(row, directions, strict=True):
             part = table[(table["classes"] == classes) & (table["direction"] == direction)]
-            for shift, method in zip(shifts(len(methods)), methods, strict=True):
-                values = part[part["method"] == method].set_index("metric").reindex(metrics)
-                bars(axes, places + shift, values, METHOD_COLOURS[method])
-            axes.set_xticks(places, [metric_name(metric) for metric in metrics])
+            beside_each_other(axes, part, "metric", metrics, series="method", colours=colours)
+            axes.set_xticks(range(len(metrics)), [metric_name(metric) for metric in metrics])
             axes.set_title(f"{TITLES[direction]}: {classes}")
             axes.grid(axis="x", visible=False)
         row[0].set_ylabel("mask AP, points")
     panels[0][0].set_ylim(bottom=0)
-    handles = [handle(METHOD_COLOURS[method], NAMES[method]) for method in methods]
+    handles = [handle(colour, NAMES[method]) for method, colour in colours.items()]
     figure.legend(handles=handles, loc="outside upper right", ncols=3)
     return figure
 
@@ -242,20 +245,18 @@ def gain_figure(table: pd.DataFrame) -> Figure | None:
     figure, panels = plt.subplots(
         1, len(directions), figsize=(WIDTH, FLAT * 1.12), sharey=True, squeeze=False
     )
-    places = np.arange(len(metrics))[::-1]
+    colours = {classes: COLOURS[classes] for classes in CLASSES}
     for axes, direction in zip(panels[0], directions, strict=True):
-        for shift, classes in zip((0.15, -0.15), CLASSES, strict=True):
-            rows = table[(table["direction"] == direction) & (table["classes"] == classes)]
-            values = rows.set_index("metric").loc[metrics]
-            y, colour = places + shift, COLOURS[classes]
-            axes.hlines(y, values["ci_low"], values["ci_high"], color=colour, linewidth=2.2)
-            axes.scatter(values["ours"], y, color=colour, s=34, zorder=3)
-            axes.scatter(values["paper"], y, marker="D", s=34, zorder=2, **hollow())
+        beside_each_other(
+            axes, table[table["direction"] == direction], "metric", metrics,
+            series="classes", colours=colours, upright=False, paper=True,
+        )  # fmt: skip
         axes.axvline(0, color="black", linewidth=1)
-        axes.set_yticks(places, [metric_name(metric) for metric in metrics])
+        axes.set_yticks(range(len(metrics)), [metric_name(metric) for metric in metrics])
         axes.set(xlabel="gain in mask AP, points", title=TITLES[direction])
         axes.grid(axis="y", visible=False)
-    handles = [handle(COLOURS[classes], f"{classes}, ours") for classes in CLASSES]
+    panels[0][0].invert_yaxis()
+    handles = [handle(colour, f"{classes}, ours") for classes, colour in colours.items()]
     paper = handle("none", "unsupervised, paper B (COCO, R50)", marker="D", **hollow("marker"))
     figure.legend(handles=[*handles, paper], loc="outside upper right", ncols=3)
     return figure

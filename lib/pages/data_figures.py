@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch, Rectangle
+from matplotlib.patches import Patch
 
 from lib.data.coco import CocoSet, Instance
 from lib.data.overlap import AMBIGUOUS_FROM
@@ -18,15 +18,15 @@ from lib.data.pictures.images import ImageRecord, read_image
 from lib.masks import rle
 from lib.masks.quality import SMALL_SIDE
 from lib.metrics.data_statistics import SIZE_EDGES
-from lib.pages.drawing import box_area, size_labels
+from lib.pages.drawing import box_area, draw_box, size_labels
 from lib.pages.style import BLACK, BLUE, COLOURS, FLAT, GREEN, ORANGE, PINK, RED, SKY, WIDTH, plain
 from lib.seeds import derive
 
 SPLIT_COLOURS = {"voc": BLUE, "non_voc": PINK}
 SPLIT_NAMES = {"voc": "VOC class", "non_voc": "other class"}
 
-MOST_CLASSES, MOST_GUESTS = 14, 18
-"""Classes shown at most, of those with the closest others and of those with guests."""
+MOST_CLASSES = 14
+"""Classes shown at most, of those with the closest others."""
 
 SHEET_PICTURES, SHEET_COLUMNS = 9, 3
 """Pictures on a sheet, and of these in a row."""
@@ -150,42 +150,6 @@ def overlap_figure(instances: Mapping[str, pd.DataFrame], classes: pd.DataFrame)
     return figure
 
 
-def guest_figure(guests: pd.DataFrame, classes: pd.DataFrame) -> Figure:
-    """Draw how often each class stands in the boxes of each class.
-
-    Of many classes, those are shown in whose boxes others stand in the most instances, and those
-    that stand most often in others'; ``MOST_GUESTS`` of each.
-
-    Args:
-        guests: ``guest_table`` of a set.
-        classes: its ``class_table``.
-    """
-    number = guests.fillna(0).mul(classes.set_index("name")["instances"], axis=0)
-    hosts = [n for n in number.sum(axis=1).nlargest(MOST_GUESTS).index if number.loc[n].sum() > 0]
-    columns = [n for n in number.sum(axis=0).nlargest(MOST_GUESTS).index if number[n].sum() > 0]
-    hosts, columns = sorted(hosts, key=list(guests).index), sorted(columns, key=list(guests).index)
-    shares = guests.loc[hosts, columns].fillna(0).to_numpy() * 100
-    figure, axes = plt.subplots(figsize=(WIDTH, 1.5 + 0.29 * max(len(hosts), 3)))
-    if not shares.size:
-        axes.text(0.5, 0.5, "No box holds another.", ha="center")
-        axes.axis("off")
-        return figure
-    norm = colors.PowerNorm(0.6, 0, max(shares.max(), 10))
-    axes.pcolormesh(shares, cmap="Blues", norm=norm, edgecolors="white", linewidth=1)
-    for (i, j), share in np.ndenumerate(shares):
-        if share >= 0.5:
-            ink = "white" if norm(share) > 0.6 else BLACK
-            axes.text(j + 0.5, i + 0.5, f"{share:.0f}", ha="center", va="center", color=ink, size=8)
-    axes.set_xticks(np.arange(len(columns)) + 0.5, map(plain, columns), rotation=50, ha="right")
-    axes.set_yticks(np.arange(len(hosts)) + 0.5, map(plain, hosts))
-    axes.tick_params(length=0)
-    axes.invert_yaxis()
-    axes.grid(visible=False)
-    axes.spines[:].set_visible(False)
-    axes.set(xlabel="... an instance of this class stands", ylabel="In % of the boxes of ...")
-    return figure
-
-
 def scene_sheet(coco_set: CocoSet) -> Figure | None:
     """Draw pictures with their boxes and, where there are any, their masks.
 
@@ -232,11 +196,8 @@ def draw_labels(
     axes.imshow(picture.round().astype(np.uint8), interpolation="antialiased", zorder=0)
     axes.set(xlim=(0, image.width), ylim=(image.height, 0), aspect="equal")
     for k, x in enumerate(drawn):
-        x1, y1, x2, y2 = x.box
-        for width, ink, alpha in ((2.4, "black", 0.5), (1.2, colour_of[x.id], 1.0)):
-            frame = Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, edgecolor=ink)
-            frame.set(linewidth=width, alpha=alpha)
-            axes.add_patch(frame)
+        x1, y1, x2, _ = x.box
+        draw_box(axes, x.box, ("#00000080", 2.4), (colour_of[x.id], 1.2))
         if k < 5 and (x2 - x1) > 0.12 * image.width:
             name = plain(names[x.label - 1], 14)
             axes.text(

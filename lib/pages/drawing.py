@@ -1,7 +1,7 @@
 """What several figures draw alike: numbers with intervals, the papers' numbers, boxes and masks."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -34,25 +34,71 @@ def hollow(prefix: str = "") -> dict[str, Any]:
     } | ({"markeredgewidth": 1.6} if prefix else {"linewidth": 1.6})
 
 
-def with_intervals(
-    axes: Axes, rows: pd.DataFrame, places: np.ndarray, colours: Sequence[ColorType]
+def intervals(
+    axes: Axes,
+    places: Any,
+    rows: pd.DataFrame,
+    colour: ColorType | Sequence[ColorType],
+    *,
+    columns: Sequence[str] = ("ours", "ci_low", "ci_high"),
+    upright: bool = False,
+    paper: bool = False,
 ) -> None:
-    """Draw numbers with their intervals, and beside them the paper's, each row in its place."""
-    axes.hlines(places, rows["ci_low"], rows["ci_high"], color=colours, linewidth=2.4)
-    axes.scatter(rows["ours"], places, color=colours, s=38, zorder=3)
-    axes.scatter(rows["paper"], places, marker="D", s=34, zorder=2, **hollow())
+    """Draw numbers with their intervals, each row in its place, and beside them the paper's.
+
+    Args:
+        axes: where to.
+        places: of the rows, on the axis that has no numbers.
+        rows: with ``columns`` and, for the paper's numbers, ``paper``.
+        colour: of all rows, or of each.
+        columns: the numbers, and the two ends of their intervals.
+        upright: numbers go up; else to the right.
+        paper: whether to draw the paper's.
+    """
+    value, low, high = (rows[column] for column in columns)
+    lines = axes.vlines if upright else axes.hlines
+    lines(places, low, high, color=colour, linewidth=2.2)
+    given = (
+        {"color": colour, "s": 34, "zorder": 3},
+        {"marker": "D", "s": 34, "zorder": 2, **hollow()},
+    )
+    drawn = [(value, given[0]), *([(rows["paper"], given[1])] if paper else [])]
+    for numbers, look in drawn:
+        axes.scatter(*((places, numbers) if upright else (numbers, places)), **look)
+
+
+def beside_each_other(
+    axes: Axes,
+    rows: pd.DataFrame,
+    category: str,
+    order: Sequence[str],
+    *,
+    series: str,
+    colours: Mapping[str, str],
+    upright: bool = True,
+    paper: bool = False,
+) -> None:
+    """Draw :func:`intervals` of several series, beside each other at each category.
+
+    Args:
+        axes: where to; the categories are at 0, 1, ...
+        rows: of one panel.
+        category: column of the categories.
+        order: the categories; one without a row stays empty.
+        series: column of the series.
+        colours: the series that are drawn, with their colours.
+        upright: numbers go up; else to the right.
+        paper: whether to draw the paper's numbers.
+    """
+    shifts = (np.arange(len(colours)) - (len(colours) - 1) / 2) * min(0.28, 0.7 / len(colours))
+    for shift, (name, colour) in zip(shifts, colours.items(), strict=True):
+        own = rows[rows[series] == name].set_index(category).reindex(list(order))
+        intervals(axes, np.arange(len(order)) + shift, own, colour, upright=upright, paper=paper)
 
 
 def handle(colour: str, label: str, marker: str = "o", **look: Any) -> Line2D:
     """Return a legend's entry for points."""
     return Line2D([], [], color=colour, marker=marker, linestyle="none", label=label, **look)
-
-
-def share_curve(axes: Axes, values: Sequence[float] | np.ndarray, **look: Any) -> None:
-    """Draw which share of some values, all in 0..1, is at least x, over x."""
-    places = np.r_[0, np.sort(values), 1]
-    share = np.r_[1, np.arange(len(values), -1, -1) / len(values)]
-    axes.step(places, share, where="pre", **look)
 
 
 def size_labels(edges: Sequence[float]) -> list[str]:

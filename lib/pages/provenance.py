@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from lib.files import read_json
 
@@ -50,14 +50,10 @@ def read_provenance(results: Path) -> Provenance | None:
     path = results / "provenance.json"
     if not path.exists():
         return None
-    advice = "Delete it and run again: `python run_all.py` makes it anew."
     try:
         return Provenance.model_validate(read_json(path))
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "the file"
+    except ValueError as error:  # pydantic's are such, too
         raise ValueError(
-            f"{path} does not hold the provenance of a run ({place}: {first['msg']}). {advice}"
+            f"{path} does not hold the provenance of a run: {error} Delete it and run again: "
+            "`python run_all.py` makes it anew."
         ) from error
-    except ValueError as error:
-        raise ValueError(f"{error} {advice}") from error

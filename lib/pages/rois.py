@@ -138,6 +138,15 @@ def draw_roi(axes: Axes, shown: Roi, mask: np.ndarray | None = None, colour: str
     _frame(axes, shown)
 
 
+def draw_truth(axes: Axes, coco_set: CocoSet, instance: Instance) -> Roi:
+    """Draw an instance with the outline of its true mask, if there is one; return its region."""
+    shown, truth = roi(coco_set, instance), true_mask(coco_set, instance)
+    draw_roi(axes, shown)
+    if truth is not None:
+        outline(axes, shown, truth)
+    return shown
+
+
 def draw_heat(
     axes: Axes,
     shown: Roi,
@@ -178,6 +187,11 @@ def note(axes: Axes, text: str) -> None:
         0.04, 0.04, text, color="white", fontsize=8, fontweight="bold", ha="left", va="bottom",
         transform=axes.transAxes, path_effects=OUTLINED,
     )  # fmt: skip
+
+
+def heading(figure: Figure, text: str) -> None:
+    """Write a heading over the left of a figure of pictures."""
+    figure.suptitle(text, x=0.01, ha="left", fontsize=11, fontweight="bold")
 
 
 def title(axes: Axes, text: str) -> None:

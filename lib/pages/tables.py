@@ -2,7 +2,7 @@
 
 import html
 import numbers
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,17 +60,31 @@ def show(
             f"The table has no column {', '.join(unknown)}; it has "
             f"{', '.join(map(str, frame.columns))}."
         )
-    columns = [str(name) for name in frame.columns]
     cells: dict[str, list[str]] = {}
-    right: set[str] = set()
-    for at, name in enumerate(columns):
-        values = frame.iloc[:, at].tolist()
-        places = digits.get(name, 2) if isinstance(digits, Mapping) else digits
-        cells[name] = [_cell(v, places=places, percent=name in percent) for v in values]
-        if all(_is_number(v) or pd.isna(v) for v in values):
-            right.add(name)
-    heads = {name: name.replace("_", " ") for name in columns}
-    return Table(_as_html(heads, cells, right, caption), _as_text(heads, cells, right, caption))
+    sides: list[str] = []
+    for name, column in frame.items():
+        values = column.tolist()
+        places = digits.get(str(name), 2) if isinstance(digits, Mapping) else digits
+        texts = [_cell(v, places=places, percent=name in percent) for v in values]
+        cells[str(name).replace("_", " ")] = texts
+        sides.append("right" if all(_is_number(v) or pd.isna(v) for v in values) else "left")
+
+    def row(tag: str, texts: Iterable[str]) -> str:
+        parts = (
+            f'<{tag} style="text-align: {side}">{html.escape(text)}</{tag}>'
+            for side, text in zip(sides, texts, strict=True)
+        )
+        return f"<tr>{''.join(parts)}</tr>"
+
+    shown = pd.DataFrame(cells)
+    body = "\n".join(row("td", texts) for texts in shown.itertuples(index=False))
+    title = f"<caption>{html.escape(caption)}</caption>\n" if caption else ""
+    return Table(
+        f'<table class="numbers">\n{title}<thead>{row("th", cells)}</thead>\n'
+        f"<tbody>\n{body}\n</tbody>\n</table>",
+        f"{caption}\n" * bool(caption)
+        + (shown.to_string(index=False) if len(shown) else "  ".join(cells)),
+    )
 
 
 def points(interval: Interval) -> dict[str, float]:
@@ -110,35 +124,3 @@ def _cell(value: Any, *, places: int, percent: bool) -> str:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, numbers.Real) and not isinstance(value, bool)
-
-
-def _as_html(
-    heads: Mapping[str, str], cells: Mapping[str, list[str]], right: Collection[str], caption: str
-) -> str:
-    def row(tag: str, texts: Mapping[str, str]) -> str:
-        parts = []
-        for name, text in texts.items():
-            side = "right" if name in right else "left"
-            parts.append(f'<{tag} style="text-align: {side}">{html.escape(text)}</{tag}>')
-        return f"<tr>{''.join(parts)}</tr>"
-
-    count = len(next(iter(cells.values()), []))
-    body = "\n".join(row("td", {n: cells[n][i] for n in heads}) for i in range(count))
-    title = f"<caption>{html.escape(caption)}</caption>\n" if caption else ""
-    return (
-        f'<table class="numbers">\n{title}<thead>{row("th", heads)}</thead>\n'
-        f"<tbody>\n{body}\n</tbody>\n</table>"
-    )
-
-
-def _as_text(
-    heads: Mapping[str, str], cells: Mapping[str, list[str]], right: Collection[str], caption: str
-) -> str:
-    widths = {n: max([len(heads[n]), *map(len, cells[n])]) for n in heads}
-    count = len(next(iter(cells.values()), []))
-    lines = [heads, *({n: cells[n][i] for n in heads} for i in range(count))]
-    text = [
-        "  ".join(t.rjust(widths[n]) if n in right else t.ljust(widths[n]) for n, t in row.items())
-        for row in lines
-    ]
-    return "\n".join([*([caption] if caption else []), *(line.rstrip() for line in text)])

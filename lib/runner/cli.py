@@ -11,11 +11,12 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
+from lib.files import explain
 from lib.interrupts import announced
 from lib.pages.site import build_site
 from lib.runner import provenance
 from lib.runner.execute import Execution, Report
-from lib.runner.folders import check_writable, full_disk, only_runner
+from lib.runner.folders import only_runner
 from lib.runner.jobs import Outcome, run_job
 from lib.runner.left_out import with_left_out
 from lib.runner.machine import Gpu, choose, usable_cores, visible_gpus
@@ -111,12 +112,8 @@ def _carry_out(options: argparse.Namespace, study: Study, steps: Sequence[Step],
             planned=options.dry_run,
         )
         if options.list:
-            names = profile_names(study)
-            described = {n: load_profile(study, n).description for n in names}
-            _print_list(setup, steps, described, own_runs(study))
+            _print_list(setup, steps)
             return 0
-        if not options.dry_run:
-            check_writable(study, setup.name, [step.id for step in setup.chosen])
         gpus = choose(options.gpus, visible_gpus(), absent=options.dry_run)
         with _place(options, setup, gpus, run) as place:
             if options.dry_run:
@@ -129,11 +126,8 @@ def _carry_out(options: argparse.Namespace, study: Study, steps: Sequence[Step],
         for problem in error.problems:
             print(f"error: {problem}", file=sys.stderr)
         return 2
-    except (WorkerLostError, OSError) as error:
-        sentence = full_disk(study, error) if isinstance(error, OSError) else str(error)
-        if not sentence:
-            raise
-        print(f"error: {sentence}", file=sys.stderr)
+    except (WorkerLostError, OSError) as error:  # such as a full disk
+        print(f"error: {explain(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(
@@ -167,7 +161,8 @@ def _place(
                 "cluster use the GPUs that they see (CUDA_VISIBLE_DEVICES)."
             ]
         )
-    with cluster_at(options.dask, setup.study, setup.name, run, jobs=options.jobs) as cluster:
+    folder = setup.study.cache(setup.name)
+    with cluster_at(options.dask, folder, run, jobs=options.jobs) as cluster:
         yield cluster
 
 
@@ -225,17 +220,15 @@ def _print_failures(
     study, name = setup.study, setup.name
     for step, outcome in failures.items():
         print(f"\nStep {step} failed after {duration(outcome.seconds)}.")
-        if outcome.cell is not None:
-            print(f"  Cell In [{outcome.cell}], which begins: {outcome.first_line}")
-        print(f"  {outcome.error}")
-        for line in outcome.tail:
-            print(f"    {line}")
+        if outcome.where:
+            print(f"  {outcome.where}")
+        print(f"  {outcome.error}", *(f"    {line}" for line in outcome.tail), sep="\n")
         partial = study.step_folder(name, step) / "failed.ipynb"
         if partial.exists():
             print(f"  The notebook up to there: {study.relative(partial)}")
     for step, cause in blocked.items():
         print(f"\nStep {step} did not run: it needs {cause}.")
-    first = next(iter(failures), "STEP")
+    first = next(iter(failures))
     print(
         "\nTo go on: mend the cause and give the same command again; finished steps are not"
         f"\nrepeated. If the cause was not in the code, a step continues where it stopped;"
@@ -244,32 +237,27 @@ def _print_failures(
     )
 
 
-def _print_list(
-    setup: Setup, every_step: Sequence[Step], profiles: Mapping[str, str], own: Mapping[str, str]
-) -> None:
+def _print_list(setup: Setup, every_step: Sequence[Step]) -> None:
     """Print all steps with what they need, all profiles, and the runs that are none of these."""
     print(f"Steps of profile {setup.profile.name}:\n")
     included = {step.id: step.needs for step in setup.steps}
     width = max(len(step.id) for step in every_step)
     for step in every_step:
-        text = "needs no other step"
-        if step.id not in included:
-            text = "left out"
-        elif EVERYTHING in step.needs:
+        needs = included.get(step.id)
+        text = "left out" if needs is None else "needs no other step"
+        if needs and EVERYTHING in step.needs:
             text = "after every other step"
-        elif included[step.id]:
+        elif needs:
             # What parameters name, the step that it starts from, stands beside what it reads.
-            groups = tuple(f"{name}." for name in step.needs)
-            named = [n for n in included[step.id] if not f"{n}.".startswith(groups)]
+            named = [n for n in needs if not f"{n}.".startswith(tuple(f"{g}." for g in step.needs))]
             text = "after " + ", ".join([*step.needs, *named])
         print(f"  {step.id:<{width}}  {text}")
     print("\nProfiles:\n")
-    for name, description in profiles.items():
-        print(f"  {name:<12}  {description}")
-    if own:
+    for name in profile_names(setup.study):
+        print(f"  {name:<12}  {load_profile(setup.study, name).description}")
+    if own := own_runs(setup.study):
         print("\nRuns of their own, in cache/ and results/:\n")
-    for name, banner in own.items():
-        print(f"  {name}: {banner}")
+        print(*(f"  {name}: {banner}" for name, banner in own.items()), sep="\n")
 
 
 def _names(text: str) -> list[str]:

@@ -5,7 +5,6 @@ import time
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field, replace
 from graphlib import TopologicalSorter
-from typing import Any
 
 from lib.files import explain
 from lib.parameter_names import images_of
@@ -18,7 +17,7 @@ from lib.runner.places import Place, Room, kind_of
 from lib.runner.plan import Decision, Planner
 from lib.runner.preview import duration, expected_wall
 from lib.runner.stamps import begin, finish, read_stamp, remember_seconds
-from lib.runner.steps import Kind, Step
+from lib.runner.steps import Step
 from lib.terms import write_terms
 from lib.workers import WorkerLostError
 
@@ -54,6 +53,9 @@ class Execution:
         self._ready: list[Step] = []
         self._sources = provenance.describe_sources(self.setup.study.root)
         self._dispensable = {step.id for step in self.setup.steps if step.optional}
+        self._kinds = {
+            step.id: kind_of(step, self.setup.parameters[step.id]) for step in self.setup.chosen
+        }
 
     def run(self) -> Report:
         """Run every selected step that has to; return how it ended."""
@@ -79,12 +81,9 @@ class Execution:
         self.planner.digests.save()
         return self.report
 
-    def _kind(self, step: Step) -> Kind:
-        return kind_of(step, self.setup.parameters[step.id])
-
     def _has_room(self, step: Step, room: Room) -> bool:
-        running = [self._kind(decision.step) for decision, _ in self._running.values()]
-        return room.fits(self._kind(step), running)
+        running = [self._kinds[decision.step.id] for decision, _ in self._running.values()]
+        return room.fits(self._kinds[step.id], running)
 
     def _threads(self, step: Step, room: Room) -> int:
         """Return how many threads a training may use; 0 leaves it to the libraries.
@@ -94,8 +93,7 @@ class Execution:
         if step.kind != "train" or not self.place.cores or "OMP_NUM_THREADS" in os.environ:
             return 0
         others = [*(decision.step for decision, _ in self._running.values()), *self._ready]
-        trainings = 1 + sum(other.kind == "train" for other in others)
-        share = min(room.jobs, trainings)
+        share = min(room.jobs, 1 + sum(other.kind == "train" for other in others))
         return max(1, self.place.cores // share) if share > 1 else 0
 
     def _start(self, step: Step, room: Room) -> bool:
@@ -131,7 +129,7 @@ class Execution:
             notes.append(
                 "Continues work that was begun before its inputs or code changed (--keep)."
             )
-        values = setup.parameters[step.id]
+        values, kind = setup.parameters[step.id], self._kinds[step.id]
         job = Job(
             step=step.id,
             source=str(source),
@@ -142,13 +140,11 @@ class Execution:
             threads=self._threads(step, room),
             images=images_of(values),
         )
+        count = min(room.gpus, job.images or room.gpus) if kind == "train" else 0
+        on = f" on {count} GPU{'s' if count > 1 else ''}" if count else ""
         expected = duration(expected_wall(self.planner, step, room))
-        on = ""
-        if room.gpus and self._kind(step) == "train":
-            count = min(room.gpus, job.images or room.gpus)
-            on = " on 1 GPU" if count == 1 else f" on {count} GPUs"
         print(f"{_clock()} {step.id} starts{on} (about {expected})", flush=True)
-        self._running[self.place.start(job, self._kind(step))] = (decision, notes)
+        self._running[self.place.start(job, kind)] = (decision, notes)
         return True
 
     def _end(self, future: Future[Outcome]) -> str:
@@ -157,10 +153,9 @@ class Execution:
         step = decision.step
         try:
             outcome = future.result()
-        except WorkerLostError as error:
-            outcome = Outcome(0.0, str(error))
         except Exception as error:
-            outcome = Outcome(0.0, f"{type(error).__name__}: {error}")
+            name = "" if isinstance(error, WorkerLostError) else f"{type(error).__name__}: "
+            outcome = Outcome(0.0, f"{name}{error}")
         if outcome.error is None:
             try:
                 self._record(decision, outcome, notes)
@@ -179,7 +174,7 @@ class Execution:
             stamp = read_stamp(study, profile, name)
             if name in self.report.kept or (stamp and stamp.provenance.get("notes")):
                 notes.append(f"Uses output of {name} that was kept although its inputs changed.")
-        record: dict[str, Any] = provenance.of_step(
+        record = provenance.of_step(
             decision.fingerprint,
             setup.schemas[step.notebook],
             setup.parameters[step.id],
@@ -190,8 +185,8 @@ class Execution:
         )
         executed = study.step_folder(profile, step.id) / "executed.ipynb"
         target = study.page(profile, step.id)
-        markdown = provenance.as_markdown(record)
-        write_executed(executed, target, root=study.root, provenance=markdown)
+        text = provenance.as_markdown(record)
+        write_executed(executed, target, root=study.root, provenance=text)
         finish(
             study,
             profile,

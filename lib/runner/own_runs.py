@@ -11,14 +11,14 @@ from lib.runner.fingerprint import with_effect
 from lib.runner.profiles import NOT_PROFILES, dotted, profile_names
 from lib.runner.provenance import presentable
 from lib.runner.resolve import PROFILE
+from lib.strict_yaml import cut
 from lib.study import Study
 from lib.terms import Terms, recorded_terms
 
 LONGEST_NAME = 80
 SHOWN_LENGTH, SHOWN_DIGITS = 50, 10
 SHOWN_VALUE = 60
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+=-]*")
-_RESERVED = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?", re.IGNORECASE)
+_NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._+=-]{{0,{LONGEST_NAME - 1}}}")
 
 Values = Mapping[str, Mapping[str, Any]]
 
@@ -62,21 +62,11 @@ def terms_for(
 def name_problems(study: Study, name: str) -> list[str]:
     """Return a sentence if a name that is given to a run cannot be one."""
     if name.lower() in {other.lower() for other in (*profile_names(study), *NOT_PROFILES)}:
+        return [f"--name {name}: that is a profile's name. Choose another."]
+    if not _NAME.fullmatch(name):
         return [
-            f"--name {name}: that is a profile's name, whose folders a run of its own must not "
-            "touch. Choose another."
-        ]
-    if (
-        not _NAME.fullmatch(name)
-        or name.endswith(".")
-        or len(name) > LONGEST_NAME
-        or _RESERVED.fullmatch(name)
-    ):
-        found = name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}..."
-        return [
-            f"--name {found!r} cannot be a folder's name on every system: expected at most "
-            f"{LONGEST_NAME} letters, digits or any of . _ + = -, beginning with a letter or "
-            "digit, not ending with a dot, and none of CON, NUL and the like."
+            f"--name {cut(name)!r} cannot be a folder's name: expected at most {LONGEST_NAME} "
+            "letters, digits or any of . _ + = -, beginning with a letter or digit."
         ]
     return []
 
@@ -87,25 +77,16 @@ def taken(study: Study, terms: Terms) -> list[str]:
     Otherwise pages of both would lie side by side, with one line above them on what differs.
     """
     before = recorded_terms(study, terms.name)
-    cache, results = (study.relative(f(terms.name)) for f in (study.cache, study.results))
-    remove = f"remove the folders {cache} and {results}"
     if before is None:
-        if not terms.is_own or not study.results(terms.name).exists():
-            return []
-        return [
-            f"{results} is there, and nothing in it says of which run. Choose another --name, or "
-            f"{remove}."
-        ]
-    if before.settings == terms.settings:
+        of_another = terms.is_own and any(study.results(terms.name).glob("*"))
+    else:
+        of_another = before.settings != terms.settings
+    if not of_another:
         return []
-    if not terms.is_own:
-        return [
-            f"{cache} and {results} are those of a run of its own. {before.banner} "
-            f"{remove.capitalize()}."
-        ]
+    cache, results = (study.relative(f(terms.name)) for f in (study.cache, study.results))
     return [
-        f"The name {terms.name!r} is that of a run with other parameters. {before.banner} "
-        f"Choose another --name, or {remove}."
+        f"{cache} and {results} belong to another run. {before.banner if before else ''} "
+        "Choose another --name, or remove both folders."
     ]
 
 
@@ -126,24 +107,20 @@ def _merged(base: Values, values: Values, settings: Values) -> list[tuple[str, A
     """Return label, value and profile's value of each change; all steps' at once if they agree."""
     found: list[tuple[str, Any, Any]] = []
     for name in sorted({name for own in settings.values() for name in own}):
-        pairs = {step: (values[step][name], base[step][name]) for step in values
-                 if name in values[step]}  # fmt: skip
-        each = list(pairs.values())
-        if all(pair == each[0] for pair in each):
-            found.append((dotted(name), *each[0]))
-            continue
-        found += [
-            (f"{step}:{dotted(name)}", *pair) for step, pair in pairs.items()
-            if name in settings.get(step, {})
-        ]  # fmt: skip
+        pairs = {s: (values[s][name], base[s][name]) for s in values if name in values[s]}
+        first, *others = pairs.values()
+        if all(pair == first for pair in others):
+            found.append((dotted(name), *first))
+        else:
+            changed = [step for step in pairs if name in settings.get(step, {})]
+            found += [(f"{step}:{dotted(name)}", *pairs[step]) for step in changed]
     return [(label, presentable(new), presentable(old)) for label, new, old in found]
 
 
 def _made_name(profile: str, changes: Sequence[str], digest: str) -> str:
     """Return a folder's name that says what differs; other values never give the same.
 
-    The digest tells apart what the readable part has cut off, replaced or, where a disk does not
-    tell capitals from small letters, does not tell.
+    The digest tells apart what the readable part has cut off or replaced.
     """
     text = re.sub(r"[^A-Za-z0-9._=+]+", "-", "+".join(changes)).strip("-.")[:SHOWN_LENGTH]
     return f"{profile}+{text}-{digest[:SHOWN_DIGITS]}"
@@ -151,6 +128,4 @@ def _made_name(profile: str, changes: Sequence[str], digest: str) -> str:
 
 def _shown(value: Any) -> str:
     """Return a value for people, cut short."""
-    text = value if isinstance(value, str) and value else repr(value)
-    text = " ".join(text.split())
-    return text if len(text) <= SHOWN_VALUE else f"{text[:SHOWN_VALUE]}..."
+    return cut(value if isinstance(value, str) and value else repr(value), SHOWN_VALUE)

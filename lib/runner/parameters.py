@@ -4,7 +4,8 @@ The cell is the schema. Each line declares a typed name with a literal default a
 
     grabcut_iterations: int = 5  # rounds of GrabCut per box
 
-Types are int, float, str, bool, Literal[...], list[...], tuple[...] and unions with None. What
+Types are int, float, str, bool, Literal[...], list[...], tuple[...], pydantic's PositiveInt and
+unions with None. What
 several notebooks share is declared in a module of the same form, which the cell begins with::
 
     from lib.training.notebook_parameters import *
@@ -19,7 +20,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, PositiveInt, TypeAdapter, ValidationError
 
 from lib.paths import ROOT
 from lib.strict_yaml import cut
@@ -27,12 +28,7 @@ from lib.strict_yaml import cut
 TAG = "parameters"
 
 _TYPES = {kind.__name__: kind for kind in (int, float, str, bool, list, tuple)}
-_NAMES = {**_TYPES, "Literal": Literal}
-_NODES = (
-    *(ast.Name, ast.Load, ast.Constant, ast.Subscript, ast.Tuple),
-    *(ast.BinOp, ast.BitOr, ast.UnaryOp, ast.USub),
-)
-"""What an annotation may consist of."""
+_OTHERS = {"Literal": Literal, "PositiveInt": PositiveInt}
 
 _WORDS = {"str": "text", "bool": "true/false", "NoneType": "nothing", "dict": "a mapping"}
 
@@ -51,18 +47,19 @@ class Parameter:
 
     @cached_property
     def type(self) -> Any:
-        """The type as a Python object."""
-        tree = ast.parse(self.annotation, mode="eval")
-        names = {node.id for node in ast.walk(tree.body) if isinstance(node, ast.Name)}
+        """The type as a Python object.
+
+        Raises:
+            ValueError: if it is another than the module's text lists.
+        """
+        names: dict[str, Any] = {"__builtins__": {}, **_TYPES, **_OTHERS}
         try:
-            if names <= set(_NAMES) and all(isinstance(n, _NODES) for n in ast.walk(tree.body)):
-                return eval(compile(tree, "", "eval"), {"__builtins__": {}, **_NAMES})
-        except TypeError:  # such as int[3]
-            pass
-        raise ValueError(
-            f"the type {self.annotation!r} is not one of int, float, str, bool, Literal[...], "
-            "list[...], tuple[...] or a union of them with None"
-        )
+            return eval(self.annotation, names)
+        except (NameError, TypeError, AttributeError):
+            raise ValueError(
+                f"the type {self.annotation!r} is not one of "
+                f"{', '.join([*_TYPES, *_OTHERS])} or a union of them with None"
+            ) from None
 
     def check(self, value: Any) -> Any:
         """Return ``value`` if it is of the declared type; lists become tuples where asked for.
@@ -134,33 +131,22 @@ def parse_cell(source: str, *, root: Path = ROOT) -> dict[str, Parameter]:
     shared: dict[str, Parameter] = {}
     own: dict[str, Parameter] = {}
     for statement in statements:
-        line = ast.unparse(statement).splitlines()[0]
-        problem = f"line {statement.lineno} ({line!r}) is not of the form `name: type = literal`."
-        match statement:
-            case ast.ImportFrom(module="typing") | ast.Expr(value=ast.Constant(value=str())):
-                continue
-            case ast.ImportFrom(module=str(module), names=[ast.alias(name="*")], level=0):
-                shared |= _of_module(module, root)
-                continue
-            case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value):
-                if name in own:
-                    raise ValueError(f"{name!r} is declared twice.")
-            case _:
-                raise ValueError(problem)
         try:
-            written = Parameter(ast.unparse(statement.annotation), ast.literal_eval(value))
-            own[name] = replace(written, default=written.check(written.default))
-        except ValueError as error:
-            raise ValueError(f"{problem[:-1]}: {error}.") from error
+            match statement:
+                case ast.ImportFrom(module=str(module), names=[ast.alias(name="*")]):
+                    path = root.joinpath(*module.split(".")).with_suffix(".py")
+                    shared |= parse_cell(path.read_text(encoding="utf-8"), root=root)
+                case ast.ImportFrom() | ast.Expr(value=ast.Constant(value=str())):
+                    pass  # types, or a text for people
+                case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value):
+                    written = Parameter(ast.unparse(statement.annotation), ast.literal_eval(value))
+                    own[name] = replace(written, default=written.check(written.default))
+                case _:
+                    raise ValueError("it declares nothing")
+        except (ValueError, OSError) as error:
+            line = ast.unparse(statement).splitlines()[0]
+            raise ValueError(
+                f"line {statement.lineno} ({line!r}) is not of the form `name: type = literal`: "
+                f"{str(error).rstrip('.')}."
+            ) from error
     return own | shared | own
-
-
-def _of_module(name: str, root: Path) -> dict[str, Parameter]:
-    """Return the parameters that a module declares in the same form as a cell."""
-    path = root.joinpath(*name.split(".")).with_suffix(".py")
-    if not path.is_file():
-        raise ValueError(f"the module {name!r} does not exist.")
-    try:
-        return parse_cell(path.read_text(encoding="utf-8"), root=root)
-    except ValueError as error:
-        raise ValueError(f"{path.relative_to(root)}: {error}") from error

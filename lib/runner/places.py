@@ -1,14 +1,22 @@
 """Where steps run: how many fit side by side, and this machine, where each is a subprocess."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from lib.parameter_names import stays_on_cpu
 from lib.runner.jobs import CHILDREN, Job, Outcome, Say, say_here
-from lib.runner.machine import Gpu, Shares, describe_machine
+from lib.runner.machine import Gpu, describe_machine, usable_cores
 from lib.runner.steps import Kind, Step
+
+if TYPE_CHECKING:
+    from lib.runner.remote import DaskCluster
+
+Place: TypeAlias = "LocalMachine | DaskCluster"
+"""Where steps run."""
 
 Run = Callable[[Job, Say], Outcome]
 """Executes a notebook, and says meanwhile what it prints."""
@@ -41,27 +49,36 @@ def kind_of(step: Step, parameters: Mapping[str, Any]) -> Kind:
     return "cpu" if step.kind == "train" and stays_on_cpu(parameters) else step.kind
 
 
-class Place(Protocol):
-    """Where steps run."""
+class Shares:
+    """Hands out GPUs: a training holds its share, a step that measures time is given the first.
 
-    cores: int
-    """To be shared by trainings that run side by side; 0 if that is not asked for."""
+    Shares are disjoint and equally large; GPUs that are left over belong to none.
 
-    def room(self) -> Room:
-        """Return how many steps fit side by side at present."""
-        ...
+    Args:
+        gpus: to be shared.
+        jobs: greatest number of trainings at a time; each has one GPU if these are fewer.
+    """
 
-    def prepare(self) -> None:
-        """Make sure that no step of the profile runs there."""
-        ...
+    def __init__(self, gpus: Sequence[Gpu], jobs: int) -> None:
+        self.gpus = tuple(gpus)
+        count = min(jobs, len(gpus))
+        self.size = len(gpus) // count if count else 0
+        """GPUs in a share."""
+        self._free: SimpleQueue[tuple[Gpu, ...]] = SimpleQueue()
+        for at in range(count):
+            self._free.put(self.gpus[at * self.size : (at + 1) * self.size])
 
-    def start(self, job: Job, kind: Kind) -> Future[Outcome]:
-        """Start a job for which there is room."""
-        ...
-
-    def stop(self) -> None:
-        """End what runs, and wait until it is gone."""
-        ...
+    @contextmanager
+    def held(self, kind: Kind) -> Iterator[tuple[Gpu, ...]]:
+        """Hold the GPUs of a step inside the block."""
+        if kind != "train" or not self.gpus:
+            yield self.gpus[:1] if kind == "alone" else ()
+            return
+        own = self._free.get()
+        try:
+            yield own
+        finally:
+            self._free.put(own)
 
 
 class LocalMachine:
@@ -76,15 +93,16 @@ class LocalMachine:
     def __init__(self, run: Run, *, jobs: int, gpus: Sequence[Gpu] = ()) -> None:
         self._run, self._jobs, self._shares = run, jobs, Shares(gpus, jobs)
         self._executor = ThreadPoolExecutor(jobs)
-        self.cores = 0 if gpus else describe_machine()["cores"]
+        self.cores = 0 if gpus else usable_cores()
+        """To be shared by trainings that run side by side; 0 if that is not asked for."""
 
     def room(self) -> Room:
         """Return how many steps fit side by side."""
-        groups = self._shares.groups
-        return Room(self._jobs, len(groups) or self._jobs, len(groups[0]) if groups else 0)
+        gpus = self._shares.gpus
+        return Room(self._jobs, min(self._jobs, len(gpus) or self._jobs), self._shares.size)
 
     def prepare(self) -> None:
-        """Do nothing: subprocesses end with their runner."""
+        """Do nothing: no step of the profile runs, as subprocesses end with their runner."""
 
     def start(self, job: Job, kind: Kind) -> Future[Outcome]:
         """Start a job for which there is room."""

@@ -43,17 +43,14 @@ class Planner:
 
     def plan(self) -> list[Decision]:
         """Return a decision for each selected step, before anything has run."""
-        decisions: list[Decision] = []
-        pending: set[str] = set()
         chosen = {step.id: step for step in self.setup.chosen}
         order = TopologicalSorter({name: step.needs for name, step in chosen.items()})
-        for step in (chosen[name] for name in order.static_order() if name in chosen):
-            decision = self.decide(step, pending)
-            decisions.append(decision)
-            if decision.action in ("run", "maybe"):
-                pending.add(step.id)
-        places = {step.id: at for at, step in enumerate(self.setup.steps)}
-        return sorted(decisions, key=lambda decision: places[decision.step.id])
+        decisions: dict[str, Decision] = {}
+        for name in order.static_order():
+            if name in chosen:
+                pending = [n for n, d in decisions.items() if d.action in ("run", "maybe")]
+                decisions[name] = self.decide(chosen[name], pending)
+        return [decisions[name] for name in chosen]
 
     def decide(self, step: Step, pending: Collection[str] = ()) -> Decision:
         """Return what is to be done with ``step``.

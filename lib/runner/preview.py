@@ -5,7 +5,6 @@
 
 import heapq
 import math
-import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -14,62 +13,38 @@ from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
 
+from lib import progress
 from lib.compiled import compilers
 from lib.data.download.catalogue import CATALOGUE
 from lib.data_needs import FETCH, Data, needed_data
 from lib.parameter_names import images_of
-from lib.paths import DATA_VARIABLE, ROOT, expanded
 from lib.runner.fingerprint import package_versions
 from lib.runner.machine import Gpu, described, usable_cores
 from lib.runner.places import LocalMachine, Place, Room, kind_of
 from lib.runner.plan import Decision, Planner
-from lib.runner.setup import Setup
 from lib.runner.steps import Kind, Step
 
 SHOWN_REASONS = 3
 
 
 def duration(seconds: float) -> str:
-    """Return a time for people: ``8 s``, ``2 min 30 s``, ``1 h 5 min``, ``12.5 days``."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min" + (f" {whole % 60} s" if whole % 60 else "")
-    if whole < 48 * 3600:
-        return f"{whole // 3600} h {whole % 3600 // 60} min"
-    return f"{whole / 86400:.1f} days"
-
-
-def heading(setup: Setup) -> list[str]:
-    """Return what a plan begins with: the profile, and of a run of its own what and where it is."""
-    lines = [f"Profile {setup.profile.name}: {setup.profile.description}"]
-    study, terms = setup.study, setup.terms
-    if terms.is_own:
-        cache, results = (study.relative(f(terms.name)) for f in (study.cache, study.results))
-        lines += [
-            terms.banner,
-            f"It is a run of its own, made from scratch in {cache}/ and {results}/; those of "
-            "profiles are not touched. To be rid of it, remove both folders.",
-        ]
-    return lines
+    """Return a time for people, as `lib.progress` does; long ones in days."""
+    days = seconds / 86400
+    return f"{days:.1f} days" if days >= 2 else progress.duration(seconds)
 
 
 def why(decision: Decision) -> str:
     """Return in words what is to be done with a step, and for which reasons."""
-    shown = list(decision.reasons[:SHOWN_REASONS])
+    shown = "; ".join(decision.reasons[:SHOWN_REASONS])
     if len(decision.reasons) > SHOWN_REASONS:
-        shown.append(f"and {len(decision.reasons) - SHOWN_REASONS} more")
-    reasons = "; ".join(shown)
+        shown += f"; and {len(decision.reasons) - SHOWN_REASONS} more"
     match decision.action:
         case "run":
-            return f"runs: {reasons}"
+            return f"runs: {shown}"
         case "maybe":
-            return f"runs if the output of {', '.join(shown)} changes"
-        case "keep":
-            return f"kept although {reasons}" if reasons else "up to date"
+            return f"runs if the output of {', '.join(decision.reasons)} changes"
         case _:
-            return "up to date"
+            return f"kept although {shown}" if shown else "up to date"
 
 
 def print_preview(
@@ -83,14 +58,20 @@ def print_preview(
         place: where steps run.
         gpus: of this machine, those to use.
     """
-    setup = planner.setup
+    setup, terms = planner.setup, planner.setup.terms
+    study, cache = setup.study, setup.study.cache(setup.name)
     working = [d.step for d in decisions if d.action in ("run", "maybe")]
     there = place.room()
     lacks_gpu = not there.gpus and any(step.takes.gpu for step in working)
     room = replace(there, trainings=1, gpus=1) if lacks_gpu else there  # times are those of one
     walls = {step.id: expected_wall(planner, step, room) for step in working}
+    print(f"Profile {setup.profile.name}: {setup.profile.description}")
+    if terms.is_own:
+        folders = f"{study.relative(cache)}/ and {study.relative(study.results(terms.name))}/"
+        print(f"{terms.banner}\nIt is a run of its own, made from scratch in {folders}; those of")
+        print("profiles are not touched. To be rid of it, remove both folders.")
+    print()
     times = {name: duration(wall) for name, wall in walls.items()}
-    print("\n".join(heading(setup)), end="\n\n")
     wide = max((len(decision.step.id) for decision in decisions), default=0)
     width = max(map(len, times.values()), default=0)
     for decision in decisions:
@@ -101,31 +82,31 @@ def print_preview(
         kept = any(d.action == "keep" and d.reasons for d in decisions)
         print("\nNothing to run." if kept else "\nEvery step is up to date.")
         return
-    data = needed_data(
-        [setup.parameters[step.id] for step in working],
-        [setup.parameters[step.id] for step in setup.chosen if step.id not in walls],
-    )
     kinds = {step.id: kind_of(step, setup.parameters[step.id]) for step in working}
     up_to = "up to " if any(d.action == "maybe" for d in decisions) else ""
     total = duration(makespan(working, kinds, walls, room))
     print(f"\n{up_to}{_counted(len(working), 'step')} to run: about {total}.".capitalize())
-    on = "the cluster" if not isinstance(place, LocalMachine) else _described(gpus, lacks=lacks_gpu)
+    here = isinstance(place, LocalMachine)
+    on = described(gpus) or f"{_counted(usable_cores(), 'core')}, no GPU" if here else "the cluster"
+    if lacks_gpu:
+        on = "one GPU, which is missing here"
     jobs, trainings = _counted(room.jobs, "step"), _counted(room.trainings, "training")
     each = f", {_counted(room.gpus, 'GPU')} for each training" if room.gpus else ""
     print(f"On {on}: {jobs} at a time, {trainings} among them{each}.")
+    data = needed_data(setup.parameters[step.id] for step in working)
     for entry in data:
         if not entry.problem:
             print(f"Data: {entry.title}{f', in {entry.where}' if entry.where else ''}.")
-    if written := sum(step.takes.disk for step in working):
-        folder = setup.study.relative(setup.study.cache(setup.name))
-        print(f"About {_size(written)} are written below {folder}/.")
+    written = sum(step.takes.disk for step in working)
+    if written:
+        print(f"About {_size(written)} are written below {study.relative(cache)}/.")
     lacking = [
         *_data_problems(data),
         *setup.absent,
-        *_gpu_problems(working, there, gpus, here=isinstance(place, LocalMachine)),
-        *(_memory_problems(working, room) if isinstance(place, LocalMachine) else ()),
+        *_gpu_problems(working, room, gpus, lacks_gpu),
         *([] if compilers() else ["A C compiler: install clang or gcc, or pip install ziglang."]),
-        *_disk_problems(written, data, setup.study.cache(setup.name)),
+        *(_memory_problems(working, room) if here else ()),
+        *_disk_problems(written + sum(entry.kept for entry in data), cache),
     ]
     print("\nMissing on this machine:" if lacking else "\nNothing is missing on this machine.")
     print("".join(f"  - {text}\n" for text in lacking))
@@ -173,12 +154,6 @@ def makespan(
     return now
 
 
-def _described(gpus: Sequence[Gpu], *, lacks: bool) -> str:
-    if lacks and not gpus:
-        return "one GPU, which is missing here"
-    return described(gpus) or f"{_counted(usable_cores(), 'core')}, no GPU"
-
-
 def _data_problems(data: Sequence[Data]) -> Iterator[str]:
     """Yield what is amiss with each set and file, and at the end the command that fetches them."""
     for entry in data:
@@ -193,30 +168,26 @@ def _data_problems(data: Sequence[Data]) -> Iterator[str]:
 
 
 def _gpu_problems(
-    steps: Sequence[Step], room: Room, gpus: Sequence[Gpu], *, here: bool
+    steps: Sequence[Step], room: Room, gpus: Sequence[Gpu], lacks_gpu: bool
 ) -> Iterator[str]:
-    """Yield what is missing of GPUs."""
-    needy = [step for step in steps if step.takes.gpu]
-    absent = [gpu.number for gpu in gpus if not gpu.uuid]
-    if absent:
+    """Yield what is missing of GPUs for steps that need one."""
+    if absent := [gpu.number for gpu in gpus if not gpu.uuid]:
         yield f"GPUs named by --gpus that are not here: {', '.join(absent)}."
-    elif needy and not room.gpus and here:
+    elif lacks_gpu:
         yield (
-            "A GPU: neither nvidia-smi nor PyTorch shows one. The times above are those of one; a "
+            "A GPU: PyTorch shows none. The times above are those of one; a "
             "CPU takes some hundred times as long. To plan for another machine name its GPUs: "
             "--gpus 0,1,2,3"
         )
-    elif needy and not room.gpus:
-        yield "GPUs: some workers of the cluster see none. The times above are those of one."
     sizes = [gpu.gigabytes for gpu in gpus if gpu.uuid and gpu.gigabytes]
-    most = max(needy, key=lambda step: step.takes.gpu, default=None)
-    if most and sizes and (each := most.takes.gpu / max(1, room.gpus)) > min(sizes):
+    most = max(steps, key=lambda step: step.takes.gpu)
+    if sizes and (each := most.takes.gpu / max(1, room.gpus)) > min(sizes):
         yield (
             f"Memory of GPUs: {most.id} takes about {each:.0f} GB on each GPU, and the smallest "
             f"has {min(sizes):.0f} GB. Give each training more GPUs (fewer --jobs), or lower "
             "train.batch_size."
         )
-    if needy and (torch := package_versions()["torch"]).endswith("+cpu"):
+    if most.takes.gpu and (torch := package_versions()["torch"]).endswith("+cpu"):
         yield f"PyTorch for GPUs: {torch} is for the CPU alone. See pytorch.org for another."
 
 
@@ -224,8 +195,7 @@ def _memory_problems(steps: Sequence[Step], room: Room) -> Iterator[str]:
     """Yield what is missing of main memory: for as many trainings as run side by side here."""
     # Nothing else is as large; GPUs of one training have a process each.
     largest = sorted((step.takes.memory for step in steps), reverse=True)[: room.trainings]
-    needed = sum(largest) * max(1, room.gpus)
-    there = psutil.virtual_memory().total / 1e9
+    needed, there = sum(largest) * max(1, room.gpus), psutil.virtual_memory().total / 1e9
     if needed > there:
         yield (
             f"Main memory: about {needed:.0f} GB for what runs side by side; there are "
@@ -233,20 +203,12 @@ def _memory_problems(steps: Sequence[Step], room: Room) -> Iterator[str]:
         )
 
 
-def _disk_problems(written: float, data: Sequence[Data], cache: Path) -> Iterator[str]:
-    """Yield what is missing of room on disk, in GB: for outputs, and for data and its archives."""
-    kept, fetched = sum(d.kept for d in data), sum(d.fetched for d in data)
-    folder, cache = (
-        next(path for path in (place, *place.parents) if path.exists())
-        for place in (expanded(os.environ.get(DATA_VARIABLE, ROOT / "data")), cache)
-    )
-    needs = {"the cache": (cache, written), "data": (folder, fetched)}
-    if folder.stat().st_dev == cache.stat().st_dev:  # archives go before outputs come
-        needs = {"data and cache": (cache, max(fetched, kept + written))}
-    for name, (place, needed) in needs.items():
-        free = shutil.disk_usage(place).free / 1e9
-        if needed > free:
-            yield f"Room on disk: {_size(needed)} for {name}; {_size(free)} are free."
+def _disk_problems(needed: float, folder: Path) -> Iterator[str]:
+    """Yield what is missing of room, in GB, on the disk on which a folder is or will be."""
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    free = shutil.disk_usage(there).free / 1e9
+    if needed > free:
+        yield f"Room on disk: {_size(needed)} for data and cache; {_size(free)} are free."
 
 
 def _size(gigabytes: float) -> str:

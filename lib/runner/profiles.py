@@ -5,7 +5,7 @@ nesting in YAML counts as dots.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,26 +37,7 @@ class Setting:
     origin: str
 
 
-def dotted(name: str) -> str:
-    """Return a parameter's name as profiles and ``--set`` spell it."""
-    return name.replace("_", ".", 1)
-
-
-class _File(BaseModel):
-    """What a profile's YAML may hold."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-    description: str
-    parameters: dict[str, Any] = Field(default_factory=dict)
-    steps: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    leave_out: list[str] = Field(default_factory=list)
-    add: list[str] = Field(default_factory=list)
-    minutes: dict[str, Amount] = Field(default_factory=dict)
-    gigabytes: dict[str, Gigabytes] = Field(default_factory=dict)
-
-
-class Profile(_File):
+class Profile(BaseModel):
     """A profile as read from its file.
 
     Args:
@@ -68,11 +49,36 @@ class Profile(_File):
         add: steps that it runs although they are extra.
         minutes: expected time of notebooks or steps.
         gigabytes: expected room of notebooks or steps.
-        settings: the values of ``parameters`` and ``steps``, later ones winning.
     """
 
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
     name: str
-    settings: tuple[Setting, ...] = ()
+    description: str
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    steps: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    leave_out: list[str] = Field(default_factory=list)
+    add: list[str] = Field(default_factory=list)
+    minutes: dict[str, Amount] = Field(default_factory=dict)
+    gigabytes: dict[str, Gigabytes] = Field(default_factory=dict)
+
+    @property
+    def settings(self) -> list[Setting]:
+        """The values of ``parameters`` and ``steps``, later ones winning."""
+        # A notebook's overrides come before those of its variants, whichever is written first.
+        scopes = sorted(self.steps, key=lambda name: name.count("."))
+        given = [(None, self.parameters), *((scope, self.steps[scope]) for scope in scopes)]
+        origin = f"params/{self.name}.yaml"
+        return [
+            Setting(name, value, scope, origin)
+            for scope, values in given
+            for name, value in flatten(values).items()
+        ]
+
+
+def dotted(name: str) -> str:
+    """Return a parameter's name as profiles and ``--set`` spell it."""
+    return name.replace("_", ".", 1)
 
 
 def profile_names(study: Study) -> list[str]:
@@ -89,40 +95,36 @@ def load_profile(study: Study, name: str) -> Profile:
     names = profile_names(study)
     if name not in names:
         raise UsageError([f"There is no profile {cut(name)!r}.{nearest(name, names)}"])
-    path = study.params / f"{name}.yaml"
-    origin = study.relative(path)
+    origin = f"params/{name}.yaml"
     try:
-        file = _File.model_validate_json(json.dumps(read_yaml(path, origin)))
-        settings = tuple(_settings(file.parameters, file.steps, origin))
+        content = read_yaml(study.root / origin, origin)
+        if not isinstance(content, dict):
+            raise ValueError(f"{origin} must be a mapping with `description` and `parameters`.")
+        profile = Profile.model_validate_json(json.dumps(content | {"name": name}))
     except ValidationError as error:
-        raise UsageError(_sentences(error, origin)) from error
+        raise UsageError(_sentence(entry, origin) for entry in error.errors()) from error
     except ValueError as error:
         raise UsageError([str(error)]) from error
-    fields = dict(file) | {"description": " ".join(file.description.split())}
-    return Profile(name=name, settings=settings, **fields)
+    return profile.model_copy(update={"description": " ".join(profile.description.split())})
 
 
-def flatten(mapping: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values of a nested mapping by name; dots and nesting become underscores.
+def _sentence(entry: Mapping[str, Any], origin: str) -> str:
+    """Return one of pydantic's problems as a sentence."""
+    where = cut(".".join(map(str, entry["loc"])))
+    if entry["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+        known = nearest(where, Profile.model_fields)
+        return f"{origin}: {where!r} is not a part of a profile.{known}"
+    return f"{origin}: {where!r} is wrong: {entry['msg']}."
 
-    Raises:
-        ValueError: if two of its names mean the same one.
-    """
+
+def flatten(mapping: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return the values of a nested mapping by name; dots and nesting become underscores."""
     found: dict[str, Any] = {}
-    for name, value in _leaves(mapping, ""):
-        if name in found:
-            raise ValueError(f"{cut(dotted(name))!r} is given twice, in two spellings.")
-        found[name] = value
-    return found
-
-
-def _leaves(mapping: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
     for key, value in mapping.items():
         name = f"{prefix}{key}".replace(".", "_")
-        if isinstance(value, Mapping) and value:
-            yield from _leaves(value, f"{name}_")
-        else:
-            yield name, value
+        nested = isinstance(value, Mapping) and value
+        found |= flatten(value, f"{name}_") if nested else {name: value}
+    return found
 
 
 def parse_assignment(text: str) -> Setting:
@@ -132,46 +134,19 @@ def parse_assignment(text: str) -> Setting:
         ValueError: if there is no ``=`` or the value is not YAML.
     """
     target, equals, value = text.partition("=")
-    if not equals or not target.strip():
+    scope, colon, name = target.rpartition(":")
+    if not equals or not name.strip():
         raise ValueError(
             f"--set {cut(text)!r} is not of the form NAME=VALUE or STEP:NAME=VALUE, "
             "such as grabcut.iterations=3."
         )
-    scope, colon, name = target.rpartition(":")
     try:
         parsed = parse_yaml(value)
     except ValueError as error:
         raise ValueError(f"The value of --set {cut(text)!r} is not valid YAML: {error}.") from error
-    if isinstance(parsed, dict):
-        raise ValueError(f"--set {cut(text)!r} gives a mapping; set one parameter at a time.")
     return Setting(
         name=name.strip().replace(".", "_"),
         value=parsed,
         scope=scope.strip() if colon else None,
         origin="--set",
     )
-
-
-def _settings(
-    parameters: dict[str, Any], steps: dict[str, dict[str, Any]], origin: str
-) -> Iterator[Setting]:
-    # A notebook's overrides come before those of its variants, whichever is written first.
-    scopes = sorted(steps, key=lambda name: name.count("."))
-    for scope, values in [(None, parameters), *((name, steps[name]) for name in scopes)]:
-        try:
-            yield from (Setting(k, v, scope, origin) for k, v in flatten(values).items())
-        except ValueError as error:
-            where = f" for step {cut(scope)!r}" if scope else ""
-            raise ValueError(f"{origin}{where}: {error}") from error
-
-
-def _sentences(error: ValidationError, origin: str) -> Iterator[str]:
-    for entry in error.errors():
-        where = cut(".".join(str(part) for part in entry["loc"]))
-        if entry["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-            known = nearest(where, _File.model_fields)
-            yield f"{origin}: {where!r} is not a part of a profile.{known}"
-        elif not where:
-            yield f"{origin} must be a mapping with `description` and `parameters`."
-        else:
-            yield f"{origin}: {where!r} is wrong: {entry['msg']}."

@@ -55,12 +55,9 @@ def of_step(
         "parameters": values,
         "not_default": {name: v for name, v in values.items() if v != defaults[name]},
         "inputs": {
-            **{name: digest[:SHOWN_DIGITS] for name, digest in fingerprint.files.items()},
-            **{
-                path: digest[:SHOWN_DIGITS]
-                for outputs in fingerprint.needs.values()
-                for path, digest in outputs.items()
-            },
+            name: digest[:SHOWN_DIGITS]
+            for digests in (fingerprint.files, *fingerprint.needs.values())
+            for name, digest in digests.items()
         },
         "fingerprint": fingerprint.digest[:SHOWN_DIGITS],
         "notes": list(notes),
@@ -69,20 +66,19 @@ def of_step(
 
 def describe_sources(root: Path) -> dict[str, Any]:
     """Return the commit of a repository, and whether anything but results differs from it."""
-    commit = _output(["git", "rev-parse", "HEAD"], root)
-    changes = _output(["git", "status", "--porcelain", "--", ".", ":!results"], root)
+
+    def git(*arguments: str) -> str:
+        command = ["git", *arguments]
+        try:
+            return subprocess.check_output(
+                command, cwd=root, text=True, timeout=20, stderr=subprocess.DEVNULL
+            ).strip()
+        except (OSError, subprocess.SubprocessError):
+            return ""
+
+    commit = git("rev-parse", "HEAD")
+    changes = git("status", "--porcelain", "--", ".", ":!results")
     return {"commit": commit or None, "dirty": bool(changes) if commit else None}
-
-
-def _output(command: list[str], folder: Path) -> str:
-    """Return what a command prints; nothing if it cannot be run or fails."""
-    try:
-        done = subprocess.run(
-            command, cwd=folder, capture_output=True, text=True, timeout=20, check=True
-        )
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    return done.stdout.strip()
 
 
 def presentable(value: Any) -> Any:

@@ -85,10 +85,8 @@ def matching(name: str, steps: Iterable[Step]) -> list[str]:
     steps = list(steps)
     found = [s.id for s in steps if name == s.id] or [s.id for s in steps if in_scope(s, name)]
     if not found:
-        # The exact id comes first; a group of variants is named by its notebook.
-        names = {step.id for step in steps} | {step.id.rsplit(".", 1)[0] for step in steps}
-        names |= {step.notebook for step in steps}
-        raise ValueError(f"There is no step {cut(name)!r}.{nearest(name, names)}")
+        names = {name for step in steps for name in (step.id, step.notebook)}
+        raise ValueError(f"There is no step {cut(name)!r} in this profile.{nearest(name, names)}")
     return found
 
 
@@ -100,14 +98,11 @@ def with_needs_resolved(steps: Sequence[Step]) -> list[Step]:
     """
     resolved = []
     for step in steps:
+        others = [other for other in steps if other.id != step.id]
         needs: list[str] = []
         for name in step.needs:
-            others = [s for s in steps if s.id != step.id]
-            if name == EVERYTHING:
-                needs += [s.id for s in others]
-                continue
             try:
-                needs += matching(name, others)
+                needs += [s.id for s in others] if name == EVERYTHING else matching(name, others)
             except ValueError as error:
                 raise ValueError(
                     f"Step {step.id!r} needs {name!r}, which this profile leaves out. "

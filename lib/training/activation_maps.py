@@ -1,18 +1,10 @@
 """Class activation maps in files, and how they change over a training run.
 
-``python -m lib.training.activation_maps SNAPSHOT.pt ... MODEL.pt --annotations A --images D
---iterations N --out FILE`` writes the maps of the same few ground-truth instances for each model
-of a run.
-
 Maps are raw (paper B, Eq. 1: neither scaled nor resized), and in half precision in files. Min-max
 normalised, that changes them by less than a thousandth unless a map lies far from 0 in proportion
 to its range.
 """
 
-import argparse
-import re
-import sys
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,14 +14,10 @@ import torch
 from torch import Tensor
 
 from lib.data.coco import CocoSet, Instance
-from lib.data.label_options import add_on_bad, open_labels
-from lib.files import atomic, explain
+from lib.files import atomic
 from lib.models.heads import POOLED
-from lib.outputs import file_ending_in
-from lib.paths import display, resolve
 from lib.seeds import derive
 from lib.training.checkpoint import TrainedModel, load_model
-from lib.training.device import pick_device
 from lib.training.inputs import boxes_and_labels, objects, picture, require_classes, require_maps
 
 SHORTEST_SIDE = 24
@@ -105,107 +93,24 @@ def cams_of(
     return stack_cams([maps[x.id][None] for x in instances])
 
 
-def iteration_of(path: Path, iterations: int | None) -> int:
-    """Return after how many iterations a model file of a run was written.
-
-    Args:
-        path: ``snapshot_<n>.pt``, or the file of the finished run under any other name.
-        iterations: of the run.
-
-    Raises:
-        ValueError: if the file is no snapshot and ``iterations`` is not given.
-    """
-    snapshot = re.fullmatch(r"snapshot_(\d+)\.pt", path.name)
-    if snapshot is None and iterations is None:
-        raise ValueError(
-            f"{path.name} is no snapshot_<n>.pt, so its name does not say how long it was trained: "
-            "give the run's --iterations."
-        )
-    return int(snapshot[1]) if snapshot else int(iterations or 0)
-
-
 def cam_history(
-    paths: Sequence[Path],
-    coco: CocoSet,
-    *,
-    count: int,
-    iterations: int | None,
-    device: torch.device,
+    models: Mapping[int, Path], coco: CocoSet, *, count: int, device: torch.device
 ) -> CamHistory:
     """Return the maps of a few ground-truth instances for each model of a run.
 
     Args:
-        paths: snapshots and the finished model, in any order.
+        models: snapshots and the finished model, by the iterations that they were trained for.
         coco: the set; the instances are drawn without looking at any model.
         count: how many instances; fewer if the set has fewer large ones.
-        iterations: of the run: the place of a file that is no ``snapshot_<n>.pt``.
         device: where to run.
 
     Raises:
         FileNotFoundError: if a file does not exist.
-        ValueError: if a model has no maps or other classes, or two are of the same iteration.
+        ValueError: if a model has no maps or other classes.
     """
-    places = sorted((iteration_of(path, iterations), path) for path in paths)
-    moments = [moment for moment, _ in places]
-    if not places or len(set(moments)) < len(moments):
-        raise ValueError(
-            "Maps over a training run need one model file for each iteration, found files of "
-            f"iterations {', '.join(map(str, moments)) or 'none'}."
-        )
     instances = sample_instances(coco, count)
-    maps = [cams_of(load_model(path), coco, instances, device) for _, path in places]
+    moments = sorted(models)
+    maps = [cams_of(load_model(models[n]), coco, instances, device) for n in moments]
     return CamHistory(
         np.array([x.id for x in instances], np.int64), np.array(moments, np.int64), np.stack(maps)
     )
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; problems that a user can mend are sentences and exit code 2."""
-    parser = argparse.ArgumentParser(
-        prog="python -m lib.training.activation_maps",
-        description="Write class activation maps of a few objects over a training run.",
-    )
-    parser.add_argument("models", type=Path, nargs="+", help="snapshot_<n>.pt ..., model.pt")
-    parser.add_argument("--annotations", required=True, help="COCO-format labels of the set")
-    parser.add_argument("--images", required=True, help="the folder of its images")
-    parser.add_argument("--count", type=int, default=24, help="instances")
-    parser.add_argument("--iterations", type=int, help="of the run, for the file model.pt")
-    parser.add_argument(
-        "--out",
-        type=file_ending_in(".npz", _is_ours, place=resolve),
-        required=True,
-        help="the file to write",
-    )
-    parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
-    add_on_bad(parser)
-    options = parser.parse_args(arguments)
-    try:
-        found = cam_history(
-            [resolve(path) for path in options.models],
-            open_labels(options, resolve(options.annotations), resolve(options.images)),
-            count=options.count,
-            iterations=options.iterations,
-            device=pick_device(options.device),
-        )
-        write_arrays(options.out, vars(found))
-    except (ValueError, OSError) as error:
-        print(f"error: {explain(error)}", file=sys.stderr)
-        return 2
-    print(
-        f"wrote {display(options.out)}: {len(found.annotation_id)} instances, "
-        f"{len(found.maps)} models"
-    )
-    return 0
-
-
-def _is_ours(path: Path) -> bool:
-    """Return whether a file holds maps over a training."""
-    names = {f"{name}.npy" for name in CamHistory.__annotations__}
-    if not zipfile.is_zipfile(path):
-        return False
-    with zipfile.ZipFile(path) as archive:
-        return names == set(archive.namelist())
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

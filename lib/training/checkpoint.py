@@ -1,6 +1,7 @@
 """Checkpoints to resume from and model files to use, both read with ``weights_only=True``."""
 
-from collections.abc import Iterable, Mapping
+import io
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,12 +14,7 @@ from lib.files import atomic
 from lib.models.build import build_model
 from lib.models.config import ModelConfig
 from lib.models.detector import Detector
-from lib.models.enhanced_fpn import kind_of
-from lib.models.heads import ConvBoxHead
 from lib.models.weights import read_tensors
-
-BOX_HEAD = (".box_head.", ".box_predictor.")
-"""What the names of the box head's weights contain."""
 
 
 def save(path: Path, content: dict[str, Any]) -> None:
@@ -29,14 +25,10 @@ def save(path: Path, content: dict[str, Any]) -> None:
     Raises:
         OSError: if it cannot be written.
     """
-    with atomic(path) as temporary, temporary.open("wb") as file:
-        try:
-            torch.save(content, file)
-        except RuntimeError as error:
-            # its writer, closed early, complains of what it did not write
-            if isinstance(error.__context__, OSError):
-                raise error.__context__ from None
-            raise
+    buffer = io.BytesIO()  # torch.save turns a full disk into an error of its own
+    torch.save(content, buffer)
+    with atomic(path) as temporary:
+        temporary.write_bytes(buffer.getbuffer())
 
 
 @dataclass(frozen=True)
@@ -65,18 +57,13 @@ def save_model(
         categories: its classes.
         run: digest of the run that it came from; see :func:`is_of`.
     """
-    state = model.state_dict()
-    for name, tensor in state.items():
-        state[name] = tensor.cpu()
-    save(
-        path,
-        {
-            "model": config.model_dump(mode="json"),
-            "categories": categories.to_coco(),
-            "run": run,
-            "state": state,
-        },
-    )
+    content = {
+        "model": config.model_dump(mode="json"),
+        "categories": categories.to_coco(),
+        "run": run,
+        "state": {name: tensor.cpu() for name, tensor in model.state_dict().items()},
+    }
+    save(path, content)
 
 
 def is_of(path: Path, run: str) -> bool:
@@ -137,8 +124,10 @@ class Initialised(NamedTuple):
     masks: bool
 
 
-def initialise(model: Detector, path: Path, categories: Categories) -> Initialised:
-    """Copy the weights of a trained detector into ``model``.
+def initialise(
+    model: Detector, config: ModelConfig, path: Path, categories: Categories
+) -> Initialised:
+    """Copy the weights of a trained detector into a model that was built as ``config`` says.
 
     Everything but the mask branch must fit; the mask branch is copied too if the file has one.
     There are three exceptions. A model with an Enhanced-FPN may start from one with a plain FPN,
@@ -159,14 +148,21 @@ def initialise(model: Detector, path: Path, categories: Categories) -> Initialis
             f"{path} was trained for {len(names)} classes ({', '.join(names[:4])}, ...), but the "
             f"set has {len(categories)} ({', '.join(list(categories.names)[:4])}, ...)."
         )
-    theirs, ours = content["model"].get("fpn", "plain"), kind_of(model.backbone.fpn.extra_blocks)
-    if theirs not in ("plain", ours):
+    theirs = ModelConfig.model_validate(content["model"])
+    if theirs.fpn not in ("plain", config.fpn):
         raise ValueError(
-            f"{path} has a feature pyramid of kind {theirs!r}, this model one of kind {ours!r}: "
-            f"start from a model with a plain one, or set model.fpn to {theirs!r}."
+            f"{path} has a feature pyramid of kind {theirs.fpn!r}, this model one of kind "
+            f"{config.fpn!r}: start from a model with a plain one, or set model.fpn to "
+            f"{theirs.fpn!r}."
         )
-    words, fresh = _fresh(model, content["model"])
-    added = (".mask_branch.", *fresh, *(() if theirs == ours else (".fpn.extra_blocks.",)))
+    words, fresh = "", tuple[str, ...]()
+    if theirs.box_head != config.box_head:
+        words, fresh = "the box head, of another kind", (".box_head.", ".box_predictor.")
+    elif config.box_head == "conv" and (theirs.norm == "gn") != (config.norm == "gn"):
+        layers = range(len(config.box_channels))
+        words, fresh = "the box head's normalisation", tuple(f".box_head.{n}.1." for n in layers)
+    enhanced = () if theirs.fpn == config.fpn else (".fpn.extra_blocks.",)
+    added = (".mask_branch.", *fresh, *enhanced)
     state: dict[str, Tensor] = {
         name: tensor
         for name, tensor in content["state"].items()
@@ -183,20 +179,3 @@ def initialise(model: Detector, path: Path, categories: Categories) -> Initialis
         )
     model.load_state_dict(state, strict=False)
     return Initialised(len(state), words, any(".mask_branch." in name for name in state))
-
-
-def _fresh(model: Detector, theirs: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
-    """Return what of a model's box head another model's settings leave untrained.
-
-    Returns:
-        The thing in words, and what the names of its weights contain.
-    """
-    head = model.roi_heads.box_head
-    if isinstance(head, ConvBoxHead) != (theirs.get("box_head", "conv") == "conv"):
-        return "the box head, of another kind", BOX_HEAD
-    groups = [name for name, part in head.named_modules() if isinstance(part, nn.GroupNorm)]
-    if bool(groups) == (theirs.get("norm", "bn") == "gn") or not isinstance(head, ConvBoxHead):
-        return "", ()
-    norms = (nn.GroupNorm, nn.BatchNorm2d)
-    names = [name for name, part in head.named_modules() if isinstance(part, norms)]
-    return "the box head's normalisation", tuple(f".box_head.{name}." for name in names)

@@ -52,8 +52,8 @@ class TrainConfig(BaseModel):
         clip_value: gradients are clipped element-wise to plus or minus this; None: not.
         clip_norm: gradients are scaled to at most this norm; None: not.
         flip: mirror half of the training images.
-        amp: ``auto`` is bfloat16 (or float16 with loss scaling) on CUDA and single precision on
-            the CPU; ``none`` is single precision everywhere.
+        amp: ``auto`` is bfloat16 on CUDA devices that have it, and single precision elsewhere;
+            ``none`` is single precision everywhere.
         device: ``auto`` takes CUDA where there is one; each process has a device of its own.
         workers: processes that load images for each training process; 0 loads them in itself.
         seed: everything random derives from it.

@@ -5,9 +5,8 @@ resumed run, or one with other loader processes, sees the same samples, and so d
 that share the batches.
 """
 
-import os
+import signal
 from collections.abc import Iterator
-from functools import partial
 from typing import Any
 
 import torch
@@ -15,16 +14,13 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from lib.data.coco import CocoSet
-from lib.masks.crops import edges_of
-from lib.masks.crops import pack as pack_masks
+from lib.masks.crops import edges_of, pack
 from lib.models.rpn import IGNORED
 from lib.seeds import derive
 from lib.training.config import TrainConfig
 from lib.training.distributed import World
 from lib.training.inputs import pixels
-from lib.training.launch import obey
 from lib.training.order import Batches, share_of
-from lib.training.packing import pack
 from lib.training.supervision import Supervision
 
 Target = dict[str, Any]
@@ -76,7 +72,7 @@ class TrainingSet(Dataset[tuple[Tensor, Target]]):
             for i, reads in zip(instances, has_mask, strict=True)
         ]
         mirrored = self.flip and derive(self.seed, "flip", position) % 2 == 1
-        masks = pack_masks(edges, height=record.height, width=record.width, mirrored=mirrored)
+        masks = pack(edges, height=record.height, width=record.width, mirrored=mirrored)
         if mirrored:
             image = image.flip(-1)
             boxes = torch.stack(
@@ -95,8 +91,9 @@ class TrainingSet(Dataset[tuple[Tensor, Target]]):
         }
 
 
-def _begin(parent: int, _: int) -> None:
-    obey(parent)
+def _begin(_: int) -> None:
+    # sent to all processes, it is for the one that trains, which needs this one's help still
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 def loader(
@@ -120,13 +117,23 @@ def loader(
         seed=config.seed,
         share=share_of(config.batch_size, world.rank, world.size),
     )
-    packed = DataLoader(
+    device = world.device
+    batches = DataLoader(
         samples,
         batch_sampler=order,
-        collate_fn=pack,
+        collate_fn=list,
         num_workers=config.workers,
-        worker_init_fn=partial(_begin, os.getpid()),
-        pin_memory=world.device.type == "cuda",
+        worker_init_fn=_begin,
+        pin_memory=device.type == "cuda",
     )
-    for batch in packed:
-        yield batch.to(world.device).unpack()
+    for batch in batches:
+        images = [image.to(device, non_blocking=True) for image, _ in batch]
+        yield images, [_sent(target, device) for _, target in batch]
+
+
+def _sent(target: Target, device: torch.device) -> Target:
+    """Return a target with its tensors on the device, without waiting for them."""
+    return {
+        name: value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
+        for name, value in target.items()
+    }

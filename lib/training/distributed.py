@@ -1,11 +1,11 @@
 """The processes that train one model together, started by ``torchrun``, or one on its own.
 
 DistributedDataParallel does the gradients; here is what else they tell each other. Where one of
-them cannot go on, all end, and one says why.
+them cannot go on, all end.
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,7 +16,6 @@ import torch.distributed as dist
 from torch import Tensor
 
 from lib.training.device import pick_device
-from lib.training.launch import end_with_launcher
 
 TIMEOUT = timedelta(minutes=10)
 """How long a process waits for the others: longer than reading a set or saving takes."""
@@ -25,18 +24,6 @@ PROBLEMS = (ValueError, FileNotFoundError, ConnectionError, FloatingPointError)
 """Errors that a user can mend, and whose message is a sentence."""
 
 T = TypeVar("T")
-
-
-class ToldElsewhereError(RuntimeError):
-    """This process ends because all do, and another one says why.
-
-    Attributes:
-        code: the program's exit code.
-    """
-
-    def __init__(self, message: str, *, code: int = 2) -> None:
-        super().__init__(message)
-        self.code = code
 
 
 @dataclass(frozen=True)
@@ -84,21 +71,12 @@ class World:
             values /= self.size
         return values
 
-    def largest(self, values: Sequence[float]) -> list[float]:
-        """Return the largest of each of some numbers over the processes."""
-        return [max(column) for column in zip(*self.gather(list(values)), strict=True)]
-
-    def wait(self) -> None:
-        """Return when all processes have come here."""
-        self.gather(None)
-
     @contextmanager
     def together(self) -> Iterator[None]:
         """Run a block in which processes tell each other nothing; if it fails in one, end all.
 
         Raises:
-            ValueError, FileNotFoundError, ConnectionError: in the main process, what went wrong.
-            ToldElsewhereError: in the others.
+            ValueError, FileNotFoundError, ConnectionError: what went wrong here, or elsewhere.
         """
         problem: Exception | None = None
         try:
@@ -106,8 +84,6 @@ class World:
         except PROBLEMS as error:
             problem = error
         told = self.gather(None if problem is None else str(problem))
-        if not self.main and any(text is not None for text in told):
-            raise ToldElsewhereError(next(text for text in told if text is not None))
         if problem is not None:
             raise problem
         for rank, text in enumerate(told):
@@ -129,8 +105,6 @@ def joined(device: str) -> Iterator[World]:
         ValueError: if the device is not there, or the machines have different ones.
     """
     size = int(os.environ.get("WORLD_SIZE", "1"))
-    if "TORCHELASTIC_RUN_ID" in os.environ:
-        end_with_launcher()
     if size == 1:
         yield World(pick_device(device))
         return
@@ -149,10 +123,3 @@ def joined(device: str) -> Iterator[World]:
     )
     yield World(chosen, dist.get_rank(), dist.get_world_size())
     dist.destroy_process_group()
-
-
-def is_lost_process(error: BaseException) -> bool:
-    """Return whether an error says that another process could not be reached."""
-    return isinstance(error, dist.DistError) or (
-        isinstance(error, RuntimeError) and any(n in str(error) for n in ("gloo", "NCCL"))
-    )

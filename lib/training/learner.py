@@ -1,7 +1,6 @@
 """One step of training: forward and backward in mixed precision, clipping, the optimiser."""
 
 import math
-from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -10,19 +9,19 @@ from torch.nn.parallel import DistributedDataParallel
 
 from lib.models.detector import Detector
 from lib.training.config import TrainConfig
-from lib.training.distributed import ToldElsewhereError, World
+from lib.training.distributed import World
 from lib.training.schedule import build_optimizer, clip_gradients, learning_rate
 
 
 def mixed_precision(config: TrainConfig, device: torch.device) -> torch.dtype | None:
-    """Return the type of the forward pass: bfloat16 on CUDA devices that have it, else float16.
+    """Return the type of the forward pass: bfloat16 on CUDA devices that have it.
 
-    None is single precision: on the CPU, or if the configuration says so.
+    None is single precision: elsewhere, or if the configuration says so.
     """
     if config.amp == "none" or device.type != "cuda":
         return None
     native = torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.bfloat16 if native else torch.float16
+    return torch.bfloat16 if native else None
 
 
 class Outcome(NamedTuple):
@@ -52,9 +51,7 @@ class Learner:
         self.world = world
         self.device = world.device
         self.precision = mixed_precision(config, world.device)
-        scaled = self.precision == torch.float16
-        self.optimizer = build_optimizer(config, model, scaled=scaled)
-        self.scaler = torch.amp.GradScaler(world.device.type, enabled=scaled)
+        self.optimizer = build_optimizer(config, model)
         self.parallel = model if world.size == 1 else _parallel(model, world)
 
     def step(
@@ -75,7 +72,6 @@ class Learner:
 
         Raises:
             FloatingPointError: if the loss is not finite; nothing is learnt from the batch then.
-            ToldElsewhereError: likewise, in all processes but the main one.
         """
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.config, iteration)
@@ -85,46 +81,24 @@ class Learner:
         total = torch.stack(list(losses.values())).sum()
         own = torch.stack([total, *losses.values()]).detach()
         told = self.world.mean(torch.cat([own, own.new_full((1,), float(stop))]))
-        numbers = _sent(told)
         self.optimizer.zero_grad(set_to_none=True)
-        self.scaler.scale(total).backward()
-        *values, stops = numbers()
+        total.backward()
+        *values, stops = told.tolist()
         if not all(map(math.isfinite, values)):
-            self._refuse(list(losses), own.tolist()[1:], targets, iteration)
-        self.scaler.unscale_(self.optimizer)
+            here = zip(losses, own.tolist()[1:], strict=True)
+            said = ", ".join(f"{name} {value:g}" for name, value in here)
+            seen = ", ".join(str(target["image_id"]) for target in targets)
+            raise FloatingPointError(
+                f"The loss is not finite at iteration {iteration + 1}. Process {self.world.rank} "
+                f"has {said}; images {seen}. Lower train.learning_rate or lengthen train.warmup."
+            )
         clip_gradients(self.config, self.model.parameters())
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
+        self.optimizer.step()
         return Outcome(dict(zip(["loss", *losses], values, strict=True)), stops > 0)
-
-    def _refuse(
-        self,
-        names: Sequence[str],
-        values: Sequence[float],
-        targets: Sequence[dict[str, Any]],
-        iteration: int,
-    ) -> None:
-        """Say in the main process what was not finite, and where, and end all."""
-        shares = self.world.gather((list(values), [t["image_id"] for t in targets]))
-        parts = []
-        for rank, (losses, images) in enumerate(shares):
-            if not all(map(math.isfinite, losses)):
-                who = f"process {rank}: " if self.world.size > 1 else ""
-                said = ", ".join(f"{n} {x:g}" for n, x in zip(names, losses, strict=True))
-                parts.append(f"{who}{said}; images {', '.join(map(str, images))}")
-        message = (
-            f"The loss is not finite at iteration {iteration + 1} ({'; '.join(parts)}). Lower "
-            "train.learning_rate or lengthen train.warmup."
-        )
-        raise FloatingPointError(message) if self.world.main else ToldElsewhereError(message)
 
     def state(self) -> dict[str, Any]:
         """Return what :meth:`restore` needs to continue from here, on any number of devices."""
-        return {
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "scaler": self.scaler.state_dict(),
-        }
+        return {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Continue from a state, which may be of another kind of device."""
@@ -136,24 +110,6 @@ class Learner:
             )
         ]
         self.optimizer.load_state_dict({**state["optimizer"], "param_groups": groups})
-        if state["scaler"]:  # without half precision there was nothing to scale
-            self.scaler.load_state_dict(state["scaler"])
-
-
-def _sent(values: Tensor) -> Callable[[], list[float]]:
-    """Send numbers to the processor, and return what waits for them, but not for later work."""
-    if not values.is_cuda:
-        return values.tolist
-    there = torch.empty(values.shape, dtype=values.dtype, pin_memory=True)
-    there.copy_(values, non_blocking=True)
-    arrived = torch.cuda.Event()
-    arrived.record()
-
-    def numbers() -> list[float]:
-        arrived.synchronize()
-        return there.tolist()
-
-    return numbers
 
 
 def _parallel(model: Detector, world: World) -> nn.Module:

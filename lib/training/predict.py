@@ -2,7 +2,7 @@
 
 Writes COCO results, ``detections_NAME.json``, and, for a model with a mask branch,
 ``masks_on_boxes_NAME.json``: its masks on the ground-truth boxes, which show mask quality apart
-from detection. Masks are encoded one at a time within their boxes, beside a GPU by other threads.
+from detection. Masks are encoded one at a time within their boxes.
 
 With ``--cams`` the raw class activation maps are written too, as ``maps`` ``[D, h, w]`` float16:
 ``cams_NAME.npz``, in the order of the detections, and ``cams_on_boxes_NAME.npz`` with the
@@ -13,31 +13,30 @@ import argparse
 import re
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
+from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
 from typing import get_args
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from lib.data.coco import CocoSet, Instance
+from lib.data.coco import CocoSet, Result
 from lib.data.label_options import add_on_bad, open_labels
-from lib.data.pictures.images import ImageRecord
 from lib.files import explain, write_json
 from lib.models.config import PriorFrom
 from lib.outputs import check_output
 from lib.paths import display, resolve
-from lib.training.activation_maps import write_arrays
+from lib.training.activation_maps import stack_cams, write_arrays
 from lib.training.checkpoint import TrainedModel, load_model
 from lib.training.device import pick_device
 from lib.training.inputs import boxes_and_labels, objects, picture, require_classes, require_maps
-from lib.training.predictions import Found, Predictions, in_order, merge, of_image
+from lib.training.predictions import Predictions, detection_rows, rows_on_boxes
 
-ENCODERS = 2
-"""Threads that place and encode masks while a GPU works on the next images."""
+LOG_EVERY = 10.0
+"""Seconds between lines of progress."""
 
 
 class _Pictures(Dataset[Tensor]):
@@ -63,8 +62,6 @@ def predict(
     on_boxes: bool = True,
     cams: bool = False,
     prior_from: PriorFrom | None = None,
-    encoders: int | None = None,
-    log_every: float = 10.0,
 ) -> Predictions:
     """Detect and segment the objects of a set.
 
@@ -78,9 +75,6 @@ def predict(
         cams: also return class activation maps.
         prior_from: the box whose map is a detection's prior and class activation map, the
             ``proposal`` or the ``refined`` box; None: as the model's settings say.
-        encoders: threads that place and encode masks meanwhile; None: as the device needs them,
-            which is none without a GPU. Results do not depend on it.
-        log_every: seconds between progress lines.
 
     Raises:
         ValueError: if the model and the set have different classes, or the model does not have
@@ -97,8 +91,6 @@ def predict(
     model = trained.model.to(device).eval()
     model.roi_heads.return_cams = cams
     model.roi_heads.prior_from = prior_from or trained.config.prior_from
-    if encoders is None:
-        encoders = ENCODERS if device.type == "cuda" else 0
     loader = DataLoader(
         _Pictures(coco),
         batch_size=batch_size,
@@ -106,63 +98,39 @@ def predict(
         collate_fn=list,
         pin_memory=device.type == "cuda",
     )
-    found = _found(trained, coco, loader, device=device, on_boxes=on_boxes, cams=cams)
-    parts = list[Predictions]()
+    has_masks = trained.config.has_masks and on_boxes
+    rows, masks_on_boxes = list[Result](), list[Result]()
+    maps, maps_on_boxes, ids = list[Tensor](), list[Tensor](), list[int]()
+    following, done = iter(coco.images), 0
     start = last = time.monotonic()
-    for part in in_order(partial(of_image, categories=coco.categories), found, threads=encoders):
-        parts.append(part)
-        if time.monotonic() - last > log_every or len(parts) == len(coco.images):
-            last = time.monotonic()
-            rate = len(parts) / (last - start)
-            print(f"{len(parts)}/{len(coco.images)} images, {rate:.1f} images/s", flush=True)
-    return merge(parts)
-
-
-def _found(
-    trained: TrainedModel,
-    coco: CocoSet,
-    batches: Iterable[list[Tensor]],
-    *,
-    device: torch.device,
-    on_boxes: bool,
-    cams: bool,
-) -> Iterator[Found]:
-    """Yield what the model finds on each image."""
-    following = iter(coco.images)
-    for pictures in batches:
+    for pictures in loader:
         records = list(islice(following, len(pictures)))
         images = [one.to(device, non_blocking=True) for one in pictures]
-        truth = [objects(coco, record.id) for record in records] if on_boxes else None
-        yield from _on_batch(trained, images, records, truth, cams)
-
-
-@torch.inference_mode()
-def _on_batch(
-    trained: TrainedModel,
-    images: list[Tensor],
-    records: list[ImageRecord],
-    truth: list[list[Instance]] | None,
-    cams: bool,
-) -> list[Found]:
-    """Return what the model finds on images, and on their ground truth, moved to the host."""
-    model = trained.model
-    results = [{key: value.cpu() for key, value in one.items()} for one in model(images)]
-    if truth is None:
-        return list(map(Found, records, results))
-    given = [boxes_and_labels(group, images[0].device) for group in truth]
-    nothing: Sequence[Tensor | None] = [None] * len(images)
-    masks = model.masks_on_boxes(images, given) if trained.config.has_masks else nothing
-    maps = model.cams_on_boxes(images, given) if cams else nothing
-    return [
-        Found(record, result, instances, _on_host(mask), _on_host(cam))
-        for record, result, instances, mask, cam in zip(
-            records, results, truth, masks, maps, strict=True
-        )
-    ]
-
-
-def _on_host(values: Tensor | None) -> Tensor | None:
-    return None if values is None else values.cpu()
+        truth = [objects(coco, record.id) for record in records]
+        given = [boxes_and_labels(group, device) for group in truth]
+        with torch.inference_mode():
+            results = [{name: x.cpu() for name, x in one.items()} for one in model(images)]
+            masks = model.masks_on_boxes(images, given) if has_masks else []
+            true_maps = model.cams_on_boxes(images, given) if cams and on_boxes else []
+        for record, result in zip(records, results, strict=True):
+            rows += detection_rows(record, result, coco.categories)
+            maps += [result["cams"]] if cams else []
+        for record, group, of_image in zip(records, truth, masks, strict=has_masks):
+            masks_on_boxes += rows_on_boxes(record, group, of_image)
+        maps_on_boxes += true_maps
+        ids += [x.id for group in truth for x in group] if true_maps else []
+        done += len(records)
+        if time.monotonic() - last > LOG_EVERY or done == len(coco.images):
+            last = time.monotonic()
+            rate = done / (last - start)
+            print(f"{done}/{len(coco.images)} images, {rate:.1f} images/s", flush=True)
+    return Predictions(
+        rows,
+        masks_on_boxes,
+        stack_cams(maps),
+        stack_cams(maps_on_boxes),
+        np.array(ids, np.int64),
+    )
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -183,8 +151,8 @@ def main(arguments: list[str] | None = None) -> int:
         help="replace files of these names, write below --images too",
     )
     add("--device", default="auto", choices=["auto", "cpu", "cuda"])
-    add("--batch-size", type=_number_from(1), default=1)
-    add("--workers", type=_number_from(0), default=0, help="processes that load images")
+    add("--batch-size", type=int, default=1)
+    add("--workers", type=int, default=0, help="processes that load images")
     add("--no-boxes", action="store_true", help="nothing on true boxes")
     add("--cams", action="store_true", help="class activation maps too")
     add("--prior-from", choices=get_args(PriorFrom), help="the maps' boxes")
@@ -194,7 +162,17 @@ def main(arguments: list[str] | None = None) -> int:
         model, annotations = resolve(options.model), resolve(options.annotations)
         images = resolve(options.images)
         trained = load_model(model)
-        outputs = _outputs(options, has_masks=trained.config.has_masks)
+        boxes, cams = not options.no_boxes, options.cams
+        asked = {
+            "detections.json": True,
+            "masks_on_boxes.json": trained.config.has_masks and boxes,
+            "cams.npz": cams,
+            "cams_on_boxes.npz": cams and boxes,
+        }
+        outputs = {
+            stem: resolve(options.out) / f"{stem}_{options.name}.{end}"
+            for stem, end in (name.split(".") for name, wanted in asked.items() if wanted)
+        }
         for path in outputs.values():
             if path.exists() and not options.force:
                 raise ValueError(
@@ -209,8 +187,8 @@ def main(arguments: list[str] | None = None) -> int:
             device=pick_device(options.device),
             batch_size=options.batch_size,
             workers=options.workers,
-            on_boxes=not options.no_boxes,
-            cams=options.cams,
+            on_boxes=boxes,
+            cams=cams,
             prior_from=options.prior_from,
         )
         _write(predictions, outputs)
@@ -220,22 +198,8 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _outputs(options: argparse.Namespace, *, has_masks: bool) -> dict[str, Path]:
-    """Return the files that the command line asks for, by what they hold."""
-    asked = {
-        "detections": (True, "json"),
-        "masks_on_boxes": (has_masks and not options.no_boxes, "json"),
-        "cams": (options.cams, "npz"),
-        "cams_on_boxes": (options.cams and not options.no_boxes, "npz"),
-    }
-    folder, name = resolve(options.out), options.name
-    return {
-        what: folder / f"{what}_{name}.{end}" for what, (wanted, end) in asked.items() if wanted
-    }
-
-
-def _write(predictions: Predictions, outputs: dict[str, Path]) -> None:
-    """Write what was predicted."""
+def _write(predictions: Predictions, outputs: Mapping[str, Path]) -> None:
+    """Write what was predicted, each to its file."""
     for what, path in outputs.items():
         found = getattr(predictions, what)
         if path.suffix == ".json":
@@ -253,15 +217,6 @@ def _plain_name(text: str) -> str:
             f"{text!r} is to be a part of file names: use letters, digits, '_', '-' and '.' alone"
         )
     return text
-
-
-def _number_from(least: int) -> Callable[[str], int]:
-    def number(text: str) -> int:
-        if not text.isdecimal() or int(text) < least:
-            raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {least} on")
-        return int(text)
-
-    return number
 
 
 if __name__ == "__main__":

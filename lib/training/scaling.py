@@ -60,20 +60,17 @@ def sentence(asked: TrainConfig, config: TrainConfig, processes: int) -> str:
         return ""
     images = division(asked, config, processes)["images"]
     each = " or ".join(str(n) for n in sorted(set(images)))
-    text = f"{processes} process{'es' if processes > 1 else ''} with {each} images each"
-    if asked.images_per_device is None:
-        text += f" share batches of {config.batch_size}; nothing is scaled."
-    elif config.batch_size == asked.batch_size:
-        text += (
-            f" make batches of {config.batch_size}, as the settings have them; nothing is scaled."
-        )
+    noun = "processes" if processes > 1 else "process"
+    text = f"{processes} {noun} with {each} images each: batches of {config.batch_size}"
+    k = config.batch_size / asked.batch_size
+    if k == 1:
+        text += ", as the settings have them; nothing is scaled."
     else:
-        k = config.batch_size / asked.batch_size
         text += (
-            f" make batches of {config.batch_size} instead of {asked.batch_size}; by the linear "
-            f"rule (k = {k:g}) the learning rate is {config.learning_rate:g} instead of "
-            f"{asked.learning_rate:g}, iterations are {config.iterations:,} instead of "
-            f"{asked.iterations:,}, warm-up is {config.warmup:,} instead of {asked.warmup:,}."
+            f" instead of {asked.batch_size}; by the linear rule (k = {k:g}) the learning rate is "
+            f"{config.learning_rate:g} instead of {asked.learning_rate:g}, iterations are "
+            f"{config.iterations:,} instead of {asked.iterations:,}, warm-up is {config.warmup:,} "
+            f"instead of {asked.warmup:,}."
         )
     if processes > 1 and config.model.norm == "bn":
         text += (

@@ -22,15 +22,10 @@ def learning_rate(config: TrainConfig, iteration: int) -> float:
     return rate
 
 
-def build_optimizer(
-    config: TrainConfig, model: nn.Module, *, scaled: bool = False
-) -> torch.optim.Optimizer:
-    """Return the optimiser over all weights that learn; normalisation layers do not decay.
+def build_optimizer(config: TrainConfig, model: nn.Module) -> torch.optim.Optimizer:
+    """Return the optimiser over all weights of a model, on its device, that learn.
 
-    Args:
-        config: the run.
-        model: on its device.
-        scaled: whether the loss is scaled, so that a step may be left out for an overflow.
+    Normalisation layers do not decay.
     """
     norms = {
         id(parameter)
@@ -47,8 +42,6 @@ def build_optimizer(
     fused = all(p.is_cuda for p in learning)  # one kernel for all weights instead of several
     if config.optimizer == "adamw":
         return torch.optim.AdamW(groups, lr=rate, weight_decay=decay, fused=fused)
-    # left out in its first step, the fused one takes memory as it was found for momentum
-    fused = fused and not scaled
     return torch.optim.SGD(groups, lr=rate, momentum=0.9, weight_decay=decay, fused=fused)
 
 

@@ -16,8 +16,12 @@ iteration at hand and ends with exit code 75.
 """
 
 import argparse
+import json
 import os
+import signal
 import sys
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,7 +30,7 @@ import torch
 
 from lib.data.coco import CocoSet
 from lib.data.coco import load as load_coco
-from lib.files import digest_of, explain, read_object, write_json
+from lib.files import explain, write_json
 from lib.models.build import build_model, load_backbone
 from lib.models.detector import Detector
 from lib.models.weights import read_tensors
@@ -35,27 +39,11 @@ from lib.seeds import derive
 from lib.training import checkpoint, scaling
 from lib.training.config import TrainConfig, load_config
 from lib.training.dataset import loader
-from lib.training.distributed import PROBLEMS, ToldElsewhereError, World, joined
-from lib.training.failures import (
-    GRACE,
-    RunEndedError,
-    RunState,
-    explained,
-    stop_on_sigterm,
-    stopped_in_order,
-)
+from lib.training.distributed import PROBLEMS, World, joined
+from lib.training.failures import STOPPED, RunEndedError, RunState, explained
 from lib.training.learner import Learner
 from lib.training.lock import alone_in
-from lib.training.log import (
-    METRICS,
-    Averages,
-    Clock,
-    MetricsLog,
-    Record,
-    ends_at,
-    line,
-    read_metrics,
-)
+from lib.training.log import METRICS, Clock, Record, cut_metrics, line
 from lib.training.schedule import learning_rate
 from lib.training.supervision import mask_line, supervision_of
 
@@ -78,7 +66,7 @@ def prepare(config: TrainConfig, coco: CocoSet, *, fill: bool = True) -> Detecto
     if config.init is None:
         load_backbone(model, config.model)
     else:
-        copied = checkpoint.initialise(model, resolve(config.init), coco.categories)
+        copied = checkpoint.initialise(model, config.model, resolve(config.init), coco.categories)
         if copied.masks and coco.categories.split(config.supervised) != coco.categories.labels:
             raise ValueError(
                 f"{config.init} was trained with masks, of whichever classes; starting from it "
@@ -103,7 +91,6 @@ def train(config: TrainConfig, *, stop: Callable[[], bool] = lambda: False) -> P
         FileNotFoundError, ValueError: if inputs are missing or unfit.
         FloatingPointError: if the loss is not finite.
         RunEndedError: if something else ends the run before its last iteration.
-        ToldElsewhereError: if another process says why.
     """
     with joined(config.device) as world:
         with world.together():
@@ -137,17 +124,13 @@ class Run:
         self.out = resolve(asked.out)
         self.finished = self.out / "model.pt"
         self.digest = self.config.digest()
-        self.asked_digest = self.digest if self.config is asked else asked.digest()
         self.progress = RunState(self.out / "checkpoint.pt")
-        self.averages = Averages({})
+        self.sums: dict[str, float] = {}  # since the last log line, and over how many iterations
 
     def is_done(self) -> bool:
-        """Return whether a run of this configuration has written all its files, undamaged."""
-        return (
-            ends_at(self.out / METRICS, self.config.iterations)
-            and bool(read_object(self.out / DIVISION))
-            and checkpoint.is_of(self.finished, self.digest)
-            and checkpoint.are_of(self.out, self.config.snapshots, self.digest)
+        """Return whether a run of this configuration has written all its models, undamaged."""
+        return checkpoint.is_of(self.finished, self.digest) and checkpoint.are_of(
+            self.out, self.config.snapshots, self.digest
         )
 
     def begin(self) -> Learner:
@@ -166,7 +149,7 @@ class Run:
         if state:
             learner.restore(state)
             self.progress.saved = int(state["iteration"])
-            self.averages = Averages(state.get("averages", {}))
+            self.sums = dict(state["sums"])
         world.say(scaling.sentence(self.asked, config, world.size))
         if config.model.has_masks:
             world.say(mask_line(coco, supervision))
@@ -175,43 +158,27 @@ class Run:
         return learner
 
     def _earlier(self) -> dict[str, Any]:
-        """Return the checkpoint of this run, empty if there is none; remove snapshots of others.
-
-        Raises:
-            ValueError: if it is of this run, but scaled for another number of processes.
-        """
+        """Return the checkpoint of this run, empty if there is none; remove snapshots of others."""
         path = self.progress.checkpoint
-        state: dict[str, Any] = {}
-        logged = ""
         try:
             state = read_tensors(path) if path.exists() else {}
-            logged = self._logged(state.get("iteration", 0))
         except ValueError as error:
             print(f"{error} Starting anew.", flush=True)
             state = {}
         earlier = [n for n in self.config.snapshots if n < state.get("iteration", 0)]
-        if state and state.get("run") != self.digest:
-            if self.asked.images_per_device and state.get("asked") == self.asked_digest:
-                raise ValueError(
-                    f"{display(path)} is of this run on {state['processes']} processes, for which "
-                    f"it was scaled (train.images_per_device is {self.asked.images_per_device}); "
-                    f"here are {self.world.size}. Start as many, or remove the file to start anew."
-                )
-            print("The checkpoint belongs to other settings or files; starting anew.", flush=True)
-        elif state and state.get("logged") != logged:
-            print("The log from before the checkpoint was changed; starting anew.", flush=True)
-        elif not checkpoint.are_of(path.parent, earlier, self.digest):
-            print("A snapshot from before the checkpoint is missing; starting anew.", flush=True)
-        elif state:
+        own = state.get("run") == self.digest
+        if state and own and checkpoint.are_of(path.parent, earlier, self.digest):
             print(f"continuing from iteration {state['iteration']}", flush=True)
             return state
+        if state:
+            print(
+                "The checkpoint belongs to other settings, files or (where images_per_device is "
+                "given) numbers of processes, or an earlier snapshot is missing; starting anew.",
+                flush=True,
+            )
         for stale in path.parent.glob("snapshot_*.pt"):
             stale.unlink()
         return {}
-
-    def _logged(self, done: int) -> str:
-        """Return a digest of what was logged up to an iteration."""
-        return digest_of(read_metrics(self.out / METRICS, until=done))
 
     def iterate(self, learner: Learner, stop: Callable[[], bool]) -> None:
         """Do the iterations that are left, and write the model file.
@@ -223,28 +190,32 @@ class Run:
         if world.main:
             division = scaling.division(self.asked, config, world.size)
             write_json(self.out / DIVISION, division, indent=1)
-            self.log = MetricsLog(self.out / METRICS, resume_from=progress.saved)
-        clock = Clock()
+            cut_metrics(self.out / METRICS, progress.saved)
+        self.clock = Clock()
         batches = loader(config, self.coco, self.supervision, progress.saved, world=world)
         for iteration in range(progress.saved, config.iterations):
             progress.iteration = done = iteration + 1
             if iteration in config.snapshots:
                 self._keep(checkpoint.snapshot_path(self.out, iteration), learner)
-            waiting = Clock()
+            waiting = time.perf_counter()
             images, targets = next(batches)
-            clock.data += waiting.seconds
+            self.clock.data += time.perf_counter() - waiting
             progress.images = [target["image_id"] for target in targets]
             losses, stopped = learner.step(images, targets, iteration, stop=stop())
-            clock.iterations += 1
-            self.averages.add(losses)
+            self.clock.iterations += 1
+            for name, value in {"count": 1, **losses}.items():
+                self.sums[name] = self.sums.get(name, 0) + value
             last = done == config.iterations
             if done % config.log_every == 0 or last:
-                self._log(clock)
+                self._log()
             if not last and (stopped or done % config.checkpoint_every == 0):
                 self._save(learner, done)
             if stopped and not last:
-                world.wait()
-                raise stopped_in_order(progress, world)
+                world.gather(None)  # none ends before the checkpoint is written
+                raise RunEndedError(
+                    f"Stopped as asked (SIGTERM) after iteration {done}. {progress.kept}",
+                    code=STOPPED,
+                )
         self._keep(self.finished, learner)
         if world.main:
             progress.checkpoint.unlink(missing_ok=True)
@@ -258,35 +229,30 @@ class Run:
     def _save(self, learner: Learner, done: int) -> None:
         """Write a checkpoint."""
         if self.world.main:
-            about = {
-                "iteration": done,
-                "run": self.digest,
-                "asked": self.asked_digest,
-                "processes": self.world.size,
-                "averages": self.averages.state(),
-                "logged": self._logged(done),
-            }
+            about = {"iteration": done, "run": self.digest, "sums": self.sums}
             checkpoint.save(self.progress.checkpoint, about | learner.state())
         self.progress.saved = done
 
-    def _log(self, clock: Clock) -> None:
+    def _log(self) -> None:
         """Write and print a log line: means over the iterations since the last one."""
-        device = self.world.device
+        device, done = self.world.device, self.progress.iteration
         memory = torch.cuda.max_memory_allocated(device) / 2**20 if device.type == "cuda" else 0.0
-        seconds, data, memory = self.world.largest([clock.seconds, clock.data_seconds, memory])
-        done = self.progress.iteration
+        everywhere = self.world.gather([*self.clock.means(), memory])
+        seconds, data, memory = map(max, zip(*everywhere, strict=True))
+        count = self.sums.pop("count")
         record: Record = {
             "iteration": done,
             "lr": learning_rate(self.config, done - 1),
-            **self.averages.take(),
+            **{name: round(value / count, 6) for name, value in self.sums.items()},
             "seconds": round(seconds, 4),
             "data": round(data, 4),
             "max_mib": round(memory),
         }
         if self.world.main:
-            self.log.append(record)
+            with (self.out / METRICS).open("a", encoding="utf-8") as file:
+                file.write(json.dumps(record) + "\n")
             print(line(record, self.config.iterations), flush=True)
-        clock.reset()
+        self.clock, self.sums = Clock(), {}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -296,20 +262,17 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("config", type=Path, help="a JSON file, see lib/training/config.py")
     path = parser.parse_args(arguments).config
-    several = int(os.environ.get("WORLD_SIZE", "1")) > 1
+    asked = threading.Event()
+    before = signal.signal(signal.SIGTERM, lambda *_: asked.set())
     try:
-        with stop_on_sigterm(grace=GRACE if several else None) as asked:
-            written = train(load_config(path), stop=asked.is_set)
+        written = train(load_config(path), stop=asked.is_set)
         if os.environ.get("RANK", "0") == "0":
             print(f"wrote {display(written)}")
-    except ToldElsewhereError as error:
-        return error.code
-    except RunEndedError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.code
-    except PROBLEMS as error:
+    except (RunEndedError, *PROBLEMS) as error:
         print(f"error: {explain(error)}", file=sys.stderr)
-        return 2
+        return error.code if isinstance(error, RunEndedError) else 2
+    finally:
+        signal.signal(signal.SIGTERM, before)
     return 0
 
 

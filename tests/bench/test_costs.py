@@ -1,10 +1,16 @@
-"""What training costs, from hand-made schedules."""
+"""What a profile trains, and what it costs."""
 
 from typing import Any
 
 import pytest
 
-from lib.bench.costs import cost_table, deeper, stands_for
+from lib.bench.costs import (
+    MEASURED,
+    cost_table,
+    measured_models,
+    stands_for,
+    training_schedules,
+)
 from lib.bench.model_tables import training_table
 from tests.bench.model_measured import DRAWS, MODEL, model_measured
 
@@ -17,18 +23,19 @@ def schedule(step: str, amp: str = "none", **changes: Any) -> dict[str, Any]:
 
 
 def test_a_model_stands_for_those_with_its_heads():
-    measured = ["mask_rcnn", "baseline", "opmask", "large", "small"]
+    measured = dict.fromkeys(["mask_rcnn", "baseline", "opmask", "large", "small"], MODEL)
 
     def name(**changes: str) -> str | None:
-        return stands_for({**MODEL, **changes}, dict.fromkeys(measured))
+        return stands_for({**MODEL, **changes}, measured)
 
     assert name() == "mask_rcnn"
     assert name(fpn="dense") == "large"
     assert name(method="faster_rcnn") == "small"
     assert name(box_head="conv") == "baseline"
     assert name(method="faster_rcnn", box_head="conv") == "baseline"
-    assert stands_for(OPMASK, dict.fromkeys(measured)) == "opmask"
-    assert stands_for(OPMASK, {"small": None}) is None
+    assert stands_for(OPMASK, measured) == "opmask"
+    assert stands_for(OPMASK, {"small": MODEL}) is None
+    assert name(backbone="resnet101") is None  # measured with another backbone alone
 
 
 def test_on_a_gpu_hours_are_pictures_over_the_measured_speed():
@@ -61,13 +68,32 @@ def test_what_was_not_measured_is_estimated_and_sums_do_not_pretend():
     assert table.isna().loc[2, "gpu_hours_mixed"]
 
 
-def test_a_deeper_backbone_adds_its_arithmetic():
-    content = model_measured(gpu=True)
-    other = {**MODEL, "backbone": "resnet101"}
-    # a step does 4e11 on 4 pictures; the backbone adds 3 x 1e10 to each picture's 1e11
-    assert deeper(content, other, "mask_rcnn") == pytest.approx(1.3)
-    assert deeper(content, MODEL, "mask_rcnn") == 1
-    assert deeper(content, {**MODEL, "backbone": "small"}, "mask_rcnn") == 1
-    rows = [schedule("a", backbone="resnet101")]
-    table = cost_table(rows, content, training_table(content, **DRAWS), price=1)
-    assert table.loc[0, "images_per_second"] == pytest.approx(4 / 1.3)
+@pytest.fixture(scope="module")
+def paper():
+    return training_schedules("paper")
+
+
+def test_schedules_are_those_of_the_profile(paper):
+    steps = {row["step"]: row for row in paper}
+    assert len(steps) == len(paper)
+    baseline = steps["06_train_opmask.baseline.voc"]
+    assert baseline["config"]["iterations"] == 130_000
+    assert baseline["config"]["batch_size"] == 16
+    assert steps["04_train_hybrid.large"]["config"]["model"]["fpn"] == "direct"
+    assert "04_train_hybrid.detector" not in steps  # left out
+    assert "06_train_opmask.list.opmask" not in steps  # not added
+
+
+def test_measured_models_are_those_that_the_profile_trains(paper):
+    models = measured_models(paper)
+    assert set(models) == set(MEASURED)
+    assert models["opmask"]["model"]["method"] == "opmask"
+    assert models["small"]["model"]["method"] == "faster_rcnn"
+    assert list(measured_models(paper, ["small", "opmask"])) == ["opmask", "small"]
+    with pytest.raises(ValueError, match="trains none"):
+        measured_models(paper[:1], ["opmask"])
+
+
+def test_no_such_profile_is_a_sentence():
+    with pytest.raises(ValueError, match="'papr'"):
+        training_schedules("papr")

@@ -1,3 +1,4 @@
+import argparse
 from pathlib import Path
 from typing import Any
 
@@ -5,40 +6,18 @@ import pytest
 
 from lib.bench import evaluation
 from lib.bench.drawn_detections import draw_labels
-from lib.bench.evaluation import main
-from lib.files import read_json, write_json
+from lib.bench.evaluation import main, measure
+from lib.files import write_json
+
+SMALL = {"annotations": None, "images": 12, "detections": 8, "rounds": 1, "seed": 0}
 
 
-def test_both_judges_say_the_same_and_the_file_says_so(tmp_path: Path) -> None:
-    sizes = ["--images", "12", "--detections", "8", "--rounds", "2", "--memory"]
-    kinds = ["--iou-type", "segm", "bbox"]
-    assert main([*sizes, *kinds, "--out", str(tmp_path / "b.json")]) == 0
-    content = read_json(tmp_path / "b.json")
-    assert (content["images"], content["detections"]) == (12, 96)
-    assert [row["iou_type"] for row in content["results"]] == ["segm", "bbox"]
-    for row in content["results"]:
-        numbers = row["numbers"]
-        assert row["equal"] and numbers["ours"] == numbers["pycocotools"]
-        assert len(numbers["ours"]) == 12 and 0.05 < numbers["ours"][0] < 0.95
-        assert [len(row["seconds"][name]) for name in ("ours", "pycocotools")] == [2, 2]
-        assert row["ratio"] > 0 and min(row["memory_mib"].values()) >= 0
-
-
-def test_another_number_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def almost(*given: Any) -> list[float]:
-        first, *others = evaluation.ours(*given)
-        return [first + 2**-50, *others]
-
-    monkeypatch.setitem(evaluation.JUDGES, "ours", almost)
-    assert main(["--images", "10", "--detections", "8", "--rounds", "1"]) == 1
-
-
-def judged(labels: dict[str, Any], folder: Path, *kinds: str) -> Any:
-    write_json(folder / "labels.json", labels)
-    out = ["--out", str(folder / "b.json"), "--iou-type", *kinds]
-    counts = ["--detections", "6", "--rounds", "1"]
-    assert main(["--annotations", str(folder / "labels.json"), *counts, *out]) == 0
-    return read_json(folder / "b.json")["results"]
+def judged(labels: dict[str, Any] | None, folder: Path, *kinds: str) -> list[dict[str, Any]]:
+    options = argparse.Namespace(**SMALL, iou_type=kinds, on_bad="repair")
+    if labels:
+        write_json(folder / "labels.json", labels)
+        options.annotations = str(folder / "labels.json")
+    return measure(options)
 
 
 def own_labels() -> dict[str, Any]:
@@ -48,31 +27,33 @@ def own_labels() -> dict[str, Any]:
     return labels | {"annotations": [a | {"id": n} for n, a in enumerate(some, start=1)]}
 
 
-def without(labels: dict[str, Any], field: str) -> None:
-    for annotation in labels["annotations"]:
-        del annotation[field]
+def test_both_judges_say_the_same(tmp_path: Path) -> None:
+    for row in judged(None, tmp_path, "segm", "bbox"):
+        numbers = row["numbers"]
+        assert row["equal"] and numbers["ours"] == numbers["pycocotools"]
+        assert len(numbers["ours"]) == 12 and 0.05 < numbers["ours"][0] < 0.95
+
+
+def test_another_number_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    def almost(*given: Any) -> list[float]:
+        first, *others = evaluation.ours(*given)
+        return [first + 2**-50, *others]
+
+    sizes = ["--images", "10", "--detections", "8", "--rounds", "1"]
+    assert main(sizes) == 0
+    monkeypatch.setitem(evaluation.JUDGES, "ours", almost)
+    assert main(sizes) == 1
 
 
 def test_what_files_leave_out_changes_no_number_of_either_judge(tmp_path: Path) -> None:
     labels = own_labels()
-    whole = judged(labels, tmp_path, "segm")
-    without(labels, "area")
-    without(labels, "iscrowd")
+    (whole,) = judged(labels, tmp_path, "segm")
     for annotation in labels["annotations"]:
+        del annotation["area"], annotation["iscrowd"]
         annotation |= {"id": annotation["id"] - 1, "image_id": str(annotation["image_id"])}
-    found = judged(labels, tmp_path, "segm")
-    assert all(row["equal"] for row in [*whole, *found])
-    assert found[0]["numbers"] == whole[0]["numbers"]
-
-
-def test_labels_without_a_mask_are_judged_by_boxes_alone(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    labels = own_labels()
-    without(labels, "segmentation")
-    assert judged(labels, tmp_path, "bbox")[0]["equal"]
-    assert main(["--annotations", str(tmp_path / "labels.json")]) == 2
-    assert "--iou-type bbox" in capsys.readouterr().err
+    (found,) = judged(labels, tmp_path, "segm")
+    assert whole["equal"] and found["equal"]
+    assert found["numbers"] == whole["numbers"]
 
 
 def test_instances_without_a_mask_are_judged_by_neither(tmp_path: Path) -> None:
@@ -84,16 +65,17 @@ def test_instances_without_a_mask_are_judged_by_neither(tmp_path: Path) -> None:
     assert 0 < masks["numbers"]["ours"][0] < 1
 
 
-@pytest.mark.parametrize(
-    ("content", "named"),
-    [
-        ([{"image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4], "score": 1}], "detection"),
-        (own_labels() | {"annotations": []}, "instance"),
-    ],
-)
+@pytest.mark.parametrize("fields", ["no masks", "no objects", "results"])
 def test_what_cannot_be_judged_is_one_sentence(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: Any, named: str
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], fields: str
 ) -> None:
+    labels = own_labels()
+    boxes = [{k: v for k, v in a.items() if k != "segmentation"} for a in labels["annotations"]]
+    content, named = {
+        "no masks": (labels | {"annotations": boxes}, "--iou-type bbox"),
+        "no objects": (labels | {"annotations": []}, "instance"),
+        "results": ([{"image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4]}], "detection"),
+    }[fields]
     write_json(tmp_path / "labels.json", content)
     assert main(["--annotations", str(tmp_path / "labels.json")]) == 2
     error = capsys.readouterr().err.strip().splitlines()

@@ -1,9 +1,12 @@
-"""Tables of how fast models are, from hand-made measurements."""
+"""Tables, figure and sentences of notebook 11, from hand-made measurements."""
 
 import pytest
 
-from lib.bench import model_tables
-from tests.bench.model_measured import DRAWS, model_measured
+from lib.bench import costs, model_tables
+from lib.bench import model_figures as shown
+from lib.pages import style
+from lib.pages.tables import show
+from tests.bench.model_measured import DRAWS, MODEL, model_measured
 
 
 def test_ratios_are_of_images_per_second_in_the_same_kind_of_precision():
@@ -37,3 +40,34 @@ def test_inference_takes_the_median_of_the_rounds_and_counts_weights_as_memory()
     assert table.loc["small", "ratio"] == pytest.approx(4)
     assert table.loc["small", "peak_mib"] == pytest.approx(600)
     assert table.loc["small", "memory_ratio"] == pytest.approx(600 / 2100)
+
+
+@pytest.mark.parametrize("gpu", [False, True])
+def test_the_figure_shows_every_model_but_torchvisions(drawing, gpu: bool):
+    content = model_measured(gpu=gpu)
+    training = model_tables.training_table(content, **DRAWS)
+    figure = shown.ratios(training, model_tables.inference_table(content, **DRAWS))
+    figure.canvas.draw()
+    bars = [bar.get_width() for bar in figure.axes[0].patches]
+    assert bars == pytest.approx([2, 4] * (2 if gpu else 1))
+    labels = [t.get_text() for t in figure.axes[0].get_yticklabels()]
+    assert labels == [shown.NAMES["mask_rcnn"], shown.NAMES["small"]]
+    assert list(shown.SHORT) == list(costs.MEASURED) == list(shown.NAMES)[1:]
+    assert figure.get_figwidth() <= style.WIDTH
+
+
+@pytest.mark.parametrize("gpu", [False, True])
+def test_tables_and_sentences_can_be_shown(gpu: bool):
+    content = model_measured(gpu=gpu)
+    training = model_tables.training_table(content, **DRAWS)
+    show(shown.readable(training))
+    show(shown.readable(model_tables.inference_table(content, **DRAWS)))
+    config = {"iterations": 9000, "batch_size": 4, "amp": "none", "model": MODEL}
+    schedule = {"step": "a", "minutes": 30, "config": config}
+    table = costs.cost_table([schedule], content, training, price=2.5)
+    costly = shown.readable_costs(table)
+    assert ("hours_here" in costly) is not gpu and ("GPU_hours_mixed" in costly) is gpu
+    assert costly["million_pictures"].tolist() == [0.036, 0.036]
+    assert shown.cost_line(content, table, profile="paper", price=2.5)
+    assert "8 pictures" in shown.measured_line(content)
+    assert ("trial" in shown.scale_line(content)) is not gpu

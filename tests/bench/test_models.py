@@ -2,9 +2,9 @@
 
 import pytest
 
-from lib.bench import compared_models, costs, model_tables
-from lib.bench.models import backbone_flops, main, options_of
-from lib.files import read_json, write_json
+from lib.bench import compared_models, costs, model_tables, models
+from lib.bench.models import main, options_of
+from lib.files import read_json
 from tests.bench.test_torchvision_reference import tiny_reference
 from tests.fixtures.training import tiny_run
 
@@ -12,42 +12,37 @@ from tests.fixtures.training import tiny_run
 def test_notebook_parameters_become_options():
     parameters = {"speed_pictures": 7, "speed_box_channels": [8, 8], "bootstrap_seed": 3}
     unset = {"speed_annotations": "", "speed_price": 2.5}
-    assert options_of(parameters | unset) == ["--count", "7", "--box-channels", "8", "8"]
+    assert options_of(parameters | unset) == ["--pictures", "7", "--box-channels", "8", "8"]
     assert options_of({"speed_box_channels": []}) == []
 
 
-def test_command_measures_all_models_beside_torchvisions(drawn, tmp_path, capsys, monkeypatch):
+def test_command_measures_all_models_beside_torchvisions(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(compared_models, "build_reference", lambda **sizes: tiny_reference())
-    models = {}
+    given = {}
     for name, method in (("mask_rcnn", "mask_rcnn"), ("small", "faster_rcnn")):
         config = tiny_run(tmp_path, method=method).model_dump(mode="json")
-        models[name] = {k: v for k, v in config.items() if k not in ("out", "init")}
-    path, out = tmp_path / "models.json", tmp_path / "measured.json"
-    write_json(path, models)
-    places = ["--annotations", str(drawn.annotations_path), "--images", str(drawn.image_root)]
+        given[name] = {k: v for k, v in config.items() if k not in ("out", "init")}
+    monkeypatch.setattr(models, "training_schedules", lambda profile: [])
+    monkeypatch.setattr(models, "measured_models", lambda schedules, names: given)
+    out = tmp_path / "measured.json"
+    places = ["--draw-in", str(tmp_path / "drawn"), "--width", "96", "--height", "72"]
     sizes = ["--min-size", "64", "--max-size", "96", "--batch", "2", "--rois", "16"]
-    amounts = ["--rounds", "1", "--warm-up", "1", "--steps", "2"]
-    small = ["--count", "6", "--inference", "2", "--foreground", "8", "--detections", "4"]
-    options = [*places, *sizes, *amounts, *small, "--workers", "0", "--device", "cpu"]
-    assert main([str(path), "--out", str(out), *options]) == 0
+    amounts = ["--rounds", "1", "--warm-up", "0", "--steps", "1"]
+    small = ["--pictures", "4", "--inference", "1", "--foreground", "8", "--detections", "4"]
+    options = [*places, *sizes, *amounts, *small, "--loaders", "0", "--device", "cpu"]
+    assert main(["--out", str(out), *options]) == 0
     assert "round 1 of 1: small, float32" in capsys.readouterr().out
     content = read_json(out)
     assert content["machine"]["on_gpu"] is False
     assert content["models"]["mask_rcnn"]["rois_per_image"] == 16
     assert content["settings"]["box_channels"] == [] and content["settings"]["batch"] == 2
-    tables = model_tables.tables(content, resamples=20, seed=0)
-    training = tables["training"].set_index("model")
-    assert list(training.index) == ["torchvision", "mask_rcnn", "small"]
+    assert content["pictures"]["count"] == 4 and content["pictures"]["width"] == 96
+    training = model_tables.training_table(content, resamples=20, seed=0)
+    assert list(training["model"]) == ["torchvision", "mask_rcnn", "small"]
     assert (training["images_per_second"] > 0).all()
-    found = tables["inference"].set_index("model")["detections"]
+    inference = model_tables.inference_table(content, resamples=20, seed=0)
+    found = inference.set_index("model")["detections"]
     assert found.to_dict() == {"torchvision": 4, "mask_rcnn": 4, "small": 4}
-    schedule = {"step": "x", "minutes": 6, "config": models["small"]}
-    priced = costs.cost_table([schedule], content, tables["training"], price=2)
+    schedule = {"step": "x", "minutes": 6, "config": given["small"]}
+    priced = costs.cost_table([schedule], content, training, price=2)
     assert priced.loc[0, "gpu_hours"] == pytest.approx(0.1)
-
-
-def test_a_deeper_backbone_has_more_to_do_by_its_third_stage():
-    flops = {name: backbone_flops(name, 64, 96) for name in ("resnet50", "resnet101")}
-    # 17 more blocks of 1x1, 3x3 and 1x1 at stride 16: 4 x 6 pixels
-    block = 2 * 4 * 6 * (1024 * 256 + 9 * 256 * 256 + 256 * 1024)
-    assert flops["resnet101"] - flops["resnet50"] == pytest.approx(17 * block)

@@ -5,16 +5,15 @@ from itertools import chain
 import numpy as np
 import pytest
 
-from lib.data.scenes import cutouts, photos
+from lib.data.scenes import cutouts, photos, plan
 from lib.data.scenes.artwork import ARTWORK, FREE_COLOUR, available_classes, drawings
 from lib.data.scenes.backdrops import PAINTERS
 from lib.data.scenes.compose import banded
 from lib.data.scenes.generate import scene
 from lib.data.scenes.layout import Layer, Stage, box_iou
-from lib.data.scenes.pairs import MOTIFS, PAIRS
-from lib.data.scenes.palettes import PALETTES
+from lib.data.scenes.materials import PALETTES
 from lib.data.scenes.settings import SceneSettings
-from lib.data.scenes.themes import NATURAL_SIZE, THEMES
+from lib.data.scenes.themes import MOTIFS, NATURAL_SIZE, PAIRS, THEMES
 
 CLASSES = tuple(available_classes())
 SETTINGS = SceneSettings()
@@ -29,8 +28,9 @@ def _scene(index: int, split: str = "train", settings: SceneSettings = SETTINGS)
 
 @pytest.fixture(scope="module")
 def drawn() -> dict[str, list[Scene]]:
-    """Thirty scenes of each split."""
-    return {split: [_scene(i, split) for i in range(30)] for split in ("train", "val", "dev")}
+    """Some scenes of each split."""
+    counts = {"train": 15, "val": 15, "dev": 4}
+    return {split: [_scene(i, split) for i in range(n)] for split, n in counts.items()}
 
 
 def _motif_drawings() -> dict[str, bool]:
@@ -55,11 +55,12 @@ def test_every_table_speaks_of_classes_with_artwork() -> None:
     assert all(theme.backdrops and theme.photos for theme in THEMES)
 
 
-def test_every_drawing_can_be_rasterised_and_is_trimmed() -> None:
+def test_every_drawing_can_be_rasterised_and_is_trimmed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cutouts, "MASTER_SIZE", 64)
     names = [d for art in ARTWORK.values() for d in (art.shared + " " + art.held_out).split()]
     for drawing in [*names, *_motif_drawings()]:
-        rgba = cutouts.load(drawing).rgba
-        assert (rgba[..., 3] > 0.5).sum() > 500, drawing
+        rgba = cutouts.load.__wrapped__(drawing).rgba
+        assert (rgba[..., 3] > 0.5).sum() > 30, drawing
         assert (rgba[..., :3] <= rgba[..., 3:] + 1e-6).all(), drawing
         for edge in (rgba[0], rgba[-1], rgba[:, 0], rgba[:, -1]):
             assert edge[..., 3].max() > 0, drawing
@@ -110,21 +111,16 @@ def test_splits_use_the_drawings_and_backdrops_of_their_side(drawn: dict[str, li
     assert not (backgrounds["train"] | backgrounds["dev"]) & backgrounds["val"]
 
 
-def test_masks_are_the_visible_pixels() -> None:
-    """Recompose every scene pixel by pixel from its layers, the naive way."""
-    settings = SceneSettings(width=96, height=80, size_min=0.12)
-    for index in range(2):
-        _, objects, _ = _scene(index, settings=settings)
+def test_masks_are_the_visible_pixels(drawn: dict[str, list[Scene]]) -> None:
+    """Recompose scenes from their layers, the topmost last."""
+    for _, objects, _ in drawn["train"][:4]:
+        owner = np.full((SETTINGS.height, SETTINGS.width), -1)
+        for number, (layer, _) in enumerate(objects):
+            for y, x in np.add(np.argwhere(layer.rgba[..., 3] > 0.5), (layer.y, layer.x)):
+                if 0 <= y < SETTINGS.height and 0 <= x < SETTINGS.width:
+                    owner[y, x] = number
         for number, (_, mask) in enumerate(objects):
-            for row in range(settings.height):
-                for column in range(settings.width):
-                    topmost = None
-                    for other, (layer, _) in enumerate(objects):
-                        y, x = row - layer.y, column - layer.x
-                        height, width = layer.rgba.shape[:2]
-                        if 0 <= y < height and 0 <= x < width and layer.rgba[y, x, 3] > 0.5:
-                            topmost = other
-                    assert mask[row, column] == (topmost == number)
+            assert (mask == (owner == number)).all()
 
 
 def test_every_object_shows_enough_of_itself(drawn: dict[str, list[Scene]]) -> None:
@@ -180,7 +176,7 @@ def test_dim_objects_come_close_to_the_background() -> None:
     contrasts = {}
     for name, settings in (("bright", bright), ("dim", dim)):
         values = []
-        for index in range(4):
+        for index in range(3):
             picture, objects, _ = _scene(index, settings=settings)
             empty = ~np.any([mask for _, mask in objects], axis=0)
             values += [np.abs(picture[m].mean(0) - picture[empty].mean(0)).mean()
@@ -203,7 +199,8 @@ def test_impossible_settings_are_refused(wrong: dict[str, float], sentence: str)
         SceneSettings(**wrong)  # type: ignore[arg-type]
 
 
-def test_a_scene_without_room_is_an_error_not_a_hang() -> None:
+def test_a_scene_without_room_is_an_error_not_a_hang(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan, "_RESTARTS", 1)
     full = SceneSettings(width=64, height=64, objects_min=40, objects_max=40, size_min=0.3)
     with pytest.raises(ValueError, match="has room for"):
         scene(0, split="train", settings=full, classes=("cup", "book"), seed=0)

@@ -64,7 +64,7 @@ def test_training_images_are_those_of_both_lists_without_the_validation_images(f
 
 
 def test_boxes_flags_and_masks_are_those_of_the_files(folder):
-    convert(folder, workers=2, sizes={"train": 2, "val": 1})
+    convert(folder, workers=1, sizes={"train": 2, "val": 1})
     for found in (annotations(folder, "val"), annotations(folder, "train")[3:]):  # VOC, SBD
         assert [a["category_id"] for a in found] == [8, 12, 20]
         assert [a["bbox"] for a in found] == [

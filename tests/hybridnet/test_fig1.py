@@ -152,11 +152,6 @@ def test_a_file_becomes_a_row_per_box_without_crowd_regions() -> None:
     assert math.isnan(second["true_area"])
 
 
-def test_a_file_without_pseudo_masks_is_refused() -> None:
-    with pytest.raises(ValueError, match="no 'pseudo' entry"):
-        fig1.frame_of(pseudo_set(pseudo=None))
-
-
 def test_variants_say_only_what_the_set_knows() -> None:
     def names(table: pd.DataFrame) -> list[str]:
         found = fig1.variants(table, side=64, resamples=5, seed=0)

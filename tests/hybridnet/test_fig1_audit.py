@@ -51,13 +51,8 @@ def test_the_range_holds_every_value_that_rounds_to_the_printed_ones() -> None:
     rng = np.random.default_rng(0)
     table = fig1_audit.audit(**PRINTED).set_index("quantity")
     for _ in range(200):
-        a, b, c = (PRINTED[k] + rng.uniform(-1, 1) * 5e-5 for k in "abc")
-        r = PRINTED["r"] + rng.uniform(-1, 1) * 5e-3
-        for quantity, value in (
-            ("A.fig1.invalid_rate", fig1_audit.invalid_rate(a, b, c)),
-            ("A.fig1.large_invalid_rate", fig1_audit.large_invalid_rate(a, b, r)),
-            ("A.fig1.small_invalid_rate", fig1_audit.small_invalid_rate(a, c, r)),
-            ("A.fig1.small_share_of_invalid", fig1_audit.small_share_of_invalid(b, c, r)),
-        ):
+        given = {k: PRINTED[k] + rng.uniform(-1, 1) * (5e-3 if k == "r" else 5e-5) for k in PRINTED}
+        for quantity, (name, formula) in fig1_audit.IMPLIED.items():
+            value = formula(**{k: v for k, v in given.items() if k != name})
             row = table.loc[quantity]
             assert row["implied_low"] <= value <= row["implied_high"]

@@ -8,12 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib.hybridnet import ablation, boxes, fusion_counts, mask_iou, predictions, table1, table2
+from lib.hybridnet import ablation, boxes, mask_iou, predictions, table1, table2
 from lib.masks.rle import decode
 from lib.metrics.claims import Observation
 from lib.metrics.coco_ap import evaluate
 from lib.metrics.mask_iou import iou_on_boxes
-from lib.models.build import build_model
 from lib.models.config import ModelConfig
 from lib.pages.ablation import side_by_side
 from lib.study import Study
@@ -142,7 +141,7 @@ def test_numbers_of_others_are_compared_with_on_their_own_data_alone(made: Made)
 
 
 def test_the_fusion_is_counted_by_branch_size_and_shape(made: Made) -> None:
-    table = fusion_counts.branch_table(made.rows, FUSION, score_from=0.85)
+    table = predictions.branch_table(made.rows, FUSION, score_from=0.85)
     assert table["offered"].sum() == len(made.rows["large_branch"]) + len(made.rows["small_branch"])
     assert table["kept"].sum() == len(made.rows["hybrid"])
     assert table["confident"].sum() == sum(d["score"] >= 0.85 for d in made.rows["hybrid"])
@@ -150,24 +149,6 @@ def test_the_fusion_is_counted_by_branch_size_and_shape(made: Made) -> None:
     assert small["kept"].to_dict() == {"GrabCut": 4, "ellipse": 2}
     dropped = table[(table["branch"] == "small") & (table["size"] == "large")]
     assert dropped["offered"].sum() == 6 and dropped["kept"].sum() == 0
-
-
-def test_best_overlaps_come_by_definition_with_the_number_of_detections(made: Made) -> None:
-    table = table1.abo_table(made.best, made.rows, **DRAWN)
-    large = table[table["method"] == "large_branch"].set_index("definition")
-    assert set(large["detections"]) == {6}
-    missed = 0.5 * (1 - 10 / 80)  # the small half is not found
-    assert large.loc["class_mean", "ours"] == pytest.approx(100 * missed)
-    assert large.loc["pair_mean_found", "ours"] > large.loc["class_mean", "ours"]
-    wide = table1.by_definition(table).set_index("method")
-    assert wide.loc["large_branch", "class_mean"] == large.loc["class_mean", "ours"]
-    many = {
-        "baseline": [
-            dict(d, score=s) for d in made.rows["baseline"][:1] for s in [0.9] * 150 + [0.01]
-        ]
-    }
-    kept = table1.abo_table(table1.overlaps(made.val, many), many, **DRAWN)["detections"]
-    assert set(kept) == {100}
 
 
 def test_mask_iou_is_the_share_of_columns_that_is_left(made: Made) -> None:
@@ -230,20 +211,6 @@ def test_variants_that_were_not_run_are_left_out(made: Made) -> None:
     none = {v: run for v, run in made.models.items() if v in predictions.REQUIRED}
     compared = ablation.trials(made.val, none, FUSION, poor_below=0.5, shape_when_poor="ellipse")
     assert {t.group for t in compared} == {"fusion", "poor", "poor_fused"}
-    assert ablation.parameters_table(none, num_classes=2).empty
-
-
-def test_weights_are_those_of_the_models(made: Made) -> None:
-    table = ablation.parameters_table(made.models, num_classes=2).set_index("setting")
-    plain = table.loc[ablation.FPN["plain"]]
-    config = ModelConfig(
-        method="mask_rcnn", backbone="small", fpn_channels=8, box_channels=(8,), mask_channels=8,
-        mask_layers=1,
-    )  # fmt: skip
-    model = build_model(config, num_classes=2)
-    assert plain["weights"] == sum(p.numel() for p in model.parameters()) and plain["more"] == 0
-    assert table.loc[ablation.FPN["direct"], "more"] > 0
-    assert table.loc[ablation.FPN["direct"], "more"] == table.loc[ablation.FPN["control"], "more"]
 
 
 def test_boxes_are_judged_for_every_run(made: Made) -> None:
@@ -261,19 +228,3 @@ def test_missing_runs_and_mixed_backbones_are_sentences(made: Made, tmp_path: Pa
     config = ModelConfig(method="mask_rcnn", backbone="resnet50")
     with pytest.raises(ValueError, match="different backbones"):
         predictions.backbone({**made.models, "large": predictions.Predictions(config, [])})
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "words"),
-    [
-        (-3.0, -1.0, "not all that holds it back"),
-        (1.0, 3.0, "outlines them better"),
-        (-1.0, 1.0, "undecided"),
-    ],
-)
-def test_what_limits_the_large_branch_is_told_by_an_interval(
-    low: float, high: float, words: str
-) -> None:
-    line = {"method": "pixel_level - small_branch", "metric": "AP_L", "ours": (low + high) / 2}
-    text = table2.limit_line(pd.DataFrame([line | {"ci_low": low, "ci_high": high}]))
-    assert words in text and f"({low:+.1f} to {high:+.1f})" in text

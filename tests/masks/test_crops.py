@@ -10,7 +10,7 @@ from torch import Tensor
 from torchvision.models.detection.roi_heads import project_masks_on_boxes
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
 
-from lib.masks.crops import SAMPLES, TOGETHER, crop, edges_of, join, pack
+from lib.masks.crops import SAMPLES, crop, edges_of, join, pack
 from lib.masks.rle import decode, encode
 
 HEIGHT, WIDTH = 90, 120
@@ -90,18 +90,6 @@ def test_edges_of_polygons_are_those_of_their_union():
     assert (found == edges_of(encode(mask), HEIGHT, WIDTH)).all() and len(found) > 100
 
 
-def test_masks_of_nothing_and_of_everything():
-    full, none = np.ones((4, 5), bool), np.zeros((4, 5), bool)
-    assert edges_of(encode(full), 4, 5).tolist() == [0]
-    assert edges_of(encode(none), 4, 5).tolist() == edges_of([], 4, 5).tolist() == []
-    empty_runs = {"size": [4, 5], "counts": [3, 0, 0, 2, 15]}
-    assert edges_of(empty_runs, 4, 5).tolist() == [3, 5]
-    runs = pack([edges_of(encode(m), 4, 5) for m in (full, none)], height=4, width=5)
-    boxes = torch.tensor([[0.0, 0, 5, 4], [0.0, 0, 5, 4]])
-    cells = crop(runs, torch.tensor([0, 1]), boxes, 7)
-    assert cells[0].all() and not cells[1].any()
-
-
 @pytest.mark.parametrize("size", [14, 28])
 def test_crops_are_what_the_decoded_masks_give(size: int):
     masks = [blob(seed) for seed in range(4)]
@@ -112,15 +100,6 @@ def test_crops_are_what_the_decoded_masks_give(size: int):
     found = crop(runs, rows, boxes, size)
     assert found.dtype == torch.float32 and 0.1 < expected.mean() < 0.9
     assert (found.bool().numpy() != expected).mean() < 1e-3  # a point on the border of two pixels
-
-
-def test_many_rois_are_cut_in_parts():
-    edges = edges_of(encode(blob(1)), HEIGHT, WIDTH)
-    runs, boxes = pack([edges], height=HEIGHT, width=WIDTH), boxes_around(blob(1), TOGETHER + 5, 0)
-    rows = torch.zeros(len(boxes), dtype=torch.int64)
-    together = crop(runs, rows, boxes, 7)
-    assert torch.equal(together[-9:], crop(runs, rows[-9:], boxes[-9:], 7))
-    assert crop(runs, rows[:0], boxes[:0], 7).shape == (0, 7, 7)
 
 
 def test_a_mirrored_picture_has_mirrored_crops():

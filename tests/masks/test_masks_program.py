@@ -22,16 +22,6 @@ def test_the_program_writes_masks_and_says_what_it_found(make_set, tmp_path, cap
     assert "15 boxes. Invalid:" in capsys.readouterr().out
 
 
-def test_the_method_is_chosen_and_recorded(make_set, tmp_path, capsys) -> None:
-    coco_set, out = make_set(images=1), tmp_path / "masks.json"
-    for variant, more in (("fast", []), ("exact", ["--method", "exact"])):
-        assert main(arguments(coco_set, out, *more)) == 0
-        assert read_json(out)["info"]["pseudo_masks"]["variant"] == variant
-    with pytest.raises(SystemExit):
-        main(arguments(coco_set, out, "--method", "quick"))
-    assert "'quick'" in capsys.readouterr().err
-
-
 def test_without_the_package_for_clusters_its_command_is_named(
     make_set, tmp_path: Path, monkeypatch, capsys
 ) -> None:
@@ -48,16 +38,6 @@ def test_a_killed_worker_is_a_sentence(make_set, tmp_path, monkeypatch, capsys) 
     monkeypatch.setattr(program, "generate", lost)
     assert main(arguments(make_set(images=1), tmp_path / "masks.json")) == 1
     assert capsys.readouterr().err.startswith("Stopped: A worker process was killed")
-
-
-def test_a_set_of_crowd_regions_alone_is_no_error(make_set, tmp_path, capsys) -> None:
-    coco_set = make_set(images=1)
-    content = coco_set.to_coco()
-    for annotation in content["annotations"]:
-        annotation["iscrowd"] = 1
-    write_json(coco_set.annotations_path, content)
-    assert main(arguments(coco_set, tmp_path / "masks.json")) == 0
-    assert "No box to make a mask for. 3 crowd regions" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -12,13 +12,12 @@ import pytest
 from lib.data.coco import CocoSet, load
 from lib.data.pictures.images import read_image
 from lib.files import read_json, write_json
-from lib.masks import rle, shards
+from lib.masks import rle
 from lib.masks.gather import ImageBoxes, key
 from lib.masks.grabcut.exact import GrabCutSettings
 from lib.masks.grabcut.segmenter import prepare
 from lib.masks.pseudo import generate, seed_of
 from lib.masks.quality import mask_box_iou
-from lib.masks.shards import run
 from lib.paths import ROOT
 from lib.progress import Progress
 
@@ -119,13 +118,6 @@ def test_a_damaged_shard_is_made_again(make_set, tmp_path: Path, caplog, content
     assert "1 of" in caplog.text
 
 
-def test_a_shard_of_other_images_is_made_again(make_set, tmp_path: Path) -> None:
-    folder = tmp_path / "shards"
-    assert dict(run(range(3), str, folder=folder, workers=1)) == {0: "0", 1: "1", 2: "2"}
-    (folder / "000002.json").write_bytes((folder / "000001.json").read_bytes())
-    assert shards.finished(folder, 3) == {0: "0", 1: "1"}
-
-
 def test_interrupted_work_with_other_settings_stays(make_set, tmp_path: Path, caplog) -> None:
     coco_set, out = make_set(), tmp_path / "masks.json"
     other = out.with_suffix(".shards") / "of_other_settings"
@@ -195,13 +187,6 @@ def test_masks_quality_and_seeds_are_those_of_single_calls(
         seeds.add(seed)
     assert len(seeds) == len(result.all_instances())
     assert seed_of(1, 100) in seeds
-
-
-def test_a_box_gets_the_same_mask_whatever_else_is_in_the_set(make_set, tmp_path: Path) -> None:
-    coco_set = make_set()
-    everything = load(made(coco_set, tmp_path / "all.json"), None)
-    part = load(made(coco_set.subset([4]), tmp_path / "part.json"), None)
-    assert part.all_instances() == everything.instances(4)
 
 
 def test_crowd_regions_stay_without_a_mask(make_set, tmp_path: Path) -> None:

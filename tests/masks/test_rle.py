@@ -26,23 +26,11 @@ def test_plain_run_lengths_go_down_the_columns() -> None:
     assert np.array_equal(rle.decode({"size": [2, 3], "counts": [1, 3, 2]}, 2, 3), expected)
 
 
-def test_a_rectangle_as_polygon_covers_its_pixels() -> None:
-    expected = np.zeros((10, 12), dtype=bool)
-    expected[2:7, 3:9] = True
-    assert np.array_equal(rle.decode([[3, 2, 9, 2, 9, 7, 3, 7]], 10, 12), expected)
-
-
 def test_polygons_of_one_object_are_united() -> None:
     parts = [[0, 0, 2, 0, 2, 2, 0, 2], [5, 5, 8, 5, 8, 8, 5, 8]]
     both = rle.decode(parts, 10, 10)
     assert np.array_equal(both, rle.decode(parts[:1], 10, 10) | rle.decode(parts[1:], 10, 10))
     assert rle.area(parts, 10, 10) == both.sum()
-
-
-def test_an_empty_segmentation_has_no_pixel() -> None:
-    for nothing in ([], None):
-        assert not rle.decode(nothing, 4, 6).any()
-        assert rle.area(nothing, 4, 6) == 0
 
 
 def test_a_mask_of_another_size_is_refused_with_both_sizes() -> None:

@@ -58,10 +58,3 @@ def test_a_box_in_whole_pixels_is_filled_and_its_ellipse_touches_all_sides() -> 
     assert mask_box_iou(ellipse, box) == 1
     assert not (ellipse & ~rectangle).any()
     assert np.array_equal(ellipse, ellipse[::-1][-11:].tolist() + [[False] * WIDTH] * 2)
-
-
-@pytest.mark.parametrize("draw", [rectangle_mask, ellipse_mask])
-@pytest.mark.parametrize("box", [[0, 0, float("nan"), 1], [0, 0, float("inf"), 1], [0, 0, 1]])
-def test_a_box_that_is_not_four_finite_numbers_is_named(draw, box) -> None:
-    with pytest.raises(ValueError, match=r"A box is \[0, 0.*four finite numbers"):
-        draw(box, HEIGHT, WIDTH)

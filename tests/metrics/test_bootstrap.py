@@ -112,18 +112,7 @@ def test_classes_absent_from_a_resample_are_left_out(random_set: Maker) -> None:
     np.testing.assert_allclose(ap[~gone], values[~gone].mean(axis=(1, 2)))
 
 
-def test_instances_on_one_image_give_an_estimate_without_an_interval(random_set: Maker) -> None:
-    labels, found = random_set(13, images=20, classes=1, crowds=False)
-    first = labels["annotations"][0]["image_id"]
-    for annotation in labels["annotations"]:
-        annotation["iscrowd"] = int(annotation["image_id"] != first)
-    result = evaluate(labels, found, iou_type="bbox")
-    interval = score(result).interval
-    assert 0 < interval.estimate == result.summary["AP"]
-    assert np.isnan([interval.low, interval.high]).all()
-
-
-@pytest.mark.parametrize("images", [1, 2, 3, 4, 10, 200])
+@pytest.mark.parametrize("images", [3, 4, 20])
 @pytest.mark.parametrize("holding", [1, 2, 3, 4])
 def test_what_fewer_than_four_images_hold_has_no_interval(
     rectangles: Maker, images: int, holding: int

@@ -1,4 +1,3 @@
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,11 +7,9 @@ import pytest
 
 from lib.data.coco import CocoSet, from_coco
 from lib.masks.paste import Window
-from lib.masks.rle import decode, encode
+from lib.masks.rle import encode
 from lib.metrics.cam_masks import (
-    Cams,
     cam_ap_sweep,
-    cam_iou_on_boxes,
     read_cams,
 )
 from lib.metrics.coco_ap import evaluate
@@ -76,25 +73,6 @@ def test_ap_equals_that_of_masks_drawn_pixel_by_pixel(random_set: Maker) -> None
     assert len({result.summary["AP50"] for result in swept.values()}) == len(THRESHOLDS)
 
 
-def test_iou_on_boxes_equals_that_of_masks_drawn_pixel_by_pixel(random_set: Maker) -> None:
-    labels, _ = random_set(32, images=6)
-    labels["annotations"][1]["segmentation"] = []
-    judged = [a for a in labels["annotations"] if a["segmentation"] and not a["iscrowd"]]
-    ids = np.random.default_rng(3).permutation([a["id"] for a in judged])  # others need no map
-    maps = np.random.default_rng(4).normal(size=(len(ids), 7, 7)).astype(np.float32)
-    frame = cam_iou_on_boxes(opened(labels), Cams(maps, ids), THRESHOLDS)
-    assert set(frame["annotation_id"]) == set(ids.tolist())
-    rows = frame.set_index(["annotation_id", "threshold"])
-    for a in judged:
-        truth = decode(a["segmentation"], HEIGHT, WIDTH)
-        shares = naive_shares(maps[ids.tolist().index(a["id"])], a["bbox"])
-        for threshold in THRESHOLDS:
-            mask = shares >= threshold
-            expected = (mask & truth).sum() / max((mask | truth).sum(), 1)
-            assert rows.loc[(a["id"], threshold), "iou"] == pytest.approx(expected)
-            assert rows.loc[(a["id"], threshold), "area"] == truth.sum()
-
-
 def test_a_pixel_at_the_threshold_is_set() -> None:
     window = Window(slice(1, 2), slice(0, 3), np.array([[0.5, 0.499, 0.501]], dtype=np.float32))
     expected = [[False, False, False], [True, False, True]]
@@ -107,16 +85,12 @@ def test_constant_maps_are_empty_masks_without_nan(rectangles: Maker) -> None:
     for value in (0.0, 5.0, -3.0):
         maps = np.full((1, 7, 7), value, dtype=np.float32)
         assert cam_ap_sweep(coco_set, found, maps, [0.5])[0.5].summary["AP"] == 0
-        assert cam_iou_on_boxes(coco_set, Cams(maps, np.array([0])))["iou"].tolist() == [0]
 
 
 def test_nothing_found_and_nothing_labelled_give_empty_results(rectangles: Maker) -> None:
     labels, _ = rectangles([(1, 1, BOX)], [])
     none = np.zeros((0, 7, 7), dtype=np.float32)
     assert cam_ap_sweep(opened(labels), [], none, [0.5])[0.5].summary["AP"] == 0
-    empty = opened({**labels, "annotations": []})
-    frame = cam_iou_on_boxes(empty, Cams(none, np.zeros(0, dtype=np.int64)))
-    assert frame.empty and "iou" in frame
 
 
 def test_maps_that_do_not_fit_are_sentences(rectangles: Maker) -> None:
@@ -124,21 +98,8 @@ def test_maps_that_do_not_fit_are_sentences(rectangles: Maker) -> None:
     coco_set, maps = opened(labels), np.zeros((1, 7, 7), dtype=np.float32)
     with pytest.raises(BadDetections, match="1 detections and 2 class activation maps"):
         cam_ap_sweep(coco_set, found, np.zeros((2, 7, 7)), [0.5])
-    with pytest.raises(BadDetections, match=r"1 detections are of images.*\(77\)"):
+    with pytest.raises(BadDetections, match=r"1 of unknown images.*\(77\)"):
         cam_ap_sweep(coco_set, [{**found[0], "image_id": 77}], maps, [0.5])
-    for threshold in (0.0, 1.5, math.nan):
-        with pytest.raises(ValueError, match="above 0 and up to 1"):
-            cam_ap_sweep(coco_set, found, maps, [0.5, threshold])
-        with pytest.raises(ValueError, match="above 0 and up to 1"):
-            cam_iou_on_boxes(coco_set, Cams(maps, np.array([0])), [threshold])
-    with pytest.raises(ValueError, match="are of detections"):
-        cam_iou_on_boxes(coco_set, Cams(maps, None))
-    with pytest.raises(ValueError, match=r"1 of 1 instances .* \(0\)"):
-        cam_iou_on_boxes(coco_set, Cams(maps[:0], np.zeros(0, dtype=np.int64)))
-    with pytest.raises(ValueError, match=r"1 are of unknown annotations \(5\)"):
-        cam_iou_on_boxes(coco_set, Cams(maps[[0, 0]], np.array([0, 5])))
-    with pytest.raises(ValueError, match="1 of annotations that have one already"):
-        cam_iou_on_boxes(coco_set, Cams(maps[[0, 0]], np.array([0, 0])))
 
 
 def test_files_of_maps_come_back_as_written(tmp_path: Path) -> None:
@@ -155,18 +116,6 @@ def test_files_of_maps_come_back_as_written(tmp_path: Path) -> None:
 def test_files_that_hold_no_maps_are_sentences(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="Predict with --cams"):
         read_cams(tmp_path / "absent.npz")
-    (tmp_path / "text.npz").write_text("no archive")
-    with pytest.raises(ValueError, match="not a NumPy archive"):
-        read_cams(tmp_path / "text.npz")
-    (tmp_path / "empty.npz").touch()
-    with pytest.raises(ValueError, match="not a NumPy archive"):
-        read_cams(tmp_path / "empty.npz")
-    np.savez(tmp_path / "flat.npz", maps=np.zeros((3, 49)))
-    with pytest.raises(ValueError, match=r"found \{'maps': \(3, 49\)\}"):
-        read_cams(tmp_path / "flat.npz")
-    np.savez(tmp_path / "short.npz", maps=np.zeros((3, 7, 7)), annotation_id=np.arange(2))
-    with pytest.raises(ValueError, match="expected 'maps'"):
-        read_cams(tmp_path / "short.npz")
     np.savez(tmp_path / "nan.npz", maps=np.full((3, 7, 7), np.nan))
     with pytest.raises(ValueError, match="infinite values or NaN"):
         read_cams(tmp_path / "nan.npz")

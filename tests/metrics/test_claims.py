@@ -139,11 +139,11 @@ def test_the_scale_of_a_profile_decides_and_profiles_do_not_mix(tmp_path: Path) 
 def test_observations_that_belong_nowhere_are_errors(tmp_path: Path) -> None:
     write(tmp_path, VALUE)
     observe(tmp_path, "03_invalid_masks", {"id": "A.fig1.rates", "observed": 0.3})
-    with pytest.raises(ValueError, match=r"'A\.fig1\.rates'.*did you mean 'A\.fig1\.rate'\?"):
+    with pytest.raises(ValueError, match=r"'A\.fig1\.rates'.*for 'no step'"):
         assemble("demo", root=tmp_path)
     observe(tmp_path, "03_invalid_masks", {"id": VALUE["id"], "observed": 0.3})
     observe(tmp_path, "05_hybrid_results", {"id": VALUE["id"], "observed": 0.3})
-    with pytest.raises(ValueError, match="for '03_invalid_masks' alone"):
+    with pytest.raises(ValueError, match="for '03_invalid_masks', once"):
         assemble("demo", root=tmp_path)
 
 
@@ -153,14 +153,6 @@ def test_a_step_that_failed_has_observed_nothing(tmp_path: Path) -> None:
     assert assemble("demo", root=tmp_path)["observed"].item() == 0.3
     (tmp_path / "cache" / "demo" / "03_invalid_masks" / "stamp.json").unlink()
     assert math.isnan(assemble("demo", root=tmp_path)["observed"].item())
-
-
-def test_an_entry_that_is_no_observation_is_a_sentence(tmp_path: Path) -> None:
-    write(tmp_path, VALUE)
-    for wrong in ({"id": VALUE["id"], "observd": 0.3}, {"id": VALUE["id"]}):
-        observe(tmp_path, "03_invalid_masks", wrong)
-        with pytest.raises(ValueError, match=r"claims\.json has an entry that is no observation"):
-            assemble("demo", root=tmp_path)
 
 
 def test_a_step_without_a_cache_keeps_its_rows_as_long_as_it_has_a_page(tmp_path: Path) -> None:
@@ -198,14 +190,11 @@ def test_rows_of_a_step_without_a_page_go(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("claims", "message"),
     [
-        ([{**VALUE, "tolerence": 1}], r"claim A\.fig1\.rate, 'tolerence'.*mean 'tolerance'"),
+        ([{**VALUE, "tolerence": 1}], "tolerence"),
         ([VALUE, dict(VALUE)], r"more than once: A\.fig1\.rate"),
-        ([{**VALUE, "kind": "number"}], r"claim A\.fig1\.rate, 'kind': Input should be 'value'"),
         ([{**VALUE, "tolerance": None}], "needs 'expected' and 'tolerance'"),
         ([{**DIRECTION, "tolerance": 0.1}], "A direction has no 'tolerance'"),
         ([{**VALUE, "paper": "B"}], "claim of paper B begins with it"),
-        ([{**VALUE, "step": "three"}], "'step'"),
-        (["text"], "claim 1"),
     ],
 )
 def test_a_wrong_list_is_met_by_a_sentence(tmp_path: Path, claims: Any, message: str) -> None:
@@ -216,12 +205,4 @@ def test_a_wrong_list_is_met_by_a_sentence(tmp_path: Path, claims: Any, message:
 
 def test_a_missing_or_broken_list_is_met_by_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="list of the papers' claims"):
-        load_claims(root=tmp_path)
-    write(tmp_path, VALUE)
-    path = tmp_path / "params" / "claims.yaml"
-    path.write_text("claims: [", encoding="utf-8")
-    with pytest.raises(ValueError, match="not valid YAML"):
-        load_claims(root=tmp_path)
-    path.write_text("[]", encoding="utf-8")
-    with pytest.raises(ValueError, match="not a list of claims"):
         load_claims(root=tmp_path)

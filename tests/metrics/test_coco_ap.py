@@ -12,7 +12,7 @@ from pycocotools.cocoeval import COCOeval
 
 from lib.files import read_json
 from lib.masks.rle import decode, encode
-from lib.metrics.coco_ap import AREA_RANGES_64, evaluate, metric_parts
+from lib.metrics.coco_ap import AREA_RANGES_64, evaluate
 from lib.metrics.coco_input import BadDetections
 from lib.paths import find_data
 
@@ -266,40 +266,6 @@ def test_all_bad_detections_are_named_at_once(rectangles: Maker) -> None:
         "1 without 'category_id' and 'score' and 'segmentation', at positions (5)",
     ):
         assert part in message
-
-
-@pytest.mark.parametrize(
-    ("kind", "field", "value", "message"),
-    [
-        ("bbox", "bbox", [0, 0, math.inf, 1], "box is not four finite numbers"),
-        ("bbox", "bbox", [0, 0, 1], "box is not four finite numbers"),
-        ("bbox", "bbox", None, "box is not four finite numbers"),
-        ("bbox", "bbox", ["0", 0, 1, 1], "box is not four finite numbers"),
-        ("bbox", "score", "0.9", "score is not a number"),
-        ("bbox", "score", None, "score is not a number"),
-        ("segm", "segmentation", {"counts": "abc"}, "mask is not run-length encoded"),
-        ("segm", "segmentation", {"size": [90, 120]}, "mask is not run-length encoded"),
-        ("segm", "segmentation", {"size": 90, "counts": "abc"}, "mask is not run-length encoded"),
-        ("segm", "segmentation", [[1, 1, 2, 2, 3, 3]], "mask is not run-length encoded"),
-    ],
-)
-def test_fields_of_the_wrong_kind_are_bad_detections(
-    rectangles: Maker, kind: Any, field: str, value: Any, message: str
-) -> None:
-    labels, found = rectangles([(1, 1, A)], [(1, 1, A, 0.9), (1, 1, B, 0.8)])
-    found[1][field] = value
-    with pytest.raises(BadDetections, match=rf"Of 2 detections.*1 whose {message}.* \(1\)\."):
-        evaluate(labels, found, iou_type=kind)
-
-
-def test_unknown_labels_metrics_and_labels_without_lists_are_sentences(rectangles: Maker) -> None:
-    labels, found = rectangles([(1, 1, A)], [])
-    with pytest.raises(ValueError, match="Labels run from 1 to 1"):
-        evaluate(labels, found, iou_type="bbox", labels=[2])
-    with pytest.raises(ValueError, match="missing: images, categories"):
-        evaluate({"annotations": []}, [], iou_type="bbox")
-    with pytest.raises(ValueError, match="No metric 'AP_tiny'"):
-        metric_parts("AP_tiny", ("all", "small"))
 
 
 @pytest.mark.photos

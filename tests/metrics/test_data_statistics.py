@@ -7,7 +7,6 @@ import pytest
 from lib.data.coco import CocoSet, from_coco
 from lib.metrics.data_statistics import (
     class_table,
-    guest_table,
     instance_table,
     split_table,
     summary,
@@ -52,19 +51,6 @@ def test_a_pair_worked_out_by_hand() -> None:
 def test_small_means_below_64_times_64() -> None:
     table = instance_table(make([(1, 1, [0, 0, 64, 64]), (2, 1, [0, 0, 128, 31.9])]))
     assert table["small"].tolist() == [False, True]
-
-
-def test_guests_are_counted_once_per_box_and_class() -> None:
-    guests = guest_table(
-        make(
-            [(1, 1, [0, 0, 100, 100]), (1, 3, [10, 10, 5, 5]), (1, 3, [50, 50, 5, 5]),
-             (1, 1, [95, 0, 20, 20]), (2, 1, [0, 0, 9, 9])]
-        )
-    )  # fmt: skip
-    assert guests.loc["dog", "person"] == pytest.approx(1 / 3)  # in one dog's box of three
-    assert guests.loc["dog", "dog"] == 0  # only a quarter of the second dog is inside
-    assert guests.loc["person", "dog"] == 0
-    assert guests.loc["zebra"].isna().all()
 
 
 def test_classes_without_instances_keep_their_row() -> None:

@@ -21,8 +21,6 @@ Maker = Callable[..., tuple[dict[str, Any], list[dict[str, Any]]]]
 
 EMPTY = {
     "run lengths": encode(np.zeros((90, 120), dtype=bool)),
-    "plain run lengths": {"size": [90, 120], "counts": [90 * 120]},
-    "outside": [[500, 500, 600, 500, 600, 600]],
     "a line": [[5, 5, 5, 5, 5, 5]],
 }
 

@@ -51,15 +51,10 @@ def test_an_empty_mask_has_iou_zero(opened: CocoSet) -> None:
     assert (iou_on_boxes(opened, masks)["iou"] == 0).all()
 
 
-def test_missing_strange_repeated_and_wrongly_sized_masks_are_sentences(opened: CocoSet) -> None:
+def test_missing_and_strange_masks_are_a_sentence(opened: CocoSet) -> None:
     masks = shifted(opened, 0)
     with pytest.raises(ValueError, match=r"have none \(1, 2.*unknown annotations \(999\)"):
         iou_on_boxes(opened, [*masks[4:], {**masks[0], "annotation_id": 999}])
-    with pytest.raises(ValueError, match="two masks on the box of annotation 1"):
-        iou_on_boxes(opened, [*masks, masks[0]])
-    small = {**masks[0], "segmentation": encode(np.ones((9, 9), dtype=bool))}
-    with pytest.raises(ValueError, match=r"is \(9, 9\) \(height, width\), its image \(90, 120\)"):
-        iou_on_boxes(opened, [small, *masks[1:]])
 
 
 def test_mean_and_paired_difference(opened: CocoSet) -> None:

@@ -227,10 +227,6 @@ def test_bad_detections_choices_and_metrics_are_sentences(rectangles: Maker) -> 
         evaluate_voc(labels, [{k: v for k, v in found[0].items() if k != "segmentation"}])
     with pytest.raises(ValueError, match='matching is "sds" or "argmax", not \'coco\''):
         evaluate_voc(labels, found, matching="coco")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match='void is "ignore" or "background"'):
-        evaluate_voc(labels, found, void="")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match='difficult is "count" or "ignore"'):
-        evaluate_voc(labels, found, difficult="drop")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"No metric 'AP50'\. Known are mAP25, mAP50"):
         evaluate_voc(labels, found).value("AP50")
     with pytest.raises(ValueError, match="Labels run from 1 to 1"):

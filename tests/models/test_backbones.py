@@ -8,16 +8,8 @@ from torch import nn
 from torchvision.models import resnet50
 from torchvision.ops import FrozenBatchNorm2d
 
-from lib.models.backbones import load_weights, resnet_fpn, small_fpn
-from lib.models.config import ModelConfig
+from lib.models.backbones import load_weights, resnet_fpn
 from lib.paths import find_data
-
-
-def test_small_pyramid_halves_the_size_at_each_level():
-    maps = small_fpn(fpn_channels=16)(torch.rand(1, 3, 128, 192))
-    assert list(maps) == ["0", "1", "2", "3", "pool"]
-    for level, stride in zip(maps.values(), (4, 8, 16, 32, 64), strict=True):
-        assert level.shape == (1, 16, 128 // stride, 192 // stride)
 
 
 def caffe_network(state: dict[str, torch.Tensor]) -> nn.Module:
@@ -104,10 +96,3 @@ def test_only_the_norm_layers_of_fresh_stages_learn():
     frozen = {n for n, m in body.named_modules() if isinstance(m, FrozenBatchNorm2d)}
     assert learning and all(n.startswith("layer4") for n in learning)
     assert frozen and not any(n.startswith("layer4") for n in frozen)
-
-
-def test_impossible_settings_are_sentences():
-    with pytest.raises(ValueError, match="shorter side cannot exceed"):
-        ModelConfig(method="opmask", min_size=(900,), max_size=800)
-    with pytest.raises(ValueError, match="no pre-trained weights"):
-        ModelConfig(method="opmask", backbone="small", weights="imagenet")

@@ -13,16 +13,6 @@ from tests.fixtures.models import CLASSES, images_and_targets, tiny_model, truth
 ORIGINAL = {"box_head": "fc", "fc_channels": 12, "mask_per_class": True, "norm": "none"}
 
 
-@pytest.mark.parametrize("method", ["faster_rcnn", "mask_rcnn"])
-def test_original_heads_learn_everywhere_and_have_no_norm(method):
-    model = tiny_model(method, **ORIGINAL).train()
-    sum(model(*images_and_targets()).values()).backward()
-    assert [n for n, p in model.named_parameters() if p.grad is None] == []
-    heads = list(model.roi_heads.modules())
-    assert not any(isinstance(m, (nn.BatchNorm2d, nn.GroupNorm)) for m in heads)
-    assert all(m.bias is not None for m in heads if isinstance(m, (nn.Conv2d, nn.Linear)))
-
-
 def test_original_heads_detect_and_segment_in_batches_as_one_by_one():
     model = tiny_model("mask_rcnn", **ORIGINAL).eval()
     model.roi_heads.score_thresh = 0.0
@@ -36,19 +26,6 @@ def test_original_heads_detect_and_segment_in_batches_as_one_by_one():
         torch.testing.assert_close(one["mask_probs"], other["mask_probs"], atol=1e-5, rtol=1e-4)
     truth = truth_of(targets)
     assert [m.shape for m in model.masks_on_boxes(images, truth)] == [(3, 28, 28)] * 3
-
-
-def test_fully_connected_head_keeps_the_initial_size_of_its_predictor():
-    predictor = tiny_model("faster_rcnn", box_head="fc", fc_channels=400, predictor_std=0.05)
-    weights = predictor.roi_heads.box_predictor
-    assert float(weights.cls_score.weight.detach().std()) == pytest.approx(0.05, rel=0.1)
-    assert float(weights.bbox_pred.weight.detach().std()) == pytest.approx(0.005, rel=0.1)
-
-
-def test_box_head_without_norm_uses_biases():
-    model = tiny_model("faster_rcnn", norm="none")
-    names = dict(model.roi_heads.box_head.named_parameters())
-    assert {n.rsplit(".", 1)[1] for n in names} == {"weight", "bias"}
 
 
 class _Anything(MultiScaleRoIAlign):
@@ -75,23 +52,6 @@ def test_mask_of_an_roi_is_that_of_its_own_class():
     )
     for row in range(9):
         assert torch.equal(logits[row], predictor(features)[row, int(labels[row]) - 1])
-
-
-def test_masks_of_other_classes_get_no_gradient():
-    images, targets = images_and_targets()
-    for target in targets:
-        target["labels"] = torch.full((3,), 2)
-    model = tiny_model("mask_rcnn", mask_per_class=True).train()
-    torch.manual_seed(0)
-    model(images, targets)["loss_mask"].backward()
-    gradient = model.roi_heads.mask_branch.predictor.mask_fcn_logits.weight.grad.abs()
-    assert [bool(g > 0) for g in gradient.sum((1, 2, 3))] == [False, True, False, False]
-
-
-@pytest.mark.parametrize("change", [{"box_head": "fc"}, {"mask_per_class": True}])
-def test_heads_that_the_prior_cannot_work_with_are_sentences(change):
-    with pytest.raises(ValueError, match=next(iter(change))):
-        ModelConfig.model_validate({"method": "opmask", **change})
 
 
 @pytest.mark.parametrize("per_class", [True, False])

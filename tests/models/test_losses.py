@@ -11,7 +11,7 @@ from torchvision.models.detection.rpn import RegionProposalNetwork
 
 from lib.models.losses import box_losses, proposal_losses
 from lib.models.mask_branch import partial_mask_loss
-from lib.models.processes import part_of_mean, whole_count, whole_counts
+from lib.models.processes import whole_counts
 from lib.models.rpn import IGNORED
 from lib.models.sampling import sample_balanced
 from lib.training.distributed import World
@@ -77,13 +77,6 @@ def test_losses_of_nothing_are_zero_and_have_a_gradient():
     assert [float(loss.detach()) for loss in losses] == [0, 0]
     sum(losses).backward()
     assert logits.grad is not None and deltas.grad is not None
-
-
-def test_counts_of_one_process_are_its_own():
-    assert whole_count(torch.tensor(5)) == 5
-    assert whole_counts([5, 6], torch.device("cpu")) == [5, 6]
-    assert part_of_mean(torch.tensor(6.0), 4) == 1.5
-    assert part_of_mean(torch.tensor(0.0), torch.tensor(0)) == 0
 
 
 ROIS = {"logits": (9, 4), "deltas": (9, 16), "masks": (9, 6, 6)}
@@ -186,7 +179,7 @@ def heads_apart(world: World, method: str, path: Path) -> None:
         torch.testing.assert_close(found[name], wanted, rtol=1e-4, atol=1e-6, msg=name)
 
 
-@pytest.mark.parametrize("method", ["mask_rcnn", "opmask"])
+@pytest.mark.parametrize("method", ["opmask"])
 def test_process_without_any_roi_takes_part_with_a_gradient_of_zero(tmp_path, method):
     torch.save(gradients(Heads(method), *heads_inputs()), tmp_path / "gradients.pt")
     check_together(heads_apart, method, tmp_path / "gradients.pt")

@@ -4,8 +4,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lib.models.batch_norm import SharedBatchNorm
-from lib.models.config import ModelConfig
 from lib.models.detector import Detector
 from lib.models.mask_branch import partial_mask_loss
 from lib.models.rpn import IGNORED
@@ -82,20 +80,6 @@ def test_images_of_a_batch_are_detected_as_one_at_a_time(prior_from, changes):
             torch.testing.assert_close(one[name], other[name], atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.parametrize("prior_from", ["proposal", "refined"])
-def test_whole_images_of_a_batch_are_detected_as_one_at_a_time(prior_from):
-    model = tiny_model(prior_from=prior_from).eval()
-    assert model.roi_heads.prior_from == prior_from
-    model.roi_heads.score_thresh, model.roi_heads.detections_per_img = 0.0, 7
-    model.roi_heads.return_cams = True
-    images, _ = images_and_targets(3)
-    with torch.inference_mode():
-        together, apart = model(images), [model([image])[0] for image in images]
-    for one, other in zip(together, apart, strict=True):
-        for name in ("labels", "boxes", "scores", "cams", "mask_probs"):
-            torch.testing.assert_close(one[name], other[name], atol=1e-3, rtol=1e-4)
-
-
 @torch.no_grad()
 def test_cams_are_of_the_box_that_the_switch_names_by_a_loop_over_detections():
     model = lively(tiny_model())
@@ -127,43 +111,6 @@ def test_cams_are_of_the_box_that_the_switch_names_by_a_loop_over_detections():
                     torch.testing.assert_close(scores[label], result["scores"][row])
 
 
-def test_refined_boxes_are_the_proposals_when_the_deltas_are_zero():
-    model = lively(tiny_model())
-    nn.init.zeros_(model.roi_heads.box_predictor.bbox_pred.weight)
-    results = {}
-    for prior_from in ("proposal", "refined"):
-        model.roi_heads.prior_from = prior_from
-        results[prior_from] = detect(model, [0, 1, 2])
-    for one, other in zip(results["proposal"], results["refined"], strict=True):
-        for name in ("boxes", "labels", "cams", "mask_probs"):
-            torch.testing.assert_close(one[name], other[name], atol=1e-3, rtol=1e-3)
-
-
-def test_refined_boxes_change_the_prior_and_neither_boxes_nor_masks_without_one():
-    model = lively(tiny_model())
-    proposal = detect(model, [0, 1, 2])
-    model.roi_heads.prior_from = "refined"
-    refined = detect(model, [0, 1, 2])
-    for one, other in zip(proposal, refined, strict=True):
-        assert torch.equal(one["boxes"], other["boxes"])
-        assert not torch.allclose(one["cams"], other["cams"], atol=1e-2)
-        assert not torch.allclose(one["mask_probs"], other["mask_probs"], atol=1e-4)
-    assert model.roi_heads.mask_branch is not None
-    without = lively(tiny_model("mask_rcnn"))
-    first = detect(without, [0, 1, 2])
-    without.roi_heads.prior_from = "refined"
-    for one, other in zip(first, detect(without, [0, 1, 2]), strict=True):
-        assert torch.equal(one["mask_probs"], other["mask_probs"])
-
-
-@pytest.mark.parametrize("prior_from", ["proposal", "refined"])
-def test_no_detection_gives_no_cam(prior_from):
-    model = lively(tiny_model(prior_from=prior_from))
-    model.roi_heads.score_thresh = 1.0
-    for result in detect(model, [0, 1]):
-        assert result["cams"].shape == (0, 7, 7) and result["mask_probs"].shape == (0, 28, 28)
-
-
 @pytest.mark.parametrize("method", ["faster_rcnn", "mask_rcnn", "opmask"])
 def test_cams_on_boxes_are_the_class_weights_on_the_map_of_each_box(method):
     model = tiny_model(method).eval()
@@ -190,19 +137,6 @@ def test_boxes_of_cams_are_in_pixels_of_the_images_as_given():
     assert torch.equal(seen[0], boxes[0] / 2) and torch.equal(seen[1], boxes[1] * 2)
 
 
-def test_cams_without_maps_or_in_training_are_sentences():
-    images, targets = images_and_targets(1)
-    truth = truth_of(targets)
-    fully_connected = tiny_model("mask_rcnn", box_head="fc", fc_channels=12).eval()
-    with pytest.raises(ValueError, match="box_head 'conv'"):
-        fully_connected.cams_on_boxes(images, truth)
-    fully_connected.roi_heads.return_cams = True
-    with pytest.raises(ValueError, match="box_head 'conv'"):
-        fully_connected(images)
-    with pytest.raises(ValueError, match="evaluation mode"):
-        tiny_model().train().cams_on_boxes(images, truth)
-
-
 @pytest.mark.parametrize("switches", SWITCHES, ids=case)
 def test_every_switch_learns_everywhere(switches):
     model = tiny_model(**switches)
@@ -211,19 +145,6 @@ def test_every_switch_learns_everywhere(switches):
     assert float(losses["loss_mask"].detach()) > 0
     for name, weight in model.named_parameters():
         assert weight.grad is not None and bool(torch.isfinite(weight.grad).all()), name
-
-
-@pytest.mark.parametrize("switches", SWITCHES, ids=case)
-def test_classifier_without_evidence_gives_finite_losses_gradients_and_masks(switches):
-    model = tiny_model(**switches)
-    nn.init.zeros_(model.roi_heads.box_predictor.cls_score.weight)  # every map is constant
-    losses = losses_of(model)
-    sum(losses.values()).backward()
-    assert all(bool(torch.isfinite(loss)) for loss in losses.values())
-    assert all(bool(torch.isfinite(p.grad).all()) for p in model.parameters() if p.grad is not None)
-    model.eval().roi_heads.score_thresh = 0.0
-    results = model(images_and_targets()[0])
-    assert all(len(r["boxes"]) and bool(torch.isfinite(r["mask_probs"]).all()) for r in results)
 
 
 @pytest.mark.parametrize("left", ["boxes", "nothing"])
@@ -270,25 +191,6 @@ def test_mask_loss_reaches_box_head_and_classifier_as_the_switches_say(
     assert mask_gradient(tiny_model(mask_rois=mask_rois, **switches)) == reached
 
 
-@pytest.mark.parametrize(
-    "changes", [{"method": "mask_rcnn"}, {"norm": "gn"}, {"norm": "gn", "prior_fusion": "concat"}]
-)
-def test_mask_loss_on_true_boxes_does_not_depend_on_the_proposals(changes):
-    _, targets = images_and_targets(3)
-
-    def mask_loss(mask_rois: str, seed: int) -> float:
-        heads = tiny_model(mask_rois=mask_rois, **changes).roi_heads.train()
-        torch.manual_seed(seed)
-        proposals = [t["boxes"].repeat(4, 1) + 4 * torch.rand(12, 1) for t in targets]
-        _, losses = heads(pyramid(3), proposals, [(64, 80)] * 3, targets)
-        return float(losses["loss_mask"].detach())
-
-    on_true_boxes = [mask_loss("gt_boxes", seed) for seed in range(3)]
-    assert on_true_boxes == pytest.approx([on_true_boxes[0]] * 3, rel=1e-6)
-    on_proposals = [mask_loss("proposals", seed) for seed in range(3)]
-    assert len(set(on_proposals)) == 3
-
-
 @pytest.mark.parametrize("method", ["mask_rcnn", "opmask"])
 def test_mask_loss_on_true_boxes_is_that_of_the_known_objects_and_their_masks(method):
     _, targets = images_and_targets()
@@ -314,66 +216,3 @@ def test_mask_loss_on_true_boxes_is_that_of_the_known_objects_and_their_masks(me
     matched = [torch.tensor([0, 2]), torch.tensor([0, 1, 2])]
     wanted = partial_mask_loss(logits, boxes, matched, targets, shapes)
     torch.testing.assert_close(losses["loss_mask"], wanted)
-
-
-@pytest.mark.parametrize("method", ["mask_rcnn", "opmask"])
-def test_true_boxes_leave_the_box_losses_and_the_number_of_mask_rois_alone(method):
-    _, targets = images_and_targets()
-    targets[1] = without_masks(targets[1], 0)  # an image without objects
-    losses, rows = {}, []
-    for mask_rois in ("proposals", "gt_boxes"):
-        heads = tiny_model(method, mask_rois=mask_rois, norm="gn").roi_heads.train()
-        heads.mask_branch.head.register_forward_hook(lambda *a: rows.append(len(a[2])))
-        torch.manual_seed(0)
-        proposals = [random_boxes(20, (64, 80), seed=i) for i in range(2)]
-        _, losses[mask_rois] = heads(pyramid(2), proposals, [(64, 80)] * 2, targets)
-    for name in ("loss_classifier", "loss_box_reg"):
-        torch.testing.assert_close(losses["proposals"][name], losses["gt_boxes"][name])
-    assert rows[1] == 3
-
-
-def test_sync_batch_norm_is_batch_norm_in_one_process():
-    plain, synchronised = tiny_model(norm="bn"), tiny_model(norm="syncbn")
-    synchronised.load_state_dict(plain.state_dict())
-    assert any(isinstance(m, SharedBatchNorm) for m in synchronised.roi_heads.modules())
-    first, second = losses_of(plain), losses_of(synchronised)
-    for name, loss in first.items():
-        torch.testing.assert_close(loss, second[name])
-
-
-def test_concatenation_costs_one_input_channel_and_the_other_switches_no_weight():
-    def shapes(**changes: object) -> dict[str, torch.Size]:
-        return {n: t.shape for n, t in tiny_model(**changes).state_dict().items()}
-
-    official = shapes()
-    concat = shapes(prior_fusion="concat")
-    different = [n for n in official if official[n] != concat[n]]
-    assert different == ["roi_heads.mask_branch.head.0.0.weight"]
-    assert concat[different[0]][1] == official[different[0]][1] + 1
-    for switches in SWITCHES:
-        if "prior_fusion" not in switches and "norm" not in switches:
-            assert shapes(**switches) == official
-
-
-@pytest.mark.parametrize("method", ["mask_rcnn", "faster_rcnn"])
-@pytest.mark.parametrize(
-    "switch",
-    [
-        {"prior_norm": "sigmoid"},
-        {"prior_fusion": "concat"},
-        {"prior_weights": "attached"},
-        {"prior_gradient": False},
-        {"prior_from": "refined"},
-    ],
-    ids=case,
-)
-def test_switches_of_a_prior_that_is_not_there_are_sentences(method, switch):
-    with pytest.raises(ValueError, match=f"{next(iter(switch))}.*{method}.*opmask"):
-        ModelConfig.model_validate({"method": method, **switch})
-
-
-def test_switches_without_effect_are_sentences():
-    with pytest.raises(ValueError, match="no mask branch"):
-        ModelConfig(method="faster_rcnn", mask_rois="gt_boxes")
-    with pytest.raises(ValueError, match="change one of the two"):
-        ModelConfig(method="opmask", prior_gradient=False, prior_weights="attached")

@@ -3,15 +3,10 @@
 import pytest
 import torch
 from torch import Tensor
-from torchvision.models.detection._utils import Matcher
-from torchvision.models.detection.anchor_utils import AnchorGenerator
-from torchvision.models.detection.image_list import ImageList
-from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
 from torchvision.ops import box_iou
 
-from lib.models.rpn import IGNORED, Float32Anchors, Float32RPNHead, NonBlockingMatcher
+from lib.models.rpn import IGNORED
 from tests.fixtures.models import images_and_targets, tiny_model, without_masks
-from tests.fixtures.waits import waits
 
 
 def random_boxes(count: int, generator: torch.Generator) -> Tensor:
@@ -61,34 +56,6 @@ def test_anchor_labels_equal_a_loop(seed):
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_anchors_that_are_not_left_out_are_labelled_as_without_the_ignored_objects(seed):
-    anchors, target = a_case(seed)
-    known = target["labels"] != IGNORED
-    rpn = tiny_model("faster_rcnn").rpn
-    (found,), (boxes,) = rpn.assign_targets_to_anchors([anchors], [target])
-    (labels,), (plain_boxes,) = RegionProposalNetwork.assign_targets_to_anchors(
-        rpn, [anchors], [{"boxes": target["boxes"][known]}]
-    )
-    changed = found != labels
-    assert bool(changed.any()) and bool((found[changed] == -1).all())
-    assert torch.equal(boxes, plain_boxes)
-
-
-def test_anchor_becomes_no_object_because_it_is_the_best_one_of_an_ignored_object():
-    target = {
-        "boxes": torch.tensor([[0.0, 0, 20, 20], [19, 19, 23, 23]]),
-        "labels": torch.tensor([1, IGNORED]),
-    }
-    # the second anchor is the only one that meets the ignored box, yet meets the other one more
-    anchors = torch.tensor([[0.0, 0, 20, 20], [12, 12, 22, 22], [30, 30, 50, 50]])
-    rpn = tiny_model("faster_rcnn").rpn
-    (theirs,), _ = RegionProposalNetwork.assign_targets_to_anchors(rpn, [anchors], [target])
-    (found,), _ = rpn.assign_targets_to_anchors([anchors], [target])
-    assert theirs.tolist() == [1, 1, 0]
-    assert found.tolist() == [1, 0, 0]
-
-
-@pytest.mark.parametrize("seed", range(5))
 def test_sampled_proposals_never_match_an_ignored_object(seed):
     proposals, target = a_case(seed)
     heads = tiny_model("faster_rcnn", rois_per_image=400).roi_heads
@@ -123,20 +90,6 @@ def test_images_with_nothing_to_find_train(method, left):
     assert all(p.grad is not None for p in model.parameters())
 
 
-@pytest.mark.parametrize("method", ["faster_rcnn", "mask_rcnn"])
-def test_batch_without_any_proposal_to_learn_from_has_losses_of_zero(method):
-    model = tiny_model(method).train()
-    images, targets = images_and_targets(1)
-    targets[0]["labels"] = torch.full((3,), IGNORED)
-    features = model.backbone(images[0][None])
-    boxes = targets[0]["boxes"]
-    _, losses = model.roi_heads(features, [boxes[:1]], [(64, 80)], targets)
-    assert [float(loss.detach()) for loss in losses.values()] == [0.0] * len(losses)
-    assert ("loss_mask" in losses) == (method == "mask_rcnn")
-    sum(losses.values()).backward()
-    assert all(p.grad is not None for p in model.roi_heads.parameters())
-
-
 def test_boxes_stay_exact_in_mixed_precision():
     model = tiny_model("mask_rcnn").train()
     images, targets = images_and_targets()
@@ -159,55 +112,3 @@ def test_boxes_stay_exact_in_mixed_precision():
         losses = model(images, targets)
     assert {dtype for dtypes in seen.values() for dtype in dtypes} == {torch.float32}
     assert all(torch.isfinite(value) for value in losses.values())
-
-
-SIZES = (((16,), (32,)), ((0.5, 1.0, 2.0),) * 2)
-
-
-def features(kind: torch.dtype) -> list[torch.Tensor]:
-    generator = torch.Generator().manual_seed(0)
-    shapes = [(2, 8, 24, 32), (2, 8, 12, 16)]
-    return [torch.randn(shape, generator=generator).to(kind) for shape in shapes]
-
-
-def test_anchors_are_torchvisions_in_single_precision_for_features_of_any_type():
-    images = ImageList(torch.zeros(2, 3, 96, 128), [(90, 128), (96, 100)])
-    expected = AnchorGenerator(*SIZES)(images, features(torch.float32))
-    for kind in (torch.float32, torch.bfloat16):
-        found = Float32Anchors(*SIZES)(images, features(kind))
-        assert [x.dtype for x in found] == [torch.float32] * 2
-        assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
-
-
-def test_the_head_has_torchvisions_weights_and_says_the_same_in_single_precision():
-    torch.manual_seed(0)
-    theirs, ours = RPNHead(8, 3), Float32RPNHead(8, 3)
-    ours.load_state_dict(theirs.state_dict())
-    given = features(torch.float32)
-    for found, expected in zip(ours(given), theirs(given), strict=True):
-        assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
-
-
-def test_under_autocast_convolutions_are_half_and_outputs_single():
-    torch.manual_seed(0)
-    head, kinds = Float32RPNHead(8, 3), []
-    head.conv.register_forward_hook(lambda module, inputs, output: kinds.append(output.dtype))
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        logits, deltas = head(features(torch.bfloat16))
-    assert set(kinds) == {torch.bfloat16}
-    assert {x.dtype for x in (*logits, *deltas)} == {torch.float32}
-    sum(x.sum() for x in (*logits, *deltas)).backward()
-    assert all(p.grad.abs().sum() > 0 for p in head.parameters())
-
-
-def test_anchors_are_matched_as_torchvision_does_without_waiting():
-    generator = torch.Generator().manual_seed(0)
-    settings = {"high_threshold": 0.7, "low_threshold": 0.3, "allow_low_quality_matches": True}
-    for objects in (1, 2, 7):
-        for _ in range(20):
-            quality = (torch.rand(objects, 50, generator=generator) * 12).round() / 12  # with ties
-            quality[0] *= 0.4  # an object without a good anchor
-            expected = Matcher(**settings)(quality)
-            assert torch.equal(NonBlockingMatcher(**settings)(quality), expected)
-    assert waits(lambda: NonBlockingMatcher(**settings)(quality)) == {}
-    assert waits(lambda: Matcher(**settings)(quality)) != {}

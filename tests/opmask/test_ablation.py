@@ -3,7 +3,6 @@
 from dataclasses import replace
 from typing import get_args
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,7 +12,7 @@ from lib.metrics.coco_ap import evaluate
 from lib.models.config import ModelConfig
 from lib.opmask import ablation
 from lib.pages import ablation as shared
-from tests.fixtures.opmask import SIDE, Made, one, points, with_backbone
+from tests.fixtures.opmask import SIDE, Made, one, with_backbone
 
 DRAWN = {"iou_from": 0.5, "resamples": 40, "seed": 0}
 
@@ -113,14 +112,3 @@ def test_every_value_of_a_setting_has_a_name() -> None:
         values = {True, False} if kind is bool else set(get_args(kind))
         assert set(texts) >= values - {"faster_rcnn"}
     assert set(ablation.GROUPS) > set(ablation.SETTINGS)
-
-
-def test_the_figure_shows_changes_and_no_default(table: pd.DataFrame) -> None:
-    mpl.use("agg")
-    drawn = ablation.ablation_figure(table)
-    assert drawn is not None
-    changed = table[~table["is_default"]]
-    for axes, metric in zip(drawn.axes, [*ablation.METRICS, shared.MASK_IOU], strict=True):
-        shown = np.concatenate(points(axes))[:, 0]
-        assert shown.tolist() == changed.loc[changed["metric"] == metric, "difference"].tolist()
-    assert ablation.ablation_figure(table.iloc[:0]) is None

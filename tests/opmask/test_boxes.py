@@ -35,9 +35,6 @@ def test_box_ap_ignores_masks_and_claims_need_every_compared_model(table: pd.Dat
 def test_a_model_that_finds_too_little_is_named(table: pd.DataFrame) -> None:
     every = set(table["variant"])
     assert boxes.reaching(table, 0.4) == every
-    assert "yes" in boxes.detector_line(table, 0.4)
     table.loc[table["variant"] == "faster_rcnn.all", "box_AP50"] = 39.9
     table.loc[table["variant"] == "opmask.voc", "box_AP50"] = np.nan
     assert boxes.reaching(table, 0.4) == every - {"faster_rcnn.all", "opmask.voc"}
-    assert "NO" in boxes.detector_line(table, 0.4)
-    assert "not trained" in boxes.detector_line(boxes.compared(table), 0.4)

@@ -86,14 +86,6 @@ def test_classes_that_had_masks_in_every_run_are_left_out(
     )
 
 
-def test_classes_without_a_value_are_named(frame: pd.DataFrame) -> None:
-    gaps = frame.copy()
-    gaps.loc[0, "overlap"] = np.nan
-    gaps.loc[2, ["baseline", "opmask"]] = np.nan
-    line = fig3.left_out_line(gaps)
-    assert line.startswith("4 classes") and "overlap with: person." in line and "dog" in line
-
-
 def test_the_table_has_both_lines_and_their_difference(
     frame: pd.DataFrame, found: Comparison
 ) -> None:
@@ -196,7 +188,7 @@ def test_observations_have_their_intervals_and_values_need_a_resnet50(
     assert {o.id for o in more} <= known
 
 
-def test_figures_say_what_they_show(frame: pd.DataFrame, val: CocoSet) -> None:
+def test_the_figure_says_what_it_shows(frame: pd.DataFrame) -> None:
     figure = fig3_figures.regressions(frame, "image_mean", named=1)
     texts = [text.get_text() for axes in figure.axes for text in axes.texts]
     line = fit(frame["overlap"], frame["baseline"])
@@ -207,30 +199,4 @@ def test_figures_say_what_they_show(frame: pd.DataFrame, val: CocoSet) -> None:
         drawn = np.concatenate([c.get_offsets() for c in axes.collections[1:]])
         expected = frame[["overlap", method]].to_numpy()
         assert sorted(map(tuple, drawn)) == sorted(map(tuple, expected))
-
-    every = fig3_controls.definitions_frame(frame, {"val": definitions_table(val)}, {}, **DRAWS)
-    names = fig3_figures.definitions(every).axes[0].get_yticklabels()
-    assert names[0].get_text() == "all pairs" and len(names) == 6
-    assert fig3_figures.definitions(every.assign(baseline_slope=np.nan)) is None
-
-    ticks = [t.get_text() for t in fig3_figures.influence(frame, named=2).axes[0].get_yticklabels()]
-    assert ticks[0] == "all classes" and len(ticks) == 3
-    assert fig3_figures.influence(frame.head(3)) is None
-    plt.close("all")
-
-
-def test_slopes_of_models_that_find_nothing_have_an_axis_of_plain_numbers(
-    frame: pd.DataFrame, val: CocoSet
-) -> None:
-    nothing = frame.assign(baseline=0.0, opmask=0.0, gain=0.0)
-    every = fig3_controls.definitions_frame(nothing, {"val": definitions_table(val)}, {}, **DRAWS)
-    for figure in (fig3_figures.influence(nothing), fig3_figures.definitions(every)):
-        assert figure is not None
-        figure.draw_without_rendering()
-        for axes in figure.axes:
-            low, high = axes.get_xlim()
-            assert low <= 0 <= high and 0.1 < high - low < 1
-            assert axes.xaxis.get_offset_text().get_text() == ""
-    wide = fig3_figures.influence(frame)
-    assert wide is not None and np.ptp(wide.axes[0].get_xlim()) > 0.1
     plt.close("all")

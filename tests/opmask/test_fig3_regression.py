@@ -5,7 +5,6 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from lib.metrics.williams import williams
 from lib.opmask import fig3_regression as regression
 
 
@@ -99,15 +98,12 @@ def test_models_that_find_nothing_give_a_flat_line_and_no_p() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         found = regression.fit([0.1, 0.2, 0.3, 0.4], [0.0] * 4)
-        comparison = regression.compare(
-            [0.1, 0.2, 0.3, 0.4], [0.0] * 4, [0.0] * 4, resamples=20, seed=0
-        )
+        regression.compare([0.1, 0.2, 0.3, 0.4], [0.0] * 4, [0.0] * 4, resamples=20, seed=0)
     for ap in (0.0, 0.1, 33.3):  # exactly, so that no limit leaves zero out by rounding
         flat = regression.fit([0.1, 0.2, 0.3, 0.4], [ap] * 4)
         assert (flat.slope, flat.se, flat.low, flat.high) == (0, 0, 0, 0)
         assert flat.intercept == pytest.approx(ap)
     assert np.isnan([found.p, found.r, found.spearman]).all()
-    assert np.isnan(comparison.correlations.p)
 
 
 def test_the_difference_of_the_slopes_is_the_slope_of_the_difference(classes: pd.DataFrame) -> None:
@@ -119,8 +115,6 @@ def test_the_difference_of_the_slopes_is_the_slope_of_the_difference(classes: pd
     assert found.flatter.estimate == pytest.approx(abs(slopes[0]) - abs(slopes[1]))
     assert [line.estimate for line in found.slopes] == pytest.approx(slopes)
     assert found.flatter.low > 0 and found.difference.p < 0.001
-    r = np.corrcoef([x, b, a])
-    assert found.correlations == williams(r[0, 1], r[0, 2], r[1, 2], n=60)
 
 
 def test_as_steep_the_other_way_is_not_flatter() -> None:
@@ -151,16 +145,6 @@ def test_resamples_of_one_class_alone_do_not_count() -> None:
     # What is left is a line through the mean of the first two (or one of them) and the third.
     rise = slopes[np.isfinite(slopes)] * 0.2 / regression.PER
     assert rise.min() >= 1 - 1e-9 and rise.max() <= 2 + 1e-9
-
-
-def test_bootstrap_and_t_intervals_agree_on_many_well_behaved_classes() -> None:
-    rng = np.random.default_rng(2)
-    x = rng.uniform(0, 0.4, 400)
-    y = 30 - 20 * x + rng.normal(0, 3, 400)
-    line = regression.fit(x, y)
-    drawn = regression.compare(x, y, y + x, resamples=1000, seed=0).slopes[0]
-    assert drawn.low == pytest.approx(line.low, abs=0.15 * (line.high - line.low))
-    assert drawn.high == pytest.approx(line.high, abs=0.15 * (line.high - line.low))
 
 
 def test_over_few_classes_the_t_interval_has_its_level_and_the_bootstrap_is_too_sure() -> None:
@@ -223,14 +207,3 @@ def test_controls_that_leave_no_answer_say_why() -> None:
         assert found is None and why in line
     more = pd.concat([few, few.tail(1) * 0.9])
     assert regression.controlled(more, "ap", {"size": "size"})[0] is not None
-
-
-def test_without_controls_the_slope_is_that_of_the_line(classes: pd.DataFrame) -> None:
-    found, _ = regression.controlled(classes, "baseline", {})
-    line = regression.fit(classes["overlap"], classes["baseline"])
-    assert found is not None
-    for name in ("slope", "se", "low", "high", "p"):
-        assert found[name] == pytest.approx(getattr(line, name))
-    flat, _ = regression.controlled(classes.assign(none=5.1), "none", {})
-    assert flat is not None and (flat["slope"], flat["low"], flat["high"]) == (0, 0, 0)
-    assert np.isnan(flat["p"])

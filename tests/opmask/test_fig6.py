@@ -103,7 +103,7 @@ def test_every_ratio_is_judged_by_the_smallest_gain(
     least = seen["opmask_above_baseline_at_every_ratio"]
     assert least.observed == pytest.approx(gains["ours"].min())
     assert least.ci_low == pytest.approx(gains["ci_low"].min())
-    highs = [np.percentile(ratio.gain().resampled, 100 - 2.5 / 4) for ratio in made]
+    highs = [np.percentile(ratio.gain.resampled, 100 - 2.5 / 4) for ratio in made]
     assert least.ci_high == pytest.approx(100 * min(highs))
     full = one(gains, split="all")
     assert seen["full.opmask_above_baseline"].observed == pytest.approx(full["ours"])
@@ -118,7 +118,7 @@ def gain_of(estimate: float, resampled: np.ndarray, images: int = 50) -> Score:
     return Score(estimate, resampled, images, "the same images")
 
 
-def verdicts(truth: list[float], *, cases: int = 600) -> tuple[float, float]:
+def verdicts(truth: list[float], *, cases: int = 300) -> tuple[float, float]:
     """Return how often independent gains of standard error 1 say "holds", and "fails"."""
     spread = stats.norm.ppf((np.arange(800) + 0.5) / 800)  # an ideal bootstrap
     seen = np.random.default_rng(11).normal(truth, 1, size=(cases, len(truth)))
@@ -129,7 +129,7 @@ def verdicts(truth: list[float], *, cases: int = 600) -> tuple[float, float]:
 
 @pytest.mark.parametrize("truth", [[0.0] * 4, [0.5] * 4, [0.0, 9.0, 9.0, 9.0]])
 def test_gains_on_the_border_are_rarely_decided(truth: list[float]) -> None:
-    """At most 2.5 % on either side; above that only by the chance of 600 cases."""
+    """At most 2.5 % on either side; above that only by the chance of 300 cases."""
     holds, fails = verdicts(truth)
     assert holds < 0.045 and fails < 0.045
 

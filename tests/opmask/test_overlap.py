@@ -165,13 +165,6 @@ def test_the_program_prints_a_table_and_writes_it(
     pd.testing.assert_frame_equal(written, overlap.definitions_table(random_labels), rtol=1e-5)
 
 
-def test_a_file_that_is_missing_is_one_sentence(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert overlap.main(["--annotations", str(tmp_path / "none.json")]) == 2
-    assert "There is no annotation file" in capsys.readouterr().err
-
-
 @pytest.mark.photos
 @pytest.mark.parametrize("year", ["train2017", "val2017"])
 def test_on_coco_labels_only_the_mean_over_images_puts_both_named_classes_high(

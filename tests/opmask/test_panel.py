@@ -23,7 +23,7 @@ from lib.pages.style import use_style
 from lib.training.checkpoint import load_model, save_model
 from lib.training.inputs import picture
 from tests.fixtures.models import tiny_config
-from tests.fixtures.opmask import HEIGHT, IMAGES, NAMES, SIDE, WIDTH, Made
+from tests.fixtures.opmask import HEIGHT, IMAGES, NAMES, WIDTH, Made
 
 
 @pytest.fixture(autouse=True)
@@ -76,28 +76,6 @@ def test_maps_and_masks_are_those_of_the_models_asked_for_one_class(
             assert np.array_equal(models.mask(name, instance, label), mask)
 
 
-def test_a_model_is_asked_once_and_the_baseline_never_for_another_class(
-    val: CocoSet, files: dict[str, Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    models = LoadedModels(val, files)
-    asked = []
-    for name, trained in models.trained.items():
-        ours = trained.model.masks_on_boxes
-
-        def counted(*given: Any, name: str = name, ours: Any = ours) -> Any:
-            asked.append(name)
-            return ours(*given)
-
-        monkeypatch.setattr(trained.model, "masks_on_boxes", counted)
-    first, second = val.instances(1)[:2]
-    for label in (1, 2, 1, 2):
-        for name in files:
-            models.mask(name, first, label)
-    assert sorted(asked) == ["baseline", "opmask", "opmask"]
-    models.mask("opmask", second, 1)
-    assert len(asked) == 4
-
-
 def test_models_are_loaded_when_they_are_needed_and_must_fit(
     val: CocoSet, files: dict[str, Path], tmp_path: Path
 ) -> None:
@@ -110,15 +88,6 @@ def test_models_are_loaded_when_they_are_needed_and_must_fit(
     save_model(tmp_path / "other.pt", model, config, other, run="made")
     with pytest.raises(ValueError, match="The model knows zebra"):
         panel.prior_panel(val, {**files, "opmask": tmp_path / "other.pt"})
-
-
-def test_the_other_class_is_that_of_the_neighbour_that_overlaps_most(val: CocoSet) -> None:
-    person, dog, elephant, _, other_dog = val.instances(1)
-    assert panel.other_class(val, person) == dog.label  # of the one that overlaps it
-    assert panel.other_class(val, other_dog) == person.label
-    assert panel.other_class(val, elephant) == person.label  # nothing overlaps: the first
-    (alone,) = val.instances(3)
-    assert panel.other_class(val, alone) != alone.label
 
 
 def test_where_nobody_can_choose_a_grid_shows_overlapping_objects_first(
@@ -151,11 +120,12 @@ def test_image_object_and_class_can_be_chosen_and_each_choice_is_drawn_once(
 ) -> None:
     monkeypatch.setattr(panel, "interactive", lambda: True)
     drawn = []
-    ours = panel.panel_figure
 
     def counted(models: LoadedModels, instance: Any, label: int) -> Figure:
         drawn.append((instance.id, label))
-        return ours(models, instance, label)
+        figure = plt.figure(figsize=(2, 1))
+        figure.text(0, 0, str(drawn[-1]))
+        return figure
 
     monkeypatch.setattr(panel, "panel_figure", counted)
     made: Any = panel.prior_panel(val, files)
@@ -187,5 +157,3 @@ def test_the_panel_draws_every_box_and_says_as_what_one_is_seen(
     assert picture_axes.get_title(loc="left") == "dog, seen as cup"
     assert [text.get_text() for text in picture_axes.texts] == ["1", "2", "3", "4", "5"]
     assert len(others) == 4
-    left, right, bottom, top = others[0].images[1].get_extent()
-    assert right - left == pytest.approx(SIDE) and bottom - top == pytest.approx(SIDE)

@@ -3,7 +3,6 @@
 from dataclasses import replace
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
 from lib.opmask import predictions
@@ -70,18 +69,3 @@ def test_mixed_backbones_are_a_sentence(opmask_study: Made) -> None:
     assert predictions.backbone({"opmask.voc": models["opmask.voc"]}) == "small"
     with pytest.raises(ValueError, match="different backbones"):
         predictions.backbone(models)
-
-
-def test_settings_and_methods_are_named_for_people_each_setting_once() -> None:
-    directions = ["voc_to_nonvoc", "full", "full", "voc_to_nonvoc"]
-    methods = ["opmask - gt_boxes", "something", "opmask", "baseline"]
-    named = predictions.named(pd.DataFrame({"direction": directions, "method": methods}))
-    direction = "voc\u00a0→\u00a0non\u2011voc"  # which pages do not break into lines
-    assert named["direction"].tolist() == [direction, "masks of all classes", "", direction]
-    assert named["method"].tolist()[:2] == ["OPMask − baseline, true boxes", "something"]
-
-
-def test_an_interval_is_read_from_end_to_end_and_shows_its_signs() -> None:
-    row = {"ci_low": -1.26, "ci_high": -0.04, "low": float("nan"), "high": 2.0}
-    assert predictions.span(row) == "\u22121.3\u00a0to\u00a0\u22120.04"
-    assert predictions.span(row, "low", "high") is None

@@ -11,7 +11,6 @@ import pytest
 from lib.metrics.claims import Claims, load_claims
 from lib.metrics.coco_ap import evaluate
 from lib.opmask import per_class, table2
-from lib.opmask.boxes import box_table
 from lib.opmask.predictions import (
     DIFFERENCE,
     DIRECTIONS,
@@ -20,7 +19,7 @@ from lib.opmask.predictions import (
     classes_table,
     judge,
 )
-from tests.fixtures.opmask import NAMES, Made, of_voc_alone, one, points
+from tests.fixtures.opmask import Made, of_voc_alone, one, points
 
 DRAWN = {"resamples": 40, "seed": 0}
 
@@ -86,27 +85,6 @@ def test_what_only_the_paper_has_is_shown_and_never_observed(
     assert not {"baseline", "opmask"} & set(alone.loc[alone["beside"] == "R50", "method"])
     observed = {o.id for o in table2.observations(table, claims=claims)}
     assert observed.isdisjoint(map(table2.claim_id, alone.to_dict("records")))
-
-
-def test_one_line_per_model_with_the_papers_below_and_box_ap_beside(
-    opmask_study: Made, table: pd.DataFrame
-) -> None:
-    val, models = opmask_study.val, opmask_study.models
-    boxes = box_table(judge(val, models, "bbox"), models)
-    boxes["box_AP"] += np.arange(len(boxes))
-    wide = table2.beside_paper(table, boxes)
-    part = wide[(wide["direction"] == "voc_to_nonvoc") & (wide["backbone"].isin(["small", "R50"]))]
-    lines = list(zip(part["method"], part["whose"], strict=True))
-    at = lines.index(("baseline", "ours"))
-    assert lines[at : at + 3] == [
-        ("baseline", "ours"), ("baseline", "paper"), ("gt_boxes", "ours"),
-    ]  # fmt: skip
-    assert part["AP"].iloc[at + 1] == 18.9
-    assert part["box_AP"].iloc[at] == one(boxes, variant="baseline.voc")["box_AP"]
-    assert wide.loc[wide["whose"] == "paper", "box_AP"].isna().all()
-    deep = wide[wide["backbone"] == "resnet101"]  # trained in one direction alone
-    assert set(deep["direction"]) == {"voc_to_nonvoc"}
-    assert "R101" not in set(wide.loc[wide["direction"] == "nonvoc_to_voc", "backbone"])
 
 
 def test_observations_are_claims_at_their_backbone(table: pd.DataFrame, claims: Claims) -> None:
@@ -183,15 +161,3 @@ def test_every_method_is_drawn_and_gains_beside_the_papers(table: pd.DataFrame) 
         assert (ours[0, 0], paper[0, 0]) == pytest.approx((row["ours"], row["paper"]))
     of_paper = table[table["backbone"] == ""]
     assert table2.ap_figure(of_paper) is None and table2.gain_figure(of_paper) is None
-
-
-def test_classes_are_drawn_once_per_direction(opmask_study: Made, results: Results) -> None:
-    table = per_class.per_class_table(results, opmask_study.models)
-    drawn = per_class.per_class_figure(table)
-    assert drawn is not None
-    for axes in drawn.axes:
-        assert sorted(t.get_text() for t in axes.get_yticklabels()) == sorted(NAMES.values())
-    assert drawn.axes[0].get_xlim()[1] > table[list(METHODS)].max(axis=None) > 10
-    nothing = per_class.per_class_figure(table.assign(baseline=0.0, opmask=0.0))
-    assert nothing is not None and nothing.axes[0].get_xlim() == (-2, 10)
-    assert per_class.per_class_figure(table.iloc[:0]) is None

@@ -3,6 +3,7 @@
 OPMask's map is high in all of the box but a corner, the others' in 4 of its 7 columns.
 """
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +22,13 @@ from tests.fixtures.opmask import Made, one, with_backbone, without_masks
 
 DRAWN = {"resamples": 20, "seed": 0}
 THRESHOLDS = [0.2, 0.5, 0.9]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_process() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(table3, "AT_ONCE", 1)
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 import matplotlib as mpl
 
 from lib.metrics.claims import load_claims
-from lib.opmask import ablation, cam_iou, mask_iou, per_class, table1, table2
+from lib.opmask import ablation, per_class, table1, table2
 from lib.opmask.predictions import judge
 from tests.fixtures.opmask import Made, without_masks
 
@@ -20,8 +20,6 @@ def test_a_set_without_true_masks_has_empty_figures_and_no_error(opmask_study: M
         table2.gain_figure(by_split),
         table1.ap_figure(table1.table1(val, models, claims=claims, iou_from=0.5, **DRAWN)),
         per_class.per_class_figure(per_class.per_class_table(results, models)),
-        mask_iou.mask_iou_figure(mask_iou.masks_on_boxes_frame(val, models)),
-        cam_iou.iou_figure(cam_iou.iou_frame(val, models, [0.2, 0.5, 0.8])),
         ablation.ablation_figure(ablation.ablation_table(val, models, iou_from=0.5, **DRAWN)),
     ):
         if drawn is not None:

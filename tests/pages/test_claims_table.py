@@ -1,4 +1,3 @@
-import math
 import re
 
 import pandas as pd
@@ -6,7 +5,6 @@ import pytest
 
 from lib.metrics.claims import Claims, Observation, judged
 from lib.pages.claims_table import (
-    claim_checks,
     claims_table,
     number_writer,
     paragraph,
@@ -95,10 +93,3 @@ def test_the_paragraph_says_what_the_frame_says(claims: Claims, frame: pd.DataFr
     own = [Observation("B.table2.AP", 31.7), Observation("A.table2.AP", 30.0)]
     assert "1 of 2 are reproduced" in paragraph(judged(claims, own, profile="paper"), "paper")
     assert "observed **0 of 7**" in paragraph(judged(claims, [], profile="demo"), "demo")
-
-
-def test_checks_show_what_a_step_observed_alone(claims: Claims) -> None:
-    table = claim_checks(SEEN[2:], claims, profile="demo")
-    assert len(repr(table).splitlines()) == 2
-    assert "direction holds" in table.html
-    assert math.isnan(judged(claims, [], profile="demo")["observed"].iloc[0])

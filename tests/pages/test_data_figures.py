@@ -13,7 +13,6 @@ from lib.data.sources import SetFiles
 from lib.files import write_json
 from lib.metrics.data_statistics import (
     class_table,
-    guest_table,
     instance_table,
     split_table,
     summary,
@@ -88,7 +87,6 @@ def test_every_legal_set_goes_through_the_whole_notebook(
         figures.class_figure(classes),
         figures.size_figure(instances),
         figures.overlap_figure(instances, classes["train"]),
-        figures.guest_figure(guest_table(sets["train"]), classes["train"]),
     ):
         assert figure is not None
         figure.canvas.draw()
@@ -98,12 +96,9 @@ EVIL = ["$\\frac{$ \\input{x}", "$x$ $y", "\U0001f9a5 cat", "a\nb\\", "y" * 3000
 
 
 @pytest.mark.filterwarnings("error::UserWarning")
-@pytest.mark.parametrize("first", EVIL)
-@pytest.mark.parametrize("second", ["100 % $a", "$b^_"])
-def test_any_class_name_can_be_drawn_within_the_page(
-    made: CocoSet, first: str, second: str
-) -> None:
-    categories = [{"id": 1, "name": first}, {"id": 2, "name": second}]
+@pytest.mark.parametrize("name", EVIL)
+def test_any_class_name_can_be_drawn_within_the_page(made: CocoSet, name: str) -> None:
+    categories = [{"id": 1, "name": name}, {"id": 2, "name": "100 % $a"}]
     odd = from_coco(
         CONTENT | {"categories": categories}, made.annotations_path, made.annotations_path.parent
     )
@@ -114,7 +109,6 @@ def test_any_class_name_can_be_drawn_within_the_page(
     for figure in (
         figures.class_figure({"train": classes}),
         figures.overlap_figure({"train": instances}, classes),
-        figures.guest_figure(guest_table(odd), classes),
         sheet,
     ):
         buffer = io.BytesIO()

@@ -45,8 +45,3 @@ def test_verdicts_are_counted_by_paper_and_every_judged_claim_is_listed(tmp_path
     assert "| OPMask | 2 | 1 | 1 |" in block
     for claim in claims:
         assert (f"| {claim.statement} |" in block) == (claim in chosen)
-
-
-def test_a_run_that_judged_nothing_has_an_empty_count(tmp_path: Path) -> None:
-    judged(load_claims(), [], profile="demo").to_csv(tmp_path / "claims.csv", index=False)
-    assert claims_block(tmp_path / "claims.csv").splitlines()[0] == "| paper | claims judged |"

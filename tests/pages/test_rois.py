@@ -61,19 +61,6 @@ def test_the_prior_is_the_map_scaled_to_its_range_then_interpolated() -> None:
     assert (made[1] == 0).all()
 
 
-def test_the_prior_is_scaled_as_its_model_scales_it() -> None:
-    maps = np.random.default_rng(2).normal(size=(3, 4, 4)).astype(np.float32)
-    scaled = {
-        "min_max": (maps - maps.min((1, 2), keepdims=True)) / np.ptp(maps, (1, 2), keepdims=True),
-        "relu_max": np.maximum(maps, 0) / maps.max((1, 2), keepdims=True),
-        "sigmoid": 1 / (1 + np.exp(-maps)),
-        "none": maps,
-    }
-    for norm, expected in scaled.items():
-        made = rois.prior_maps(maps, side=4, norm=norm)  # type: ignore[arg-type]
-        np.testing.assert_allclose(made, expected, atol=1e-6)
-
-
 def test_a_heat_map_lies_on_its_box(val: CocoSet) -> None:
     _, panels = rois.grid(["row"], 1, 4)
     instance = val.instances(1)[2]

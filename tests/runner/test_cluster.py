@@ -1,80 +1,38 @@
 """Steps on a dask cluster: the results of this machine, whatever happens to workers and runners.
 
-The clusters are of processes on this machine, which see its folders as machines with a common disk
-would.
+The clusters are of processes or threads on this machine, which see its folders as machines with a
+common disk would.
 """
 
 import json
 import signal
 import subprocess
-import sys
-import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import psutil
 import pytest
 
 from lib.paths import ROOT
-from lib.runner import execute, remote, worker
+from lib.runner import execute, remote
+from lib.runner.jobs import Job, Outcome, Say, run_job
 from lib.runner.places import Room
-from lib.runner.problems import UsageError
-from lib.runner.remote import DaskCluster, unfit
+from lib.runner.remote import GPU, DaskCluster, look, unfit, versions
 from tests.runner.fake_gpus import show_gpus
-from tests.runner.toy import STEPS, Toy, make, run_as_script
+from tests.runner.toy import STEPS, WAITING, Toy, is_alive, make, run_as_script, wait_for
 
-dask = pytest.importorskip("dask")
 distributed = pytest.importorskip("distributed")
 
 
-def local(workers: int, trainings: int) -> Any:
-    """Return a cluster of processes, each for so many trainings at a time, for a ``with``."""
-    # Otherwise what was killed twice within this time would not be started again.
-    dask.config.set({"distributed.deploy.lost-worker-timeout": "1 hour"})
-    return distributed.LocalCluster(
-        n_workers=workers,
-        threads_per_worker=trainings,
-        dashboard_address=":0",
-        resources={worker.GPU: trainings},
-    )
-
-
-@pytest.fixture(scope="module")
-def two() -> Iterator[str]:
-    """The address of a cluster of two worker processes, each for one training at a time."""
-    with local(2, 1) as cluster:
-        yield cluster.scheduler_address
-
-
-def _wait_for(condition: Callable[[], object], seconds: float = 30) -> None:
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, "it did not happen in time"
-        time.sleep(0.05)
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False
-
-
 def written(toy: Toy) -> dict[str, Any]:
-    """Return what steps wrote, and what is recorded of them besides times."""
-    found: dict[str, Any] = {}
-    for path in sorted((toy.root / "cache/toy").glob("0*/*")):
-        if path.name == "stamp.json":
-            stamp = json.loads(path.read_text())
-            outputs = {name: entry["kind"] for name, entry in stamp["outputs"].items()}
-            found[str(path.relative_to(toy.root))] = (stamp["fingerprint"], outputs)
-        elif path.name != "job.json":
-            found[str(path.relative_to(toy.root))] = path.read_text()
-    return found
+    """Return what steps wrote, and of their stamps what depends on no clock."""
+    paths = (toy.root / "cache/toy").glob("0*/*")
+    found = {f"{p.parent.name}/{p.name}": p.read_text() for p in paths if p.name != "job.json"}
+    stamps = {name: json.loads(found.pop(name)) for name in [*found] if name.endswith("stamp.json")}
+    return found | {
+        name: (stamp["fingerprint"], [*stamp["outputs"]]) for name, stamp in stamps.items()
+    }
 
 
 def test_a_cluster_makes_what_this_machine_makes(
@@ -89,21 +47,9 @@ def test_a_cluster_makes_what_this_machine_makes(
     code, output = toy.run("--dask", two, "--jobs", "2")
     assert code == 0, output
     assert "Traceback" not in output
-    _wait_for(lambda: "  03_other | seen from afar" in output + toy.capsys.readouterr().out)
+    wait_for(lambda: "  03_other | seen from afar" in output + toy.capsys.readouterr().out)
     assert here.run()[0] == 0
     assert written(toy) == written(here)
-    assert toy.output("04_report", "report.txt") == "3.0oneoneone"
-    record = json.loads((toy.root / "results/toy/provenance.json").read_text())["steps"]
-    assert record["02_sum"]["device"] == "CPU"
-    assert toy.run("--dask", two)[1].count("Every step is up to date.") == 1
-
-
-DIE = """
-import os, pathlib, psutil
-if not pathlib.Path('mended').exists():
-    psutil.Process().parent().kill()
-    os._exit(1)
-"""
 
 
 KILL_WORKER = """
@@ -117,14 +63,29 @@ if first:
 """
 
 
+def in_a_kernel_first(job: Job, say: Say) -> Outcome:
+    """Execute a notebook in a kernel, which takes long, and as a script when it is repeated."""
+    first = not (Path(job.root) / "pids").exists()
+    return run_job(job, say) if first else run_as_script(job, say)
+
+
 def test_a_step_whose_worker_is_killed_is_repeated(toy: Toy, two: str) -> None:
     toy.edit("03_other", "ws.file(", KILL_WORKER + "ws.file(")
-    code, output = toy.run("--dask", two, "--only", "03_other", kernels=True)
+    toy.how = in_a_kernel_first
+    code, output = toy.run("--dask", two, "--only", "03_other")
     assert code == 0, output
     first, *others = [int(pid) for pid in (toy.root / "pids").read_text().split()]
     assert len(others) == 1
-    assert not _is_alive(first), "the notebook outlived its worker"
+    assert not is_alive(first), "the notebook outlived its worker"
     assert toy.output("03_other", "other.txt") == "oneoneone"
+
+
+DIE = """
+import os, pathlib, psutil
+if not pathlib.Path('mended').exists():
+    psutil.Process().parent().kill()
+    os._exit(1)
+"""
 
 
 def test_a_step_that_kills_its_workers_fails_in_a_sentence_and_can_be_continued(
@@ -133,7 +94,7 @@ def test_a_step_that_kills_its_workers_fails_in_a_sentence_and_can_be_continued(
     toy.edit("03_other", "ws.file(", DIE + "ws.file(")
     code, output = toy.run("--dask", two, "--jobs", "2")
     assert code == 1
-    assert "4 workers died on the same piece of work, perhaps for want of memory" in output
+    assert "workers died on the same piece of work, perhaps for want of memory" in output
     assert "Step 04_report did not run: it needs 03_other." in output
     assert "Traceback" not in output
     assert toy.output("02_sum", "sum.json") == "3.0"
@@ -141,126 +102,49 @@ def test_a_step_that_kills_its_workers_fails_in_a_sentence_and_can_be_continued(
     assert toy.ran("--dask", two) == ["03_other", "04_report"]
 
 
-WAIT = """
-import os, subprocess, sys, time
-child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
-if not (ws.folder / "checkpoint").exists():
-    (ws.folder / "pids").write_text(f"{os.getpid()} {child.pid}")
-    (ws.folder / "checkpoint").write_text("half")
-    time.sleep(600)
-child.kill()
-"""
-
-
-def test_ctrl_c_ends_what_runs_on_the_cluster_and_a_second_run_continues(
-    toy: Toy, two: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("how", ["Ctrl-C", "kill -9"])
+def test_a_runner_that_is_stopped_leaves_nothing_on_the_cluster_and_a_second_one_continues(
+    toy: Toy, two: str, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
-    toy.edit("03_other", "ws.file(", WAIT + "ws.file(")
+    toy.edit("03_other", "ws.file(", WAITING + "ws.file(")
     folder = toy.root / "cache/toy/03_other"
 
     def interrupted(*_: object, **__: object) -> None:
-        _wait_for((folder / "checkpoint").exists)
+        wait_for((folder / "checkpoint").exists)
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch:
-        patch.setattr(execute, "wait", interrupted)
-        code, output = toy.run("--dask", two, "--only", "03_other", kernels=True)
-    assert code == 130
-    assert "the same command continues" in output
-    assert not any(_is_alive(int(pid)) for pid in (folder / "pids").read_text().split())
+    if how == "Ctrl-C":
+        with monkeypatch.context() as patch:
+            patch.setattr(execute, "wait", interrupted)
+            code, output = toy.run("--dask", two, "--only", "03_other", kernels=True)
+        assert code == 130
+        assert "the same command continues" in output
+        assert not any(is_alive(int(pid)) for pid in (folder / "pids").read_text().split())
+    else:
+        command = toy.command("--dask", two, "--only", "03_other")
+        runner = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+        wait_for((folder / "checkpoint").exists)
+        runner.send_signal(signal.SIGKILL)
+        runner.wait()
+    # The next runner waits until what was left has ended.
     assert toy.ran("--dask", two, "--only", "03_other") == ["03_other"]
+    assert not any(is_alive(int(pid)) for pid in (folder / "pids").read_text().split())
     assert toy.output("03_other", "other.txt") == "oneoneone"
 
 
-def test_a_runner_that_is_killed_leaves_nothing_running_on_the_cluster(toy: Toy, two: str) -> None:
-    toy.edit("03_other", "ws.file(", WAIT + "ws.file(")
-    command = toy.command("--dask", two, "--only", "03_other")
-    runner = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
-    folder = toy.root / "cache/toy/03_other"
-    _wait_for((folder / "checkpoint").exists)
-    runner.send_signal(signal.SIGKILL)
-    runner.wait()
-    # The next runner waits until what was left has ended.
-    assert toy.ran("--dask", two, "--only", "03_other") == ["03_other"]
-    assert not any(_is_alive(int(pid)) for pid in (folder / "pids").read_text().split())
-
-
-def cluster_of(toy: Toy, *workers: tuple[int, int, int], answers: Sequence[Any] = ()) -> Any:
-    """Return a cluster whose workers have threads, declare trainings and see GPUs.
-
-    Later it answers what is in ``answers``.
-    """
+def cluster_of(toy: Toy, *workers: tuple[int, int, int]) -> DaskCluster:
+    """Return a cluster whose workers have threads, declare trainings and see GPUs."""
     known = {
-        str(n): {"nthreads": threads, "resources": {worker.GPU: trainings} if trainings else {}}
+        str(n): {"nthreads": threads, "resources": {GPU: trainings} if trainings else {}}
         for n, (threads, trainings, _) in enumerate(workers)
     }
     looked = {str(n): ("", [f"{n}.{at}" for at in range(w[2])]) for n, w in enumerate(workers)}
-    said = iter([looked, *answers])
     client = SimpleNamespace(
-        run=lambda *_, **__: next(said),
-        run_on_scheduler=lambda _: known,
+        run=lambda *_, **__: looked,
+        scheduler_info=lambda **_: {"workers": known},
         subscribe_topic=lambda *_: None,
     )
     return DaskCluster(client, toy.study.cache("toy"), run_as_script, jobs=None)
-
-
-def test_a_runner_waits_for_steps_that_another_one_has_left(
-    toy: Toy, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = str(toy.study.step_folder("toy", "03_other"))
-    elsewhere = str(toy.study.step_folder("another", "03_other"))
-    answers = [{"a": [], "b": [folder]}, {"a": [elsewhere], "b": []}, {"a": [folder]}]
-    cluster = cluster_of(toy, (1, 0, 0), answers=answers)
-    cluster.prepare()
-    monkeypatch.setattr(remote, "END_SECONDS", 0)
-    with pytest.raises(UsageError, match="still runs 03_other of this profile for another runner"):
-        cluster.prepare()
-
-
-@pytest.mark.parametrize(
-    ("lost", "text"),
-    [
-        ("worker", "it has had no worker for 0 s."),
-        ("scheduler", "the connection to its scheduler was lost."),
-    ],
-)
-def test_a_cluster_of_which_a_part_is_killed_ends_in_a_sentence(
-    toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lost: str, text: str
-) -> None:
-    if lost == "worker":
-        monkeypatch.setattr("lib.cluster.ALONE_SECONDS", 0.4)
-    wait = "open('begun', 'w')\nimport time\ntime.sleep(3)\n"
-    toy.edit("03_other", "ws.file(", wait + "ws.file(")
-    where = tmp_path / "scheduler.json"
-    parts = {"scheduler": "--port 0 --host 127.0.0.1", "worker": "--nthreads 1 --no-nanny"}
-    common = ["--scheduler-file", str(where), "--no-dashboard"]
-    running = {
-        name: subprocess.Popen(
-            [sys.executable, "-m", f"distributed.cli.dask_{name}", *options.split(), *common],
-            cwd=ROOT,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        for name, options in parts.items()
-    }
-
-    def kill() -> None:
-        _wait_for((toy.root / "begun").exists)
-        running[lost].kill()
-
-    try:
-        _wait_for(where.exists)
-        threading.Thread(target=kill, daemon=True).start()
-        address = json.loads(where.read_text())["address"]
-        code, output = toy.run("--dask", address, "--only", "03_other,01_numbers")
-    finally:
-        for process in running.values():
-            process.kill()
-            process.wait()
-    assert code == 1
-    assert f"The cluster gave up: {text}" in output
-    assert "start the same command again" in output
-    assert "Traceback" not in output
 
 
 def test_only_as_many_trainings_as_gpus_and_one_step_for_each_thread(toy: Toy) -> None:
@@ -270,63 +154,53 @@ def test_only_as_many_trainings_as_gpus_and_one_step_for_each_thread(toy: Toy) -
     assert cluster_of(toy, (3, 2, 8), (1, 1, 4)).room() == Room(4, 3, 4)
 
 
-ONE = {"nthreads": 1, "resources": {}}
+def test_workers_that_are_not_fit_say_why(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote, "is_seen", lambda path, _: path.exists())
+    assert look(toy.root, versions())[0] == ""
+    assert "need the study under the same path" in look(toy.root / "gone", versions())[0]
+    assert "numpy is 1.0 here and" in look(toy.root, versions() | {"numpy": "1.0"})[0]
+    one, eight = ({"nthreads": n, "resources": {}} for n in (1, 8))
+    declared = eight | {"resources": {GPU: 2.0}}
+    assert unfit({"a": one, "b": declared}, {"a": ("", ["GPU-1"]), "b": ("", ["GPU-2"])}) == []
+    assert unfit({"a": one}, {"a": ("it is old", [])}) == ["it is old"]
+    assert "would run several steps at once" in unfit({"a": eight}, {"a": ("", [])})[0]
+    same = {"a": ("", ["GPU-1"]), "b": ("", ["GPU-2", "GPU-1"])}
+    assert "Two workers see the same GPU" in unfit({"a": one, "b": declared}, same)[0]
 
 
-@pytest.mark.parametrize(
-    ("own", "expected", "seen", "text"),
-    [
-        (ONE, {}, "mark", ""),
-        ({"nthreads": 3, "resources": {worker.GPU: 2.0}}, {}, "mark", ""),
-        (ONE | {"nthreads": 8}, {}, "mark", "has 8 threads and would run as many steps at once"),
-        (ONE, {"numpy": "1.0"}, "mark", "numpy is 1.0 here and 2"),
-        (ONE, {}, "gone", "need the study under the same path"),
-    ],
-)
-def test_a_worker_that_is_not_fit_says_why(
-    own: Any, expected: dict[str, str], seen: str, text: str, tmp_path: Path
-) -> None:
-    (tmp_path / "mark").touch()
-    problem = worker.unfit(own, tmp_path / seen, worker.versions() | expected)
-    assert text in problem
-    assert bool(problem) == bool(text)
-
-
-def test_a_cluster_is_refused_for_a_worker_or_for_gpus_that_two_share() -> None:
-    assert unfit({}) == ["No worker of the cluster answers."]
-    assert unfit({"a": ("", ["GPU-1"]), "b": ("", ["GPU-2"])}) == []
-    assert unfit({"a": ("it is old", []), "b": ("", [])}) == ["it is old"]
-    (problem,) = unfit({"a": ("", ["GPU-1"]), "b": ("", ["GPU-2", "GPU-1"])})
-    assert "The workers a and b see the same GPU" in problem
-
-
-@pytest.mark.parametrize(
-    ("arguments", "text"),
-    [
-        (("--dask", "nonsense"), "no dask scheduler at 'nonsense'"),
-        (("--dask", "tcp://127.0.0.1:9", "--gpus", "0"), "--gpus"),
-    ],
-)
 def test_a_wrong_address_and_gpus_of_this_machine_are_refused(
-    toy: Toy, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], text: str
+    toy: Toy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lib.cluster.CONNECT_SECONDS", 0.3)
-    code, output = toy.run(*arguments)
+    code, output = toy.run("--dask", "nonsense")
     assert code == 2
-    assert text in output
+    assert "The dask cluster at 'nonsense' cannot do the work" in output
     assert "Traceback" not in output
+    show_gpus(monkeypatch, [81_559])
+    code, output = toy.run("--dask", "nonsense", "--gpus", "0")
+    assert code == 2
+    assert "--gpus are those of this machine" in output
 
 
 def test_trainings_on_one_worker_have_gpus_of_their_own(
-    toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    toy: Toy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    show_gpus(monkeypatch, tmp_path, [81_559] * 4)
+    show_gpus(monkeypatch, [81_559] * 4)
+    monkeypatch.setattr(remote, "_gpus", remote.visible_gpus)
+    remote._shares.cache_clear()
     tell = "import os\n(ws.folder / 'gpus').write_text(os.environ['CUDA_VISIBLE_DEVICES'])\n"
     toy.steps = tuple(replace(step, kind="train") for step in (STEPS[0], STEPS[2]))
     for step in toy.steps:
         toy.edit(step.id, "ws.file(", tell + "ws.file(")
-    with local(1, 2) as cluster:
+    with distributed.LocalCluster(
+        n_workers=1,
+        threads_per_worker=2,
+        processes=False,
+        dashboard_address=":0",
+        resources={GPU: 2},
+    ) as cluster:
         code, output = toy.run("--dask", cluster.scheduler_address, "--jobs", "2")
+    remote._shares.cache_clear()
     assert code == 0, output
     assert output.count("starts on 2 GPUs") == 2
     gpus = ",".join(toy.output(step.id, "gpus") for step in toy.steps).split(",")

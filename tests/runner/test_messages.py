@@ -15,20 +15,15 @@ from tests.runner.toy import STEPS, Toy
         (["--set", "numbers.count=four"], "numbers.count (--set) expects int, not text 'four'."),
         (["--set", "numbers.count"], "not of the form NAME=VALUE"),
         (["--set", "02_sum:numbers.count=4"], "is not a parameter of step '02_sum'"),
-        (["--set", "02_smu:sum.offset=4"], "There is no step '02_smu'. Did you mean '02_sum'?"),
+        (["--set", "02_smu:sum.offset=4"], "There is no step '02_smu' in this profile. Did you"),
         (["--set", "profile=demo"], "use --profile"),
-        (["--only", "04_reprot"], "--only: There is no step '04_reprot'. Did you mean '04_report'"),
-        (["--keep", "02_sums"], "--keep: There is no step '02_sums'. Did you mean '02_sum'?"),
-        (["--keep", "02_sum"], "nothing to keep"),
-        (["--force", "02_sum", "--keep", "02_sum"], "both in --force and in --keep"),
+        (["--only", "04_reprot"], "--only: There is no step '04_reprot'"),
+        (["--only", ""], "--only: There is no step ''"),
         (["--profile", "tov"], "There is no profile 'tov'. Did you mean 'toy'?"),
         (["--jobs", "0"], "at least one step"),
-        (["--set", "other.word=data/nothing.json"], "'data/nothing.json', which does not exist"),
-        (["--set", f"other.word={'x' * 5000}.json"], "which does not exist"),
-        (["--set", "other.word=~nobody_here/x.json"], "'~nobody_here/x.json', which does not"),
-        (["--set", "other.word=params/toy.yaml/x.json"], "which does not exist"),
-        (["--only", "02_sum,"], "--only has an empty name"),
-        (["--keep", ""], "--keep has an empty name"),
+        (["--set", "other.word=data/no.json"], "'data/no.json', which other.word of step 03_other"),
+        (["--set", f"other.word={'x' * 5000}.json"], "does not exist"),
+        (["--set", "other.word=~nobody_here/x.json"], "does not exist"),
     ],
 )
 def test_a_mistake_is_told_in_a_sentence(toy: Toy, arguments: list[str], sentence: str) -> None:
@@ -60,8 +55,6 @@ def test_steps_that_would_wait_for_each_other_are_named(toy: Toy, given: str) ->
     assert "Traceback" not in output
     named = [name for name in ("01_numbers", "02_sum", "04_report") if name in output]
     assert named == ["02_sum", "04_report"]
-    # Steps outside the circle can be run.
-    assert toy.run("--set", f"{given}=04_report", "--only", "03_other")[0] == 0
 
 
 def test_a_list_of_claims_that_is_none_is_told_before_any_work(toy: Toy) -> None:
@@ -74,15 +67,6 @@ def test_a_list_of_claims_that_is_none_is_told_before_any_work(toy: Toy) -> None
     assert not (toy.root / "cache").exists()
 
 
-def test_a_file_name_that_almost_exists_is_offered(toy: Toy) -> None:
-    (toy.root / "boxes").mkdir()
-    (toy.root / "boxes" / "train.json").write_text("{}")
-    _, output = toy.run("--set", "other.word=boxes/trian.json")
-    assert "Did you mean 'train.json' (in boxes)?" in output
-    code, _ = toy.run("--set", "other.word=boxes/train.json", "--dry-run")
-    assert code == 0
-
-
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
@@ -90,17 +74,13 @@ def test_a_file_name_that_almost_exists_is_offered(toy: Toy) -> None:
         ("parameters: {}\n", "'description' is wrong"),
         ("- a\n", "must be a mapping"),
         ("a: [\n", "not valid YAML"),
-        ("description: a\ndescription: b\n", "'description' is given twice"),
         ("description: a\nleave_out: [05_none]\n", "There is no step '05_none'"),
         ("description: a\nleave_out: [02_sum]\n", "Leave out '04_report' too"),
-        ("description: a\nsteps: {02_smu: {sum: {offset: 1}}}\n", "Did you mean '02_sum'?"),
         ("description: a\nsteps: {02_smu: {}}\n", "Did you mean '02_sum'?"),
-        ("description: a\nminutes: {02_sum: .nan}\n", "line 2"),
+        ("description: a\nminutes: {02_sum: .nan}\n", "'minutes.02_sum' is wrong"),
         ("description: a\nminutes: {02_sum: -1}\n", "'minutes.02_sum' is wrong"),
-        ("description: a\ngigabytes: {02_sum: {disk: .inf}}\n", "line 2"),
-        ("description: a\nparameters: {sum: {scale: 1}, sum.scale: 2}\n", "'sum.scale' is given"),
-        ("description: a\nsteps: {02_sum: {sum.scale: 1, sum_scale: 2}}\n", "'sum.scale' is given"),
-        ("description: a\nparameters: {numbsr: {}}\n", "numbsr"),
+        ("description: a\ngigabytes: {02_sum: {dsk: 1}}\n", "'gigabytes.02_sum.dsk' is not a part"),
+        ("description: a\ngigabytes: {02_sum: {disk: .inf}}\n", "'gigabytes.02_sum.disk' is wrong"),
         ("description: a\nparameters: {numbers: {cuont: 1}}\n", "Did you mean 'numbers.count'?"),
     ],
 )
@@ -113,29 +93,19 @@ def test_a_mistake_in_a_profile_is_told(toy: Toy, text: str, sentence: str) -> N
     assert "Traceback" not in output
 
 
-def test_a_step_that_is_left_out_cannot_be_asked_for(toy: Toy) -> None:
-    toy.profile("description: a toy\nleave_out: [04_report]\n")
-    code, output = toy.run("--only", "04_report")
-    assert code == 2
-    assert "Profile 'toy' leaves out step '04_report'" in output
-
-
 def test_extra_steps_run_only_where_a_profile_adds_them(toy: Toy) -> None:
     toy.steps = (*STEPS, Step("03_other", "more", extra=True))
     assert "03_other.more" not in toy.run("--dry-run")[1]
-    assert "name it in `add` of params/toy.yaml" in toy.run("--only", "03_other.more")[1]
+    assert "There is no step '03_other.more'" in toy.run("--only", "03_other.more")[1]
     toy.profile("description: a toy\nadd: [03_other.more]\n")
     assert "03_other.more" in toy.run("--dry-run")[1]
-    toy.profile("description: a toy\nadd: [03_other.mroe]\n")
-    assert "Did you mean '03_other.more'?" in toy.run("--dry-run")[1]
 
 
-def test_a_missing_notebook_is_an_error_for_the_steps_that_run_it(toy: Toy) -> None:
+def test_a_missing_notebook_is_told(toy: Toy) -> None:
     (toy.study.notebooks / "04_report.ipynb").unlink()
     code, output = toy.run()
     assert code == 2
     assert "notebooks/04_report.ipynb does not exist" in output
-    assert toy.run("--only", "02_sum", "--dry-run")[0] == 0
 
 
 def test_list_and_dry_run_do_nothing(toy: Toy) -> None:

@@ -5,10 +5,10 @@ import ast
 import pytest
 
 from lib.code import used_files
-from lib.runner.cli import main
-from lib.runner.parameters import TAG, Parameter, notebook_cells, parse_cell
-from lib.runner.profiles import Setting, load_profile, profile_names
-from lib.runner.resolve import read_schemas, resolve_parameters
+from lib.runner.parameters import TAG, Parameter, notebook_cells, parse_cell, read_parameters
+from lib.runner.profiles import Setting, profile_names
+from lib.runner.resolve import resolve_parameters
+from lib.runner.setup import prepare
 from lib.runner.steps import Step, matching, with_needs_resolved
 from lib.steps import STEPS
 from lib.study import Study
@@ -19,9 +19,7 @@ NOTEBOOKS = sorted({step.notebook for step in STEPS})
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS)
 def test_every_step_has_its_notebook_and_every_parameter_a_comment(notebook: str) -> None:
-    schemas, problems = read_schemas(STUDY, [Step(notebook)])
-    assert problems == []
-    schema = schemas[notebook]
+    schema = read_parameters(STUDY.notebooks / f"{notebook}.ipynb")
     assert next(iter(schema)) == "profile"
     assert schema["profile"].default == "demo"
     (cell,) = (
@@ -30,14 +28,14 @@ def test_every_step_has_its_notebook_and_every_parameter_a_comment(notebook: str
         if TAG in cell["metadata"].get("tags", [])
     )
     for statement in ast.parse(cell).body:
-        if not isinstance(statement, ast.ImportFrom) or statement.module != "typing":
+        if isinstance(statement, ast.AnnAssign):
             assert "  # " in cell.splitlines()[(statement.end_lineno or 0) - 1]
 
 
 def test_notebooks_agree_on_the_parameters_that_they_share() -> None:
-    schemas, _ = read_schemas(STUDY, STEPS)
     found: dict[str, Parameter] = {}
-    for notebook, schema in schemas.items():
+    for notebook in NOTEBOOKS:
+        schema = read_parameters(STUDY.notebooks / f"{notebook}.ipynb")
         # What every step of a notebook fixes cannot be set, so notebooks need not agree on it.
         fixed = set.intersection(*(set(s.parameters) for s in STEPS if s.notebook == notebook))
         for name, parameter in schema.items():
@@ -65,7 +63,7 @@ def test_every_module_that_a_notebook_names_exists(notebook: str) -> None:
     # The runner itself must not count: a change of it would run everything again.
     runner: set[str] = set()
     if notebook == "11_model_speed":  # it prices what profiles train, so it depends on how they do
-        runner |= set(used_files(["import lib.bench.schedules"], STUDY.root))
+        runner |= set(used_files(["import lib.bench.costs"], STUDY.root))
         runner = {name for name in runner if name.startswith("lib/runner/")}
     assert {name for name in used if name.startswith("lib/runner/")} == runner
     # An edit of the trainer must not make pages of results run again.
@@ -74,17 +72,17 @@ def test_every_module_that_a_notebook_names_exists(notebook: str) -> None:
 
 
 @pytest.mark.parametrize("name", profile_names(STUDY))
-def test_every_profile_can_be_planned_with_or_without_its_data(
-    name: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["--profile", name, "--dry-run"], steps=STEPS) == 0, capsys.readouterr().err
-    assert load_profile(STUDY, name).description.endswith(".")
+def test_every_profile_can_be_planned_with_or_without_its_data(name: str) -> None:
+    setup = prepare(STUDY, STEPS, profile=name, planned=True)
+    assert setup.chosen
+    assert setup.profile.description.endswith(".")
 
 
 def test_needs_are_steps_and_a_notebooks_name_means_all_its_variants() -> None:
     steps = {step.id: step for step in with_needs_resolved(STEPS)}
     variants = matching("06_train_opmask", STEPS)
     assert set(variants) <= set(steps["07_opmask_results"].needs)
+    assert steps["02_pseudo_masks"].needs == ("01_data",)  # not its variant 01_data.coco
     assert set(steps["99_summary"].needs) == set(steps) - {"99_summary"}
     assert {"06_train_opmask.opmask.voc", "06_train_opmask.ablation.gn"} < set(variants)
 
@@ -109,7 +107,7 @@ def test_what_makes_a_variant_cannot_be_set() -> None:
     _, (problem,) = resolve_parameters(
         steps, schemas, [Setting("variant", "c", None, "--set")], profile="demo"
     )
-    assert "Choose variants with --only" in problem
+    assert "--only" in problem
     values, problems = resolve_parameters(steps, schemas, [], profile="demo")
     assert problems == []
     assert values["06_t.a"] == {"profile": "demo", "variant": "a", "other": 1}

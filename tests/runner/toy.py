@@ -5,20 +5,30 @@ and ``03``. The toy's ``lib`` has copies of the modules that a notebook needs, s
 import ``lib`` from there.
 """
 
+import importlib
+import io
 import json
+import os
 import shutil
 import subprocess
 import sys
 import time
+import traceback
+from collections.abc import Callable
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
+import psutil
 import pytest
 
+import lib
 from lib.paths import ROOT
 from lib.runner import cli
 from lib.runner.jobs import Job, Outcome, Say, environment_of, say_here
+from lib.runner.places import Run
 from lib.runner.steps import Step
 from lib.study import Study
 
@@ -29,7 +39,11 @@ STEPS = (
     Step("04_report", needs=("02_sum", "03_other")),
 )
 
-START = "from lib.workspace import Workspace\nws = Workspace(profile, {step!r})"
+START = """\
+from pathlib import Path
+from lib.study import Study
+from lib.workspace import Workspace
+ws = Workspace(study=Study(Path.cwd()), profile=profile, step={step!r})"""
 
 CELLS = {
     "01_numbers": (
@@ -53,6 +67,21 @@ CELLS = {
     ),
 }
 
+WAITING = """
+import os, subprocess, sys, time
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+if not (ws.folder / "checkpoint").exists():
+    (ws.folder / "pids").write_text(f"{os.getpid()} {child.pid}")
+    (ws.folder / "checkpoint").write_text("half")
+    try:
+        time.sleep(600)
+    except KeyboardInterrupt:
+        (ws.folder / "saved").touch()
+        raise
+child.kill()
+"""
+"""Code that waits to be stopped, with a process of its own, unless it was begun before."""
+
 LIB = ("__init__.py", "paths.py", "files.py", "study.py", "terms.py", "workspace.py")
 
 
@@ -64,11 +93,13 @@ class Toy:
         root: its folder.
         capsys: pytest's capture of what is printed, if it is to be run.
         steps: its steps.
+        how: executes a notebook; as a script if it is not given.
     """
 
     root: Path
     capsys: pytest.CaptureFixture[str] | None = None
     steps: tuple[Step, ...] = STEPS
+    how: Run | None = None
 
     @property
     def study(self) -> Study:
@@ -78,7 +109,9 @@ class Toy:
         """Return exit code and everything printed by a run, with or without Jupyter kernels."""
         assert self.capsys
         self.capsys.readouterr()
-        how: dict[str, Any] = {} if kernels else {"run": run_as_script}
+        alone = not {"--jobs", "--dask"} & set(arguments)
+        here = run_here if alone else run_as_script
+        how: dict[str, Any] = {} if kernels else {"run": self.how or here}
         given = ["--profile", "toy", "--jobs", "1", *arguments]  # later ones count
         code = cli.main(given, study=self.study, steps=self.steps, **how)
         captured = self.capsys.readouterr()
@@ -145,7 +178,7 @@ def make(root: Path, capsys: pytest.CaptureFixture[str]) -> Toy:
 def first_run(root: Path) -> None:
     """Run the study in ``root``, without Jupyter kernels."""
     command = ["--profile", "toy", "--jobs", "1"]
-    assert cli.main(command, study=Study(root), steps=STEPS, run=run_as_script) == 0
+    assert cli.main(command, study=Study(root), steps=STEPS, run=run_here) == 0
 
 
 def write(root: Path) -> None:
@@ -191,18 +224,52 @@ def write_notebook(path: Path, step: str, parameters: str, *code: str) -> None:
     path.write_text(json.dumps(content))
 
 
-def run_as_script(job: Job, say: Say = say_here) -> Outcome:
-    """Execute a notebook's code as one script, which is much faster than a Jupyter kernel."""
-    began = time.monotonic()
-    cells = json.loads(Path(job.source).read_text())["cells"]
+def run_here(job: Job, say: Say = say_here) -> Outcome:
+    """Execute a notebook's code in this process, which takes milliseconds; one at a time."""
+    began, here, printed = time.monotonic(), Path.cwd(), io.StringIO()
+    path = [*lib.__path__, f"{job.root}/lib"]  # the toy's own modules, after the study's
+    error, tail = None, ()
+    importlib.invalidate_caches()
+    try:
+        os.chdir(job.root)
+        with (
+            mock.patch.dict(os.environ, environment_of(job), clear=True),
+            mock.patch.object(lib, "__path__", path),
+            mock.patch.object(sys, "dont_write_bytecode", True),
+            redirect_stdout(printed),
+        ):
+            exec(_code(job), {"__name__": "__main__"})
+    except Exception as raised:
+        error = f"{type(raised).__name__}: {raised}"
+        tail = tuple(traceback.format_exc().splitlines())
+    finally:
+        os.chdir(here)
+        for name in [name for name in sys.modules if name.startswith("lib.toy")]:
+            del sys.modules[name]
+            vars(lib).pop("toy", None)
+    for line in printed.getvalue().splitlines():
+        say(f"  {job.step} | {line}")
+    if error is None:
+        shutil.copy(job.source, job.executed)
+    return Outcome(time.monotonic() - began, error, tail=tail)
+
+
+def _code(job: Job) -> str:
+    """Return the code of a notebook's cells, with the parameters that are injected."""
     code = []
-    for cell in cells:
+    for cell in json.loads(Path(job.source).read_text())["cells"]:
         if cell["cell_type"] == "code":
             code.append(cell["source"])
             if "parameters" in cell["metadata"].get("tags", []):
                 code.append(job.injected)
+    return "\n".join(code)
+
+
+def run_as_script(job: Job, say: Say = say_here) -> Outcome:
+    """Execute a notebook's code in a process of its own, for those that run side by side."""
+    began = time.monotonic()
     done = subprocess.run(
-        [sys.executable, "-c", "\n".join(code)],
+        [sys.executable, "-c", _code(job)],
         cwd=job.root,
         env=environment_of(job),
         capture_output=True,
@@ -216,3 +283,19 @@ def run_as_script(job: Job, say: Say = say_here) -> Outcome:
         return Outcome(seconds, done.stderr.splitlines()[-1], tail=tuple(done.stderr.splitlines()))
     shutil.copy(job.source, job.executed)
     return Outcome(seconds)
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 30) -> None:
+    """Wait until something is so."""
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, "it did not happen in time"
+        time.sleep(0.05)
+
+
+def is_alive(pid: int) -> bool:
+    """Return whether a process runs."""
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False

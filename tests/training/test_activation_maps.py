@@ -9,10 +9,7 @@ from lib.files import read_json, write_json
 from lib.training.activation_maps import (
     SHORTEST_SIDE,
     cam_history,
-    main,
     sample_instances,
-    stack_cams,
-    write_arrays,
 )
 from lib.training.checkpoint import load_model
 from lib.training.inputs import boxes_and_labels, picture
@@ -48,44 +45,15 @@ def test_set_without_a_large_instance_is_a_sentence(drawn):
 def test_maps_are_the_models_own_in_the_order_of_the_iterations(drawn, tmp_path):
     coco = enlarge(drawn, {1, 2, 3, 7, 9})
     model = train(tiny_run(tmp_path, snapshots=(0, 4)))
-    files = [model, *(tmp_path / "out" / f"snapshot_{n}.pt" for n in (4, 0))]
-    found = cam_history(files, coco, count=4, iterations=6, device=CPU)
+    files = {6: model, **{n: tmp_path / "out" / f"snapshot_{n}.pt" for n in (4, 0)}}
+    found = cam_history(files, coco, count=4, device=CPU)
     assert found.iteration.tolist() == [0, 4, 6]
     assert found.maps.shape == (3, 4, 7, 7) and found.maps.dtype == np.float16
     by_id = {x.id: x for x in coco.all_instances()}
-    for path, maps in zip([files[2], files[1], files[0]], found.maps, strict=True):
+    for path, maps in zip([files[0], files[4], files[6]], found.maps, strict=True):
         own = load_model(path).model
         for key, one in zip(found.annotation_id.tolist(), maps, strict=True):
             image = picture(coco.image(by_id[key].image_id))
             (wanted,) = own.cams_on_boxes([image], [boxes_and_labels([by_id[key]], CPU)])
             np.testing.assert_allclose(one, wanted[0], rtol=2e-3, atol=1e-4)
     assert not np.array_equal(found.maps[0], found.maps[2])
-
-
-def test_command_writes_what_the_function_returns(drawn, tmp_path, capsys):
-    coco = enlarge(drawn, {1, 2})
-    model = train(tiny_run(tmp_path, snapshots=(0,)))
-    files = [tmp_path / "out" / "snapshot_0.pt", model]
-    places = ["--annotations", str(coco.annotations_path), "--images", str(coco.image_root)]
-    arguments = [*map(str, files), *places, "--out", str(tmp_path / "p.npz"), "--device", "cpu"]
-    assert main(arguments) == 2  # how long model.pt was trained is not in its name
-    assert "give the run's --iterations" in capsys.readouterr().err
-    assert main([*arguments, "--iterations", "6", "--count", "2"]) == 0
-    wanted = cam_history(files, coco, count=2, iterations=6, device=CPU)
-    with np.load(tmp_path / "p.npz") as found:
-        assert set(found) == {"annotation_id", "iteration", "maps"}
-        assert all(np.array_equal(found[name], value) for name, value in vars(wanted).items())
-
-
-def test_two_files_of_one_iteration_are_a_sentence(drawn, tmp_path):
-    model = train(tiny_run(tmp_path, snapshots=(2,)))
-    files = [tmp_path / "out" / "snapshot_2.pt", model]
-    with pytest.raises(ValueError, match=r"one model file for each iteration.*2, 2"):
-        cam_history(files, drawn, count=2, iterations=2, device=CPU)
-
-
-def test_equal_arrays_give_equal_bytes(tmp_path):
-    maps = stack_cams([torch.rand(2, 7, 7), torch.rand(1, 7, 7)])
-    for name in "ab":
-        write_arrays(tmp_path / f"{name}.npz", {"maps": maps})
-    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()

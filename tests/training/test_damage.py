@@ -1,74 +1,51 @@
-"""A run whose files were damaged ends as if they had not been."""
+"""A run whose models were damaged ends as if they had not been."""
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from lib.training.config import TrainConfig
-from lib.training.log import read_metrics
 from lib.training.train import train
-from tests.fixtures.training import interrupt, tiny_run
-
-DAMAGES: dict[str, Callable[[bytes], bytes]] = {
-    "empty": lambda data: b"",
-    "null": lambda data: b"null",
-    "list": lambda data: b"[]\n",
-    "half": lambda data: data[: len(data) // 2],
-    "binary": lambda data: bytes(range(256)),
-    "changed": lambda data: data[:200] + bytes([data[200] ^ 1]) + data[201:],
-}
+from tests.fixtures.training import draw_set, interrupt, tiny_run
 
 
 def _run(folder: Path, name: str) -> TrainConfig:
-    places = {"out": str(folder / name)}
-    return tiny_run(folder, iterations=6, snapshots=(2,), log_every=1, checkpoint_every=2, **places)
+    changes = {"iterations": 3, "snapshots": (1,), "out": str(folder / name)}
+    return tiny_run(folder, method="faster_rcnn", checkpoint_every=2, **changes)
 
 
-def _damage(path: Path, kind: str) -> None:
-    if kind == "gone":
-        path.unlink()
-    else:
-        path.write_bytes(DAMAGES[kind](path.read_bytes()))
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a finished run and an interrupted one."""
+    folder = tmp_path_factory.mktemp("runs")
+    draw_set(folder / "set")
+    train(_run(folder, "whole"))
+    interrupt(_run(folder, "interrupted"), 2)
+    return folder
 
 
-def _files(folder: Path) -> dict[str, bytes]:
-    return {p.name: p.read_bytes() for p in [*folder.glob("*.pt"), folder / "batch.json"]}
-
-
-def _logged(folder: Path) -> list[tuple[float, float]]:
-    return [(r["iteration"], r["loss"]) for r in read_metrics(folder / "metrics.jsonl")]
-
-
-@pytest.fixture
-def whole(drawn, tmp_path: Path) -> Path:
-    return train(_run(tmp_path, "whole")).parent
-
-
-@pytest.mark.parametrize("name", ["checkpoint.pt", "metrics.jsonl", "snapshot_2.pt", "batch.json"])
-def test_an_interrupted_run_whose_files_are_damaged_ends_as_if_they_were_not(
-    whole: Path, tmp_path: Path, name: str
+@pytest.mark.parametrize("damage", ["half", "changed", "gone"])
+@pytest.mark.parametrize(
+    ("run", "name"),
+    [
+        ("interrupted", "checkpoint.pt"),
+        ("interrupted", "snapshot_1.pt"),
+        ("whole", "model.pt"),
+        ("whole", "snapshot_1.pt"),
+    ],
+)
+def test_a_run_whose_files_are_damaged_ends_as_if_they_were_not(
+    runs: Path, run: str, name: str, damage: str
 ) -> None:
-    interrupt(_run(tmp_path, "interrupted"), 5)
-    for kind in [*DAMAGES, "gone"]:
-        config = _run(tmp_path, kind)
-        shutil.copytree(tmp_path / "interrupted", config.out)
-        _damage(Path(config.out) / name, kind)
-        folder = train(config).parent
-        assert _files(folder) == _files(whole)
-        assert _logged(folder) == _logged(whole)
-
-
-@pytest.mark.parametrize("name", ["model.pt", "metrics.jsonl", "snapshot_2.pt", "batch.json"])
-def test_a_finished_run_whose_files_are_damaged_is_repeated(
-    whole: Path, tmp_path: Path, name: str
-) -> None:
-    files, logged = _files(whole), _logged(whole)
-    for kind in [*DAMAGES, "gone"]:
-        if kind == "changed" and not name.endswith(".pt"):
-            continue  # nothing depends on what a finished run tells of itself
-        _damage(whole / name, kind)
-        train(_run(tmp_path, "whole"))
-        assert _files(whole) == files
-        assert _logged(whole) == logged
+    config = _run(runs, f"{run}-{name}-{damage}")
+    shutil.copytree(runs / run, config.out)
+    path = Path(config.out) / name
+    data = path.read_bytes()
+    path.unlink()
+    if damage != "gone":
+        changed = data[:200] + bytes([data[200] ^ 1]) + data[201:]
+        path.write_bytes(data[: len(data) // 2] if damage == "half" else changed)
+    train(config)
+    for kept in ("model.pt", "snapshot_1.pt"):
+        assert (Path(config.out) / kept).read_bytes() == (runs / "whole" / kept).read_bytes()

@@ -42,23 +42,6 @@ def test_batches_need_little_padding():
     assert padding(found, ratios) < 1.03 and padding(alike, ratios) > 1.35
 
 
-@pytest.mark.parametrize("batch_size", [3, 8, 20])
-def test_a_small_set_has_no_picture_twice_in_a_batch_within_an_epoch(batch_size: int):
-    found = list(Batches(MIXED, batch_size, start=0, stop=200, seed=4))
-    for batch in found:
-        within: dict[int, list[int]] = {}
-        for index, position in batch:
-            within.setdefault(position // len(MIXED), []).append(index)
-        assert len(within) <= 2  # so that only the ends of two epochs can meet
-        assert all(len(set(seen)) == len(seen) for seen in within.values())
-
-
-def test_the_shapes_come_in_random_order():
-    found = list(Batches(MIXED, 4, start=0, stop=WINDOW, seed=1))
-    means = [np.mean([MIXED[i] for i, _ in batch]) for batch in found]
-    assert sorted(means) != means and sorted(means, reverse=True) != means
-
-
 @pytest.mark.parametrize("start", [0, 1, WINDOW - 1, WINDOW, 2 * WINDOW + 5])
 def test_a_run_that_is_taken_up_again_has_the_same_batches(start: int):
     stop = 3 * WINDOW + 2

@@ -47,18 +47,6 @@ def test_batch_size_does_not_change_predictions(drawn, tmp_path):
     )
 
 
-def test_model_file_gives_back_the_same_model(drawn, tmp_path):
-    model = tiny_model().eval()
-    config = tiny_run(tmp_path).model
-    save_model(tmp_path / "model.pt", model, config, drawn.categories, run="")
-    trained = load_model(tmp_path / "model.pt")
-    image = [torch.rand(3, 64, 80)]
-    model.roi_heads.score_thresh = trained.model.roi_heads.score_thresh = 0.0
-    for one, other in zip(model(image), trained.model(image), strict=True):
-        assert all(torch.equal(one[k], other[k]) for k in one)
-    assert trained.config == config
-
-
 def test_set_with_other_classes_is_refused(drawn, tmp_path):
     trained = load_model(train(tiny_run(tmp_path)))
     other = draw_set(tmp_path / "other")
@@ -120,32 +108,6 @@ def test_refined_boxes_have_other_maps_of_the_same_detections(drawn, tmp_path):
     assert np.array_equal(plain.cams_on_boxes, refined.cams_on_boxes)
 
 
-def test_detector_has_maps_but_no_masks(drawn, tmp_path):
-    trained = load_model(train(tiny_run(tmp_path, method="faster_rcnn")))
-    found = predict(trained, drawn, device=torch.device("cpu"), cams=True)
-    assert len(found.cams) == len(found.detections) > 0 and not found.masks_on_boxes
-    assert found.annotation_ids.tolist() == [x.id for x in drawn.all_instances()]
-
-
-def test_nothing_found_has_maps_of_the_right_form(drawn, tmp_path):
-    trained = load_model(train(tiny_run(tmp_path)))
-    trained.model.roi_heads.score_thresh = 1.0
-    found = predict(trained, drawn, device=torch.device("cpu"), cams=True, on_boxes=False)
-    assert found.cams.shape == found.cams_on_boxes.shape == (0, 7, 7)
-    assert not found.detections and not found.masks_on_boxes and not len(found.annotation_ids)
-
-
-def test_without_boxes_nothing_on_boxes_is_written(drawn, tmp_path):
-    path = train(tiny_run(tmp_path))
-    arguments = ["--annotations", str(drawn.annotations_path), "--images", str(drawn.image_root)]
-    arguments += ["--out", str(tmp_path / "p"), "--name", "val_refined", "--no-boxes", "--cams"]
-    assert main([str(path), *arguments, "--prior-from", "refined"]) == 0
-    assert sorted(p.name for p in (tmp_path / "p").iterdir()) == [
-        "cams_val_refined.npz",
-        "detections_val_refined.json",
-    ]
-
-
 @pytest.mark.parametrize(
     ("changes", "asked", "said"),
     [
@@ -190,13 +152,3 @@ def test_outputs_are_checked_before_the_work(drawn, tmp_path, capsys, monkeypatc
     command = [str(tmp_path / "m.pt"), *places, "--out", str(tmp_path / "out"), "--device", "cpu"]
     assert main([*command, "--force"]) == 0
     assert read_json(theirs) != ["kept"]
-
-
-@pytest.mark.parametrize("wrong", [["--name", "../esc"], ["--name", ""], ["--batch-size", "0"]])
-def test_options_out_of_range_are_refused(tmp_path, capsys, wrong):
-    places = ["m.pt", "--annotations", "a", "--images", "i", "--out", str(tmp_path)]
-    with pytest.raises(SystemExit) as end:
-        main([*places, *wrong])
-    assert (
-        end.value.code == 2 and f"argument {wrong[0]}: {wrong[1]!r} is" in capsys.readouterr().err
-    )

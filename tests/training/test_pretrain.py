@@ -88,14 +88,6 @@ def test_set_without_boxes_and_wrong_settings_are_sentences(tmp_path, capsys):
     assert "not a pre-training configuration" in capsys.readouterr().err
 
 
-def test_no_random_state_leaks_into_the_weights_of_the_next_run(drawn, tmp_path):
-    torch.manual_seed(1)
-    one = train(tiny_run(tmp_path, iterations=2, out=str(tmp_path / "a")))
-    torch.manual_seed(2)
-    other = train(tiny_run(tmp_path, iterations=2, out=str(tmp_path / "b")))
-    assert equal(weights(one), weights(other))
-
-
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
 def test_norm_layers_do_not_decay(drawn, tmp_path, optimizer):
     from lib.training.schedule import build_optimizer

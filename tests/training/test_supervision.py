@@ -14,7 +14,7 @@ from lib.models.rpn import IGNORED
 from lib.training.dataset import TrainingSet
 from lib.training.supervision import Supervision, mask_line, supervision_of
 from lib.training.train import main, train
-from tests.fixtures.training import HEIGHT, NAMES, WIDTH, dense, equal, tiny_run, weights
+from tests.fixtures.training import HEIGHT, WIDTH, dense, equal, tiny_run, weights
 
 EVERY_LABEL = frozenset({1, 2, 3, 4})
 USES = ["learn", "box_only", "ignore", "drop"]
@@ -77,11 +77,6 @@ def test_targets_equal_a_loop_over_instances(drawn, tmp_path, valid, invalid):
         )
 
 
-def test_instances_that_are_no_pseudo_labels_count_as_valid(drawn):
-    supervision = Supervision(EVERY_LABEL, "box_only", "drop")
-    assert {supervision.of(i) for i in drawn.all_instances()} == {"box_only"}
-
-
 def test_mask_that_is_empty_is_no_mask(drawn, tmp_path):
     path = tmp_path / "set" / "annotations.json"
     content = read_json(path)
@@ -120,36 +115,12 @@ def test_an_empty_pseudo_mask_can_be_learnt_as_background(drawn, tmp_path):
     assert target["has_mask"][row] and dense(target)[row].sum() == 0
 
 
-def test_masks_are_counted_as_they_are_used(drawn, tmp_path):
-    coco = mark(tmp_path)
-    instances = list(coco.all_instances())
-    good = sum(i.has_mask and i.pseudo["valid"] for i in instances)
-    bad = sum(i.has_mask and not i.pseudo["valid"] for i in instances)
-    for valid, invalid, count in [
-        ("learn", "learn", good + bad),
-        ("learn", "box_only", good),
-        ("drop", "learn", bad),
-    ]:
-        line = mask_line(coco, Supervision(EVERY_LABEL, valid, invalid))
-        assert line == f"{count} of {len(instances)} instances have a mask to learn from"
-    assert mask_line(coco, Supervision(EVERY_LABEL, "box_only", "ignore")).startswith(
-        "WARNING: 0 of"
-    )
-
-
 @pytest.mark.parametrize("invalid", ["box_only", "ignore", "drop"])
 def test_invalid_masks_that_are_not_learnt_change_no_weight(drawn, tmp_path, invalid):
     mark(tmp_path)
     before = trained(tmp_path, "a", invalid=invalid)
     change(tmp_path, mask=True, label=invalid != "box_only")
     assert equal(before, trained(tmp_path, "b", invalid=invalid))
-
-
-def test_invalid_masks_that_are_learnt_do_matter(drawn, tmp_path):
-    mark(tmp_path)
-    before = trained(tmp_path, "a")
-    change(tmp_path, mask=True, label=False)
-    assert not equal(before, trained(tmp_path, "b"))
 
 
 def test_dropping_equals_a_set_without_those_labels(drawn, tmp_path):
@@ -165,15 +136,6 @@ def test_dropping_equals_a_set_without_those_labels(drawn, tmp_path):
     assert not equal(ignored, without)
 
 
-@pytest.mark.parametrize("method", ["faster_rcnn", "mask_rcnn"])
-@pytest.mark.parametrize("invalid", ["ignore", "drop"])
-def test_images_with_nothing_left_train(drawn, tmp_path, method, invalid):
-    (kept,) = [i.id for i in drawn.all_instances()][:1]
-    mark(tmp_path, invalid={i.id for i in drawn.all_instances()} - {kept})
-    state = trained(tmp_path, "a", method=method, invalid=invalid, iterations=4)
-    assert all(bool(torch.isfinite(t).all()) for t in state.values())
-
-
 def test_set_with_nothing_left_is_a_sentence_before_training(drawn, tmp_path, capsys):
     mark(tmp_path)
     config = tiny_run(tmp_path, method="faster_rcnn", valid="ignore", invalid="drop")
@@ -183,17 +145,6 @@ def test_set_with_nothing_left_is_a_sentence_before_training(drawn, tmp_path, ca
     error = capsys.readouterr().err
     assert "instances are ignored or dropped" in error and "'drop'" in error
     assert not (tmp_path / "out" / "metrics.jsonl").exists()
-
-
-def test_detector_reads_no_mask_at_all(drawn, tmp_path):
-    mark(tmp_path)
-    before = trained(tmp_path, "a", method="faster_rcnn")
-    path = tmp_path / "set" / "annotations.json"
-    content = read_json(path)
-    for annotation in content["annotations"]:
-        annotation["segmentation"] = []
-    write_json(path, content)
-    assert equal(before, trained(tmp_path, "b", method="faster_rcnn"))
 
 
 @pytest.mark.parametrize("supervised", [[], "none", "official_40"])
@@ -214,17 +165,3 @@ def test_mask_branch_without_a_supervised_class_is_a_sentence(drawn, tmp_path, c
     )
     assert main([str(tmp_path / "c.json")]) == 2
     assert "error: train.supervised is" in capsys.readouterr().err
-
-
-def test_unknown_class_in_the_list_is_a_sentence_with_the_nearest(drawn, tmp_path):
-    with pytest.raises(ValueError, match=r"no class 'lapptop'.*did you mean 'laptop'"):
-        supervision_of(tiny_run(tmp_path, supervised=["cat", "lapptop"]), drawn)
-
-
-@pytest.mark.parametrize(
-    ("supervised", "said"), [(NAMES, True), ("all", False), (NAMES[:3], False), ("voc", False)]
-)
-def test_list_of_all_classes_is_printed_as_what_it_is(drawn, tmp_path, capsys, supervised, said):
-    train(tiny_run(tmp_path, supervised=supervised, iterations=1))
-    printed = capsys.readouterr().out
-    assert ("all classes have masks: nothing is left to generalise to" in printed) == said

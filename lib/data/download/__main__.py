@@ -37,25 +37,17 @@ def main(
     add("names", nargs="+", choices=list(catalogue), metavar="NAME", help=titles)
     folder = "the data folder (default: data/ in the repository)"
     add("--to", type=Path, default=ROOT / "data", metavar="DIR", help=folder)
-    add("--keep", action="store_true", help="keep archives after unpacking")
     where = "fetch nothing, say what to put where by hand: for machines without a network"
     add("--where", action="store_true", help=where)
     add("--workers", type=int, default=0, help="processes that convert labels, 0 for all cores")
     options = parser.parse_args(arguments)
-    given = options.to.expanduser()
-    dangling = [p for p in (given, *given.parents) if p.is_symlink() and not p.exists()]
-    if dangling:
-        print(
-            f"error: {dangling[0]} is a link to nowhere. Name a folder with --to.", file=sys.stderr
-        )
-        return 2
-    to = given.resolve()
+    to = options.to.expanduser().absolute()
     wanted = [catalogue[name] for name in dict.fromkeys(options.names)]
     if options.where:
         print(places(wanted, to))
         return 0
     try:
-        acquire(wanted, to, keep=options.keep)
+        acquire(wanted, to)
         if {"voc", "sbd"} & set(options.names):
             print(convert(to / catalogue["voc"].folder, workers=options.workers, sizes=sizes))
     except (AcquireError, ValueError, OSError) as error:
@@ -64,7 +56,7 @@ def main(
     except KeyboardInterrupt:
         print("stopped; run the same command again, and it continues", file=sys.stderr)
         return 130
-    if to not in (folder.resolve() for folder in data_folders()):
+    if to.resolve() not in (folder.resolve() for folder in data_folders()):
         print(f"The study looks for sets there if {DATA_VARIABLE}={to} is set.")
     return 0
 

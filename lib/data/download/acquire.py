@@ -51,10 +51,9 @@ class _Job:
                 for m in self.remote.members
             ]
             return all(found)
-        there = _is_there(self.archive, False, 0)
-        if there:
+        if self.archive.exists():
             self.check_brought()
-        return there
+        return self.archive.exists()
 
     def check_brought(self) -> None:
         """Raise ``AcquireError`` if what somebody has put where the file goes is another one."""
@@ -64,17 +63,31 @@ class _Job:
                 "away, run again."
             )
 
+    def run(self, meter: "tqdm[None]", stop: threading.Event) -> None:
+        """Fetch the file and unpack its parts."""
+        remote, file = self.remote, self.archive
+        brought = file.exists()  # by somebody, whose it is
+        if brought:
+            self.check_brought()
+        else:
+            file = fetch(remote, self.archive, on_bytes=meter.update, stop=stop)
+        tqdm.write(f"{remote.name}: whole and verified")
+        if remote.members:
+            unpack(file, remote.members, self.folder)
+            kept = " The archive stays: it was not fetched by this program." if brought else ""
+            tqdm.write(f"{remote.name}: unpacked.{kept}")
+            if not brought:
+                file.unlink()
+        elif not brought:
+            file.replace(self.archive)
 
-def acquire(
-    collections: Sequence[Collection], to: Path, *, keep: bool = False, pause: float = 1.0
-) -> None:
+
+def acquire(collections: Sequence[Collection], to: Path) -> None:
     """Fetch, verify and unpack sets. What is there is left as it is; what is begun is continued.
 
     Args:
         collections: the sets.
         to: the data folder.
-        keep: leave archives after unpacking. One that somebody has put there is left anyway.
-        pause: seconds before a failed connection is tried again.
 
     Raises:
         AcquireError: if anything is missing in the end; the rest is in its place.
@@ -95,7 +108,7 @@ def acquire(
     try:
         with FileLock(to / ".download.lock", timeout=0):
             _check_room(jobs, to)
-            _run(jobs, keep=keep, pause=pause)
+            _run(jobs)
     except Timeout:
         raise AcquireError(
             f"Another download into {to} is running. Wait for it, or name another folder with --to."
@@ -118,13 +131,11 @@ def _is_there(path: Path, is_folder: bool, files: int) -> bool:
         AcquireError: if something else is there, or not all of it: it may be somebody's.
     """
     count = files_below(path)
-    fits = path.is_dir() == is_folder and (is_folder or path.is_file())
-    if fits and count >= max(files, 1) and path.stat().st_size:
+    if count >= max(files, 1) and path.is_dir() == is_folder:
         return True
-    empty = is_folder and path.is_dir() and not count
-    if not path.is_symlink() and (empty or not path.exists()):
+    if not path.exists() or (is_folder and path.is_dir() and not count):
         return False
-    expected = f"{files or 'some':,} files" if is_folder else "a file that is not empty"
+    expected = f"{files:,}" if files else "a folder of some" if is_folder else "one"
     raise AcquireError(
         f"{path} has {count:,} files, expected {expected}. Move it away and run again. "
         "Nothing was fetched."
@@ -145,14 +156,14 @@ def _check_room(jobs: Sequence[_Job], to: Path) -> None:
         )
 
 
-def _run(jobs: Sequence[_Job], *, keep: bool, pause: float) -> None:
+def _run(jobs: Sequence[_Job]) -> None:
     size, here = sum(job.remote.size for job in jobs), sum(job.here for job in jobs)
     stop = threading.Event()
     with (
         tqdm(total=size, initial=here, unit="B", unit_scale=True, mininterval=5) as meter,
         ThreadPoolExecutor(_AT_ONCE) as pool,
     ):
-        running = [pool.submit(_one, job, meter, stop, keep=keep, pause=pause) for job in jobs]
+        running = [pool.submit(job.run, meter, stop) for job in jobs]
         try:
             wait(running)
         except BaseException:  # Ctrl-C: the threads end at their next piece
@@ -173,25 +184,3 @@ def _run(jobs: Sequence[_Job], *, keep: bool, pause: float) -> None:
             )
     if problems:
         raise AcquireError("\n\n".join(problems))
-
-
-def _one(
-    job: _Job, meter: "tqdm[None]", stop: threading.Event, *, keep: bool, pause: float
-) -> None:
-    """Fetch one file and unpack its parts."""
-    remote = job.remote
-    file = job.archive
-    brought = file.exists()  # by somebody, whose it is
-    if brought:
-        job.check_brought()
-    else:
-        file = fetch(remote, job.archive, on_bytes=meter.update, stop=stop, pause=pause)
-    tqdm.write(f"{remote.name}: whole and verified")
-    if remote.members:
-        unpack(file, remote.members, job.folder, limit=2 * remote.unpacked)
-        kept = " The archive stays: it was not fetched by this program." if brought else ""
-        tqdm.write(f"{remote.name}: unpacked.{kept}")
-    if not brought and (keep or not remote.members):
-        file.replace(job.archive)
-    elif not brought:
-        file.unlink()

@@ -62,50 +62,54 @@ class Collection:
     remotes: tuple[Remote, ...]
 
 
-_COCO = "images.cocodataset.org"
 _VOC = "VOCdevkit/VOC2012"
 _SBD = "benchmark_RELEASE/dataset"
 _WEIGHTS = "https://download.pytorch.org/models"
+
+
+def _coco(folder: str, name: str, size: int, md5: str, *members: Member, unpacked: int) -> Remote:
+    """Return a file of COCO's site, which is a bucket at Amazon too."""
+    place = f"images.cocodataset.org/{folder}/{name}"
+    return Remote(
+        name=name,
+        urls=(f"http://{place}", f"https://s3.amazonaws.com/{place}"),
+        size=size,
+        digest=f"md5:{md5}",
+        members=members,
+        unpacked=unpacked,
+    )
+
 
 CATALOGUE: Mapping[str, Collection] = {
     "coco": Collection(
         title="COCO 2017",
         folder="coco2017",
         remotes=(
-            Remote(
-                name="annotations_trainval2017.zip",
-                urls=(
-                    f"http://{_COCO}/annotations/annotations_trainval2017.zip",
-                    f"https://s3.amazonaws.com/{_COCO}/annotations/annotations_trainval2017.zip",
-                ),
-                size=252_907_541,
-                digest="md5:f4bbac642086de4f52a3fdda2de5fa2c",
-                members=tuple(
+            _coco(
+                "annotations",
+                "annotations_trainval2017.zip",
+                252_907_541,
+                "f4bbac642086de4f52a3fdda2de5fa2c",
+                *(
                     Member(f"annotations/{name}", f"annotations/{name}")
                     for name in ("instances_train2017.json", "instances_val2017.json")
                 ),
                 unpacked=500_000_000,
             ),
-            Remote(
-                name="val2017.zip",
-                urls=(
-                    f"http://{_COCO}/zips/val2017.zip",
-                    f"https://s3.amazonaws.com/{_COCO}/zips/val2017.zip",
-                ),
-                size=815_585_330,
-                digest="md5:442b8da7639aecaf257c1dceb8ba8c80",
-                members=(Member("val2017/", "val2017", files=5_000),),
+            _coco(
+                "zips",
+                "val2017.zip",
+                815_585_330,
+                "442b8da7639aecaf257c1dceb8ba8c80",
+                Member("val2017/", "val2017", files=5_000),
                 unpacked=820_000_000,
             ),
-            Remote(
-                name="train2017.zip",
-                urls=(
-                    f"http://{_COCO}/zips/train2017.zip",
-                    f"https://s3.amazonaws.com/{_COCO}/zips/train2017.zip",
-                ),
-                size=19_336_861_798,
-                digest="md5:cced6f7f71b7629ddf16f17bbcfab6b2",
-                members=(Member("train2017/", "train2017", files=118_287),),
+            _coco(
+                "zips",
+                "train2017.zip",
+                19_336_861_798,
+                "cced6f7f71b7629ddf16f17bbcfab6b2",
+                Member("train2017/", "train2017", files=118_287),
                 unpacked=19_500_000_000,
             ),
         ),
@@ -122,12 +126,12 @@ CATALOGUE: Mapping[str, Collection] = {
                 ),
                 size=1_999_639_040,
                 digest="md5:6cd6e144f989b92b3379bac3b3de84fd",
-                members=(
-                    Member(f"{_VOC}/JPEGImages/", "JPEGImages"),
-                    Member(f"{_VOC}/Annotations/", "Annotations"),
-                    Member(f"{_VOC}/SegmentationClass/", "SegmentationClass"),
-                    Member(f"{_VOC}/SegmentationObject/", "SegmentationObject"),
-                    Member(f"{_VOC}/ImageSets/Segmentation/", "ImageSets/Segmentation"),
+                members=tuple(
+                    Member(f"{_VOC}/{name}/", name)
+                    for name in (
+                        *("JPEGImages", "Annotations", "SegmentationClass", "SegmentationObject"),
+                        "ImageSets/Segmentation",
+                    )
                 ),
                 unpacked=2_000_000_000,
             ),
@@ -141,10 +145,7 @@ CATALOGUE: Mapping[str, Collection] = {
                 name="benchmark.tgz",
                 urls=tuple(
                     f"{host}/Research/Projects/CS/vision/grouping/semantic_contours/benchmark.tgz"
-                    for host in (
-                        "https://www2.eecs.berkeley.edu",
-                        "http://www.eecs.berkeley.edu",
-                    )
+                    for host in ("https://www2.eecs.berkeley.edu", "http://www.eecs.berkeley.edu")
                 ),
                 size=1_419_539_633,
                 digest="md5:82b4d87ceb2ed10f6038a1cba92111cb",

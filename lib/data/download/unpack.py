@@ -29,8 +29,13 @@ _UNREADABLE = (
 class UnpackError(Exception):
     """An archive could not be unpacked; the message says why, and what can be done."""
 
+    def __init__(self, why: str) -> None:
+        super().__init__(
+            f"{why}. Nothing was unpacked; remove it and fetch it again, or from another place."
+        )
 
-def unpack(archive: Path, members: Sequence[Member], folder: Path, *, limit: int) -> None:
+
+def unpack(archive: Path, members: Sequence[Member], folder: Path) -> None:
     """Unpack parts of a zip or tar file into a folder.
 
     They are unpacked beside their places and put there in the end, when all is on the disk, so
@@ -40,23 +45,21 @@ def unpack(archive: Path, members: Sequence[Member], folder: Path, *, limit: int
         archive: the file.
         members: the parts; what is there already is left as it is, but for folders without a file.
         folder: where targets are.
-        limit: bytes that the parts may have, all together.
 
     Raises:
-        UnpackError: if the archive is damaged, incomplete, encrypted or larger than ``limit``, or
-            a part holds a link, a device or a name that leads elsewhere; nothing is then in its
-            place.
+        UnpackError: if the archive is damaged, incomplete or encrypted, or a part holds a link, a
+            device or a name that leads elsewhere; nothing is then in its place.
         OSError: if the disk is full or a file cannot be written; nothing is then in its place.
     """
     staging = folder / f"{TEMPORARY}{archive.name}"
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir(parents=True)
     try:
-        _extract(archive, members, staging, limit)
+        _extract(archive, members, staging)
         for member in members:
             count = files_below(staging / member.target)
             if not count or (member.files and count != member.files):
-                raise _refused(
+                raise UnpackError(
                     f"{archive.name} has {count:,} files of {member.source}, expected "
                     f"{member.files or 'some'}"
                 )
@@ -78,62 +81,41 @@ def files_below(path: Path) -> int:
     return int(path.is_file()) or sum(len(names) for _, _, names in os.walk(path))
 
 
-def _extract(archive: Path, members: Sequence[Member], staging: Path, limit: int) -> None:
-    left = limit
-
-    def place_of(name: str, size: int, is_file: bool) -> Path | None:
-        nonlocal left
-        target = _target(name, members)
-        if target is None:
-            return None
-        if not is_file or ".." in PureWindowsPath(target).parts:  # parted by \\ too
-            raise _refused(
-                f"{archive.name} holds {name[:100]!r}, which is a link, a device, or leads out of "
-                "its folder"
-            )
-        left -= size
-        if left < 0:
-            raise _refused(f"{archive.name} holds more than the {limit:,} bytes expected")
-        return staging / target
+def _extract(archive: Path, members: Sequence[Member], staging: Path) -> None:
+    def place_of(name: str, is_file: bool) -> Path | None:
+        """Return where a wanted file goes."""
+        for member in members:
+            inside = member.source.endswith("/") and name.startswith(member.source)
+            if name != member.source and not inside:
+                continue
+            if not is_file or ".." in PureWindowsPath(name).parts:  # parted by \\ too
+                raise UnpackError(
+                    f"{archive.name} holds {name[:100]!r}, which is a link, a device, or leads "
+                    "out of its folder"
+                )
+            return staging / f"{member.target}/{name.removeprefix(member.source)}"
+        return None
 
     try:
         if zipfile.is_zipfile(archive):
             with zipfile.ZipFile(archive) as zipped:
                 for info in (x for x in zipped.infolist() if not x.is_dir()):
                     is_file = stat.S_IFMT(info.external_attr >> 16) in (0, stat.S_IFREG)
-                    if place := place_of(info.filename, info.file_size, is_file):
+                    if place := place_of(info.filename, is_file):
                         _write(zipped.open(info), place)
         else:
             with tarfile.open(archive) as tar:
                 for entry in (x for x in tar if not x.isdir()):
-                    place = place_of(entry.name.removeprefix("./"), entry.size, entry.isreg())
+                    place = place_of(entry.name.removeprefix("./"), entry.isreg())
                     if place and (source := tar.extractfile(entry)):
                         _write(source, place)
-    except _UNREADABLE as error:
-        raise _refused(f"{archive.name} cannot be read ({str(error)[:200]})") from error
-    except OSError as error:
-        if error.errno is not None:  # of the disk; otherwise of a decoder
+    except (*_UNREADABLE, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:  # of the disk, no decoder
             raise
-        raise _refused(f"{archive.name} cannot be read ({error})") from error
+        raise UnpackError(f"{archive.name} cannot be read ({str(error)[:200]})") from error
 
 
 def _write(source: IO[bytes], path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with source, path.open("wb") as file:
         shutil.copyfileobj(source, file)
-
-
-def _target(name: str, members: Sequence[Member]) -> str | None:
-    """Return the path of a file below the folder, None if it is in no part."""
-    for member in members:
-        if name == member.source:
-            return member.target
-        if member.source.endswith("/") and name.startswith(member.source):
-            return f"{member.target}/{name.removeprefix(member.source)}"
-    return None
-
-
-def _refused(why: str) -> UnpackError:
-    return UnpackError(
-        f"{why}. Nothing was unpacked; remove it and fetch it again, or from another place."
-    )

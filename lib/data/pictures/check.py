@@ -8,14 +8,16 @@ the set for which it can decide, and upright if there are none.
 import logging
 import os
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from lib.data.numbers import all_finite, is_natural
 from lib.data.pictures.find import Found, PictureFiles, leads_outside
 from lib.data.pictures.headers import Look, look_at
+from lib.data.pictures.images import ImageRecord
 from lib.data.validation import Problem, choice
 
 log = logging.getLogger(__name__)
@@ -28,16 +30,6 @@ THREADS = 16
 """Files looked at at the same time; most of the time is waiting for the disk."""
 
 
-class Reading(NamedTuple):
-    """How one picture is read: fields of its ``ImageRecord`` that its labels do not say.
-
-    ``against_tag`` says that it is read as stored, although its EXIF tag exchanges its sides.
-    """
-
-    fields: Mapping[str, Any]
-    against_tag: bool = False
-
-
 def check_images(
     images: Sequence[Mapping[str, Any]],
     root: Path | None,
@@ -46,7 +38,7 @@ def check_images(
     outside: Outside,
     *,
     name: str = "the set",
-) -> tuple[dict[int, Problem], dict[int, Reading]]:
+) -> tuple[dict[int, Problem], dict[int, ImageRecord], set[int]]:
     """Find images that cannot be used, and how the others are read.
 
     What was found under another name, turned or stretched is counted in warnings, one per kind.
@@ -62,44 +54,52 @@ def check_images(
         name: of the set, for warnings.
 
     Returns:
-        Problems by position in ``images``, and readings of the pictures that were looked at. Of
-        records that repeat one id, the first stays if they all name the same file; else none does,
-        as nobody knows which one the labels mean.
+        Problems by position in ``images``; records of the others, by position; and ids of pictures
+        that are read as stored, although their EXIF tag exchanges their sides. Of images that
+        repeat one id, the first stays if they all name the same file; else none does, as nobody
+        knows which one the labels mean.
     """
     problems = _check_fields(images)
+    sound = [i for i in range(len(images)) if i not in problems]
+    records = {i: ImageRecord.of(images[i], root) for i in sound}
     if root is None or check == "none":
-        return problems, {}
-    where = {i: str(images[i]["file_name"]) for i in range(len(images)) if i not in problems}
+        return problems, records, set()
+    where = {i: record.file_name for i, record in records.items()}
     with ThreadPoolExecutor(THREADS) as pool:
         found = _find(where, PictureFiles(root, all_allowed=outside == "read"), pool)
         there = [i for i, at in found.items() if not at.kind]
         decode = check == "decode"
         seen = pool.map(lambda i: look_at(root / found[i].file, decode=decode), there)
         looks = dict(zip(there, seen, strict=True))
+    sizes = {i: (record.width, record.height) for i, record in records.items()}
     for i, at in found.items():
-        kind, detail = (at.kind, at.detail) if at.kind else (looks[i].kind, looks[i].detail)
+        look = looks.get(i, Look(at.kind, at.detail))
+        kind, detail = look.kind, f": {look.detail}" if look.detail else ""
+        if not kind and sizes[i] not in (look.size, look.upright_size):
+            kind, detail = (
+                "image_other_size",
+                ", JSON: {} x {}, file: {} x {}".format(*sizes[i], *look.upright_size),
+            )
         if kind:
-            said = f"{where[i][:120]}: {detail}" if detail else where[i][:120]
-            problems[i] = Problem(kind, images[i]["id"], said)
-    looks = {i: look for i, look in looks.items() if not look.kind}
-    sizes = {i: (images[i]["width"], images[i]["height"]) for i in looks}
-    for i, size in sizes.items():
-        if size not in (looks[i].size, looks[i].upright_size):
-            said = f"{where[i]}, JSON: {size[0]} x {size[1]}, file: {_by(looks[i].upright_size)}"
-            problems[i] = Problem("image_other_size", images[i]["id"], said)
+            problems[i] = Problem(kind, records.pop(i).id, f"{where[i][:120]}{detail}")
     looks = {i: look for i, look in looks.items() if i not in problems}
     turns = _turns(looks, sizes, orientation, name)
     _report(name, where, found, looks)
-    readings = {}
+    unturned = set()
     for i, look in looks.items():
         at, turn = found[i], turns.get(i)
         size = sizes[i] if turn is None else look.upright_size if turn else look.size
-        is_outside = outside == "read" and leads_outside(root / at.file, root)
-        stored = look.upright_size != look.size and size == look.size
-        file = at.file if at.how else ""
-        fields = {"width": size[0], "height": size[1], "file": file, "upright": turn}
-        readings[i] = Reading({**fields, "outside": is_outside}, stored)
-    return problems, readings
+        records[i] = replace(
+            records[i],
+            width=size[0],
+            height=size[1],
+            file=at.file if at.how else "",
+            upright=turn,
+            outside=outside == "read" and leads_outside(root / at.file, root),
+        )
+        if look.upright_size != look.size and size == look.size:
+            unturned.add(records[i].id)
+    return problems, records, unturned
 
 
 def _check_fields(images: Sequence[Mapping[str, Any]]) -> dict[int, Problem]:
@@ -133,19 +133,17 @@ def _find(
     for i, at in found.items():
         if at.kind in ("image_missing", "image_outside"):
             other = files.otherwise(where[i])
-            if not other.kind:
+            if not other.kind or at.kind == "image_missing":
                 found[i] = other
-            elif at.kind == "image_missing":
-                found[i] = at._replace(detail=at.detail or other.detail)
+    if not any(at.how for at in found.values()):
+        return found
     claims: dict[str, list[int]] = defaultdict(list)
-    if any(at.how for at in found.values()):
-        for i, at in found.items():
-            if not at.kind:
-                claims[os.path.realpath(files.root / at.file)].append(i)
+    for i, at in found.items():
+        if not at.kind:
+            claims[os.path.realpath(files.root / at.file)].append(i)
     for indices in claims.values():
-        guessed = [i for i in indices if found[i].how]
-        if len(indices) > 1:
-            for i in guessed:
+        for i in indices if len(indices) > 1 else ():
+            if found[i].how:
                 number, file = len(indices), found[i].file
                 detail = f"{number} images of the list would be read from the one file {file}"
                 found[i] = Found(where[i], kind="image_missing", detail=detail)
@@ -159,18 +157,11 @@ def _turns(
     name: str,
 ) -> dict[int, bool]:
     """Return whether pictures are turned for which the size in the labels is not to decide."""
-    tagged = [i for i, look in looks.items() if look.orientation != 1]
+    tagged = {i: look for i, look in looks.items() if look.orientation != 1}
     if orientation != "auto":
-        upright = orientation == "upright"
-        other = sum(sizes[i] != _size(looks[i], upright) for i in tagged)
-        if other:
-            log.warning(
-                "%s: the sizes of %d pictures are exchanged, as they are read %s",
-                name, other, orientation,
-            )  # fmt: skip
-        return dict.fromkeys(tagged, upright)
-    telling = [i for i in tagged if looks[i].size != looks[i].upright_size]
-    open_ = [i for i in tagged if looks[i].size == looks[i].upright_size]
+        return dict.fromkeys(tagged, orientation == "upright")
+    telling = [i for i, look in tagged.items() if look.size != look.upright_size]
+    silent = [i for i, look in tagged.items() if look.size == look.upright_size]
     force = f"{choice('orientation', 'upright')} or stored decides otherwise"
     stored = sum(sizes[i] == looks[i].size for i in telling)
     upright = stored * 2 <= len(telling)
@@ -180,14 +171,14 @@ def _turns(
             "files: these are read as they are stored; %s",
             name, stored, len(telling), force,
         )  # fmt: skip
-    if open_:
-        reason = f"as most whose size decides it ({len(telling)})" if telling else "as viewers do"
+    if silent:
         log.warning(
             "%s: %d pictures have an EXIF turn that their size cannot show (squares, turns by 180 "
-            "degrees, mirrored): they are read %s, %s; %s",
-            name, len(open_), "upright" if upright else "as they are stored", reason, force,
+            "degrees, mirrored): they are read %s, as %s; %s",
+            name, len(silent), "upright" if upright else "as they are stored",
+            f"most whose size decides it ({len(telling)})" if telling else "viewers do", force,
         )  # fmt: skip
-    return dict.fromkeys(open_, upright)
+    return dict.fromkeys(silent, upright)
 
 
 def _report(
@@ -201,26 +192,13 @@ def _report(
             "(%s is %s%s)",
             name, number, how, where[i], found[i].file, ", ..." if number > 1 else "",
         )  # fmt: skip
-    if deep := [where[i] for i, look in looks.items() if look.deep]:
-        log.warning(
-            "%s: %d pictures have values of more than 8 bits that do not fill 16 bits; they are "
-            "read by the range that they fill (%s)", name, len(deep), _first(deep),
-        )  # fmt: skip
-    if pages := [where[i] for i, look in looks.items() if look.pages]:
-        log.warning(
-            "%s: %d pictures have several pages or frames; the first is read (%s)",
-            name, len(pages), _first(pages),
-        )  # fmt: skip
-
-
-def _first(names: Iterable[str]) -> str:
-    first, *others = names
-    return first + (", ..." if others else "")
-
-
-def _by(size: tuple[int, int]) -> str:
-    return f"{size[0]} x {size[1]}"
-
-
-def _size(look: Look, upright: bool) -> tuple[int, int]:
-    return look.upright_size if upright else look.size
+    for some, what in (
+        ([where[i] for i, look in looks.items() if look.deep],
+         "have values of more than 8 bits that do not fill 16 bits; they are read by the range "
+         "that they fill"),
+        ([where[i] for i, look in looks.items() if look.pages],
+         "have several pages or frames; the first is read"),
+    ):  # fmt: skip
+        if some:
+            more = ", ..." if some[1:] else ""
+            log.warning("%s: %d pictures %s (%s%s)", name, len(some), what, some[0], more)

@@ -5,18 +5,11 @@ taken as the usual range that holds them (0..1 for floats, 0..255, 0..65535) whe
 enough to be seen; else they are stretched by their own range, so that no such picture turns black.
 """
 
-import re
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 from PIL import Image
 
-DEEP_MODES = frozenset({"I", "I;16", "I;16B", "I;16L", "I;16N", "F"})
-"""Pillow's modes of one band with more than 8 bits."""
-
-_DEEP_BANDS = re.compile(r"\b(RGB[AaX]?|LA);16[BLN]")
-"""Several bands of 16 bits, as Pillow names what it is about to cut to 8."""
+_DEEP_MODES = frozenset({"I", "I;16", "I;16B", "I;16L", "I;16N", "F"})
+"""Pillow's modes of one band with more than 8 bits; several bands of 16 it cuts to 8 by itself."""
 
 _BRIGHT = 1 / 4
 """A usual range is the one meant if the brightest pixel reaches this share of it, ..."""
@@ -29,41 +22,20 @@ _BULK = (0.1, 99.9)
 
 
 def is_deep(image: Image.Image) -> bool:
-    """Return whether a picture, not yet decoded, holds more than 8 bits a pixel and band."""
-    raw = str(getattr(image, "tile", ""))
-    return image.mode in DEEP_MODES or bool(_DEEP_BANDS.search(raw))
+    """Return whether a picture holds one band of more than 8 bits a pixel."""
+    return image.mode in _DEEP_MODES
 
 
-def to_8_bits(image: Image.Image, path: Path) -> tuple[np.ndarray, bool]:
-    """Return a deep picture in 8 bits.
+def to_8_bits(values: np.ndarray) -> tuple[np.ndarray, bool]:
+    """Return grey values of any kind in 8 bits.
 
     Args:
-        image: the opened picture.
-        path: its file; Pillow cuts several bands of 16 bits to 8 by itself, OpenCV does not.
+        values: [H, W]; NaN is taken for black.
 
     Returns:
-        uint8 RGB [H, W, 3], transparent pixels laid on white; and whether the values mean another
-        range than the 16 bits, so that people should hear of it.
-
-    Raises:
-        ValueError: if OpenCV cannot decode the file.
+        uint8 [H, W]; and whether the values mean another range than the 16 bits, so that people
+        should hear of it.
     """
-    if image.mode in DEEP_MODES:
-        grey, told = _levels(np.asarray(image))
-        return np.repeat(grey[:, :, None], 3, axis=2), told
-    import cv2
-
-    deep = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
-    if deep is None or deep.ndim != 3:
-        raise ValueError("its bands of 16 bits cannot be decoded")
-    rgb, told = _levels(deep[:, :, 2::-1])
-    if deep.shape[2] == 4:
-        opaque = deep[:, :, 3:].astype(np.float32) / 65535
-        rgb = np.rint(rgb * opaque + 255 * (1 - opaque)).astype(np.uint8)
-    return rgb, told
-
-
-def _levels(values: np.ndarray) -> tuple[np.ndarray, bool]:
     low, high = _range(values)
     if (low, high) == (0, 65535):
         return ((values.astype(np.int64).clip(0, 65535) + 128) // 257).astype(np.uint8), False
@@ -75,7 +47,7 @@ def _levels(values: np.ndarray) -> tuple[np.ndarray, bool]:
 
 def _range(values: np.ndarray) -> tuple[float, float]:
     """Return the values that become black and white; they differ."""
-    finite = _sample(values)
+    finite = values[np.isfinite(values)].astype(np.float64)
     if not finite.size:
         return 0.0, 1.0
     low, high = float(finite.min()), float(finite.max())
@@ -89,13 +61,3 @@ def _range(values: np.ndarray) -> tuple[float, float]:
     if 0 < last - first < (high - low) / 16:
         return first, last
     return low, high
-
-
-def _sample(values: np.ndarray) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Return the finite values as floats; where there are very many, the extremes and a part."""
-    flat = values.reshape(-1)
-    flat = flat[np.isfinite(flat)] if values.dtype.kind == "f" else flat
-    if flat.size > 2_000_000:
-        part = flat[:: flat.size // 1_000_000]
-        flat = np.concatenate([part, [flat.min(), flat.max()]])
-    return flat.astype(np.float64)

@@ -7,10 +7,9 @@ machine, a drive or a URL, of which only the last parts mean something here.
 
 import os
 import re
-import stat
 import unicodedata
 from collections import defaultdict
-from functools import cached_property, lru_cache
+from functools import cached_property
 from itertools import takewhile
 from pathlib import Path
 from typing import NamedTuple
@@ -18,13 +17,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from lib.data.validation import choice
 
-_TYPES = {
-    stat.S_IFDIR: "a folder",
-    stat.S_IFIFO: "a pipe",
-    stat.S_IFSOCK: "a socket",
-    stat.S_IFCHR: "a device",
-    stat.S_IFBLK: "a device",
-}
+Parts = tuple[str, ...]
 
 
 class Found(NamedTuple):
@@ -39,35 +32,9 @@ class Found(NamedTuple):
     detail: str = ""
 
 
-class _Entry(NamedTuple):
-    file: str
-    parts: tuple[str, ...]
-
-
-def irregular(path: Path) -> str:
-    """Return what a path is if it is no plain file, such as ``"a pipe"``; else nothing.
-
-    Raises:
-        OSError: if there is nothing, or it may not be looked at.
-    """
-    mode = path.stat().st_mode
-    return "" if stat.S_ISREG(mode) else _TYPES.get(stat.S_IFMT(mode), "no file")
-
-
 def leads_outside(path: Path, root: Path) -> bool:
     """Return whether a path, followed through links, ends outside a folder."""
-    parent = _real(str(path.parent))
-    if path.name in ("", "..") or path.is_symlink():
-        real = os.path.realpath(path)
-    else:
-        real = f"{parent.rstrip(os.sep)}{os.sep}{path.name}"
-    top = _real(str(root))
-    return real != top and not real.startswith(top.rstrip(os.sep) + os.sep)
-
-
-@lru_cache(maxsize=4096)
-def _real(folder: str) -> str:
-    return os.path.realpath(folder)
+    return not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root))
 
 
 class PictureFiles:
@@ -87,17 +54,21 @@ class PictureFiles:
         """Find a file by its name as it is written."""
         path = self.root / name
         try:
-            other = irregular(path)
-        except (OSError, ValueError) as error:  # ValueError: a name with a NUL
-            return _not_there(name, path, error)
-        kind = detail = ""
+            if not path.exists():
+                return Found(name, kind="image_missing")
+            plain = path.is_file()
+        except PermissionError:
+            return Found(name, kind="image_unreadable", detail="it may not be read")
+        except OSError:  # too long a name
+            return Found(name, kind="image_missing")
         if not self.all_allowed and leads_outside(path, self.root):
-            kind = "image_outside"
-            detail = f"it leads to {os.path.realpath(path)[:120]}; "
-            detail += f"{choice('outside', 'read')} allows it"
-        elif other:
-            kind, detail = "image_not_regular", f"it is {other}"
-        return Found(name, kind=kind, detail=detail)
+            where = os.path.realpath(path)[:120]
+            allow = f"it leads to {where}; {choice('outside', 'read')} allows it"
+            return Found(name, kind="image_outside", detail=allow)
+        if not plain:
+            what = "it is a folder, a pipe or a device"
+            return Found(name, kind="image_not_regular", detail=what)
+        return Found(name)
 
     def otherwise(self, name: str) -> Found:
         """Find a file whose name as written is not there: by its spelling or its last parts."""
@@ -106,60 +77,38 @@ class PictureFiles:
         fits = self._index.get(wanted[-1], []) if wanted else []
         if not fits:
             return Found(name, kind="image_missing")
-        common = {entry: _common(wanted, entry.parts) for entry in fits}
-        best = [entry for entry in fits if common[entry] == max(common.values())]
-        if len(best) > 1:  # two files whose names differ only in what was levelled
-            raw = unicodedata.normalize("NFC", plain.replace("\\", "/"))
-            spelled = {raw, unquote(raw)}
-            end = common[best[0]]
-            alike = [e for e in best if any(_tail(e.file, end) == _tail(s, end) for s in spelled)]
-            best = alike or best
+        most = max(_common(wanted, parts) for _, parts in fits)
+        best = [(file, parts) for file, parts in fits if _common(wanted, parts) == most]
         if len(best) > 1:
-            shown = ", ".join(entry.file for entry in best[:3]) + (", ..." if best[3:] else "")
+            shown = ", ".join(file for file, _ in best[:3]) + (", ..." if best[3:] else "")
             return Found(name, kind="image_missing", detail=f"{len(best)} files fit: {shown}")
-        (entry,) = best
-        ends = common[entry] in (len(wanted), len(entry.parts))
-        if not (foreign or ends):
-            place = Path(entry.file)
-            folder = self.root if place.parent == Path() else place.parent
-            detail = f"a file {place.name} is in {folder}/"
-            return Found(name, kind="image_missing", detail=detail)
-        whole = entry.parts == wanted and not foreign
-        there = self.as_written(entry.file)
-        how = "another spelling" if whole else "its last parts"
-        return there if there.kind else Found(entry.file, how=how)
+        ((file, parts),) = best
+        if not foreign and most not in (len(wanted), len(parts)):
+            return Found(name, kind="image_missing", detail=f"there is a file {file}")
+        there = self.as_written(file)
+        how = "another spelling" if parts == wanted and not foreign else "its last parts"
+        return there if there.kind else Found(file, how=how)
 
     @cached_property
-    def _index(self) -> dict[str, list[_Entry]]:
-        """Return the files below the folder by the last part of their name.
+    def _index(self) -> dict[str, list[tuple[str, Parts]]]:
+        """Return the files below the folder, and the parts of their names, by the last part.
 
         Links to folders are followed, each folder once, and out of the folder only where allowed.
         """
-        entries: dict[str, list[_Entry]] = defaultdict(list)
-        seen: set[tuple[int, int]] = set()
+        entries: dict[str, list[tuple[str, Parts]]] = defaultdict(list)
+        seen: set[str] = set()
         for folder, folders, files in os.walk(self.root, followlinks=True):
-            state = Path(folder).stat()
-            twice = (state.st_dev, state.st_ino) in seen
-            seen.add((state.st_dev, state.st_ino))
-            out = not self.all_allowed and Path(folder) != self.root
-            if twice or (out and leads_outside(Path(folder), self.root)):
+            real = os.path.realpath(folder)
+            if real in seen or (not self.all_allowed and leads_outside(Path(real), self.root)):
                 folders.clear()
                 continue
+            seen.add(real)
             folders.sort()
             for file in sorted(files):
                 path = str(Path(folder, file).relative_to(self.root))
-                parts = _parts(path)
-                if parts:
-                    entries[parts[-1]].append(_Entry(path, parts))
+                if parts := _parts(path):
+                    entries[parts[-1]].append((path, parts))
         return entries
-
-
-def _not_there(name: str, path: Path, error: OSError | ValueError) -> Found:
-    if isinstance(error, PermissionError):
-        return Found(name, kind="image_unreadable", detail="it may not be read")
-    broken = os.path.islink(path)  # noqa: PTH114 - False, no error, for a name that cannot be
-    detail = f"a link to {str(path.readlink())[:80]}, which is not there" if broken else ""
-    return Found(name, kind="image_missing", detail=detail)
 
 
 def _plain(name: str) -> tuple[str, bool]:
@@ -178,17 +127,13 @@ def _plain(name: str) -> tuple[str, bool]:
     return re.sub(r"^[A-Za-z]:(?=[\\/])", "", name), foreign
 
 
-def _parts(path: str) -> tuple[str, ...]:
+def _parts(path: str) -> Parts:
     """Return the parts of a path, without what tools spell differently."""
     level = unicodedata.normalize("NFC", unquote(path)).casefold()
     return tuple(part for part in re.split(r"[\\/]", level) if part not in ("", ".", ".."))
 
 
-def _common(one: tuple[str, ...], other: tuple[str, ...]) -> int:
+def _common(one: Parts, other: Parts) -> int:
     """Return how many last parts two paths share."""
     pairs = zip(reversed(one), reversed(other), strict=False)
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
-
-
-def _tail(path: str, parts: int) -> str:
-    return unicodedata.normalize("NFC", "/".join(path.replace("\\", "/").split("/")[-parts:]))

@@ -13,10 +13,10 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from lib.data.pictures.deep_pixels import is_deep, to_8_bits
-from lib.data.pictures.find import irregular
 
 Image.MAX_IMAGE_PIXELS = None  # people's own pictures may be large; see ``pixel_limit``
 
@@ -24,6 +24,8 @@ warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")  # dama
 
 _ENDINGS: Mapping[str, bytes] = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}
 """Last bytes of a whole file. One that ends otherwise may still be whole: it is decoded to see."""
+
+_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM")
 
 _ORIENTATION = 0x0112
 _EXCHANGED = (5, 6, 7, 8)
@@ -36,9 +38,6 @@ _LARGE = 40_000_000
 """Pixels from which pictures are decoded one after the other, to bound memory."""
 
 _one_large = threading.Lock()
-
-_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM")
-_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 ERRORS = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, MemoryError)
 """What Pillow raises for damaged files."""
@@ -85,18 +84,17 @@ def look_at(path: Path, *, decode: bool = False) -> Look:
         decode: decode every picture in full.
     """
     try:
-        if other := irregular(path):
-            return Look("image_not_regular", f"it is {other}")
+        if path.exists() and not path.is_file():
+            return Look("image_not_regular", "it is a folder, a pipe or a device")
         # By a path, Pillow maps uncompressed TIFFs into memory, and turns them wrongly.
         with path.open("rb") as file, Image.open(file) as image:
             look = header(image)
             if look.kind:
                 return look
-            if is_deep(image):
-                with one_at_a_time(image):
-                    return look._replace(deep=to_8_bits(image, path)[1])
-            if decode or not _ends_well(path, image.format):
-                with one_at_a_time(image):
+            with _one_at_a_time(image):
+                if is_deep(image):
+                    return look._replace(deep=to_8_bits(np.asarray(image))[1])
+                if decode or not _ends_well(path, image.format):
                     image.load()
             return look
     except (FileNotFoundError, NotADirectoryError):
@@ -116,16 +114,16 @@ def header(image: Image.Image) -> Look:
             f"{limit / 1e6:,.0f} million, the memory of this machine over {_BYTES_A_PIXEL} bytes "
             "a pixel; cut it into tiles with labels of their own, or use a machine with more",
         )
-    orientation = _orientation(image)
-    by_pillow = orientation in _EXCHANGED and image.format == "TIFF"  # it turns these itself
-    size = (height, width) if by_pillow else (width, height)
     pages = image.format != "MPO" and bool(getattr(image, "is_animated", False))
+    orientation = _orientation(image)
     if pages:
         image.seek(0)
-    return Look(size=size, orientation=orientation, pages=pages)
+    return Look(size=(width, height), orientation=orientation, pages=pages)
 
 
 def _orientation(image: Image.Image) -> int:
+    if image.format == "TIFF":  # Pillow turns these itself
+        return 1
     try:
         # Pillow's own method for PNG would decode the picture, to look behind its pixels too.
         tags = Image.Image.getexif(image) if image.format == "PNG" else image.getexif()
@@ -147,12 +145,14 @@ def failed(path: Path, error: BaseException) -> Look:
         start = file.read(16)
     if not start or start.startswith(_SIGNATURES):
         return Look("image_unreadable", "truncated or damaged" if start else "the file is empty")
-    form = "a damaged TIFF, or one of a form that is not read (several bands of floats, say)"
-    form = form if start.startswith(_TIFF) else f"it begins with {start!r}, no form that is read"
-    return Look("image_unknown", f"{form}; convert it to PNG or JPEG of 8 bits, or to grey of 16")
+    return Look(
+        "image_unknown",
+        f"it begins with {start!r}, no form that is read; convert it to PNG or JPEG of 8 bits, or "
+        "to grey of 16",
+    )
 
 
-def one_at_a_time(image: Image.Image) -> AbstractContextManager[object]:
+def _one_at_a_time(image: Image.Image) -> AbstractContextManager[object]:
     """Return what keeps the threads of this process from decoding two large pictures at once."""
     return _one_large if image.width * image.height > _LARGE else nullcontext()
 

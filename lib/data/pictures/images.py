@@ -14,8 +14,8 @@ import numpy as np
 from PIL import Image
 
 from lib.data.pictures.deep_pixels import is_deep, to_8_bits
-from lib.data.pictures.find import irregular, leads_outside
-from lib.data.pictures.headers import ERRORS, failed, header, one_at_a_time
+from lib.data.pictures.find import leads_outside
+from lib.data.pictures.headers import ERRORS, failed, header
 
 _TURNS: Mapping[int, Image.Transpose] = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -157,15 +157,18 @@ def read_rgb(
     """
     path = Path(path)
     try:
-        if other := irregular(path):
-            raise _Refused(f"{path} is {other}, no picture file; leave it out of the set.")
+        if path.exists() and not path.is_file():
+            raise _Refused(f"{path} is no picture file, but a folder, a pipe or a device.")
         with path.open("rb") as file, Image.open(file) as image:
             look = header(image)
             if look.kind:
                 raise _Refused(f"{path} is not read: {look.detail}.")
             if upright is None:
                 upright = size is None or look.size != size or look.upright_size == size
-            return _turned(_to_rgb(image, path), look.orientation, upright, image)
+            rgb = _to_rgb(image)
+            if not upright or look.orientation == 1:
+                return rgb
+            return np.array(Image.fromarray(rgb).transpose(_TURNS[look.orientation]))
     except FileNotFoundError:
         raise FileNotFoundError(
             f"There is no picture {path}. If it is there under another spelling or in another "
@@ -181,20 +184,11 @@ def read_rgb(
         ) from error
 
 
-def _turned(rgb: np.ndarray, orientation: int, upright: bool, image: Image.Image) -> np.ndarray:
-    """Turn decoded pixels as asked; Pillow has turned those of a TIFF already."""
-    if orientation == 1 or upright == (image.format == "TIFF"):
-        return rgb
-    back = {6: 8, 8: 6}.get(orientation, orientation)
-    return np.array(Image.fromarray(rgb).transpose(_TURNS[orientation if upright else back]))
-
-
-def _to_rgb(image: Image.Image, path: Path) -> np.ndarray:
-    with one_at_a_time(image):
-        if is_deep(image):
-            return to_8_bits(image, path)[0]
-        if image.mode in _ALPHA_MODES or "transparency" in image.info:
-            picture = image.convert("RGBA")
-            page = Image.new("RGBA", picture.size, "white")
-            return np.array(Image.alpha_composite(page, picture).convert("RGB"))
-        return np.array(image.convert("RGB"))
+def _to_rgb(image: Image.Image) -> np.ndarray:
+    if is_deep(image):
+        return np.repeat(to_8_bits(np.asarray(image))[0][:, :, None], 3, axis=2)
+    if image.mode in _ALPHA_MODES or "transparency" in image.info:
+        picture = image.convert("RGBA")
+        page = Image.new("RGBA", picture.size, "white")
+        return np.array(Image.alpha_composite(page, picture).convert("RGB"))
+    return np.array(image.convert("RGB"))

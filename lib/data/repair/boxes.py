@@ -1,33 +1,61 @@
-"""Boxes that are missing, in another form, or partly outside their image, as COCO's xywh."""
+"""Boxes that are missing, written as text, or partly outside their image, as COCO's xywh."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
 
-from lib.data.numbers import as_array, is_natural, number
-from lib.data.repair.box_readings import Reading, reading_of
+from lib.data.numbers import as_array, number
 from lib.data.repair.counts import Repairs
-from lib.data.repair.masks import measure, mended
+from lib.data.repair.masks import measure
 from lib.data.validation import ROUNDING, choice
 
 Entry = dict[str, Any]
 Sizes = Mapping[int, tuple[int, int]]
 
+_LEAST_SIDE = 8
+"""Pixels of the longer side from which boxes within 0..1 are fractions, no boxes of a pixel."""
 
-def refuse_other_readings(annotations: list[Entry], images: list[Entry], name: str) -> None:
-    """Raise ``ValueError`` if the boxes of a set are clearly written in another way than COCO's."""
-    how = _reading(annotations, _sizes(images))
-    if not how.is_coco:
+_FEW = 5
+"""Boxes below which most being outside tells nothing of the set."""
+
+
+def refuse_other_forms(
+    annotations: list[Entry], sizes: Sizes, name: str, *, clipped: bool = False
+) -> None:
+    """Raise ``ValueError`` if the boxes of a set are hardly COCO's xywh in pixels.
+
+    Args:
+        annotations: of a COCO file.
+        sizes: (width, height) of every usable image, by id.
+        name: the file, for messages.
+        clipped: whether boxes outside their image will be clipped: where most are outside, they
+            mean something else, and clipping would make boxes that nobody drew.
+    """
+    boxes, limits = _boxes(annotations), _limits(annotations, sizes)
+    known = np.isfinite(np.c_[boxes, limits]).all(axis=1) & (boxes[:, 2:] > 0).all(axis=1)
+    boxes, limits = boxes[known], limits[known]
+    if not len(boxes):
+        return
+    outside = (boxes[:, :2] + boxes[:, 2:] > limits + ROUNDING).any(axis=1)
+    small = (boxes >= 0).all() and (boxes <= 1).all() and (boxes % 1 != 0).any()
+    if small and (limits.max(axis=1) >= _LEAST_SIDE).all():
         raise ValueError(
-            f"The boxes of {name} are written as {how}, not as COCO's xywh in pixels. Mend the "
-            f"file, or use {choice('on_bad', 'repair')} to have them converted."
+            f"The boxes of {name} lie within 0..1, as fractions of the image do. COCO's are x, y, "
+            "width and height in pixels: convert them."
+        )
+    if clipped and len(boxes) >= _FEW and outside.mean() > 0.5:
+        raise ValueError(
+            f"{outside.sum()} of {len(boxes)} boxes of {name} leave their image, as corners (x1, "
+            "y1, x2, y2) do, or boxes of pictures of another size. COCO's are x, y, width and "
+            f"height in pixels: convert them, or use {choice('on_bad', 'drop')} to leave out the "
+            "boxes outside."
         )
 
 
 def repair_boxes(
     annotations: list[Entry],
-    images: list[Entry],
+    sizes: Sizes,
     name: str,
     repairs: Repairs,
     *,
@@ -37,125 +65,70 @@ def repair_boxes(
 
     Args:
         annotations: with ids of images that are numbers. They are not changed.
-        images: with their sizes.
+        sizes: (width, height) of every usable image, by id.
         name: the file, for messages.
         repairs: where changes are counted.
-        unturned: ids of images that are not turned although their EXIF tag says so: boxes that
-            would be inside the turned picture are no boxes to clip.
+        unturned: ids of images that are not turned although their EXIF tag says so: a box outside
+            one may well mean the turned picture, and is not clipped.
 
     Raises:
-        ValueError: if most boxes leave their images and it is not clear how they are meant.
+        ValueError: if the boxes are fractions, or most leave their images.
     """
-    sizes = _sizes(images)
-    annotations = _read_texts(annotations, repairs)
-    how = _reading(annotations, sizes)
-    if how.doubt:
-        raise ValueError(
-            f"{name}: {how.doubt}. Mend the file, or use {choice('on_bad', 'drop')} to leave out "
-            "the boxes outside."
-        )
-    boxes, limits = _boxes(annotations), _limits(annotations, sizes)
-    usable = np.isfinite(boxes).all(axis=1)
-    corners = how.corners(boxes, limits)
-    changed = set()
-    if not how.is_coco:
-        changed = set(np.flatnonzero(usable & np.isfinite(limits).all(axis=1)).tolist())
-        if how.fractions:
-            repairs.add("box_fractions", *_ids(annotations, changed))
-        if how.form != "xywh":
-            repairs.add(f"box_{how.form}", *_ids(annotations, changed))
-    empty = usable & (boxes[:, 2:] <= 0).any(axis=1)
-    masked = _from_masks(annotations, np.flatnonzero(~usable | empty), limits)
-    for i, box in masked.items():
-        corners[i] = box
-    repairs.add("box_from_mask", *_ids(annotations, masked))
-    clipped = np.clip(corners, 0, np.hstack([limits, limits]))
-    with np.errstate(invalid="ignore"):
-        outside = (np.abs(clipped - corners) > ROUNDING).any(axis=1)
-        outside &= (clipped[:, 2:] > clipped[:, :2]).all(axis=1)
-        if unturned:
-            images_of = [a.get("image_id") for a in annotations]
-            untold = np.array([type(i) is int and i in unturned for i in images_of], bool)
-            fits = (corners[:, 2:] <= limits[:, ::-1] + ROUNDING).all(axis=1)
-            outside &= ~(untold & fits & (corners >= -ROUNDING).all(axis=1))
-    outside[list(masked)] = False
-    partly = np.flatnonzero(outside).tolist()
-    repairs.add("box_clipped", *_ids(annotations, partly))
     result = list(annotations)
-    for i in {*changed, *masked, *partly}:
-        x1, y1, x2, y2 = (clipped[i] if i in masked or outside[i] else corners[i]).tolist()
-        result[i] = {**annotations[i], "bbox": [x1, y1, x2 - x1, y2 - y1]}
-        if i in changed:  # areas are often made of the same numbers
-            result[i].pop("area", None)
-        if i in changed and how.fractions:
-            result[i]["segmentation"] = _scaled(annotations[i].get("segmentation"), limits[i])
-    bare = [i for i in np.flatnonzero(~usable).tolist() if _is_placeholder(result[i])]
-    repairs.add("placeholder", *_ids(annotations, bare))
-    left_out = set(bare)
-    return [a for i, a in enumerate(result) if i not in left_out] if bare else result
 
+    def replace_box(i: int, box: list[float]) -> None:
+        result[i] = {**annotations[i], "bbox": box}
 
-def _reading(annotations: list[Entry], sizes: Sizes) -> Reading:
-    boxes, limits = _boxes(annotations), _limits(annotations, sizes)
-    return reading_of(boxes, limits, as_array([(a.get("area"),) for a in annotations], 1)[:, 0])
-
-
-def _sizes(images: list[Entry]) -> Sizes:
-    """Return (width, height) of the images that have them, by id."""
-    return {
-        image["id"]: (image["width"], image["height"])
-        for image in images
-        if is_natural(image.get("id"), zero_allowed=True)
-        and all(is_natural(image.get(side), zero_allowed=False) for side in ("width", "height"))
+    texts = np.flatnonzero(np.isnan(_boxes(annotations)).all(axis=1)).tolist()
+    read = {i: box for i in texts if (box := _as_box(annotations[i].get("bbox")))}
+    for i, box in read.items():
+        replace_box(i, box)
+    refuse_other_forms(result, sizes, name, clipped=True)
+    boxes, limits = _boxes(result), _limits(result, sizes)
+    usable, known = np.isfinite(boxes).all(axis=1), np.isfinite(limits).all(axis=1)
+    lost = ~usable | (boxes[:, 2:] <= 0).any(axis=1)
+    masks = {
+        i: mask
+        for i in np.flatnonzero(lost & known).tolist()
+        if (mask := annotations[i].get("segmentation"))
     }
-
-
-def _read_texts(annotations: list[Entry], repairs: Repairs) -> list[Entry]:
-    result = list(annotations)
-    read = []
-    for i in np.flatnonzero(np.isnan(_boxes(annotations)).all(axis=1)).tolist():
-        if (box := _as_box(annotations[i].get("bbox"))) is not None:
-            result[i] = {**annotations[i], "bbox": box}
-            read.append(i)
-    repairs.add("number_as_text", *_ids(annotations, read))
-    return result
+    around = measure(masks, limits, mend=True).boxes
+    masked = {i: box for i, box in around.items() if np.isfinite(box).all()}
+    corners = np.hstack([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]])
+    corners[list(masked)] = np.reshape(list(masked.values()), (-1, 4))
+    inside = np.clip(corners, 0, np.hstack([limits, limits]))
+    turned = np.isin(as_array([(a.get("image_id"),) for a in annotations], 1)[:, 0], list(unturned))
+    with np.errstate(invalid="ignore"):
+        partly = (np.abs(inside - corners) > ROUNDING).any(axis=1)
+        partly &= (inside[:, 2:] > inside[:, :2]).all(axis=1) & ~turned
+    partly[list(masked)] = False
+    clipped = np.flatnonzero(partly).tolist()
+    for i in [*masked, *clipped]:
+        x1, y1, x2, y2 = inside[i].tolist()
+        replace_box(i, [x1, y1, x2 - x1, y2 - y1])
+    bare = {
+        i
+        for i in np.flatnonzero(~usable).tolist()
+        if not annotations[i].get("bbox") and not annotations[i].get("segmentation")
+    }
+    for kind, rows in (
+        ("number_as_text", read),
+        ("box_from_mask", masked),
+        ("box_clipped", clipped),
+        ("placeholder", bare),
+    ):
+        repairs.add(kind, *(annotations[i].get("id") for i in sorted(rows)))
+    return [a for i, a in enumerate(result) if i not in bare]
 
 
 def _as_box(value: Any) -> list[float] | None:
-    """Return the four numbers that a list of texts, a list of one list, or a text holds."""
+    """Return the four numbers that a list of texts, or a text, holds."""
     if isinstance(value, str):
         value = value.strip(" []()").replace(",", " ").split()
-    if isinstance(value, list) and len(value) == 1 and isinstance(value[0], list):
-        value = value[0]
     if not isinstance(value, list) or len(value) != 4:
         return None
     numbers = [n for n in map(number, value) if n is not None]
     return numbers if len(numbers) == 4 else None
-
-
-def _from_masks(
-    annotations: list[Entry], rows: np.ndarray, limits: np.ndarray
-) -> dict[int, np.ndarray]:
-    """Return the boxes around the masks of some annotations, clipped to their images."""
-    masks = {
-        i: mask
-        for i in rows.tolist()
-        if (mask := annotations[i].get("segmentation")) and np.isfinite(limits[i]).all()
-    }
-    found = measure(masks, limits, mend=True).boxes
-    return {i: box for i, box in found.items() if np.isfinite(box).all()}
-
-
-def _scaled(mask: Any, size: np.ndarray) -> Any:
-    """Return polygons in fractions of the image as pixels, and any other mask as it is."""
-    polygons = mended(mask)
-    if not isinstance(polygons, list) or not all(0 <= v <= 1 for part in polygons for v in part):
-        return mask
-    return [(np.reshape(part, (-1, 2)) * size).ravel().tolist() for part in polygons]
-
-
-def _is_placeholder(annotation: Entry) -> bool:
-    return not annotation.get("bbox") and not annotation.get("segmentation")
 
 
 def _boxes(annotations: list[Entry]) -> np.ndarray:
@@ -164,11 +137,5 @@ def _boxes(annotations: list[Entry]) -> np.ndarray:
 
 def _limits(annotations: list[Entry], sizes: Sizes) -> np.ndarray:
     """Return (width, height) of each annotation's image, [N, 2]; NaN where it has none."""
-    unknown = (np.nan, np.nan)
     images = (a.get("image_id") for a in annotations)
-    rows = [sizes.get(i, unknown) if type(i) is int else unknown for i in images]
-    return np.array(rows, np.float64).reshape(-1, 2)
-
-
-def _ids(annotations: list[Entry], rows: Any) -> list[Any]:
-    return [annotations[i].get("id") for i in sorted(rows)]
+    return as_array([sizes.get(i) if type(i) is int else None for i in images], 2)

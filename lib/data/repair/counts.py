@@ -28,9 +28,6 @@ REPAIRS: Mapping[str, str] = {
     ),
     "box_from_mask": "missing or empty boxes, taken from the mask",
     "placeholder": "annotations with neither box nor mask, left out",
-    "box_fractions": "boxes in fractions of the image (0..1), turned to pixels",
-    "box_corners": "boxes given by two corners (xyxy), turned to COCO's xywh",
-    "box_centres": "boxes given by their centre and size, turned to COCO's xywh",
     "box_clipped": "boxes that reach outside their image, clipped",
     "mask_form": "masks in another form than COCO's (flat list, pairs of points, RLE in a list, "
     "a part of fewer than three points, numbers as text), read as what they mean",

@@ -5,27 +5,20 @@ what references mean and gives ids where there are none; boxes are for ``repair.
 that was parsed is changed in place. What is still wrong afterwards is for ``lib.data.validation``.
 """
 
-from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import count
 from pathlib import PurePosixPath
 from typing import Any, Literal
 
-from lib.data.numbers import (
-    all_finite,
-    is_integer,
-    is_key,
-    not_integers,
-    number,
-    shown,
-    whole,
-)
+from lib.data.numbers import all_finite, is_integer, is_key, number, shown, whole
 from lib.data.repair.counts import Repairs
 from lib.data.validation import JUDGED
 
 Entry = dict[str, Any]
 Kind = Literal["image", "category", "annotation"]
 _IMAGE = frozenset(("id", "file_name", "width", "height"))
+_CATEGORY = frozenset(("id", "name"))
+_LISTS = frozenset(("images", "annotations", "categories"))
 _LARGEST = 1e300
 
 
@@ -37,16 +30,16 @@ def tidy(content: Mapping[str, Any], repairs: Repairs, *, strict: bool) -> dict[
     a category count once. Unless ``strict``, fields outside the labels that no JSON file can hold
     are left out.
     """
+    content = dict(content)
     if not strict:
-        content = {key: value for key, value in content.items() if _keep(key, value, repairs)}
-        own = frozenset(("id", "name"))
-        content["categories"] = [_writable(c, own, repairs) for c in content["categories"]]
+        content = _writable(content, _LISTS, repairs)
+        content["categories"] = [_writable(c, _CATEGORY, repairs) for c in content["categories"]]
     info = content.get("info")
     if info is not None and not isinstance(info, dict):
         repairs.add("info_no_object", "info")
         info = {"original": info}
-    categories = without_roots(content, repairs)
-    return {**content, "info": info or {}, "categories": _once(categories, repairs)}
+    content["categories"] = _once(without_roots(content, repairs), repairs)
+    return {**content, "info": info or {}}
 
 
 def repair(content: Mapping[str, Any], repairs: Repairs) -> dict[str, Any]:
@@ -56,22 +49,20 @@ def repair(content: Mapping[str, Any], repairs: Repairs) -> dict[str, Any]:
         content: a COCO set: lists of objects, maybe with bad ones among them.
         repairs: where changes are counted.
     """
-    images = [_writable(image, _IMAGE, repairs) for image in content["images"]]
-    images = _whole_fields(images, ("width", "height"), repairs)
-    annotations = [_writable(a, JUDGED, repairs) for a in content["annotations"]]
+    images = [_with_whole_sides(_writable(i, _IMAGE, repairs), repairs) for i in content["images"]]
+    categories = [_named(category, repairs) for category in content["categories"]]
+    annotations = [
+        _with_read_values(_writable(a, JUDGED, repairs), repairs) for a in content["annotations"]
+    ]
     named = {key: {whole(a.get(key)) for a in annotations} for key in ("image_id", "category_id")}
     images, image_ids = _identified(images, "image", repairs, named=named["image_id"])
-    categories = [_named(category, repairs) for category in content["categories"]]
     categories, category_ids = _identified(
         categories, "category", repairs, named=named["category_id"]
     )
-    annotations = [_with_read_values(a, repairs) for a in annotations]
     annotations, _ = _identified(annotations, "annotation", repairs)
-    for kind, known, names in (
-        ("image", image_ids, _file_names(images)),
-        ("category", category_ids, _unique((c.get("name"), c["id"]) for c in categories)),
-    ):
-        annotations = _resolved(annotations, kind, known, names, repairs)
+    by_name = _unique((c.get("name"), c["id"]) for c in categories)
+    annotations = _resolved(annotations, "image", image_ids, _file_names(images), repairs)
+    annotations = _resolved(annotations, "category", category_ids, by_name, repairs)
     categories = _once(categories, repairs)
     return {**content, "images": images, "annotations": annotations, "categories": categories}
 
@@ -89,41 +80,34 @@ def possible_roots(categories: Sequence[Entry]) -> list[Entry]:
 
 
 def without_roots(content: Mapping[str, Any], repairs: Repairs) -> list[Entry]:
-    """Return the categories of a set without roots that no annotation uses."""
+    """Return the categories of a set without roots that no annotation uses, by id or by name."""
     categories: list[Entry] = content["categories"]
-    roots = [c for c in possible_roots(categories) if is_integer(whole(c.get("id")))]
+    roots = possible_roots(categories)
     if not roots:
         return categories
-    used = {whole(a.get("category_id")) for a in content["annotations"]}
-    same = Counter(c.get("name") for c in categories if isinstance(c.get("name"), str))
-    named = {
-        a["category_id"]
-        for a in content["annotations"]
-        if isinstance(a.get("category_id"), str) and same[a["category_id"]] == 1
-    }
-    roots = [c for c in roots if whole(c["id"]) not in used and c["name"] not in named]
+    raws = [a.get("category_id") for a in content["annotations"]]
+    used = {whole(raw) for raw in raws}
+    named = {raw for raw in raws if isinstance(raw, str)}
+    named &= _unique((c.get("name"), i) for i, c in enumerate(categories)).keys()
+    roots = [
+        c
+        for c in roots
+        if is_integer(own := whole(c.get("id"))) and own not in used and c["name"] not in named
+    ]
     repairs.add("category_root", *(c["name"] for c in roots))
     return [c for c in categories if not any(c is root for root in roots)]
 
 
 def _once(categories: list[Entry], repairs: Repairs) -> list[Entry]:
     """Return the categories without further entries of the same id and name."""
-    seen: set[tuple[Any, Any]] = set()
-    first: list[Entry] = []
-    for category in categories:
+    first: dict[Any, Entry] = {}
+    for i, category in enumerate(categories):
         key = (category.get("id"), category.get("name"))
-        if not all(map(is_key, key)) or key not in seen:
-            first.append(category)
-            seen.update([key] if all(map(is_key, key)) else [])
-        else:
+        if not all(map(is_key, key)):
+            first[i] = category  # for the checks
+        elif first.setdefault(key, category) is not category:
             repairs.add("category_repeated", category["name"])
-    return first
-
-
-def _keep(key: str, value: Any, repairs: Repairs) -> bool:
-    fine = key in ("images", "annotations", "categories") or all_finite(value)
-    repairs.add("field_unwritable", *([] if fine else [key]))
-    return fine
+    return list(first.values())
 
 
 def _named(category: Entry, repairs: Repairs) -> Entry:
@@ -137,21 +121,20 @@ def _named(category: Entry, repairs: Repairs) -> Entry:
 
 def _writable(entry: Entry, judged: frozenset[str], repairs: Repairs) -> Entry:
     """Return an entry without further fields that no JSON file can hold."""
-    others = entry.keys() - judged
-    if not others or all(all_finite(entry[key]) for key in others):
+    bad = [key for key in entry.keys() - judged if not all_finite(entry[key])]
+    if not bad:
         return entry
-    bad = [key for key in entry if key in others and not all_finite(entry[key])]
-    repairs.add("field_unwritable", *(f"{key} of id {shown(entry.get('id'))}" for key in bad))
+    of = f" of id {shown(entry['id'])}" if "id" in entry else ""
+    repairs.add("field_unwritable", *(f"{key}{of}" for key in bad))
     return {key: value for key, value in entry.items() if key not in bad}
 
 
-def _whole_fields(entries: list[Entry], keys: Sequence[str], repairs: Repairs) -> list[Entry]:
-    result = []
-    for entry in entries:
-        read = {k: n for k in keys if type(v := entry.get(k)) is not int and (n := whole(v))}
-        repairs.add("number_as_text", *([entry.get("id")] if read else []))
-        result.append({**entry, **read} if read else entry)
-    return result
+def _with_whole_sides(image: Entry, repairs: Repairs) -> Entry:
+    """Return an image whose width and height are integers, where they mean one."""
+    sides = {side: image.get(side) for side in ("width", "height")}
+    read = {k: n for k, v in sides.items() if type(v) is not int and (n := whole(v))}
+    repairs.add("number_as_text", *([image.get("id")] if read else []))
+    return {**image, **read} if read else image
 
 
 def _with_read_values(a: Entry, repairs: Repairs) -> Entry:
@@ -161,11 +144,11 @@ def _with_read_values(a: Entry, repairs: Repairs) -> Entry:
     if area is not None and not (type(area) in (int, float) and 0 <= area < _LARGEST):
         value = number(area)
         read["area"] = value if value is not None and 0 <= value < _LARGEST else None
-    if type(crowd) is str and whole(crowd) in (0, 1):
-        read["iscrowd"] = whole(crowd)
-    elif isinstance(crowd, str) and crowd.strip().lower() in ("", "true", "false"):
-        read["iscrowd"] = int(crowd.strip().lower() == "true")
-    if "pseudo" in a and not isinstance(a["pseudo"], dict | None):
+    if isinstance(crowd, str):
+        words = {"": 0, "0": 0, "false": 0, "1": 1, "true": 1}
+        if (flag := words.get(crowd.strip().lower())) is not None:
+            read["iscrowd"] = flag
+    if not isinstance(a.get("pseudo"), dict | None):
         read["pseudo"] = None
     if not read:
         return a
@@ -189,8 +172,7 @@ def _identified(
     def usable(value: Any) -> bool:
         return is_integer(value) and (value >= 0 or kind != "image")
 
-    sound = not not_integers(raws) and all(map(usable, raws))
-    if sound and (shared or len(set(raws)) == len(raws)):
+    if all(map(usable, raws)) and (shared or len(set(raws)) == len(raws)):
         return entries, dict(zip(raws, raws, strict=True))
     new: dict[Any, int] = {}
     own: list[int | None] = [None] * len(raws)
@@ -227,16 +209,11 @@ def _resolved(
 ) -> list[Entry]:
     """Return annotations whose reference to an image or a category is its id, where it is clear."""
     key = f"{kind}_id"
-    raws: list[Any] = [a.get(key) for a in annotations]
     ids = set(known.values())
-    try:
-        if set(map(type, raws)) <= {int} and all(known.get(raw) == raw for raw in set(raws)):
-            return annotations
-    except TypeError:  # a list or an object among them
-        pass
     result = list(annotations)
-    for i, raw in enumerate(raws):
-        if not is_key(raw):
+    for i, annotation in enumerate(annotations):
+        raw: Any = annotation.get(key)
+        if not is_key(raw) or (type(raw) is int and known.get(raw) == raw):
             continue
         integer = whole(raw)
         if raw in names and raw != str(integer):  # "000012" is a file's name before it is 12
@@ -245,11 +222,11 @@ def _resolved(
         by_name = found is None and isinstance(raw, str)
         found = names.get(raw) if by_name else found
         if found is not None and (type(raw) is not int or found != raw):
-            result[i] = {**annotations[i], key: found}
+            result[i] = {**annotation, key: found}
             if by_name:
-                repairs.add(f"{kind}_by_name", annotations[i].get("id"))
+                repairs.add(f"{kind}_by_name", annotation.get("id"))
             elif integer == found:
-                repairs.add("number_as_text", annotations[i].get("id"))
+                repairs.add("number_as_text", annotation.get("id"))
     return result
 
 
@@ -267,7 +244,7 @@ def _file_names(images: Sequence[Entry]) -> dict[str, int]:
     }
 
 
-def _unique(pairs: Any) -> dict[str, int]:
+def _unique(pairs: Iterable[tuple[Any, int]]) -> dict[str, int]:
     """Return what each name stands for, without names of several."""
     found: dict[str, set[int]] = {}
     for name, integer in pairs:

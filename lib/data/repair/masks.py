@@ -5,11 +5,10 @@ list of coordinates, points as pairs, a part of fewer than three points beside g
 lengths in a list of one, numbers as text or floats.
 """
 
-import ast
-import json
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -17,9 +16,17 @@ from pycocotools import mask as coco_mask
 
 from lib.data.numbers import number, shown, whole
 from lib.data.repair.counts import Repairs
-from lib.data.repair.polygons import polygon_extents
-from lib.data.segmentation import compressed, run_lengths
+from lib.data.segmentation import compressed, mask_area, run_lengths
 from lib.data.validation import ROUNDING, Problem
+
+_CHUNK = 5_000
+"""Masks of polygons looked at together."""
+
+_FARTHEST = 100_000.0
+"""Pixels up to which a corner of a polygon may lie away; drawing takes memory for each pixel."""
+
+_THICK = 2.0
+"""Mean thickness (area by longest side), in pixels, from which a polygon surely has a pixel."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +53,7 @@ def measure(masks: Mapping[int, Any], sizes: np.ndarray, *, mend: bool) -> Masks
         mend: whether masks in other forms than COCO's are taken for what they mean.
     """
     problems, boxes = _judge(masks, sizes)
-    forms = {i: form for i in problems if (form := mended(masks[i])) is not None} if mend else {}
+    forms = {i: form for i in problems if (form := _mended(masks[i])) is not None} if mend else {}
     still, more = _judge(forms, sizes)
     read = {i: form for i, form in forms.items() if i not in still}
     left = {i: still.get(i, found) for i, found in problems.items() if i not in read}
@@ -82,19 +89,21 @@ def check_masks(
         if (mask := annotation.get("segmentation")) and i not in bad
     }
     found = measure(masks, sizes, mend=mend)
-    name = [annotation.get("id") for annotation in annotations]
-    repairs.add("mask_form", *(name[i] for i in found.mended))
     where = np.array(list(found.boxes), np.int64)
-    around = np.array([found.boxes[i] for i in where.tolist()]).reshape(-1, 4)
-    nothing = where[np.isnan(around).any(axis=1)].tolist()
-    repairs.add("mask_empty", *(name[i] for i in nothing))
-    apart = np.maximum(around[:, :2], boxes[where, :2]) - np.minimum(
-        around[:, 2:], boxes[where, 2:]
-    )
-    beside = where[(apart > ROUNDING).any(axis=1)].tolist()
-    repairs.add("mask_beside_box", *(name[i] for i in beside))
+    around = np.reshape(list(found.boxes.values()), (-1, 4))
+    empty = where[np.isnan(around).any(axis=1)].tolist()
+    low = np.maximum(around[:, :2], boxes[where, :2])
+    high = np.minimum(around[:, 2:], boxes[where, 2:])
+    beside = where[(low - high > ROUNDING).any(axis=1)].tolist()
+    name = [annotation.get("id") for annotation in annotations]
+    for kind, rows in (
+        ("mask_form", found.mended),
+        ("mask_empty", empty),
+        ("mask_beside_box", beside),
+    ):
+        repairs.add(kind, *(name[i] for i in rows))
     problems = {i: Problem(kind, name[i], text) for i, (kind, text) in found.problems.items()}
-    return problems, {**found.mended, **dict.fromkeys([*found.problems, *nothing])}
+    return problems, {**found.mended, **dict.fromkeys([*found.problems, *empty])}
 
 
 def _judge(
@@ -114,8 +123,44 @@ def _judge(
         else:
             x, y, width, height = coco_mask.toBbox(compressed(mask, *mask["size"]))
             boxes[i] = np.array([x, y, x + width, y + height] if width else [np.nan] * 4)
-    around = polygon_extents([masks[i] for i in polygons], sizes[polygons])
-    return problems, boxes | dict(zip(polygons, around, strict=True))
+    for start in range(0, len(polygons), _CHUNK):
+        rows = polygons[start : start + _CHUNK]
+        around = _around_polygons([masks[i] for i in rows], sizes[rows])
+        boxes.update(zip(rows, around, strict=True))
+    return problems, boxes
+
+
+def _around_polygons(masks: Sequence[list[Any]], sizes: np.ndarray) -> np.ndarray:
+    """Return the boxes around masks of polygons of three points or more.
+
+    Only thin polygons, or those that leave their image, are drawn to see if they have a pixel.
+
+    Returns:
+        ``xyxy`` in pixels, float64 [N, 4]; NaN where the mask has no pixel in its image, or a
+        corner more than ``_FARTHEST`` away.
+    """
+    parts = list(chain.from_iterable(masks))
+    points = np.fromiter(chain.from_iterable(parts), np.float64).reshape(-1, 2)
+    ends = np.cumsum([len(part) // 2 for part in parts])
+    first = np.r_[0, ends[:-1]]
+    low, high = np.minimum.reduceat(points, first), np.maximum.reduceat(points, first)
+    following = np.arange(1, len(points) + 1)
+    following[ends - 1] = first
+    ahead = points[following]
+    per_mask = [len(mask) for mask in masks]
+    limits = np.repeat(sizes, per_mask, axis=0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        cross = points[:, 0] * ahead[:, 1] - ahead[:, 0] * points[:, 1]
+        area = np.abs(np.add.reduceat(cross, first)) / 2
+        inside = ((low >= -1) & (high <= limits + 1)).all(axis=1)
+        sure = inside & (area >= _THICK * (high - low).max(axis=1))
+    begins = np.r_[0, np.cumsum(per_mask)[:-1]]
+    boxes = np.hstack([np.minimum.reduceat(low, begins), np.maximum.reduceat(high, begins)])
+    for i in np.flatnonzero(~np.logical_or.reduceat(sure, begins)).tolist():
+        width, height = map(int, sizes[i])
+        if np.abs(boxes[i]).max() > _FARTHEST or not mask_area(masks[i], height, width):
+            boxes[i] = np.nan
+    return boxes
 
 
 def _wrong_runs(mask: dict[str, Any], width: float, height: float) -> tuple[str, str] | None:
@@ -153,16 +198,8 @@ def _is_rle(mask: dict[str, Any]) -> bool:
     return isinstance(counts, str) and bool(counts)
 
 
-def mended(mask: Any) -> dict[str, Any] | list[Any] | None:
-    """Return what a mask in an unusual form means, as run lengths or polygons; None if unclear.
-
-    Whether run lengths fill the image is left to whoever knows its size.
-    """
-    if isinstance(mask, str) and mask.strip()[:1] in ("[", "{"):
-        try:
-            mask = json.loads(mask)
-        except (ValueError, RecursionError):
-            return None
+def _mended(mask: Any) -> dict[str, Any] | list[Any] | None:
+    """Return what a mask in an unusual form means, as run lengths or polygons; None if unclear."""
     if isinstance(mask, list) and len(mask) == 1 and isinstance(mask[0], dict):
         mask = mask[0]
     if isinstance(mask, dict):
@@ -176,17 +213,12 @@ def _run_lengths(mask: dict[str, Any]) -> dict[str, Any] | None:
         size = [whole(side) for side in size]
     if isinstance(counts, list):
         counts = [whole(run) for run in counts]
-    elif isinstance(counts, str) and counts[:2] in ("b'", 'b"'):  # bytes, printed by Python
-        try:
-            counts = ast.literal_eval(counts).decode("ascii")
-        except (ValueError, SyntaxError):
-            return None
     code = {"size": size, "counts": counts}
     return code if _is_rle(code) else None
 
 
 def _polygons(mask: list[Any]) -> list[Any] | None:
-    one_flat = not any(isinstance(part, (list, dict)) for part in mask)
+    one_flat = not any(isinstance(part, list) for part in mask)
     one_of_pairs = len(mask) >= 3 and all(isinstance(p, list) and len(p) == 2 for p in mask)
     parts = [_coordinates(part) for part in ([mask] if one_flat or one_of_pairs else mask)]
     if any(part is None or len(part) % 2 for part in parts):
@@ -196,12 +228,10 @@ def _polygons(mask: list[Any]) -> list[Any] | None:
 
 
 def _coordinates(part: Any) -> list[float] | None:
-    """Return a polygon's numbers in one list, whether they come flat, in pairs or wrapped."""
-    if isinstance(part, list) and len(part) == 1 and isinstance(part[0], list):
-        part = part[0]
+    """Return a polygon's numbers in one list, whether they come flat or in pairs."""
     if not isinstance(part, list):
         return None
     if part and all(isinstance(point, list) and len(point) == 2 for point in part):
-        part = [value for point in part for value in point]
+        part = list(chain.from_iterable(part))
     values = [number(value) for value in part]
     return None if any(value is None for value in values) else [v for v in values if v is not None]

@@ -6,14 +6,16 @@ object, because some drawings hold more than one thing (a boat and the water und
 - ``26f5:!2`` leaves out shape 2 of the SVG file (shapes are counted from 0 in drawing order);
 - ``1f454:1-3`` keeps the shapes 1, 2 and 3 only;
 - ``1f374:left`` keeps the left part of the picture.
-
-Graphics: Twemoji, CC BY 4.0, https://creativecommons.org/licenses/by/4.0/ (modified: cut out,
-recoloured, composed).
 """
 
 from typing import NamedTuple
 
 from lib.data.categories import COCO_CLASSES
+
+CREDIT = (
+    "Graphics: Twemoji (https://github.com/jdecked/twemoji), CC BY 4.0 "
+    "(https://creativecommons.org/licenses/by/4.0/), modified: cut out, recoloured, composed."
+)
 
 
 class Artwork(NamedTuple):

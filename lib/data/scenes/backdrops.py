@@ -9,8 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from lib.data.scenes.palettes import choose
-from lib.data.scenes.textures import coordinates, mix, noise, ramp, stripes
+from lib.data.scenes.materials import choose, coordinates, mix, noise, ramp, stripes
 
 Painted = tuple[np.ndarray, float | None]
 

@@ -10,9 +10,9 @@ import numpy as np
 
 from lib.data.scenes.artwork import FREE_COLOUR
 from lib.data.scenes.layout import Layer, window
+from lib.data.scenes.materials import noise, ramp
 from lib.data.scenes.plan import Plan
 from lib.data.scenes.settings import SceneSettings
-from lib.data.scenes.textures import noise, ramp
 
 _BANDS = 6
 """Colour draws fall into bands; every third one is kept for validation."""

