@@ -1,8 +1,8 @@
-"""Feature pyramids: a small residual network for the CPU, and ResNet-50/101 (He et al., 2016).
+"""Feature pyramids: of a small residual network, of EfficientNet-Lite0, and of ResNet-50/101.
 
 All of them take RGB images normalised with their own ``image_mean`` and ``image_std`` and return
-the maps "0" to "3" (strides 4 to 32) and "pool" (stride 64). Batch norm that learns takes the whole
-batch, also where several processes share it.
+the maps "0" to "3", strides 4 to 32, and "pool", stride 64; of Lite0 "0" to "2", strides 8 to 32,
+and "pool". Batch norm that learns takes the whole batch, also where several processes share it.
 
 Weights of the Caffe / Detectron family expect BGR images in 0..255 and have the stride of a stage
 on its first 1x1 convolution. Both are settled when the weights are loaded (the input channels of
@@ -20,9 +20,11 @@ from torchvision.models import get_model, get_model_weights
 from torchvision.models.detection.backbone_utils import BackboneWithFPN
 from torchvision.ops import FrozenBatchNorm2d
 
+from lib.models import lite0
 from lib.models.batch_norm import FixedBatchNorm, SharedBatchNorm
 from lib.models.config import FpnKind
 from lib.models.enhanced_fpn import extra_block
+from lib.models.trunk import Frozen
 from lib.models.weights import read_tensors
 from lib.paths import find_data
 
@@ -35,10 +37,35 @@ RETURN_LAYERS = {"layer1": "0", "layer2": "1", "layer3": "2", "layer4": "3"}
 
 
 class FeaturePyramid(BackboneWithFPN):
-    """torchvision's backbone with FPN, with the normalisation that its input needs."""
+    """torchvision's backbone with FPN, with the normalisation that its input needs.
+
+    What is frozen keeps its weights and the statistics of its batch norm.
+    """
 
     image_mean: tuple[float, float, float] = IMAGENET_MEAN
     image_std: tuple[float, float, float] = IMAGENET_STD
+    frozen: Frozen = "nothing"
+
+    @property
+    def levels(self) -> list[str]:
+        """Names of the maps that RoIs are pooled from, the finest first."""
+        return list(self.body.return_layers.values())
+
+    def train(self, mode: bool = True) -> "FeaturePyramid":
+        """Set the training mode of all that learns."""
+        super().train(mode)
+        if self.frozen == "pyramid":
+            super().train(False)
+        return self
+
+    @torch.no_grad()
+    def trunk(self, pictures: Tensor) -> dict[str, Tensor]:
+        """Return what is frozen makes of pictures ``[N, 3, H, W]``: maps ``[N, C, h, w]``."""
+        return self(pictures) if self.frozen == "pyramid" else self.body(pictures)
+
+    def onwards(self, maps: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return the pyramid of what :meth:`trunk` gave."""
+        return maps if self.frozen == "pyramid" else self.fpn(maps)
 
 
 class ResidualBlock(nn.Module):
@@ -107,6 +134,28 @@ def small_fpn(
         extra_blocks=extra_block(fpn, fpn_channels, bottom_channels=channels[0]),
         norm_layer=SharedBatchNorm,
     )
+
+
+def lite0_fpn(*, fpn_channels: int = 96, fpn: FpnKind = "plain") -> FeaturePyramid:
+    """Return EfficientNet-Lite0 with an FPN on its maps of stride 8 to 32, with random weights.
+
+    Its stride of 4 is left out: it would cost as much as the rest of the pyramid. The network's
+    maps have a standard deviation of 3 to 7, beside which a prior between 0 and 1 would be lost
+    (paper B, Eq. 2); so the pyramid is normalised.
+    """
+    channels = lite0.Lite0.channels[1:]
+    pyramid = FeaturePyramid(
+        lite0.Lite0(),
+        return_layers={f"layer{n}": str(n - 2) for n in (2, 3, 4)},
+        in_channels_list=list(channels),
+        out_channels=fpn_channels,
+        extra_blocks=extra_block(
+            fpn, fpn_channels, bottom_channels=channels[0], levels=len(channels)
+        ),
+        norm_layer=SharedBatchNorm,
+    )
+    pyramid.image_mean, pyramid.image_std = lite0.MEAN, lite0.STD
+    return pyramid
 
 
 def resnet_fpn(
@@ -212,12 +261,22 @@ def load_weights(
     pyramid.body.load_state_dict(state, strict=False)
 
 
-def freeze_stages(pyramid: FeaturePyramid, trainable: int) -> None:
-    """Fix all but the ``trainable`` last of the five stages (the stem counts as one)."""
+def freeze(pyramid: FeaturePyramid, *, trainable: int, fpn: bool = False) -> None:
+    """Fix all but the ``trainable`` last of the five stages (the stem counts as one).
+
+    Args:
+        pyramid: with pre-trained weights.
+        trainable: number of stages.
+        fpn: fix the FPN too, which needs a body of which nothing learns.
+    """
     fixed = STAGES[: len(STAGES) - trainable]
     for name, parameter in pyramid.body.named_parameters():
         if name.startswith(fixed):
             parameter.requires_grad_(False)
+    if fpn:
+        pyramid.fpn.requires_grad_(False)
+    if not trainable:
+        pyramid.frozen = "pyramid" if fpn else "body"
 
 
 def _published(depth: int) -> dict[str, Tensor]:

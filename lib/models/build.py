@@ -2,6 +2,7 @@
 
 import torch
 
+from lib.models import lite0
 from lib.models.backbones import load_weights
 from lib.models.config import ModelConfig
 from lib.models.detector import Detector, build_detector
@@ -31,7 +32,9 @@ def load_backbone(model: Detector, config: ModelConfig) -> None:
         FileNotFoundError, ValueError, ConnectionError: see
             :func:`lib.models.backbones.load_weights`.
     """
-    if config.weights != "none":
+    if config.backbone == "lite0":
+        lite0.load(model.backbone.body)
+    elif config.weights != "none":
         load_weights(
             model.backbone,
             weights=config.weights,

@@ -29,12 +29,17 @@ class ModelConfig(BaseModel):
     Attributes:
         method: ``faster_rcnn`` (boxes only), ``mask_rcnn`` (paper B's "Our Mask R-CNN": class
             agnostic, same heads as OPMask, no prior) or ``opmask``.
-        backbone: ``small`` (built in, for a CPU), ``resnet50`` or ``resnet101``, each with an FPN.
+        backbone: ``lite0`` (EfficientNet-Lite0, whose weights come with a package), ``resnet50`` or
+            ``resnet101``, or ``small`` (built in, without weights), each with an FPN.
         weights: ``none``, ``imagenet`` (torchvision's, downloaded) or the path of a state dict.
         weights_style: what the weights file expects; see :mod:`lib.models.backbones`.
         fresh_stages: stages of the ResNet that the weights file lacks: they start random, and
             their norm layers learn.
-        trainable_stages: how many of a pre-trained ResNet's five stages learn, from the top.
+        trainable_stages: how many of a pre-trained backbone's five stages learn, from the top.
+            Where none does, its maps of a picture are always the same and can be kept (see
+            :mod:`lib.models.trunk`).
+        frozen_parts: what else does not learn: ``fpn``, ``rpn``. A model that starts from a trained
+            detector may leave them as they are.
         fpn: ``plain``, or which Enhanced-FPN (paper A, Sec. 2.3); see
             :mod:`lib.models.enhanced_fpn`.
         fpn_channels: channels of every pyramid level.
@@ -68,7 +73,8 @@ class ModelConfig(BaseModel):
         prior_from: the box whose map is the prior at test: the ``proposal`` that a detection came
             from (the official code; the mask features are those of the refined box, so the two
             are apart by the box regression) or the ``refined`` box. In training they are one box.
-        anchor_sizes: anchor side per pyramid level, in pixels of the resized image.
+        anchor_sizes: anchor side per pyramid level, in pixels of the resized image: five, of
+            ``lite0`` four.
         min_size: shorter side after resizing, in pixels; one is drawn per training image, the last
             one is used at test.
         max_size: limit of the longer side after resizing, in pixels.
@@ -81,11 +87,12 @@ class ModelConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     method: Method
-    backbone: Literal["small", "resnet50", "resnet101"] = "resnet50"
+    backbone: Literal["small", "lite0", "resnet50", "resnet101"] = "resnet50"
     weights: str = "none"
     weights_style: Literal["torchvision", "caffe"] = "torchvision"
     fresh_stages: tuple[Literal["layer1", "layer2", "layer3", "layer4"], ...] = ()
     trainable_stages: Annotated[int, Field(ge=0, le=5)] = 3
+    frozen_parts: tuple[Literal["fpn", "rpn"], ...] = ()
     fpn: FpnKind = "plain"
     fpn_channels: Positive = 256
     box_head: Literal["conv", "fc"] = "conv"
@@ -102,7 +109,7 @@ class ModelConfig(BaseModel):
     prior_weights: PriorWeights = "detached"
     prior_gradient: bool = True
     prior_from: PriorFrom = "proposal"
-    anchor_sizes: tuple[Positive, Positive, Positive, Positive, Positive] = (32, 64, 128, 256, 512)
+    anchor_sizes: tuple[Positive, ...] = (32, 64, 128, 256, 512)
     min_size: tuple[Positive, ...] = (640, 672, 704, 736, 768, 800)
     max_size: Positive = 1333
     rpn_proposals: Positive = 1000
@@ -119,6 +126,19 @@ class ModelConfig(BaseModel):
             raise ValueError("box_channels and min_size need at least one number each.")
         if self.backbone == "small" and self.weights != "none":
             raise ValueError("The small backbone has no pre-trained weights: use 'none'.")
+        if self.backbone == "lite0" and self.weights != "imagenet":
+            raise ValueError("lite0 has its own weights: set weights to 'imagenet'.")
+        levels = 4 if self.backbone == "lite0" else 5
+        if len(self.anchor_sizes) != levels:
+            raise ValueError(
+                f"{self.backbone} has {levels} pyramid levels, so anchor_sizes needs {levels} "
+                f"numbers; found {len(self.anchor_sizes)}."
+            )
+        if "fpn" in self.frozen_parts and (self.trainable_stages or self.fpn != "plain"):
+            raise ValueError(
+                "A frozen fpn needs a body of which nothing learns (trainable_stages 0) and a "
+                f"plain FPN; found {self.trainable_stages} and {self.fpn!r}."
+            )
         if max(self.min_size) > self.max_size:
             raise ValueError(
                 f"min_size is {max(self.min_size)} but max_size only {self.max_size}; "

@@ -9,19 +9,21 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
+from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.transform import resize_boxes
 from torchvision.ops import MultiScaleRoIAlign
 
-from lib.models.backbones import FeaturePyramid, freeze_stages, resnet_fpn, small_fpn
+from lib.models.backbones import FeaturePyramid, freeze, lite0_fpn, resnet_fpn, small_fpn
 from lib.models.config import ModelConfig
 from lib.models.heads import POOLED, box_parts
 from lib.models.mask_branch import MaskBranch
 from lib.models.roi_heads import PartiallySupervisedRoIHeads
 from lib.models.rpn import Float32Anchors, Float32RPNHead, IgnoringRPN
 from lib.models.sampling import SeededTransform
+from lib.models.trunk import Seen, padded, together
 
-LEVELS = ["0", "1", "2", "3"]
 ASPECT_RATIOS = (0.5, 1.0, 2.0)
 
 
@@ -37,28 +39,72 @@ class Detector(GeneralizedRCNN):
     see the padding from as far as their field reaches, and batch norm counts it, so an image's
     features depend a little on the sizes of the others; a process that has a share of a batch pads
     less than one that has all of it. Where all images have one size there is no such difference.
+
+    Where the trunk is frozen (see :mod:`lib.models.trunk`), it sees each image alone, and an image
+    may be given as what it saw.
     """
 
+    backbone: FeaturePyramid
     roi_heads: PartiallySupervisedRoIHeads
     transform: SeededTransform
 
-    def forward(self, images: list[Tensor], targets: list[dict[str, Tensor]] | None = None) -> Any:
+    def forward(
+        self, images: Sequence[Tensor | Seen], targets: list[dict[str, Any]] | None = None
+    ) -> Any:
         """Return losses (in training) or detections, as torchvision's detectors do.
 
         In training torchvision looks at every image's boxes before it begins, and a GPU has to be
         waited for. Here they are taken to have positive sides: sets are checked when opened.
         """
-        if not self.training or targets is None:
-            return super().forward(images, targets)
-        batch, resized = self.transform(images, targets)
-        features = self.backbone(batch.tensors)
+        batch, features, resized = self._features(images, targets)
         proposals, losses = self.rpn(batch, features, resized)
-        _, own = self.roi_heads(features, proposals, batch.image_sizes, resized)
-        return {**own, **losses}
+        found, own = self.roi_heads(features, proposals, batch.image_sizes, resized)
+        if self.training:
+            return {**own, **losses}
+        before = [_size(image) for image in images]
+        return self.transform.postprocess(found, batch.image_sizes, before)
+
+    @torch.no_grad()
+    def look(self, image: Tensor) -> Seen:
+        """Return an image ``[3, H, W]`` as the frozen trunk sees it; its scale must not be drawn.
+
+        Raises:
+            ValueError: if nothing is frozen, or images are trained with at several scales.
+        """
+        if self.backbone.frozen == "nothing" or len(self.transform.min_size) > 1:
+            raise ValueError(
+                "Maps of a picture are the same for ever only if nothing of the backbone learns "
+                "(model.trainable_stages 0) and model.min_size is one number."
+            )
+        device = self.rpn.head.cls_logits.weight.device
+        resized, _ = self.transform.resize(self.transform.normalize(image.to(device)))
+        height, width = resized.shape[-2:]
+        bottom, right = padded((height, width))
+        whole = pad(resized, (0, right - width, 0, bottom - height))[None]
+        maps = {name: x[0].half() for name, x in self.backbone.trunk(whole).items()}
+        return Seen(maps, _size(image), (height, width))
+
+    def _features(
+        self, images: Sequence[Tensor | Seen], instances: list[dict[str, Any]] | None
+    ) -> tuple[ImageList, dict[str, Tensor], list[dict[str, Any]] | None]:
+        """Return the resized batch, its pyramid, and instances with resized boxes."""
+        if self.backbone.frozen == "nothing":
+            batch, resized = self.transform(list(images), instances)
+            return batch, self.backbone(batch.tensors), resized
+        seen = [x if isinstance(x, Seen) else self.look(x) for x in images]
+        sizes = [x.after for x in seen]
+        height, width = padded((max(h for h, _ in sizes), max(w for _, w in sizes)))
+        maps = together(seen)
+        blank = next(iter(maps.values())).new_zeros(1).expand(len(seen), 3, height, width)
+        resized = instances and [
+            {**x, "boxes": resize_boxes(x["boxes"], list(image.before), list(image.after))}
+            for x, image in zip(instances, seen, strict=True)
+        ]
+        return ImageList(blank, sizes), self.backbone.onwards(maps), resized
 
     @torch.no_grad()
     def masks_on_boxes(
-        self, images: Sequence[Tensor], instances: Sequence[dict[str, Tensor]]
+        self, images: Sequence[Tensor | Seen], instances: Sequence[dict[str, Tensor]]
     ) -> list[Tensor]:
         """Return mask probabilities ``[N, S, S]`` within given boxes, per image.
 
@@ -75,7 +121,7 @@ class Detector(GeneralizedRCNN):
 
     @torch.no_grad()
     def cams_on_boxes(
-        self, images: Sequence[Tensor], instances: Sequence[dict[str, Tensor]]
+        self, images: Sequence[Tensor | Seen], instances: Sequence[dict[str, Tensor]]
     ) -> list[Tensor]:
         """Return raw class activation maps, float32 ``[N, h, w]``, of given boxes, per image.
 
@@ -94,23 +140,36 @@ class Detector(GeneralizedRCNN):
         return self.roi_heads.cams_of(*self._prepared(images, instances))
 
     def _prepared(
-        self, images: Sequence[Tensor], instances: Sequence[dict[str, Tensor]]
+        self, images: Sequence[Tensor | Seen], instances: Sequence[dict[str, Tensor]]
     ) -> tuple[dict[str, Tensor], list[dict[str, Tensor]], list[tuple[int, int]]]:
         """Return the pyramid, the instances with resized boxes, and the resized images' sizes."""
-        sizes = [(int(i.shape[-2]), int(i.shape[-1])) for i in images]
-        batch, _ = self.transform(list(images))
-        resized = [
-            {**i, "boxes": resize_boxes(i["boxes"], list(before), list(after))}
-            for i, before, after in zip(instances, sizes, batch.image_sizes, strict=True)
-        ]
-        return self.backbone(batch.tensors), resized, batch.image_sizes
+        batch, features, resized = self._features(images, list(instances))
+        assert resized is not None
+        return features, resized, batch.image_sizes
+
+
+def _size(image: Tensor | Seen) -> tuple[int, int]:
+    """Return the (height, width) of an image as it was given."""
+    if isinstance(image, Seen):
+        return image.before
+    return int(image.shape[-2]), int(image.shape[-1])
 
 
 def build_backbone(config: ModelConfig) -> FeaturePyramid:
     """Return the feature pyramid that ``config`` names, with random weights."""
     if config.backbone == "small":
         return small_fpn(fpn_channels=config.fpn_channels, fpn=config.fpn)
-    pyramid = resnet_fpn(
+    if config.backbone == "lite0":
+        pyramid = lite0_fpn(fpn_channels=config.fpn_channels, fpn=config.fpn)
+    else:
+        pyramid = _resnet(config)
+    if config.weights != "none":  # fixed random stages would be useless
+        freeze(pyramid, trainable=config.trainable_stages, fpn="fpn" in config.frozen_parts)
+    return pyramid
+
+
+def _resnet(config: ModelConfig) -> FeaturePyramid:
+    return resnet_fpn(
         depth=config.resnet_depth,
         style=config.weights_style,
         frozen_norm=config.weights != "none",
@@ -118,14 +177,12 @@ def build_backbone(config: ModelConfig) -> FeaturePyramid:
         fpn_channels=config.fpn_channels,
         fpn=config.fpn,
     )
-    if config.weights != "none":  # fixed random stages would be useless
-        freeze_stages(pyramid, config.trainable_stages)
-    return pyramid
 
 
-def roi_pool(size: int) -> MultiScaleRoIAlign:
+def roi_pool(config: ModelConfig, size: int) -> MultiScaleRoIAlign:
     """Return RoIAlign over all pyramid levels, with a fixed 2x2 grid of samples per bin."""
-    return MultiScaleRoIAlign(featmap_names=LEVELS, output_size=size, sampling_ratio=2)
+    levels = [str(level) for level in range(len(config.anchor_sizes) - 1)]
+    return MultiScaleRoIAlign(featmap_names=levels, output_size=size, sampling_ratio=2)
 
 
 def build_detector(
@@ -153,9 +210,11 @@ def build_detector(
         post_nms_top_n={"training": config.rpn_proposals, "testing": config.rpn_proposals},
         nms_thresh=0.7,
     )
+    if "rpn" in config.frozen_parts:
+        rpn.requires_grad_(False)
     box_head, box_predictor = box_parts(config, num_classes=num_classes + 1)
     roi_heads = PartiallySupervisedRoIHeads(
-        box_roi_pool=roi_pool(POOLED),
+        box_roi_pool=roi_pool(config, POOLED),
         box_head=box_head,
         box_predictor=box_predictor,
         mask_branch=mask_branch,

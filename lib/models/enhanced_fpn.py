@@ -4,7 +4,8 @@ The paper names the aim (a shorter way from the bottom map to the high levels) a
 ("conv m x m / s n" and a ReLU), but gives the structure in a drawing alone and no code. Each
 reading is a kind of its own. P2 to P5 are the FPN's maps (strides 4 to 32), C2 is the backbone's
 map of stride 4, N2 to N5 are what comes out. A chain of level k is k - 2 convolutions 3x3 of stride
-2, each with a ReLU: it takes a map of stride 4 to the stride of level k.
+2, each with a ReLU: it takes a map of stride 4 to the stride of level k. A pyramid that begins at
+stride 8 has the same connections, from its own bottom map, and one level fewer.
 
 - ``direct``, the default reading: N2 = P2, N_k = conv3(P_k + chain_k(P2)). Every level is one
   branch away from the bottom map, whereas in PANet the top is three away.
@@ -35,9 +36,6 @@ from lib.models.config import FpnKind
 
 CONNECTION_SCALE = 0.05
 """Size of what a connection adds at first, relative to the map that it comes from."""
-
-LENGTHS = (1, 2, 3)
-"""Convolutions from the bottom map to the levels 3, 4 and 5."""
 
 
 def chain(in_channels: int, channels: int, *, length: int, stride: int = 2) -> nn.Sequential:
@@ -77,24 +75,26 @@ class Direct(nn.Module):
     Args:
         channels: of every pyramid level.
         source_channels: of the map that the connections come from.
+        above: levels above the bottom one: three of P2 to P5.
         source: ``p2`` or ``c2``, the bottom map of the FPN or of the backbone, or ``own``, each
             level's own map, with stride 1.
     """
 
     def __init__(
-        self, channels: int, source_channels: int, *, source: Literal["p2", "c2", "own"]
+        self, channels: int, source_channels: int, *, above: int, source: Literal["p2", "c2", "own"]
     ) -> None:
         super().__init__()
         stride = 1 if source == "own" else 2
         self.source = source
         self.chains = nn.ModuleList(
-            chain(source_channels, channels, length=length, stride=stride) for length in LENGTHS
+            chain(source_channels, channels, length=n + 1, stride=stride) for n in range(above)
         )
-        self.outputs = nn.ModuleList(output(channels) for _ in LENGTHS)
+        self.outputs = nn.ModuleList(output(channels) for _ in range(above))
 
     def forward(self, p: Sequence[Tensor], c2: Tensor) -> list[Tensor]:
         """Return N2 to N5 of P2 to P5, each ``[N, channels, H, W]`` of its level."""
-        sources = p[1:] if self.source == "own" else [p[0] if self.source == "p2" else c2] * 3
+        bottom = p[0] if self.source == "p2" else c2
+        sources = p[1:] if self.source == "own" else [bottom] * len(self.chains)
         levels = zip(self.outputs, p[1:], self.chains, sources, strict=True)
         return [p[0], *(out(level + branch(source)) for out, level, branch, source in levels)]
 
@@ -102,10 +102,10 @@ class Direct(nn.Module):
 class BottomUp(nn.Module):
     """N_k = conv3(P_k + chain_3(N_{k-1})), PANet's bottom-up path."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, *, above: int) -> None:
         super().__init__()
-        self.steps = nn.ModuleList(chain(channels, channels, length=1) for _ in LENGTHS)
-        self.outputs = nn.ModuleList(output(channels) for _ in LENGTHS)
+        self.steps = nn.ModuleList(chain(channels, channels, length=1) for _ in range(above))
+        self.outputs = nn.ModuleList(output(channels) for _ in range(above))
 
     def forward(self, p: Sequence[Tensor], c2: Tensor) -> list[Tensor]:
         """Return N2 to N5."""
@@ -118,9 +118,11 @@ class BottomUp(nn.Module):
 class Dense(BottomUp):
     """N_k = conv3(P_k + chain_3(N_{k-1}) + chain_k(P2)); at level 3, where N_{k-1} is P2, once."""
 
-    def __init__(self, channels: int) -> None:
-        super().__init__(channels)
-        self.chains = nn.ModuleList(chain(channels, channels, length=n) for n in LENGTHS[1:])
+    def __init__(self, channels: int, *, above: int) -> None:
+        super().__init__(channels, above=above)
+        self.chains = nn.ModuleList(
+            chain(channels, channels, length=n + 1) for n in range(1, above)
+        )
 
     def forward(self, p: Sequence[Tensor], c2: Tensor) -> list[Tensor]:
         """Return N2 to N5."""
@@ -142,13 +144,13 @@ class Lateral(nn.Module):
     Here conv3 is a convolution of its own instead of the FPN's, and so is the 1x1.
     """
 
-    def __init__(self, channels: int, bottom_channels: int) -> None:
+    def __init__(self, channels: int, bottom_channels: int, *, above: int) -> None:
         super().__init__()
         self.bottom = nn.Conv2d(bottom_channels, channels, 1)
         nn.init.kaiming_normal_(self.bottom.weight, nonlinearity="linear")
         _no_bias(self.bottom)
-        self.chains = nn.ModuleList(chain(channels, channels, length=n) for n in LENGTHS)
-        self.outputs = nn.ModuleList(output(channels) for _ in range(len(LENGTHS) + 1))
+        self.chains = nn.ModuleList(chain(channels, channels, length=n + 1) for n in range(above))
+        self.outputs = nn.ModuleList(output(channels) for _ in range(above + 1))
 
     def forward(self, p: Sequence[Tensor], c2: Tensor) -> list[Tensor]:
         """Return N2 to N5."""
@@ -167,17 +169,18 @@ class EnhancedFPN(ExtraFPNBlock):
         kind: how the bottom map is connected, see the module's docstring; not ``plain``.
         channels: of every pyramid level.
         bottom_channels: of C2.
+        levels: of the pyramid without "pool".
 
     Raises:
         ValueError: if ``kind`` is ``plain``, which needs no such block.
     """
 
-    def __init__(self, kind: FpnKind, channels: int, *, bottom_channels: int) -> None:
+    def __init__(self, kind: FpnKind, channels: int, *, bottom_channels: int, levels: int) -> None:
         super().__init__()
         if kind == "plain":
             raise ValueError("A plain FPN has no enhanced block: use LastLevelMaxPool.")
         self.kind: FpnKind = kind
-        self.connections = _connections(kind, channels, bottom_channels)
+        self.connections = _connections(kind, channels, bottom_channels, levels - 1)
         self.pool = LastLevelMaxPool()
 
     def forward(
@@ -193,23 +196,27 @@ class EnhancedFPN(ExtraFPNBlock):
         return self.pool(self.connections(results, x[0]), x, names)
 
 
-def extra_block(kind: FpnKind, channels: int, *, bottom_channels: int) -> ExtraFPNBlock:
+def extra_block(
+    kind: FpnKind, channels: int, *, bottom_channels: int, levels: int = 4
+) -> ExtraFPNBlock:
     """Return what follows an FPN: max pooling alone for ``plain``, else an Enhanced-FPN."""
     if kind == "plain":
         return LastLevelMaxPool()
-    return EnhancedFPN(kind, channels, bottom_channels=bottom_channels)
+    return EnhancedFPN(kind, channels, bottom_channels=bottom_channels, levels=levels)
 
 
-def _connections(kind: FpnKind, channels: int, bottom_channels: int) -> nn.Module:
+def _connections(kind: FpnKind, channels: int, bottom_channels: int, above: int) -> nn.Module:
     if kind == "direct":
-        return Direct(channels, channels, source="p2")
+        return Direct(channels, channels, above=above, source="p2")
     if kind == "backbone":
-        return Direct(channels, bottom_channels, source="c2")
+        return Direct(channels, bottom_channels, above=above, source="c2")
     if kind == "control":
-        return Direct(channels, channels, source="own")
+        return Direct(channels, channels, above=above, source="own")
     if kind == "bottom_up":
-        return BottomUp(channels)
-    return Dense(channels) if kind == "dense" else Lateral(channels, bottom_channels)
+        return BottomUp(channels, above=above)
+    if kind == "dense":
+        return Dense(channels, above=above)
+    return Lateral(channels, bottom_channels, above=above)
 
 
 def _upsample(x: Tensor, like: Tensor) -> Tensor:

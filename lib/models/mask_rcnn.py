@@ -15,6 +15,9 @@ def build_mask_rcnn(config: ModelConfig, *, num_classes: int) -> Detector:
     """Return the model for ``num_classes`` classes (background not counted)."""
     head, predictor = mask_parts(config, outputs=num_classes if config.mask_per_class else 1)
     branch = MaskBranch(
-        roi_pool=roi_pool(14), head=head, predictor=predictor, per_class=config.mask_per_class
+        roi_pool=roi_pool(config, 14),
+        head=head,
+        predictor=predictor,
+        per_class=config.mask_per_class,
     )
     return build_detector(config, num_classes=num_classes, mask_branch=branch)

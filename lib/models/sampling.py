@@ -122,4 +122,4 @@ class SeededTransform(Seeded, GeneralizedRCNNTransform):
 
     def torch_choice(self, k: Sequence[int]) -> int:
         """Return one of the sizes."""
-        return k[self.seeds[0] % len(k)]
+        return k[self.seeds[0] % len(k)] if len(k) > 1 else k[0]

@@ -37,6 +37,9 @@ class TrainConfig(BaseModel):
             of its box is background.
         init: a model file to start from (a detector), or None. A model with an Enhanced-FPN may
             start from one with a plain FPN.
+        maps: a folder where the maps of a backbone of which nothing learns are kept, for all runs;
+            "": none are. It changes no result.
+        maps_gib: most that this folder may hold, in GiB.
         out: the folder for ``model.pt``, ``metrics.jsonl`` and the checkpoint.
         iterations: optimiser steps.
         batch_size: images per step, of all processes together.
@@ -73,6 +76,8 @@ class TrainConfig(BaseModel):
     invalid: Use = "learn"
     empty: Empty = "no_mask"
     init: str | None = None
+    maps: str = ""
+    maps_gib: Annotated[float, Field(ge=0)] = 8.0
     out: str
     iterations: Annotated[int, Field(gt=0)] = 130_000
     batch_size: Annotated[int, Field(gt=0)] = 16
@@ -114,7 +119,7 @@ class TrainConfig(BaseModel):
         Raises:
             FileNotFoundError: if one of the files does not exist.
         """
-        places = {"annotations", "images", "init", "out"}
+        places = {"annotations", "images", "init", "out", "maps", "maps_gib"}
         free = {"checkpoint_every", "log_every", "workers", "device"}
         content = self.model_dump(mode="json", exclude=places | free)
         if self.images_per_device is None:

@@ -14,22 +14,26 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from lib.data.coco import CocoSet
+from lib.data.pictures.images import ImageRecord
 from lib.masks.crops import edges_of, pack
 from lib.models.rpn import IGNORED
+from lib.models.trunk import Seen
 from lib.seeds import derive
 from lib.training.config import TrainConfig
 from lib.training.distributed import World
 from lib.training.inputs import pixels
+from lib.training.kept_maps import KeptMaps
 from lib.training.order import Batches, share_of
 from lib.training.supervision import Supervision
 
 Target = dict[str, Any]
 
 
-class TrainingSet(Dataset[tuple[Tensor, Target]]):
+class TrainingSet(Dataset[tuple[Tensor | Seen, Target]]):
     """The samples of a COCO-format set, addressed by (index, position in the run).
 
-    A sample is an image, uint8 ``[3, H, W]`` RGB, and a target:
+    A sample is an image, uint8 ``[3, H, W]`` RGB, or what a frozen trunk sees of it, where that is
+    kept, and a target:
 
     - ``boxes``: ``[N, 4]`` float32 xyxy pixels
     - ``labels``: ``[N]`` int64 in 1..K, or -1: to be ignored
@@ -47,22 +51,32 @@ class TrainingSet(Dataset[tuple[Tensor, Target]]):
         supervision: what becomes of its instances.
         flip: mirror half of the samples.
         seed: what the mirroring and the samples' seeds derive from.
+        maps: what is kept of the pictures.
     """
 
-    def __init__(self, coco: CocoSet, *, supervision: Supervision, flip: bool, seed: int) -> None:
+    def __init__(
+        self,
+        coco: CocoSet,
+        *,
+        supervision: Supervision,
+        flip: bool,
+        seed: int,
+        maps: KeptMaps | None = None,
+    ) -> None:
         self.coco = coco
         self.supervision = supervision
         self.flip = flip
         self.seed = seed
+        self.maps = maps
 
     def __len__(self) -> int:
         return len(self.coco.images)
 
-    def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, Target]:
+    def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor | Seen, Target]:
         """Return the sample at ``(index, position)``."""
         index, position = key
         record = self.coco.images[index]
-        image = pixels(record)
+        mirrored = self.flip and derive(self.seed, "flip", position) % 2 == 1
         instances = [i for i in self.coco.instances(record.id) if self.supervision.of(i) != "drop"]
         labels = [IGNORED if self.supervision.of(i) == "ignore" else i.label for i in instances]
         boxes = torch.tensor([i.box for i in instances], dtype=torch.float32).reshape(-1, 4)
@@ -71,15 +85,13 @@ class TrainingSet(Dataset[tuple[Tensor, Target]]):
             edges_of((i.segmentation or []) if reads else [], record.height, record.width)
             for i, reads in zip(instances, has_mask, strict=True)
         ]
-        mirrored = self.flip and derive(self.seed, "flip", position) % 2 == 1
         masks = pack(edges, height=record.height, width=record.width, mirrored=mirrored)
         if mirrored:
-            image = image.flip(-1)
             boxes = torch.stack(
                 [record.width - boxes[:, 2], boxes[:, 1], record.width - boxes[:, 0], boxes[:, 3]],
                 1,
             )
-        return image, {
+        return self._image(record, mirrored), {
             "boxes": boxes,
             "labels": torch.tensor(labels, dtype=torch.int64),
             "has_mask": torch.tensor(has_mask, dtype=torch.bool),
@@ -90,6 +102,13 @@ class TrainingSet(Dataset[tuple[Tensor, Target]]):
             "seed": derive(self.seed, "sample", position),
         }
 
+    def _image(self, record: ImageRecord, mirrored: bool) -> Tensor | Seen:
+        seen = self.maps and self.maps.read(record, mirrored=mirrored)
+        if seen:
+            return seen
+        image = pixels(record)
+        return image.flip(-1) if mirrored else image
+
 
 def _begin(_: int) -> None:
     # sent to all processes, it is for the one that trains, which needs this one's help still
@@ -97,8 +116,14 @@ def _begin(_: int) -> None:
 
 
 def loader(
-    config: TrainConfig, coco: CocoSet, supervision: Supervision, start: int, *, world: World
-) -> Iterator[tuple[list[Tensor], list[Target]]]:
+    config: TrainConfig,
+    coco: CocoSet,
+    supervision: Supervision,
+    start: int,
+    *,
+    world: World,
+    maps: KeptMaps | None = None,
+) -> Iterator[tuple[list[Tensor | Seen], list[Target]]]:
     """Yield this process's images and targets of each iteration, on its device.
 
     Args:
@@ -107,8 +132,11 @@ def loader(
         supervision: what becomes of the instances.
         start: the first iteration, counted from 0.
         world: the processes that share the batches.
+        maps: what is kept of the pictures.
     """
-    samples = TrainingSet(coco, supervision=supervision, flip=config.flip, seed=config.seed)
+    samples = TrainingSet(
+        coco, supervision=supervision, flip=config.flip, seed=config.seed, maps=maps
+    )
     order = Batches(
         [image.width / image.height for image in coco.images],
         config.batch_size,

@@ -1,15 +1,17 @@
-"""Maps of pictures, made once and kept on disk: what a frozen network need not compute again.
+"""Maps of pictures, made once by a frozen trunk and kept on disk (see :mod:`lib.models.trunk`).
 
-Each picture, and its mirror image, has a file of arrays. Its name is a digest of all that its
-content depends on: the picture's file and how it is read, and what made the maps of it. So a folder
-may serve any number of runs and sets side by side, and nothing in it can be out of date.
+Each picture, and its mirror image, has a file of its own. Its name is a digest of all that its
+content depends on: the picture's file and how it is read, the trunk's weights, and the size that
+pictures are given. So one folder serves any number of runs and sets, and nothing in it is ever out
+of date. A file that is missing or damaged costs time and nothing else.
 """
 
 import os
+import time
 import zipfile
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,80 +19,139 @@ from filelock import FileLock
 from torch import Tensor
 
 from lib.data.pictures.images import ImageRecord
-from lib.files import TEMPORARY, atomic, digest, digest_of
+from lib.files import atomic, digest, digest_of, remove_temporaries
+from lib.models.detector import Detector
+from lib.models.trunk import Seen, weights_digest
+from lib.paths import display, resolve
 from lib.training.inputs import pixels
-
-Maps = Mapping[str, Tensor]
-"""Maps of one picture by level, ``[C, h, w]`` in half precision."""
 
 SUFFIX = ".npz"
 
+LOG_EVERY = 15.0
+"""Seconds between lines of progress."""
 
-@dataclass
+
 class KeptMaps:
-    """The maps that one frozen network makes of pictures.
+    """What one frozen trunk sees of pictures.
 
     Args:
-        folder: where they are kept; made if absent.
-        make: from a picture, uint8 ``[3, H, W]`` RGB, to its maps.
-        key: digest of all that ``make`` depends on.
-        limit: most bytes that the folder may hold. Beyond it, the files that were not used for
-            longest are removed.
+        folder: where it is kept; made if absent.
+        key: digest of the trunk, see :func:`trunk_key`.
+        limit: most bytes that the folder may hold.
     """
 
-    folder: Path
-    make: Callable[[Tensor], Maps]
-    key: str
-    limit: int
-    _names: dict[tuple[ImageRecord, bool], str] = field(default_factory=dict)
+    def __init__(self, folder: Path, *, key: str, limit: int) -> None:
+        self.folder = folder
+        self.key = key
+        self.limit = limit
+        self._names: dict[tuple[Path, bool], str] = {}
 
-    def read(self, record: ImageRecord, *, mirrored: bool = False) -> dict[str, Tensor]:
-        """Return a picture's maps; those that are missing or damaged are made and kept.
+    def read(self, record: ImageRecord, *, mirrored: bool = False) -> Seen | None:
+        """Return what the trunk sees of a picture; None if that is not kept, or is damaged.
 
         Args:
             record: the picture.
-            mirrored: whether the maps of its mirror image are wanted.
+            mirrored: whether its mirror image is meant.
         """
         path = self._path(record, mirrored)
         try:
             with np.load(path, allow_pickle=False) as arrays:
-                maps = {name: torch.from_numpy(arrays[name]) for name in arrays.files}
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile):
-            return self._made(record, mirrored)
-        os.utime(path)
-        return maps
+                found = {name: torch.from_numpy(arrays[name]) for name in arrays.files}
+            (before, after) = found.pop("sizes").tolist()
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            return None
+        return Seen(found, tuple(before), tuple(after))
 
-    def fill(self, records: Iterable[ImageRecord], *, mirrored: bool) -> int:
-        """Make what is missing of some pictures, and return of how many; one process at a time.
+    def fill(
+        self, records: Sequence[ImageRecord], look: Callable[[Tensor], Seen], *, mirrored: bool
+    ) -> int:
+        """Make what is missing or damaged; return of how many pictures. One process at a time.
+
+        Beyond the limit, files of other pictures are removed, those first that were not used for
+        longest. What then still finds no room is not kept.
 
         Args:
             records: the pictures.
-            mirrored: whether their mirror images are wanted too.
+            look: from a picture, uint8 ``[3, H, W]`` RGB, to what the trunk sees of it.
+            mirrored: whether mirror images are wanted too.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        ways = (False, True) if mirrored else (False,)
-        made = 0
+        wanted = [(record, way) for record in records for way in ((False, True)[: 1 + mirrored])]
         with FileLock(self.folder / ".maps.lock"):
-            for path in self.folder.glob(f"{TEMPORARY}*"):
-                path.unlink(missing_ok=True)
-            for record in records:
-                for way in ways:
-                    if not self._path(record, way).exists():
-                        self._made(record, way)
-                        made += 1
-            self._make_room()
-        return made
+            remove_temporaries(self.folder)
+            missing = []
+            for record, way in wanted:
+                if self.read(record, mirrored=way) is None:
+                    missing.append((record, way))
+                else:
+                    os.utime(self._path(record, way))
+            room = self.limit - sum(path.stat().st_size for path in self._files())
+            own = {self._path(*one) for one in wanted}
+            last = time.monotonic()
+            for count, (record, way) in enumerate(missing):
+                picture = pixels(record)
+                room -= self._write(
+                    self._path(record, way), look(picture.flip(-1) if way else picture)
+                )
+                if room < 0:
+                    room += self._remove_oldest(-room, own)
+                if room < 0:
+                    print(
+                        f"{display(self.folder)} is full: the maps of {len(missing) - count - 1} "
+                        f"of {len(wanted)} pictures (mirror images count) are not kept but made "
+                        "in every iteration. train.maps_gib gives it more room.",
+                        flush=True,
+                    )
+                    return count + 1
+                if time.monotonic() - last > LOG_EVERY:
+                    last = time.monotonic()
+                    print(f"maps of {count + 1} of {len(missing)} pictures made", flush=True)
+        return len(missing)
 
-    def _made(self, record: ImageRecord, mirrored: bool) -> dict[str, Tensor]:
-        picture = pixels(record)
-        maps = dict(self.make(picture.flip(-1) if mirrored else picture))
-        with atomic(self._path(record, mirrored)) as temporary, temporary.open("wb") as file:
-            np.savez(file, **{name: x.cpu().numpy() for name, x in maps.items()})
-        return maps
+    def _write(self, path: Path, seen: Seen) -> int:
+        arrays: dict[str, Any] = {name: x.cpu().numpy() for name, x in seen.maps.items()}
+        with atomic(path) as temporary, temporary.open("wb") as file:
+            np.savez(file, sizes=np.array([seen.before, seen.after]), **arrays)
+        return path.stat().st_size
+
+    def _files(self) -> set[Path]:
+        return set(self.folder.glob(f"*{SUFFIX}"))
+
+    def _remove_oldest(self, enough: int, own: Iterable[Path]) -> int:
+        """Remove files of others until so many bytes are free; return how many are."""
+        others = sorted(self._files() - set(own), key=lambda path: path.stat().st_mtime)
+        freed = 0
+        for path in others:
+            if freed >= enough:
+                break
+            freed += path.stat().st_size
+            path.unlink()
+        return freed
 
     def _path(self, record: ImageRecord, mirrored: bool) -> Path:
-        name = self._names.get((record, mirrored))
-        if name is None:
+        place = (record.path, mirrored)
+        if place not in self._names:
             said = [self.key, digest(record.path), record.read_as, record.width, record.height]
-            name = self._names[record, mirrored] = digest_of([*said, mirrored])
-        return self.folder / f"{name}{SUFFIX}"
+            self._names[place] = digest_of([*said, mirrored])
+        return self.folder / f"{self._names[place]}{SUFFIX}"
+
+
+def trunk_key(model: Detector) -> str:
+    """Return a digest of all that a model's frozen trunk makes maps by."""
+    pyramid, transform = model.backbone, model.transform
+    parts = pyramid if pyramid.frozen == "pyramid" else pyramid.body
+    scale = [transform.min_size, transform.max_size, transform.image_mean, transform.image_std]
+    return digest_of([pyramid.frozen, weights_digest(parts), *map(list, scale[:1]), *scale[1:]])
+
+
+def kept_maps(model: Detector, folder: str, *, gib: float) -> KeptMaps | None:
+    """Return the maps that are kept for a model; None where none are, or none can be.
+
+    Args:
+        model: on any device.
+        folder: where; "" keeps none.
+        gib: most that the folder may hold.
+    """
+    if not folder or model.backbone.frozen == "nothing" or len(model.transform.min_size) > 1:
+        return None
+    return KeptMaps(resolve(folder), key=trunk_key(model), limit=int(gib * 2**30))

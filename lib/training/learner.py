@@ -1,6 +1,7 @@
 """One step of training: forward and backward in mixed precision, clipping, the optimiser."""
 
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -8,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from lib.models.detector import Detector
+from lib.models.trunk import Seen
 from lib.training.config import TrainConfig
 from lib.training.distributed import World
 from lib.training.schedule import build_optimizer, clip_gradients, learning_rate
@@ -56,7 +58,7 @@ class Learner:
 
     def step(
         self,
-        images: list[Tensor],
+        images: Sequence[Tensor | Seen],
         targets: list[dict[str, Any]],
         iteration: int,
         *,
@@ -65,7 +67,7 @@ class Learner:
         """Learn from one batch, of which this process has a share.
 
         Args:
-            images: of the share, ``[3, H, W]`` each, on the device.
+            images: of the share, ``[3, H, W]`` each or as a frozen trunk sees them, on the device.
             targets: of the share, likewise; what is random derives from their seeds alone.
             iteration: counted from 0.
             stop: whether this process was asked to stop.

@@ -27,29 +27,33 @@ from lib.data.coco import CocoSet, Result
 from lib.data.label_options import add_on_bad, open_labels
 from lib.files import explain, write_json
 from lib.models.config import PriorFrom
+from lib.models.trunk import Seen
 from lib.outputs import check_output
 from lib.paths import display, resolve
 from lib.training.activation_maps import stack_cams, write_arrays
 from lib.training.checkpoint import TrainedModel, load_model
 from lib.training.device import pick_device
 from lib.training.inputs import boxes_and_labels, objects, picture, require_classes, require_maps
+from lib.training.kept_maps import KeptMaps
 from lib.training.predictions import Predictions, detection_rows, rows_on_boxes
 
 LOG_EVERY = 10.0
 """Seconds between lines of progress."""
 
 
-class _Pictures(Dataset[Tensor]):
-    """The pictures of a set, float32 ``[3, H, W]`` in 0..1."""
+class _Pictures(Dataset[Tensor | Seen]):
+    """The pictures of a set, float32 ``[3, H, W]`` in 0..1, or what is kept of them."""
 
-    def __init__(self, coco: CocoSet) -> None:
+    def __init__(self, coco: CocoSet, maps: KeptMaps | None) -> None:
         self.coco = coco
+        self.maps = maps
 
     def __len__(self) -> int:
         return len(self.coco.images)
 
-    def __getitem__(self, index: int) -> Tensor:
-        return picture(self.coco.images[index])
+    def __getitem__(self, index: int) -> Tensor | Seen:
+        record = self.coco.images[index]
+        return (self.maps and self.maps.read(record)) or picture(record)
 
 
 def predict(
@@ -62,6 +66,7 @@ def predict(
     on_boxes: bool = True,
     cams: bool = False,
     prior_from: PriorFrom | None = None,
+    kept: KeptMaps | None = None,
 ) -> Predictions:
     """Detect and segment the objects of a set.
 
@@ -75,6 +80,7 @@ def predict(
         cams: also return class activation maps.
         prior_from: the box whose map is a detection's prior and class activation map, the
             ``proposal`` or the ``refined`` box; None: as the model's settings say.
+        kept: what is kept of the pictures (see :mod:`lib.training.kept_maps`); made where missing.
 
     Raises:
         ValueError: if the model and the set have different classes, or the model does not have
@@ -91,8 +97,10 @@ def predict(
     model = trained.model.to(device).eval()
     model.roi_heads.return_cams = cams
     model.roi_heads.prior_from = prior_from or trained.config.prior_from
+    if kept:
+        kept.fill(coco.images, model.look, mirrored=False)
     loader = DataLoader(
-        _Pictures(coco),
+        _Pictures(coco, kept),
         batch_size=batch_size,
         num_workers=workers,
         collate_fn=list,

@@ -41,6 +41,7 @@ from lib.training.config import TrainConfig, load_config
 from lib.training.dataset import loader
 from lib.training.distributed import PROBLEMS, World, joined
 from lib.training.failures import STOPPED, RunEndedError, RunState, explained
+from lib.training.kept_maps import KeptMaps, kept_maps
 from lib.training.learner import Learner
 from lib.training.lock import alone_in
 from lib.training.log import METRICS, Clock, Record, cut_metrics, line
@@ -150,12 +151,23 @@ class Run:
             learner.restore(state)
             self.progress.saved = int(state["iteration"])
             self.sums = dict(state["sums"])
+        self.maps = self._maps(learner.model)
         world.say(scaling.sentence(self.asked, config, world.size))
         if config.model.has_masks:
             world.say(mask_line(coco, supervision))
             if config.supervised != "all" and supervision.supervised == coco.categories.labels:
                 world.say("all classes have masks: nothing is left to generalise to")
         return learner
+
+    def _maps(self, model: Detector) -> KeptMaps | None:
+        """Return what is kept of the pictures, and first make what is missing of it."""
+        config, world = self.config, self.world
+        maps = kept_maps(model, config.maps, gib=config.maps_gib)
+        if maps:
+            with world.together():
+                if world.main:
+                    maps.fill(self.coco.images, model.look, mirrored=config.flip)
+        return maps
 
     def _earlier(self) -> dict[str, Any]:
         """Return the checkpoint of this run, empty if there is none; remove snapshots of others."""
@@ -192,7 +204,9 @@ class Run:
             write_json(self.out / DIVISION, division, indent=1)
             cut_metrics(self.out / METRICS, progress.saved)
         self.clock = Clock()
-        batches = loader(config, self.coco, self.supervision, progress.saved, world=world)
+        batches = loader(
+            config, self.coco, self.supervision, progress.saved, world=world, maps=self.maps
+        )
         for iteration in range(progress.saved, config.iterations):
             progress.iteration = done = iteration + 1
             if iteration in config.snapshots:
