@@ -11,13 +11,16 @@ image do together is in both parts, so intervals err on the wide side. A bootstr
 would be too narrow: resamples of three differ too little from each other.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from scipy.stats import t as student
 
 from lib.metrics.bootstrap import CONFIDENCE, FEWEST_IMAGES, Interval, Score
+
+Item = TypeVar("Item")
 
 FEWEST_SEEDS = 2
 """Below these nothing is known of training chance."""
@@ -27,28 +30,28 @@ FEWEST_SEEDS = 2
 class SeedScores:
     """A metric of one method on the same images, trained with several seeds.
 
-    ``a - b`` pairs the seeds in order, and within each the images.
+    ``a - b`` pairs the seeds that both have, and within each the images.
 
     Args:
-        scores: one for each seed, at least one; all rest on the same resamples of the same images.
+        scores: by seed, at least one; all rest on the same resamples of the same images.
 
     Raises:
         ValueError: if there is none, or they rest on different resamples.
     """
 
-    scores: tuple[Score, ...]
+    scores: Mapping[int, Score]
 
     def __post_init__(self) -> None:
-        if len({score.drawn_from for score in self.scores}) != 1:
+        if len({score.drawn_from for score in self.scores.values()}) != 1:
             raise ValueError(
-                f"Expected the scores of one or more seeds on the same resamples of the same "
+                "Expected the scores of one or more seeds on the same resamples of the same "
                 f"images, found {len(self.scores)} scores that do not share them."
             )
 
     @property
     def estimate(self) -> float:
         """The mean over seeds."""
-        return float(np.mean([score.estimate for score in self.scores]))
+        return float(np.mean(self._estimates))
 
     @property
     def seeds(self) -> int:
@@ -58,7 +61,7 @@ class SeedScores:
     @property
     def images(self) -> int:
         """How many images hold something that counts."""
-        return min(score.images for score in self.scores)
+        return min(score.images for score in self.scores.values())
 
     @property
     def interval(self) -> Interval:
@@ -67,34 +70,46 @@ class SeedScores:
         With one seed it is the interval over images alone, which says nothing of training chance.
         """
         if self.seeds < FEWEST_SEEDS:
-            return self.scores[0].interval
-        means = np.mean([score.resampled for score in self.scores], axis=0)
+            return next(iter(self.scores.values())).interval
+        means = np.mean([score.resampled for score in self.scores.values()], axis=0)
         means = means[np.isfinite(means)]
         if self.images < FEWEST_IMAGES or len(means) < 2 or not np.isfinite(self.estimate):
             return Interval(self.estimate, float("nan"), float("nan"))
-        half = half_width(
-            [score.estimate for score in self.scores], float(means.var(ddof=1)), images=self.images
-        )
+        half = half_width(self._estimates, float(means.var(ddof=1)), images=self.images)
         return Interval(self.estimate, self.estimate - half, self.estimate + half)
 
     def __sub__(self, other: "SeedScores | float") -> "SeedScores":
         """Return the paired difference, or how far the score is above a number.
 
         Raises:
-            ValueError: if the numbers of seeds differ, or the images do.
+            ValueError: if the two have no seed in common, or other images.
         """
         if not isinstance(other, SeedScores):
-            return SeedScores(tuple(score - other for score in self.scores))
-        if self.seeds != other.seeds:
+            return SeedScores({seed: score - other for seed, score in self.scores.items()})
+        both = [seed for seed in self.scores if seed in other.scores]
+        if not both:
             raise ValueError(
-                f"A paired difference needs as many seeds of both methods; found {self.seeds} and "
-                f"{other.seeds}."
+                "A paired difference needs trainings of both methods with the same seed; found "
+                f"seeds {', '.join(map(str, self.scores))} and {', '.join(map(str, other.scores))}."
             )
-        pairs = zip(self.scores, other.scores, strict=True)
-        return SeedScores(tuple(one - another for one, another in pairs))
+        return SeedScores({seed: self.scores[seed] - other.scores[seed] for seed in both})
+
+    @property
+    def _estimates(self) -> list[float]:
+        return [score.estimate for score in self.scores.values()]
 
 
-def half_width(estimates: Iterable[float], over_images: float, *, images: int) -> float:
+def over_seeds(runs: Mapping[int, Item], score: Callable[[Item], Score]) -> SeedScores:
+    """Return the score of each run, by seed.
+
+    Args:
+        runs: what was predicted or resampled, by seed.
+        score: from one of these to its score.
+    """
+    return SeedScores({seed: score(run) for seed, run in runs.items()})
+
+
+def half_width(estimates: Sequence[float], over_images: float, *, images: int) -> float:
     """Return half of the 95 % interval of the mean over seeds.
 
     Args:
@@ -102,7 +117,7 @@ def half_width(estimates: Iterable[float], over_images: float, *, images: int) -
         over_images: variance of the mean over seeds from the choice of images.
         images: that hold something of the quantity.
     """
-    values = np.asarray(list(estimates), dtype=float)
+    values = np.asarray(estimates, dtype=float)
     over_seeds = float(values.var(ddof=1)) / len(values)
     total = over_seeds + over_images
     if total == 0:

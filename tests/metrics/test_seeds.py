@@ -11,10 +11,10 @@ def _scores(per_seed: np.ndarray, *, resamples: int = 100) -> SeedScores:
     """Return means over images, [S, I] values, resampled."""
     weights = image_weights(per_seed.shape[1], resamples=resamples, seed=0) / per_seed.shape[1]
     return SeedScores(
-        tuple(
-            Score(float(values.mean()), weights @ values, len(values), "these images")
-            for values in per_seed
-        )
+        {
+            seed: Score(float(values.mean()), weights @ values, len(values), "these images")
+            for seed, values in enumerate(per_seed)
+        }
     )
 
 
@@ -51,8 +51,10 @@ def test_difference_pairs_seeds_and_images() -> None:
     shared = generator.normal(size=(3, 1)) + generator.normal(size=40)
     better = _scores(shared + 0.5) - _scores(shared)
     assert better.interval == pytest.approx((0.5, 0.5, 0.5))
-    with pytest.raises(ValueError, match="3 and 2"):
-        _scores(shared) - _scores(shared[:2])
+    fewer = _scores(shared[:2])
+    assert (_scores(shared) - fewer).seeds == 2
+    with pytest.raises(ValueError, match="seeds 2 and 0, 1"):
+        SeedScores({2: _scores(shared).scores[2]}) - fewer
 
 
 def test_one_seed_has_the_interval_over_images() -> None:
@@ -64,10 +66,10 @@ def test_one_seed_has_the_interval_over_images() -> None:
 def test_what_is_on_few_images_or_missing_has_no_interval() -> None:
     few = _scores(np.ones((3, 3)))
     assert few.interval.estimate == 1 and np.isnan(few.interval[1:]).all()
-    gone = SeedScores((Score(float("nan"), np.full(5, np.nan), 0, "x"),) * 3)
+    gone = SeedScores(dict.fromkeys(range(3), Score(float("nan"), np.full(5, np.nan), 0, "x")))
     assert np.isnan(gone.interval).all()
 
 
 def test_scores_of_other_images_are_no_seeds() -> None:
     with pytest.raises(ValueError, match="same images"):
-        SeedScores((Score(0.1, np.ones(3), 9, "a"), Score(0.1, np.ones(3), 9, "b")))
+        SeedScores({0: Score(0.1, np.ones(3), 9, "a"), 1: Score(0.1, np.ones(3), 9, "b")})
