@@ -19,6 +19,7 @@ from tests.runner.toy import STEPS, Toy
         (["--set", "profile=demo"], "use --profile"),
         (["--only", "04_reprot"], "--only: There is no step '04_reprot'"),
         (["--only", ""], "--only: There is no step ''"),
+        (["--force", "02_sum", "--keep", "02_sum"], "02_sum: both in --force and in --keep"),
         (["--profile", "tov"], "There is no profile 'tov'. Did you mean 'toy'?"),
         (["--jobs", "0"], "at least one step"),
         (["--set", "other.word=data/no.json"], "'data/no.json', which other.word of step 03_other"),
