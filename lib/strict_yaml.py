@@ -1,6 +1,7 @@
 """YAML of people's: plain values alone, and every mistake a sentence with the line.
 
-Aliases, with which a few lines stand for gigabytes, and names that are given twice are refused.
+Aliases, with which a few lines stand for gigabytes, tags, and names that are given twice are
+refused.
 """
 
 import re
@@ -17,9 +18,10 @@ class _Loader(yaml.SafeLoader):
     """YAML where ``1e-3`` is a number, and a date or ``no`` is a text."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
-        """Return the next node, unless it is an alias."""
-        if self.check_event(yaml.AliasEvent):
-            _refuse(self.peek_event(), "aliases are not allowed; write the value out")
+        """Return the next node, unless it is an alias or has a tag."""
+        event = self.peek_event()
+        if isinstance(event, yaml.AliasEvent) or event.tag:
+            _refuse(event, "aliases and tags are not allowed; write the value out")
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:

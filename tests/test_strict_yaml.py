@@ -17,6 +17,8 @@ BOMB = "\n".join(
         (BOMB, 2),
         ("a: &p\n  b: *p", 2),
         ("a: 1\nb: !!python/object/apply:os.system [ls]", 2),
+        ("a: 1\nb: !!map [c]", 2),
+        ("a: !!timestamp x", 1),
         ("a: 1\n? [b, c]\n: 3", 2),
         ("a: {true: 2}", 1),
         ("a: 1\nb: 2\na: 3", 3),

@@ -96,9 +96,9 @@ def peak_mib() -> float:
     it begins with the memory of the process that started this one.
     """
     status = Path("/proc/self/status")
-    if status.exists():
-        (line,) = (x for x in status.read_text().splitlines() if x.startswith("VmHWM:"))
-        return float(line.split()[1]) / 1024
+    for line in status.read_text().splitlines() if status.exists() else ():
+        if line.startswith("VmHWM:"):  # not every sandbox has it
+            return float(line.split()[1]) / 1024
     import resource
 
     unit = 1 if sys.platform == "darwin" else 1024

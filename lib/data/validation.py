@@ -248,7 +248,7 @@ def _check_numbers(
             width, height = limits[i]
             if kind == "box_outside":
                 detail += f" in an image of {width:g} x {height:g}"
-                if annotations[i].get("image_id") in unturned:
+                if np.isfinite(width) and annotations[i]["image_id"] in unturned:
                     detail += f", {height:g} x {width:g} as its EXIF tag turns it: "
                     detail += f"{choice('orientation', 'upright')} reads it so"
             elif kind in ("not_finite", "area_negative"):

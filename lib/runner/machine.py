@@ -17,7 +17,7 @@ from typing import Any
 from lib.runner.problems import UsageError
 
 ALL = "all"
-ABSENT = "not on this machine"
+ABSENT = "GPU that is not here"
 """In place of the model, of a GPU that is only planned with."""
 
 _ASK_TORCH = """

@@ -5,8 +5,8 @@ The cell is the schema. Each line declares a typed name with a literal default a
     grabcut_iterations: int = 5  # rounds of GrabCut per box
 
 Types are int, float, str, bool, Literal[...], list[...], tuple[...], pydantic's PositiveInt and
-unions with None. What
-several notebooks share is declared in a module of the same form, which the cell begins with::
+unions with None. What several notebooks share is declared in a module of the same form, which the
+cell begins with::
 
     from lib.training.notebook_parameters import *
 
@@ -72,7 +72,8 @@ class Parameter:
             return strict.validate_json(json.dumps(value))  # JSON has no tuples
         except (ValidationError, TypeError):
             found = _WORDS.get(type(value).__name__, type(value).__name__)
-            raise ValueError(f"expects {self.annotation}, not {found} {cut(repr(value))}") from None
+            wanted = self.annotation.replace("PositiveInt", "int above 0")
+            raise ValueError(f"expects {wanted}, not {found} {cut(repr(value))}") from None
 
 
 def notebook_cells(notebook: Path) -> list[dict[str, Any]]:

@@ -7,9 +7,9 @@ nesting in YAML counts as dots.
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from lib.runner.problems import UsageError, nearest
 from lib.runner.steps import Amount, Gigabytes
@@ -37,6 +37,32 @@ class Setting:
     origin: str
 
 
+def dotted(name: str) -> str:
+    """Return a parameter's name as profiles and ``--set`` spell it."""
+    return name.replace("_", ".", 1)
+
+
+def flatten(mapping: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return the values of a nested mapping by name; dots and nesting become underscores.
+
+    Raises:
+        ValueError: if two of its names mean the same one.
+    """
+    found: dict[str, Any] = {}
+    for key, value in mapping.items():
+        name = f"{prefix}{key}".replace(".", "_")
+        nested = isinstance(value, Mapping) and value
+        values = flatten(value, f"{name}_") if nested else {name: value}
+        if twice := found.keys() & values:
+            raise ValueError(f"{cut(dotted(min(twice)))!r} is given twice, in two spellings")
+        found |= values
+    return found
+
+
+Values = Annotated[dict[str, Any], AfterValidator(flatten)]
+"""Parameters and their values, as notebooks name them."""
+
+
 class Profile(BaseModel):
     """A profile as read from its file.
 
@@ -55,8 +81,8 @@ class Profile(BaseModel):
 
     name: str
     description: str
-    parameters: dict[str, Any] = Field(default_factory=dict)
-    steps: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    parameters: Values = Field(default_factory=dict)
+    steps: dict[str, Values] = Field(default_factory=dict)
     leave_out: list[str] = Field(default_factory=list)
     add: list[str] = Field(default_factory=list)
     minutes: dict[str, Amount] = Field(default_factory=dict)
@@ -72,13 +98,8 @@ class Profile(BaseModel):
         return [
             Setting(name, value, scope, origin)
             for scope, values in given
-            for name, value in flatten(values).items()
+            for name, value in values.items()
         ]
-
-
-def dotted(name: str) -> str:
-    """Return a parameter's name as profiles and ``--set`` spell it."""
-    return name.replace("_", ".", 1)
 
 
 def profile_names(study: Study) -> list[str]:
@@ -115,16 +136,6 @@ def _sentence(entry: Mapping[str, Any], origin: str) -> str:
         known = nearest(where, Profile.model_fields)
         return f"{origin}: {where!r} is not a part of a profile.{known}"
     return f"{origin}: {where!r} is wrong: {entry['msg']}."
-
-
-def flatten(mapping: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return the values of a nested mapping by name; dots and nesting become underscores."""
-    found: dict[str, Any] = {}
-    for key, value in mapping.items():
-        name = f"{prefix}{key}".replace(".", "_")
-        nested = isinstance(value, Mapping) and value
-        found |= flatten(value, f"{name}_") if nested else {name: value}
-    return found
 
 
 def parse_assignment(text: str) -> Setting:

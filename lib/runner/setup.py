@@ -108,6 +108,7 @@ def prepare(
     asked: list[set[str]] = []
     for flag, given in {"only": only, "from": start, "force": force, "keep": keep}.items():
         asked.append(_named(given, f"--{flag}", steps, problems))
+    problems += [f"{step}: both in --force and in --keep." for step in sorted(asked[2] & asked[3])]
     schemas: dict[str, dict[str, Parameter]] = {}
     for notebook in dict.fromkeys(step.notebook for step in steps):
         with _told(problems):

@@ -5,7 +5,10 @@ resumed run, or one with other loader processes, sees the same samples, and so d
 that share the batches.
 """
 
+import os
 import signal
+import sys
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -111,8 +114,21 @@ class TrainingSet(Dataset[tuple[Tensor | Seen, Target]]):
 
 
 def _begin(_: int) -> None:
-    # sent to all processes, it is for the one that trains, which needs this one's help still
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    """Let SIGTERM end this process only if it comes from the one that trains.
+
+    Sent to all processes, as by a queue, it is for that one, which needs this one's help still.
+    (On Linux; elsewhere it ends at any.)
+    """
+    if sys.platform == "linux":
+        # blocked in this thread and those to come, the signal waits for the one that asks for it
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        threading.Thread(target=_end_at_signal_of_parent, daemon=True).start()
+
+
+def _end_at_signal_of_parent() -> None:
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
+        pass
+    os._exit(0)
 
 
 def loader(

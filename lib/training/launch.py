@@ -21,15 +21,6 @@ LAST_LINES = 12
 SECONDS_TO_STOP = 40
 """A run may save its progress first; torchrun gives its processes 30 s for that."""
 
-LIKELY: dict[int, str] = {
-    signal.SIGKILL: ", most often because memory ran out: use fewer workers or --jobs, or a "
-    "smaller batch",
-    signal.SIGBUS: ", most often because shared memory (/dev/shm) or a disk is full: use fewer "
-    "workers",
-    signal.SIGTERM: ", which asks it to end, as a queue does at its time limit",
-}
-"""Why a process is ended by a signal, most often."""
-
 
 def training_processes() -> int:
     """Return how many processes a training step may use: one, unless the environment says more.
@@ -103,7 +94,14 @@ def how_it_ended(code: int) -> str:
     if code >= 0:
         return f"ended with exit code {code}"
     name = signal.strsignal(-code) or "unknown"
-    return f"was ended by signal {-code} ({name}){LIKELY.get(-code, '')}"
+    likely: dict[int, str] = {  # here, since not every system has these signals
+        signal.SIGKILL: ", most often because memory ran out: use fewer workers or --jobs, or a "
+        "smaller batch",
+        signal.SIGBUS: ", most often because shared memory (/dev/shm) or a disk is full: use fewer "
+        "workers",
+        signal.SIGTERM: ", which asks it to end, as a queue does at its time limit",
+    }
+    return f"was ended by signal {-code} ({name}){likely.get(-code, '')}"
 
 
 def _end(process: subprocess.Popen[str]) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from lib.files import write_text
@@ -13,9 +14,12 @@ METRICS = "metrics.jsonl"
 
 
 def read_metrics(path: Path) -> list[Record]:
-    """Return the records of a metrics file, which may be absent; half a last line is left out."""
-    lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
-    return [json.loads(line) for line in lines]
+    """Return the records of a metrics file, which may be absent; damaged lines are left out."""
+    records = []
+    for text in path.read_bytes().splitlines() if path.exists() else []:
+        with suppress(ValueError):
+            records.append(json.loads(text))
+    return records
 
 
 def cut_metrics(path: Path, iteration: int) -> None:

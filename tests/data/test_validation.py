@@ -52,6 +52,9 @@ CASES: dict[str, tuple[Bend, str, str]] = {
     "NaN in a further field of an image": (image(1, gain=NAN), "image_not_finite", "b.jpg"),
     "repeated annotation id": (annotation(2, id=11), "annotation_id_repeated", "id 11"),
     "unknown image": (annotation(2, image_id=99), "annotation_of_unknown_image", "99"),
+    "image id that is no key, box outside": (
+        annotation(2, image_id=[3], bbox=[-5, 5, 9, 9]), "annotation_malformed", "image_id [3]",
+    ),
     "unknown category": (annotation(2, category_id=5), "unknown_category", "category 5"),
     "box outside": (annotation(2, bbox=[50, 5, 9, 9]), "box_outside", "40 x 30"),
     "box partly outside": (annotation(2, bbox=[30, 5, 12, 9]), "box_outside", "40 x 30"),

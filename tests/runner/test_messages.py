@@ -19,6 +19,7 @@ from tests.runner.toy import STEPS, Toy
         (["--set", "profile=demo"], "use --profile"),
         (["--only", "04_reprot"], "--only: There is no step '04_reprot'"),
         (["--only", ""], "--only: There is no step ''"),
+        (["--force", "02_sum", "--keep", "02_sum"], "02_sum: both in --force and in --keep"),
         (["--profile", "tov"], "There is no profile 'tov'. Did you mean 'toy'?"),
         (["--jobs", "0"], "at least one step"),
         (["--set", "other.word=data/no.json"], "'data/no.json', which other.word of step 03_other"),
@@ -82,6 +83,8 @@ def test_a_list_of_claims_that_is_none_is_told_before_any_work(toy: Toy) -> None
         ("description: a\ngigabytes: {02_sum: {dsk: 1}}\n", "'gigabytes.02_sum.dsk' is not a part"),
         ("description: a\ngigabytes: {02_sum: {disk: .inf}}\n", "'gigabytes.02_sum.disk' is wrong"),
         ("description: a\nparameters: {numbers: {cuont: 1}}\n", "Did you mean 'numbers.count'?"),
+        ("description: a\nparameters: {numbers: {count: 1}, numbers.count: 2}\n", "given twice"),
+        ("description: a\nsteps: {02_sum: {sum.offset: 1, sum_offset: 2}}\n", "given twice"),
     ],
 )
 def test_a_mistake_in_a_profile_is_told(toy: Toy, text: str, sentence: str) -> None:

@@ -3,7 +3,8 @@
 import errno
 import multiprocessing
 import os
-import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import torch
 
 from lib.files import write_json
 from lib.models.weights import read_tensors
+from lib.paths import ROOT
 from lib.training.distributed import World
 from lib.training.failures import STOPPED, RunEndedError, RunState, explained
 from lib.training.learner import Learner
@@ -73,14 +75,30 @@ def test_asked_to_stop_a_run_saves_the_iteration_at_hand(drawn, tmp_path, monkey
     write_json(path, config.model_dump(mode="json"))
 
     def all_asked() -> None:
-        for process in multiprocessing.active_children():  # a queue's signal is sent to all
-            os.kill(process.pid or 0, signal.SIGTERM)
-        os.kill(os.getpid(), signal.SIGTERM)
+        asked = [*(process.pid for process in multiprocessing.active_children()), os.getpid()]
+        subprocess.run(["kill", *map(str, asked)], check=True)  # a queue's signal is sent to all
 
     at_step(monkeypatch, 2, all_asked)
     assert main([str(path)]) == STOPPED
     assert "Stopped as asked" in capsys.readouterr().err
     assert read_tensors(tmp_path / "out" / "checkpoint.pt")["iteration"] == 4
+
+
+UNFORESEEN = """
+from torch.utils.data import DataLoader
+from lib.training.dataset import _begin
+
+batches = iter(DataLoader(range(100), num_workers=2, worker_init_fn=_begin))
+next(batches)
+raise RuntimeError("unforeseen")
+"""
+
+
+def test_an_unforeseen_error_ends_the_processes_that_load_images():
+    command = [sys.executable, "-c", UNFORESEEN]
+    keep = {"capture_output": True, "text": True, "timeout": 60}
+    done = subprocess.run(command, cwd=ROOT, check=False, **keep)
+    assert done.returncode == 1 and "RuntimeError: unforeseen" in done.stderr
 
 
 def test_dead_loader_process_is_a_sentence_and_the_run_goes_on(drawn, tmp_path, monkeypatch):

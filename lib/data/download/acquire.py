@@ -131,11 +131,13 @@ def _is_there(path: Path, is_folder: bool, files: int) -> bool:
         AcquireError: if something else is there, or not all of it: it may be somebody's.
     """
     count = files_below(path)
-    if count >= max(files, 1) and path.is_dir() == is_folder:
+    filled = path.is_dir() if is_folder else path.is_file() and path.stat().st_size
+    if count >= max(files, 1) and filled:
         return True
-    if not path.exists() or (is_folder and path.is_dir() and not count):
+    nothing = not path.exists() or (is_folder and path.is_dir() and not count)
+    if nothing and not path.is_symlink():  # a link may lead to a disk that is not there now
         return False
-    expected = f"{files:,}" if files else "a folder of some" if is_folder else "one"
+    expected = f"{files:,}" if files else "a folder of some" if is_folder else "one that has bytes"
     raise AcquireError(
         f"{path} has {count:,} files, expected {expected}. Move it away and run again. "
         "Nothing was fetched."

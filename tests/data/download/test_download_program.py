@@ -168,6 +168,19 @@ def test_half_a_set_is_named_and_neither_taken_nor_touched(catalogue, site, tmp_
     assert own.read_bytes() == b"mine" and site.asked == []
 
 
+def test_a_link_to_nowhere_and_an_empty_file_are_named_and_left(catalogue, site, tmp_path, capsys):
+    link, empty = tmp_path / "coco2017/val2017", tmp_path / "x/labels.json"
+    for path in (link, empty):
+        path.parent.mkdir()
+    link.symlink_to(tmp_path / "disk that is not there")
+    empty.touch()
+    assert run(catalogue, "coco", to=tmp_path) == 2
+    assert f"{link} has 0 files" in capsys.readouterr().err and link.is_symlink()
+    with pytest.raises(acquire.AcquireError, match="expected one that has bytes"):
+        acquire._is_there(empty, False, 0)
+    assert site.asked == []
+
+
 @pytest.mark.parametrize("kind", ["file", "link to nowhere", "file for folder"])
 def test_a_place_that_cannot_be_written_is_said_before_the_first_byte(
     catalogue, site, tmp_path, capsys, kind
