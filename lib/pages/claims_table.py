@@ -138,7 +138,7 @@ def _directions(frame: pd.DataFrame, shown: pd.Series) -> str:
     if counts[UNDECIDED]:
         parts.append(f"{counts[UNDECIDED]} cannot be told from no effect")
     if counts[ONE_SEED]:
-        parts.append(f"{counts[ONE_SEED]} are not judged, since one training decides nothing")
+        parts.append(f"{counts[ONE_SEED]} not judged, since one training decides nothing")
     return ", ".join(parts) + "."
 
 

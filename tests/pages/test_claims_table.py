@@ -75,7 +75,7 @@ def test_seeds_are_shown_and_what_an_undecided_effect_had_to_be(
 def test_one_training_is_not_judged_and_the_paragraph_says_so(claims: Claims) -> None:
     frame = judged(claims, [Observation("B.table2.gain", 5.04, 2.0, 8.0, 1)], profile="demo")
     assert "not judged: one training" in claims_table(frame, claims, "B").html
-    assert "1 are not judged, since one training decides nothing" in paragraph(frame, "demo")
+    assert "1 not judged, since one training decides nothing" in paragraph(frame, "demo")
 
 
 def test_a_number_that_is_not_zero_does_not_look_like_it() -> None:
