@@ -168,7 +168,7 @@ def ablation_table(
         default NaN.
     """
     labels = val.to_coco()
-    draws = {"resamples": resamples, "seed": seed}
+    draws: dict[str, Any] = {"resamples": resamples, "seed": seed}
     judged = []
     for trial in compared:
         runs = drawn.get(trial.method) or {

@@ -5,7 +5,7 @@ Metrics are VOC's mAP^r (:mod:`lib.metrics.voc_ap`) and average best overlap
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -50,7 +50,7 @@ def judge_voc(
 def overlaps(val: "CocoSet", methods: Methods) -> dict[str, dict[int, pd.DataFrame]]:
     """Return the best overlap with each true mask (`lib.metrics.abo`), by method and seed."""
     labels = val.to_coco()
-    kept = {"score_threshold": SCORE_FROM, "max_detections": MOST}
+    kept: dict[str, Any] = {"score_threshold": SCORE_FROM, "max_detections": MOST}
     return {
         method: {n: abo.best_overlaps(labels, found, **kept) for n, found in runs.items()}
         for method, runs in methods.items()

@@ -1,6 +1,7 @@
 """Tables of models that were trained several times, or once."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -27,7 +28,7 @@ from tests.fixtures.hybridnet import (
 )
 
 SEEDS = {"large": 3, "small": 2, "baseline": 3, "pixel": 3, "ablation.direct": 2}
-REPLACED = {"poor_below": 0.5, "shape_when_poor": "ellipse"}
+REPLACED: dict[str, Any] = {"poor_below": 0.5, "shape_when_poor": "ellipse"}
 
 
 @pytest.fixture(scope="module")
