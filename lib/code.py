@@ -36,6 +36,7 @@ def parse(source: str) -> ast.Module | None:
     return None
 
 
+@cache
 def code_digest(source: str) -> str:
     """Return a digest of ``source`` without its comments, docstrings and layout."""
     tree = parse(source)

@@ -20,14 +20,15 @@ def _training(notebook: str, variant: Variant, needs: tuple[str, ...] = ()) -> S
         parameters=variant.parameters,
         kind="train",
         minutes=variant.minutes,
+        repeated="train_repeat",
         optional=variant.optional,
         extra=variant.extra,
     )
 
 
 STEPS: tuple[Step, ...] = (
-    Step("01_data", parameters={"variant": ""}),
-    Step("01_data", "coco", minutes=1, parameters={"variant": "coco"}, extra=True),
+    Step("01_data"),
+    Step("01_data", "coco", minutes=1, extra=True),
     Step("02_pseudo_masks", needs=("01_data",), minutes=2),
     Step("03_invalid_masks", needs=("01_data", "02_pseudo_masks"), files=_CLAIMS),
     *(_training("04_train_hybrid", v, ("01_data", "02_pseudo_masks")) for v in hybrid_variants()),

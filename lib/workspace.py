@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from lib.files import atomic, read_json, write_json
 from lib.study import STAMP, STEP_VARIABLE, Study
 from lib.terms import terms_of
+from lib.variant import with_seed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -88,6 +89,8 @@ class Workspace:
     def input(self, step: str, name: str) -> Path:
         """Return the path of the file ``name`` that an earlier step wrote.
 
+        By hand, the name of a repeated step means its first repetition.
+
         Raises:
             FileNotFoundError: if it does not exist; the message has the command that makes it.
             ValueError: if the runner does not know that this step needs the other one.
@@ -97,7 +100,11 @@ class Workspace:
                 f"Step {self.step!r} reads {name!r} of {step!r}, but does not name it among the "
                 f"steps it needs. Add {step!r} to its `needs` in lib/steps.py."
             )
-        path = self.study.step_folder(self.profile, step) / name
+        folder = self.study.step_folder(self.profile, step)
+        if self.by_hand and not folder.exists():
+            first = self.study.step_folder(self.profile, with_seed(step, 0))
+            folder = first if first.exists() else folder
+        path = folder / name
         if not path.exists():
             raise FileNotFoundError(
                 f"{self.study.relative(path)} does not exist: step {step!r} has not been run for "

@@ -19,6 +19,7 @@ from lib.runner.setup import prepare
 from lib.steps import STEPS
 from lib.study import Study
 from lib.training.parameters import training_config
+from lib.variant import split_seed
 
 TRAINS = "train_method"
 """A notebook with this parameter trains a model."""
@@ -74,7 +75,7 @@ def measured_models(
     Raises:
         ValueError: if the profile trains none of them.
     """
-    configs = {row["step"]: row["config"] for row in schedules}
+    configs = {split_seed(row["step"])[0]: row["config"] for row in schedules}
     wanted = {name: step for name, step in MEASURED.items() if not names or name in names}
     found = {name: configs[step] for name, step in wanted.items() if step in configs}
     if not found:

@@ -25,11 +25,13 @@ CLAIM = "B.sec4_3.time_ratio"
 def models(runs: Models) -> dict[str, Path]:
     """Return the model files to compare, by method: of the first direction that has both.
 
+    Of models that were trained several times it is the first run.
+
     Args:
         runs: from :func:`lib.opmask.predictions.read`.
     """
     pair = _pair(runs)
-    return {method: pair[method].folder / "model.pt" for method in METHODS if pair}
+    return {method: pair[method].first.folder / "model.pt" for method in METHODS if pair}
 
 
 def options(runs: Models) -> list[str]:

@@ -1,22 +1,23 @@
 """What each choice that paper A leaves open changes: ablation runs and switches, in one table.
 
 Every row is compared with the default of its group: the runs of the ablation with one of the same
-short schedule, the switches of the fusion and of poor masks with the settings in use. Both see the
-same images in each resample.
+short schedule, the switches of the fusion and of poor masks with the settings in use. Both have the
+same seeds and see the same images in each resample.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import pandas as pd
 
-from lib.data.coco import Result
 from lib.hybridnet.fusion import FusionSettings
-from lib.hybridnet.predictions import Fallback, Models, fused, small_branch
+from lib.hybridnet.predictions import Fallback, Found, Methods, Models, fused, small_branch
+from lib.hybridnet.table2 import Drawn
 from lib.metrics.bootstrap import resample
 from lib.metrics.coco_ap import AREA_RANGES_64, evaluate
 from lib.metrics.mask_iou import iou_on_boxes, mean_iou
+from lib.metrics.seeds import over_seeds, score
 from lib.pages import ablation
 from lib.pages.ablation import MASK_IOU
 
@@ -74,18 +75,29 @@ CHOICES: dict[str, tuple[Any, ...]] = {
 
 @dataclass(frozen=True)
 class Trial:
-    """One row of the ablation before it is judged; the first of a group is its default."""
+    """One row of the ablation before it is judged; the first of a group is its default.
+
+    Attributes:
+        group: one of :data:`GROUPS`.
+        setting: as people read it.
+        detections: by seed.
+        method: the method of Table 2 that it is, if any: so it has been judged.
+        iou_type: whether masks or boxes are judged.
+        masks_on_boxes: by seed; of trained models with masks.
+    """
 
     group: str
     setting: str
-    detections: Sequence[Result]
+    detections: Found
+    method: str = ""
     iou_type: Literal["bbox", "segm"] = "segm"
-    masks_on_boxes: Sequence[Mapping[str, Any]] | None = None
+    masks_on_boxes: Mapping[int, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
 
 
 def trials(
     val: "CocoSet",
     models: Models,
+    methods: Methods,
     fusion: FusionSettings,
     *,
     poor_below: float,
@@ -99,20 +111,21 @@ def trials(
     Args:
         val: the validation images.
         models: from :func:`lib.hybridnet.predictions.read`.
+        methods: from :func:`lib.hybridnet.predictions.methods`, with the settings in use.
         fusion: the settings in use.
         poor_below: box IoU below which GrabCut's mask of a detection is replaced.
         shape_when_poor: by what.
     """
 
-    def small(below: float, shape: Fallback) -> list[Result]:
-        return small_branch(val, models, poor_below=below, shape_when_poor=shape)
-
-    used = small(poor_below, shape_when_poor)
-    poor: dict[str, list[Result]] = {
-        f"{shape_when_poor} below {poor_below:g}": used,
-        "kept as they are": small(0, shape_when_poor),
+    small, large = models["small"], models["large"]
+    used, hybrid = methods["small_branch"], methods["hybrid"]
+    in_use = f"{shape_when_poor} below {poor_below:g}"
+    poor: dict[str, Found] = {
+        "kept as they are": methods["grabcut"],
         **{
-            f"{shape} below {poor_below:g}": small(poor_below, shape)
+            f"{shape} below {poor_below:g}": small_branch(
+                val, small, poor_below=poor_below, shape_when_poor=shape
+            )
             for shape in get_args(Fallback)
             if shape != shape_when_poor
         },
@@ -123,43 +136,52 @@ def trials(
         for value in values
         if value != getattr(fusion, name)
     }
-    settings = {_described(fusion): fusion} | switched
     return [
         *_of_models(models, "fpn", FPN),
         *_of_models(models, "invalid", INVALID),
         *_of_models(models, "detector", DETECTOR, iou_type="bbox"),
-        *(Trial("fusion", text, fused(models, used, how)) for text, how in settings.items()),
+        Trial("fusion", _described(fusion), hybrid, "hybrid"),
+        *(Trial("fusion", text, fused(large, used, how)) for text, how in switched.items()),
+        Trial("poor", in_use, used, "small_branch"),
         *(Trial("poor", text, masks) for text, masks in poor.items()),
-        *(Trial("poor_fused", text, fused(models, masks, fusion)) for text, masks in poor.items()),
+        Trial("poor_fused", in_use, hybrid, "hybrid"),
+        *(Trial("poor_fused", text, fused(large, masks, fusion)) for text, masks in poor.items()),
     ]
 
 
 def ablation_table(
-    val: "CocoSet", compared: Sequence[Trial], *, resamples: int, seed: int
+    val: "CocoSet", compared: Sequence[Trial], drawn: Drawn, *, resamples: int, seed: int
 ) -> pd.DataFrame:
     """Return what each trial reaches, and its paired difference from the default of its group.
 
     Args:
         val: the validation images.
         compared: from :func:`trials`.
+        drawn: from :func:`lib.hybridnet.table2.judge`, with the same resamples.
         resamples: bootstrap resamples, over images.
         seed: of the resamples.
 
     Returns:
         Columns group, setting, is_default, metric (AP, AP_S, AP_L with sizes parted at 64x64; of
         boxes in the group ``detector``, else of masks; and mask_IoU, of runs with masks), ours,
-        ci_low, ci_high, difference, diff_low, diff_high; points of 100, the difference of a
+        ci_low, ci_high, difference, diff_low, diff_high, seeds; points of 100, the difference of a
         default NaN.
     """
     labels = val.to_coco()
+    draws: dict[str, Any] = {"resamples": resamples, "seed": seed}
     judged = []
     for trial in compared:
-        result = evaluate(labels, trial.detections, iou_type=trial.iou_type, area_ranges=AREAS)
-        drawn = resample(result, resamples=resamples, seed=seed)
-        scores = {metric: drawn.score(metric) for metric in METRICS}
-        if trial.masks_on_boxes is not None:
-            on_boxes = iou_on_boxes(val, trial.masks_on_boxes)
-            scores[MASK_IOU] = mean_iou(on_boxes, resamples=resamples, seed=seed)
+        runs = drawn.get(trial.method) or {
+            number: resample(
+                evaluate(labels, found, iou_type=trial.iou_type, area_ranges=AREAS), **draws
+            )
+            for number, found in trial.detections.items()
+        }
+        scores = {metric: score(runs, metric) for metric in METRICS}
+        if trial.masks_on_boxes:
+            scores[MASK_IOU] = over_seeds(
+                trial.masks_on_boxes, lambda masks: mean_iou(iou_on_boxes(val, masks), **draws)
+            )
         judged.append(ablation.Judged(trial.group, trial.setting, scores))
     return ablation.compare(judged)
 
@@ -175,7 +197,13 @@ def _of_models(
     if next(iter(variants)) not in there or len(there) < 2:
         return []
     return [
-        Trial(group, variants[v], model.detections, iou_type, model.masks_on_boxes)
+        Trial(
+            group,
+            variants[v],
+            model.detections,
+            iou_type=iou_type,
+            masks_on_boxes=model.masks_on_boxes,
+        )
         for v, model in there.items()
     ]
 

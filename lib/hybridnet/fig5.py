@@ -1,4 +1,4 @@
-"""Pictures of paper A's results: its Fig. 5."""
+"""Pictures of paper A's results: its Fig. 5, of the first training of each model."""
 
 from collections.abc import Mapping, Sequence
 
@@ -29,7 +29,8 @@ def single_branch(models: Models, learnt: pd.DataFrame) -> tuple[Sequence[Result
     """Return the detections of Fig. 5's single branch, and what it is, for the caption.
 
     In the paper it is the large branch trained on all masks, invalid ones too (Sec. 3.4). Where
-    that was not trained, the baseline stands in, whose pyramid is plain.
+    that was not trained, the baseline stands in, whose pyramid is plain. Of either the first
+    training is shown.
 
     Args:
         models: from :func:`lib.hybridnet.predictions.read`.
@@ -37,12 +38,12 @@ def single_branch(models: Models, learnt: pd.DataFrame) -> tuple[Sequence[Result
     """
     if ON_ALL_MASKS not in models:
         why = "the baseline, since the large branch was not trained on all masks here"
-        return models["baseline"].detections, why
+        return models["baseline"].first.detections, why
     seen = learnt.set_index("variant")["images_seen"]
     own, usual = int(seen[ON_ALL_MASKS]), int(seen["large"])
     schedule = f", after {own:,} images, not {usual:,} as the others" * (own != usual)
     what = f"the large branch trained on all masks{schedule}"
-    return models[ON_ALL_MASKS].detections, what
+    return models[ON_ALL_MASKS].first.detections, what
 
 
 def scenes_to_show(coco_set: CocoSet, *, count: int) -> list[int]:

@@ -9,7 +9,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from lib.hybridnet.ablation import GROUPS
-from lib.hybridnet.predictions import NAMES, readable
+from lib.hybridnet.predictions import NAMES, READINGS, readable
 from lib.hybridnet.table2 import METHODS
 from lib.pages.ablation import MASK_IOU, ROW, changes, sections
 from lib.pages.comparison import LESS
@@ -23,6 +23,7 @@ METHOD_COLOURS = {
     "hybrid": BLUE,
     "pixel_level": GREEN,
 }
+METHOD_COLOURS |= {reading: METHOD_COLOURS[method] for reading, method in READINGS.items()}
 METRICS = {
     "AP": "all sizes",
     "AP_S": "below 64×64",
@@ -39,17 +40,18 @@ def branches(table: pd.DataFrame) -> Figure:
     Args:
         table: of `lib.hybridnet.table2.table2`.
     """
-    places = np.arange(len(METHODS))[::-1]
+    methods = [method for method in METHODS if (table["method"] == method).any()]
+    places = np.arange(len(methods))[::-1]
     figure, panels = plt.subplots(1, 3, figsize=(WIDTH, 0.9 + 0.34 * len(places)), sharey=True)
     for axes, (metric, title) in zip(panels, _TITLES.items(), strict=True):
-        rows = table[table["metric"] == metric].set_index("method").loc[list(METHODS)]
-        colours = [METHOD_COLOURS[method] for method in METHODS]
+        rows = table[table["metric"] == metric].set_index("method").loc[methods]
+        colours = [METHOD_COLOURS[method] for method in methods]
         intervals(axes, places, rows, colours, paper=True)
         axes.margins(x=0.08)
         axes.set(xlim=(0, None), ylim=(-0.6, len(places) - 0.4), xlabel="mask AP, points")
         axes.set_title(title, fontsize=10)
         axes.grid(axis="y", visible=False)
-    panels[0].set_yticks(places, [NAMES[method] for method in METHODS])
+    panels[0].set_yticks(places, [NAMES[method] for method in methods])
     _paper_legend(figure)
     return figure
 

@@ -5,16 +5,16 @@ Metrics are VOC's mAP^r (:mod:`lib.metrics.voc_ap`) and average best overlap
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from lib.hybridnet.predictions import PRINTED, Methods
-from lib.hybridnet.table2 import claim_id, may_be_judged
+from lib.hybridnet.predictions import PRINTED, READINGS, Methods
+from lib.hybridnet.table2 import Drawn, claim_id, may_be_judged
 from lib.metrics import abo
-from lib.metrics.bootstrap import Replicates
 from lib.metrics.claims import Claims, Observation, at_scale
+from lib.metrics.seeds import over_seeds, score
 from lib.metrics.voc_ap import VOCReplicates, evaluate_voc, resample_voc
 from lib.pages import comparison
 from lib.pages.comparison import LESS
@@ -34,28 +34,34 @@ SCORE_FROM, MOST = 0.05, 100
 
 def judge_voc(
     val: "CocoSet", methods: Methods, *, resamples: int, seed: int
-) -> dict[str, VOCReplicates]:
-    """Return every method's mAP^r, resampled."""
+) -> dict[str, dict[int, VOCReplicates]]:
+    """Return mAP^r of every method of the table, by seed and resampled."""
     labels = val.to_coco()
     return {
-        method: resample_voc(evaluate_voc(labels, found), resamples=resamples, seed=seed)
-        for method, found in methods.items()
+        method: {
+            number: resample_voc(evaluate_voc(labels, found), resamples=resamples, seed=seed)
+            for number, found in runs.items()
+        }
+        for method, runs in methods.items()
+        if method not in READINGS
     }
 
 
-def overlaps(val: "CocoSet", methods: Methods) -> dict[str, pd.DataFrame]:
-    """Return every method's best overlap with each true mask (`lib.metrics.abo`)."""
+def overlaps(val: "CocoSet", methods: Methods) -> dict[str, dict[int, pd.DataFrame]]:
+    """Return the best overlap with each true mask (`lib.metrics.abo`), by method and seed."""
     labels = val.to_coco()
+    kept: dict[str, Any] = {"score_threshold": SCORE_FROM, "max_detections": MOST}
     return {
-        method: abo.best_overlaps(labels, found, score_threshold=SCORE_FROM, max_detections=MOST)
-        for method, found in methods.items()
+        method: {n: abo.best_overlaps(labels, found, **kept) for n, found in runs.items()}
+        for method, runs in methods.items()
+        if method not in READINGS
     }
 
 
 def table1(
-    voc: Mapping[str, VOCReplicates],
-    coco: Mapping[str, Replicates],
-    best: Mapping[str, pd.DataFrame],
+    voc: Mapping[str, Mapping[int, VOCReplicates]],
+    coco: Drawn,
+    best: Mapping[str, Mapping[int, pd.DataFrame]],
     *,
     claims: Claims,
     resamples: int,
@@ -73,13 +79,15 @@ def table1(
 
     Returns:
         Columns method (a row with `` - `` is a paired difference), supervision, metric, ours,
-        ci_low, ci_high, paper; points of 100.
+        ci_low, ci_high, seeds, paper; points of 100.
     """
     scores = {
         method: {
-            **{metric: voc[method].score(metric) for metric in VOC_METRICS},
-            ABO: abo.score(best[method], resamples=resamples, seed=seed),
-            **{metric: coco[method].score(metric) for metric in COCO_METRICS},
+            **{m: over_seeds(voc[method], lambda run, m=m: run.score(m)) for m in VOC_METRICS},
+            ABO: over_seeds(
+                best[method], lambda run: abo.score(run, resamples=resamples, seed=seed)
+            ),
+            **{m: score(coco[method], m) for m in COCO_METRICS},
         }
         for method in voc
     }
@@ -88,7 +96,7 @@ def table1(
     printed = [{"method": method, "metric": metric} for method in PRINTED for metric in METRICS]
     lines = [line for line in printed if named(line) in known]
     lines += comparison.rows({}, scores, PAIRS)
-    columns = ("method", "metric", "ours", "ci_low", "ci_high")
+    columns = ("method", "metric", "ours", "ci_low", "ci_high", "seeds")
     table = comparison.tidy(lines, columns, named, claims)
     given = np.where(table["method"] == "pixel_level", "pixel-level", "box-level")
     of_two = comparison.is_difference(table["method"])

@@ -41,6 +41,14 @@ COMPARED: dict[str, dict[str, Any]] = {
 """The rows of Tables 1 and 2 that need a training. ``baseline`` learns from every pseudo-mask, an
 empty one too; ``pixel`` is the large branch with the true masks."""
 
+READINGS: dict[str, dict[str, Any]] = {
+    "small_invalid": COMPARED["small"] | {"train_valid": "drop"},
+    "large_drop": LARGE_BRANCH | {"train_invalid": "drop"},
+}
+"""Rows of Table 2 for the other reading of Sec. 2: valid masks train the large branch, "the latter"
+the small one, and of the others a branch does not even see the boxes. For background it takes
+them."""
+
 ABLATION: dict[str, dict[str, Any]] = {
     # which connections Enhanced-FPN has (lib.models.enhanced_fpn)
     **{
@@ -66,6 +74,7 @@ def variants() -> list[Variant]:
     return [
         _variant("detector", start, minutes=4),
         *(_variant(name, own, minutes=2.2) for name, own in COMPARED.items()),
+        *(_variant(name, own, minutes=2.2, optional=True) for name, own in READINGS.items()),
         *(
             _variant(f"ablation.{name}", own, minutes=0.8, optional=True)
             for name, own in ABLATION.items()

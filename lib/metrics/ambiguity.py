@@ -25,7 +25,7 @@ import numpy as np
 import pandas as pd
 
 from lib.data.overlap import AMBIGUOUS_FROM, ambiguous_ids, objects
-from lib.metrics.bootstrap import ImageSums, Interval, Score
+from lib.metrics.bootstrap import ImageSums, Score
 from lib.metrics.coco_ap import APResult, evaluate
 from lib.metrics.coco_input import IouType
 
@@ -43,6 +43,8 @@ BETWEEN: Literal["difference"] = "difference"
 class Gain(NamedTuple):
     """Mean mask IoU of two models, and what the first has over the second; fractions of 1.
 
+    All rest on the same resamples.
+
     Attributes:
         model: of the model.
         baseline: of the one that it is compared with.
@@ -50,10 +52,10 @@ class Gain(NamedTuple):
         relative: model / baseline - 1, paired.
     """
 
-    model: Interval
-    baseline: Interval
-    gain: Interval
-    relative: Interval
+    model: Score
+    baseline: Score
+    gain: Score
+    relative: Score
 
 
 def evaluate_by_ambiguity(
@@ -136,5 +138,4 @@ def iou_gains(
         scores.append((ours, base, ours - base, sums.ratio("iou", "baseline") - 1))
     scores.append(tuple(a - b for a, b in zip(*scores, strict=True)))
     names: tuple[Group | Literal["difference"], ...] = (*GROUPS, BETWEEN)
-    intervals = (Gain(*(score.interval for score in of)) for of in scores)
-    return dict(zip(names, intervals, strict=True))
+    return dict(zip(names, (Gain(*of) for of in scores), strict=True))

@@ -66,7 +66,11 @@ class Score:
     @property
     def interval(self) -> Interval:
         """The estimate with its 95 % interval over images; NaN where there is none."""
-        return percentiles(self.estimate, self.resampled, images=self.images)
+        return self.at(CONFIDENCE)
+
+    def at(self, confidence: float) -> Interval:
+        """Return the estimate with its interval over images of another confidence than 95 %."""
+        return percentiles(self.estimate, self.resampled, images=self.images, confidence=confidence)
 
     def __sub__(self, other: "Score | float") -> "Score":
         """Return the paired difference, or how far the score is above a number.
@@ -75,6 +79,8 @@ class Score:
             ValueError: if the two do not rest on the same images and the same resamples of them.
         """
         if not isinstance(other, Score):
+            if not isinstance(other, int | float):
+                return NotImplemented
             return replace(self, estimate=self.estimate - other, resampled=self.resampled - other)
         if self.drawn_from != other.drawn_from or self.resampled.shape != other.resampled.shape:
             raise ValueError(
@@ -185,19 +191,22 @@ def image_weights(images: int, *, resamples: int, seed: int) -> np.ndarray:
     return generator.multinomial(images, np.full(images, 1.0 / images), size=resamples)
 
 
-def percentiles(estimate: float, values: np.ndarray, *, images: int) -> Interval:
-    """Return ``estimate`` with the central 95 % of ``values``, of those that are not NaN.
+def percentiles(
+    estimate: float, values: np.ndarray, *, images: int, confidence: float = CONFIDENCE
+) -> Interval:
+    """Return ``estimate`` with the central share of ``values``, of those that are not NaN.
 
     Args:
         estimate: the quantity on the images as they are.
         values: the quantity in each resample of the images, [B].
         images: how many images hold something of it. Below :data:`FEWEST_IMAGES` there is no
             interval (NaN).
+        confidence: the central share.
     """
     finite = values[np.isfinite(values)]
     if images < FEWEST_IMAGES or not finite.size or not np.isfinite(estimate):
         return Interval(estimate, float("nan"), float("nan"))
-    tail = 100 * (1 - CONFIDENCE) / 2
+    tail = 100 * (1 - confidence) / 2
     low, high = np.percentile(finite, [tail, 100 - tail])
     return Interval(estimate, float(low), float(high))
 

@@ -114,6 +114,38 @@ def cam_ap_sweep(
     return {threshold: accumulate(prepared, matcher) for threshold, matcher in matchers.items()}
 
 
+def masks_on_boxes(coco_set: "CocoSet", cams: Cams, threshold: float) -> list[dict[str, Any]]:
+    """Return class activation maps of true boxes as masks, given as models' masks on them are.
+
+    Args:
+        coco_set: the set that the boxes are of.
+        cams: maps of its boxes, with their annotations.
+        threshold: share of a map's range from which a pixel is set, above 0 and up to 1.
+
+    Returns:
+        One for each map: ``annotation_id`` and ``segmentation`` (run lengths).
+
+    Raises:
+        ValueError: if the maps are not of annotations of this set.
+    """
+    by_id = {x.id: x for x in coco_set.all_instances()}
+    ids = [] if cams.annotation_id is None else cams.annotation_id.tolist()
+    if len(ids) != len(cams.maps) or not by_id.keys() >= set(ids):
+        raise ValueError(
+            f"Expected class activation maps of true boxes of {coco_set.annotations_path.name}, "
+            "found maps of others. Predict with --cams on this very set."
+        )
+    boxes = []
+    for x in (by_id[i] for i in ids):
+        x1, y1, x2, y2 = x.box
+        boxes.append({"image_id": x.image_id, "bbox": [x1, y1, x2 - x1, y2 - y1]})
+    sizes = {image.id: (image.height, image.width) for image in coco_set.images}
+    return [
+        {"annotation_id": i, "segmentation": encode(window.at_least(threshold, *size))}
+        for i, (window, size) in zip(ids, _windows(boxes, cams.maps, sizes), strict=True)
+    ]
+
+
 def _windows(
     detections: Sequence[Mapping[str, Any]],
     maps: np.ndarray,

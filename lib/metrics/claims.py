@@ -7,7 +7,8 @@ puts both side by side. Observations are in the claim's unit: points of 100 for 
 print it, fractions of 1 for the shares of paper A's Fig. 1.
 
 A number can be reproduced only on the data that it was printed for. Elsewhere a value is shown and
-not judged, and a direction holds or fails if its 95 % interval excludes zero.
+not judged, and a direction holds or fails if its 95 % interval excludes zero. What rests on one
+training is shown and not judged: another training would differ too, often as much as other images.
 """
 
 import math
@@ -22,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from lib.csv_files import write_csv
 from lib.files import read_json
+from lib.metrics.seeds import FEWEST_SEEDS
 from lib.paths import ROOT
 from lib.strict_yaml import read_yaml
 from lib.study import STAMP, Study
@@ -32,12 +34,13 @@ Scale = Literal["coco", "voc"]
 REPRODUCED, DIFFERS = "reproduced", "differs"
 HOLDS, FAILS, UNDECIDED = "direction holds", "direction fails", "undecided"
 NOT_HERE = "not run at this scale"
-VERDICTS = (REPRODUCED, HOLDS, UNDECIDED, FAILS, DIFFERS, NOT_HERE)
+ONE_SEED = "not judged: one training"
+VERDICTS = (REPRODUCED, HOLDS, UNDECIDED, FAILS, DIFFERS, ONE_SEED, NOT_HERE)
 """All verdicts, best news first."""
 
 COLUMNS = (
     "id", "paper", "source", "statement", "kind", "expected", "tolerance",
-    "observed", "ci_low", "ci_high", "verdict", "step",
+    "observed", "ci_low", "ci_high", "seeds", "verdict", "step",
 )  # fmt: skip
 """Columns of ``claims.csv``."""
 
@@ -106,12 +109,21 @@ class Claims(BaseModel):
 
 @dataclass(frozen=True)
 class Observation:
-    """What a step observed of one claim, in the claim's unit, with its 95 % interval."""
+    """What a step observed of one claim, in the claim's unit, with its 95 % interval.
+
+    Attributes:
+        id: of the claim.
+        observed: the quantity; with several seeds the mean over them.
+        ci_low: low end of the interval, over seeds and images.
+        ci_high: its high end.
+        seeds: how often what was observed was trained; None (or NaN) where nothing was trained.
+    """
 
     id: str
     observed: float | None
     ci_low: float | None = None
     ci_high: float | None = None
+    seeds: float | None = None
 
 
 def load_claims(*, root: Path = ROOT) -> Claims:
@@ -135,7 +147,8 @@ def load_claims(*, root: Path = ROOT) -> Claims:
 def verdict(claim: Claim, observation: Observation, *, own_scale: bool) -> str:
     """Return the verdict on a claim; one of :data:`VERDICTS`.
 
-    A direction whose interval covers zero, or that has no interval, is undecided at any scale.
+    A direction whose interval covers zero, or that has no interval, is undecided at any scale. What
+    was trained once is not judged.
 
     Args:
         claim: the claim.
@@ -144,13 +157,14 @@ def verdict(claim: Claim, observation: Observation, *, own_scale: bool) -> str:
         own_scale: whether it was observed on the data that the claim speaks of.
     """
     observed = _number(observation.observed)
-    if math.isnan(observed):
+    if math.isnan(observed) or (claim.kind == "value" and not own_scale):
         return NOT_HERE
+    if _number(observation.seeds) < FEWEST_SEEDS:
+        return ONE_SEED
     if claim.kind == "value":
-        if not own_scale or claim.expected is None or claim.tolerance is None:
-            return NOT_HERE
         # Decimal fractions are not exact: 26.7 - 26.4 must count as 0.3.
-        return REPRODUCED if abs(observed - claim.expected) <= claim.tolerance + 1e-9 else DIFFERS
+        off = abs(observed - _number(claim.expected)) - 1e-9
+        return REPRODUCED if off <= _number(claim.tolerance) else DIFFERS
     low, high = _number(observation.ci_low), _number(observation.ci_high)
     if low > 0:
         return REPRODUCED if own_scale else HOLDS
@@ -244,11 +258,12 @@ def judged(
                 "observed": _number(observation.observed),
                 "ci_low": _number(observation.ci_low),
                 "ci_high": _number(observation.ci_high),
+                "seeds": _number(observation.seeds),
                 "verdict": (NOT_HERE if own_data else verdict(claim, observation, own_scale=own)),
             }
         )
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
-    numbers = ["expected", "tolerance", "observed", "ci_low", "ci_high"]
+    numbers = ["expected", "tolerance", "observed", "ci_low", "ci_high", "seeds"]
     frame[numbers] = frame[numbers].astype(float)
     return frame
 
@@ -266,7 +281,8 @@ def _kept(profile: str, claims: Claims, *, root: Path) -> dict[str, Observation]
     }
     left_out = {step.split(".")[0] for step in terms_of(Study(root), profile).left_out}
     names = {claim.id for claim in claims.claims if claim.step in steps - left_out}
-    rows = pd.read_csv(path)[["id", "observed", "ci_low", "ci_high"]].itertuples(index=False)
+    columns = ["id", "observed", "ci_low", "ci_high", "seeds"]
+    rows = pd.read_csv(path).reindex(columns=columns).itertuples(index=False)
     return {row[0]: Observation(*row) for row in rows if row[0] in names}
 
 

@@ -11,14 +11,22 @@ image do together is in both parts, so intervals err on the wide side. A bootstr
 would be too narrow: resamples of three differ too little from each other.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from scipy.stats import t as student
 
-from lib.metrics.bootstrap import CONFIDENCE, FEWEST_IMAGES, Interval, Score
+from lib.metrics.bootstrap import (
+    CONFIDENCE,
+    FEWEST_IMAGES,
+    Interval,
+    Replicates,
+    Score,
+    resample,
+)
+from lib.metrics.coco_ap import APResult
 
 Item = TypeVar("Item")
 
@@ -69,17 +77,24 @@ class SeedScores:
 
         With one seed it is the interval over images alone, which says nothing of training chance.
         """
+        return self.at(CONFIDENCE)
+
+    def at(self, confidence: float) -> Interval:
+        """Return the mean with its interval of another confidence than 95 %."""
         if self.seeds < FEWEST_SEEDS:
-            return next(iter(self.scores.values())).interval
+            return next(iter(self.scores.values())).at(confidence)
         means = np.mean([score.resampled for score in self.scores.values()], axis=0)
         means = means[np.isfinite(means)]
         if self.images < FEWEST_IMAGES or len(means) < 2 or not np.isfinite(self.estimate):
             return Interval(self.estimate, float("nan"), float("nan"))
-        half = half_width(self._estimates, float(means.var(ddof=1)), images=self.images)
+        over_images = float(means.var(ddof=1))
+        half = half_width(self._estimates, over_images, images=self.images, confidence=confidence)
         return Interval(self.estimate, self.estimate - half, self.estimate + half)
 
-    def __sub__(self, other: "SeedScores | float") -> "SeedScores":
+    def __sub__(self, other: "Measured | float") -> "SeedScores":
         """Return the paired difference, or how far the score is above a number.
+
+        What was not trained, a :class:`Score`, is the same for every seed.
 
         Raises:
             ValueError: if the two have no seed in common, or other images.
@@ -94,9 +109,17 @@ class SeedScores:
             )
         return SeedScores({seed: self.scores[seed] - other.scores[seed] for seed in both})
 
+    def __rsub__(self, other: Score) -> "SeedScores":
+        """Return the paired difference of what was not trained and this."""
+        return SeedScores({seed: other - score for seed, score in self.scores.items()})
+
     @property
     def _estimates(self) -> list[float]:
         return [score.estimate for score in self.scores.values()]
+
+
+Measured = Score | SeedScores
+"""A metric with its interval: of what was not trained, or of a method over its seeds."""
 
 
 def over_seeds(runs: Mapping[int, Item], score: Callable[[Item], Score]) -> SeedScores:
@@ -109,18 +132,67 @@ def over_seeds(runs: Mapping[int, Item], score: Callable[[Item], Score]) -> Seed
     return SeedScores({seed: score(run) for seed, run in runs.items()})
 
 
-def half_width(estimates: Sequence[float], over_images: float, *, images: int) -> float:
-    """Return half of the 95 % interval of the mean over seeds.
+def resample_runs(
+    results: Mapping[int, APResult],
+    *,
+    areas: Iterable[str] | None = None,
+    resamples: int = 300,
+    seed: int = 0,
+) -> dict[int, Replicates]:
+    """Return :func:`lib.metrics.bootstrap.resample` of each run: all in the same resamples."""
+    draws: dict[str, Any] = {"areas": areas, "resamples": resamples, "seed": seed}
+    return {number: resample(result, **draws) for number, result in results.items()}
+
+
+def score(
+    drawn: Mapping[int, Replicates], name: str, labels: Iterable[int] | None = None
+) -> SeedScores:
+    """Return a metric of a method over its seeds, of all classes or some.
+
+    Args:
+        drawn: from :func:`resample_runs`.
+        name: of the metric, as :meth:`lib.metrics.bootstrap.Replicates.score` knows it.
+        labels: of the classes; all by default.
+
+    Raises:
+        ValueError: as there.
+    """
+    return over_seeds(drawn, lambda run: run.score(name, labels))
+
+
+def half_width(
+    estimates: Sequence[float],
+    over_images: float,
+    *,
+    images: int,
+    confidence: float = CONFIDENCE,
+) -> float:
+    """Return half of the interval of the mean over seeds.
 
     Args:
         estimates: one for each seed, at least two.
         over_images: variance of the mean over seeds from the choice of images.
         images: that hold something of the quantity.
+        confidence: of the interval.
+    """
+    error, freedom = standard_error(estimates, over_images, freedom=images - 1)
+    return float(student.ppf((1 + confidence) / 2, freedom)) * error
+
+
+def standard_error(
+    estimates: Sequence[float], over_images: float, *, freedom: int
+) -> tuple[float, float]:
+    """Return the standard error of the mean over seeds, and its degrees of freedom.
+
+    Args:
+        estimates: one for each seed, at least two.
+        over_images: variance of the mean from what is not training: images, or classes.
+        freedom: degrees of freedom of that variance.
     """
     values = np.asarray(estimates, dtype=float)
     over_seeds = float(values.var(ddof=1)) / len(values)
     total = over_seeds + over_images
     if total == 0:
-        return 0.0
-    freedom = total**2 / (over_seeds**2 / (len(values) - 1) + over_images**2 / (images - 1))
-    return float(student.ppf((1 + CONFIDENCE) / 2, freedom) * np.sqrt(total))
+        return 0.0, float("inf")
+    parts = over_seeds**2 / (len(values) - 1) + over_images**2 / freedom
+    return float(np.sqrt(total)), total**2 / parts

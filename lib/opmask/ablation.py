@@ -13,17 +13,20 @@ from matplotlib.figure import Figure
 
 from lib.data.overlap import ambiguous_ids, objects
 from lib.files import read_json
-from lib.metrics.bootstrap import Score, resample
+from lib.metrics.bootstrap import Score
 from lib.metrics.claims import Observation
 from lib.metrics.coco_ap import evaluate
 from lib.metrics.mask_iou import iou_on_boxes, mean_iou
+from lib.metrics.seeds import SeedScores, over_seeds, resample_runs, score
 from lib.opmask.predictions import (
     ABLATION,
     DIRECTIONS,
     TITLES,
     Models,
     Predictions,
+    Run,
     judge,
+    mean_value,
     unbroken,
     unsupervised,
 )
@@ -31,6 +34,9 @@ from lib.pages.ablation import MASK_IOU, Judged, changes, compare
 
 if TYPE_CHECKING:
     from lib.data.coco import CocoSet
+
+Detections = Mapping[int, Sequence[Mapping[str, Any]]]
+"""COCO results by seed."""
 
 DEFAULT = "ablation.opmask"
 STOPPED = "ablation.vanilla"
@@ -108,31 +114,41 @@ def ablation_table(
     """
     drawn: dict[str, Any] = {"resamples": resamples, "seed": seed}
     judged = []
-    known: dict[str, dict[str, Score]] = {}
+    known: dict[str, dict[str, SeedScores]] = {}
     for group, setting, model in _trials(models):
         if model.variant not in known:
-            masks = iou_on_boxes(val, model.masks_on_boxes)
-            masks = masks[masks["label"].isin(unsupervised(model, val.categories))]
+            labels = unsupervised(model, val.categories)
+
+            def on_boxes(run: Run, labels: frozenset[int] = labels) -> Score:
+                masks = iou_on_boxes(val, run.masks_on_boxes)
+                return mean_iou(masks[masks["label"].isin(labels)], **drawn)
+
             known[model.variant] = {
-                **_ap(val, model, model.detections, iou_from, **drawn),
-                MASK_IOU: mean_iou(masks, **drawn),
+                **_ap(val, model, _detections(model), iou_from, **drawn),
+                MASK_IOU: over_seeds(model.runs, on_boxes),
             }
         judged.append(Judged(group, setting, known[model.variant]))
     for split in DIRECTIONS:
         refined = refined_detections(models, split)
         if refined is not None:
             at_test = models[f"opmask.{split}"]
-            for setting, found in (("proposal", at_test.detections), ("refined box", refined)):
+            for setting, found in (("proposal", _detections(at_test)), ("refined box", refined)):
                 ap = _ap(val, at_test, found, iou_from, **drawn)
                 judged.append(Judged(f"cam_at_test.{split}", setting, ap))
     return compare(judged)
 
 
-def refined_detections(models: Models, split: str) -> list[dict[str, Any]] | None:
+def refined_detections(models: Models, split: str) -> Detections | None:
     """Return a split's OPMask with the CAM re-pooled from the refined box; None without them."""
     model = models.get(f"opmask.{split}")
-    path = model.folder / "detections_val_refined.json" if model else None
-    return read_json(path) if path and path.exists() else None
+    runs = model.runs.items() if model else ()
+    paths = {seed: run.folder / "detections_val_refined.json" for seed, run in runs}
+    there = {seed: read_json(path) for seed, path in paths.items() if path.exists()}
+    return there or None
+
+
+def _detections(model: Predictions) -> Detections:
+    return {seed: run.detections for seed, run in model.runs.items()}
 
 
 def _trials(models: Models) -> list[tuple[str, str, Predictions]]:
@@ -159,35 +175,41 @@ def _changes(model: Predictions, default: Predictions) -> list[str]:
 def _ap(
     val: "CocoSet",
     model: Predictions,
-    detections: Sequence[Mapping[str, Any]],
+    detections: Detections,
     iou_from: float,
     **drawn: Any,
-) -> dict[str, Score]:
+) -> dict[str, SeedScores]:
     """Return the score of each AP of the table."""
     labels, truth = unsupervised(model, val.categories), val.to_coco()
     others = {x.id for x in objects(val)} - ambiguous_ids(val, iou_from)
     common: dict[str, Any] = {"labels": labels, "area_ranges": {}}
     masks, ambiguous, boxes = (
-        resample(evaluate(truth, detections, **how, **common), **drawn)
+        resample_runs(
+            {seed: evaluate(truth, found, **how, **common) for seed, found in detections.items()},
+            **drawn,
+        )
         for how in ({"iou_type": "segm"}, {"iou_type": "segm", "ignore": others},
                     {"iou_type": "bbox"})
     )  # fmt: skip
     return {
-        "AP": masks.score("AP"),
-        "AP50": masks.score("AP50"),
-        "AP_ambiguous": ambiguous.score("AP"),
-        "box_AP50": boxes.score("AP50"),
+        "AP": score(masks, "AP"),
+        "AP50": score(masks, "AP50"),
+        "AP_ambiguous": score(ambiguous, "AP"),
+        "box_AP50": score(boxes, "AP50"),
     }
 
 
 def reaches(val: "CocoSet", models: Models, floor: float) -> bool:
     """Return whether both models of the claims on mask gradients detect well enough to be judged.
 
+    By the mean over seeds.
+
     Args:
         floor: the least box AP50 over all classes, as for every other model; a fraction of 1.
     """
     compared = {variant: models[variant] for variant in (DEFAULT, STOPPED) if variant in models}
-    return all(r.value("AP50") >= floor for r in judge(val, compared, "bbox").values())
+    judged = judge(val, compared, "bbox")
+    return all(mean_value(runs, "AP50") >= floor for runs in judged.values())
 
 
 def observations(table: pd.DataFrame, models: Models) -> list[Observation]:
@@ -199,6 +221,7 @@ def observations(table: pd.DataFrame, models: Models) -> list[Observation]:
         return []
     gain = [-rows[0][column] for column in ("difference", "diff_high", "diff_low")]
     backbones = ("any", model.config.backbone)
+    gain.append(rows[0]["seeds"])
     return [Observation(name, *gain) for name, needed in CLAIMS.items() if needed in backbones]
 
 

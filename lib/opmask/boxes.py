@@ -6,14 +6,24 @@ A mask AP says something of masks only where objects are found. ``boxes`` are ro
 
 import pandas as pd
 
-from lib.opmask.predictions import METHODS, NAMES, SETTINGS, TITLES, Models, Predictions, Results
+from lib.opmask.predictions import (
+    METHODS,
+    NAMES,
+    SETTINGS,
+    TITLES,
+    Models,
+    Predictions,
+    Results,
+    mean_value,
+)
 from lib.pages import comparable
 
 
 def box_table(results: Results, models: Models) -> pd.DataFrame:
     """Return what every model detects: box AP and AP50 over all classes, in points.
 
-    Columns variant, method, direction, backbone, box_AP, box_AP50; in the order of the tables.
+    Columns variant, method, direction, backbone, box_AP, box_AP50 (means over seeds), seeds; in the
+    order of the tables.
     """
     lines = [
         {
@@ -21,12 +31,13 @@ def box_table(results: Results, models: Models) -> pd.DataFrame:
             "method": models[variant].method,
             "direction": models[variant].setting,
             "backbone": models[variant].config.backbone,
-            "box_AP": 100 * result.value("AP"),
-            "box_AP50": 100 * result.value("AP50"),
+            "box_AP": 100 * mean_value(of, "AP"),
+            "box_AP50": 100 * mean_value(of, "AP50"),
+            "seeds": len(of),
         }
-        for variant, result in sorted(results.items(), key=lambda item: _order(models[item[0]]))
+        for variant, of in sorted(results.items(), key=lambda item: _order(models[item[0]]))
     ]
-    columns = ["variant", "method", "direction", "backbone", "box_AP", "box_AP50"]
+    columns = ["variant", "method", "direction", "backbone", "box_AP", "box_AP50", "seeds"]
     return pd.DataFrame(lines, columns=columns)
 
 

@@ -22,7 +22,7 @@ def object_grid(
 
     Below the picture, with the outline of the true mask, are the object mask prior of OPMask and
     the masks of the baseline and of OPMask, each with its IoU with the true mask. All are of the
-    true box and class.
+    true box and class, and of each model's first run.
 
     Args:
         cams: class activation maps of that split's OPMask on the true boxes.
@@ -36,7 +36,7 @@ def object_grid(
         return None
     maps = by_annotation(cams)
     given = {
-        method: {x["annotation_id"]: x["segmentation"] for x in model.masks_on_boxes}
+        method: {x["annotation_id"]: x["segmentation"] for x in model.first.masks_on_boxes}
         for method, model in pair.items()
     }
     labels = unsupervised(pair["opmask"], coco_set.categories)

@@ -1,7 +1,9 @@
 """Fig. 3 of paper B: what each class's AP has to do with its overlap, and for whom less.
 
 The AP of a class is that of the model that had no masks of it: VOC's classes from non-voc -> voc,
-the others from voc -> non-voc. AP is in points of 100, slopes are points per 0.01 of overlap.
+the others from voc -> non-voc. AP is in points of 100, slopes are points per 0.01 of overlap. A
+class's AP is the mean over the seeds that all compared models have; how slopes take the chance of
+training in is said in :mod:`lib.opmask.fig3_regression`.
 ``frame`` is everywhere what :func:`class_frame` returns.
 """
 
@@ -13,9 +15,12 @@ import pandas as pd
 
 from lib.data.categories import canonical
 from lib.data.overlap import objects
-from lib.metrics.bootstrap import resample
+from lib.metrics.bootstrap import Score, resample
 from lib.metrics.claims import Observation
-from lib.opmask.fig3_regression import FEWEST_CLASSES, Comparison, fit, leave_one_out
+from lib.metrics.coco_ap import APResult
+from lib.metrics.seeds import over_seeds
+from lib.opmask import fig3_regression
+from lib.opmask.fig3_regression import FEWEST_CLASSES, Comparison, leave_one_out
 from lib.opmask.overlap import NAMED
 from lib.opmask.predictions import (
     DIFFERENCE,
@@ -26,8 +31,10 @@ from lib.opmask.predictions import (
     Predictions,
     Results,
     backbone,
+    mean_per_class,
     named,
     pairs,
+    shared_seeds,
     variant_of,
 )
 from lib.pages import tables
@@ -47,7 +54,7 @@ VARIANTS = (*(variant_of(m, split) for m in METHODS for split in (*SPLITS, "list
 """The models that the regression and its controls are made of; a profile has some of them."""
 
 REGRESSION = (
-    "method", "classes", "slope", "ci_low", "ci_high", "p", "paper_p", "r", "spearman",
+    "method", "classes", "seeds", "slope", "ci_low", "ci_high", "p", "paper_p", "r", "spearman",
     "spearman_p",
 )  # fmt: skip
 """Columns of :func:`regression_table` that a page has room for."""
@@ -91,9 +98,10 @@ def class_frame(
     for column in (*METHODS, "full"):
         frame[column] = np.nan
 
+    seeds = shared_seeds(compared(models))
+
     def ap(variant: str) -> pd.Series:
-        per_class = results[variant].per_class.set_index("label")["AP"]
-        return 100 * frame["label"].map(per_class)
+        return frame["label"].map(mean_per_class({s: results[variant][s] for s in seeds}))
 
     for direction, pair in judged_pairs(models).items():
         supervised = frame["label"].isin(pair["opmask"].supervised)
@@ -102,12 +110,38 @@ def class_frame(
         for method in METHODS:
             frame[method] = frame[method].where(~new, ap(pair[method].variant))
     if FULL in results:
-        frame["full"] = ap(FULL)
+        frame["full"] = frame["label"].map(mean_per_class(results[FULL]))
     frame["gain"] = frame["opmask"] - frame["baseline"]
     frame["log_instances"] = np.log(frame["instances"].where(frame["instances"] > 0))
     frame["log_side"] = np.log(frame["label"].map(_mean_sides(labels)))
     frame["of_voc"] = frame["label"].isin(labels.categories.split("voc")).astype(float)
     return frame[frame["direction"] != ""].reset_index(drop=True)
+
+
+def compare(
+    frame: pd.DataFrame, models: Models, results: Results, *, resamples: int, seed: int
+) -> Comparison:
+    """Compare how both methods' AP depends on overlap, over classes and seeds.
+
+    Raises:
+        ValueError: as :func:`lib.opmask.fig3_regression.fit`.
+    """
+    there = judged_pairs(models)
+    aps = {
+        method: np.array(
+            [
+                [
+                    100 * results[there[direction][method].variant][n].select([label]).value("AP")
+                    for label, direction in zip(frame["label"], frame["direction"], strict=True)
+                ]
+                for n in shared_seeds(compared(models))
+            ]
+        )
+        for method in METHODS
+    }
+    return fig3_regression.compare(
+        frame["overlap"], *(aps[method] for method in METHODS), resamples=resamples, seed=seed
+    )
 
 
 def _mean_sides(labels: "CocoSet") -> "pd.Series[float]":
@@ -136,21 +170,24 @@ def regression_table(frame: pd.DataFrame, found: Comparison, claims: "Claims") -
 
     Returns:
         Columns method, classes, slope, se, ci_low, ci_high (t), boot_low, boot_high (bootstrap
-        over classes), p, paper_p, r, spearman, spearman_p, most_influential (the class whose
-        absence changes the slope most; empty if none does), slope_without, p_without.
+        over classes), p, seeds, paper_p, r, spearman, spearman_p, most_influential (the class whose
+        absence changes the slope most; empty if none does), slope_without, p_without (of the mean
+        over seeds).
     """
     expected = {claim.id: claim.expected for claim in claims.claims}
     drawn = dict(zip(OUTCOMES, (*found.slopes, found.resampled), strict=True))
+    lines = dict(zip(OUTCOMES, (*found.lines, found.difference), strict=True))
     used = frame.dropna(subset=["overlap", *METHODS])
     rows = []
     for method, column in OUTCOMES.items():
-        row = {"method": method, **fit(used["overlap"], used[column])._asdict()}
+        row = {"method": method, "seeds": found.seeds, **lines[method]._asdict()}
         row |= {"boot_low": drawn[method].low, "boot_high": drawn[method].high}
         row |= {"paper_p": expected.get(f"B.fig3.{method}.p_value"), **_influence(used, column)}
         rows.append(row)
     columns = [
         "method", "classes", "slope", "se", "ci_low", "ci_high", "boot_low", "boot_high", "p",
-        "paper_p", "r", "spearman", "spearman_p", "most_influential", "slope_without", "p_without",
+        "seeds", "paper_p", "r", "spearman", "spearman_p", "most_influential", "slope_without",
+        "p_without",
     ]  # fmt: skip
     table = pd.DataFrame(rows).rename(columns={"n": "classes", "low": "ci_low", "high": "ci_high"})
     return table[columns].astype({"paper_p": float})
@@ -200,29 +237,34 @@ def observations(
     Args:
         found: the comparison of both methods.
     """
-    used = frame.dropna(subset=["overlap", *METHODS])
-    lines = {method: fit(used["overlap"], used[method]) for method in METHODS}
-    falls = (-lines["baseline"].slope, -lines["baseline"].high, -lines["baseline"].low)
+    lines, seeds = dict(zip(METHODS, found.lines, strict=True)), found.seeds
+    falls = (-lines["baseline"].slope, -lines["baseline"].high, -lines["baseline"].low, seeds)
     seen = [
         Observation("B.fig3.baseline.slope_is_negative", *falls),
-        Observation("B.fig3.opmask_slope_is_flatter", *found.flatter),
+        Observation("B.fig3.opmask_slope_is_flatter", *found.flatter, seeds),
     ]
     there = judged_pairs(models)
     printed = backbone(compared(models)) == "resnet50"
     if printed:
-        seen += [Observation(f"B.fig3.{method}.p_value", lines[method].p) for method in METHODS]
+        seen += [
+            Observation(f"B.fig3.{method}.p_value", lines[method].p, seeds=seeds)
+            for method in METHODS
+        ]
     for row in frame[frame["name"].map(canonical).isin(NAMED)].to_dict("records"):
-        of_class = (
-            results[there[row["direction"]][m].variant].select([row["label"]]) for m in METHODS
-        )
-        base, ours = (
-            resample(result, areas=["all"], resamples=resamples, seed=seed).score("AP")
-            for result in of_class
-        )
-        name, gain = canonical(row["name"]), (ours - base).interval.scaled(100)
-        seen.append(Observation(f"B.fig3.{name}.opmask_above_baseline", *gain))
-        for method, score in zip(METHODS, (base, ours), strict=True) if printed else ():
-            seen.append(Observation(f"B.fig3.{method}.{name}.AP", *score.interval.scaled(100)))
+
+        def ap(result: APResult, label: int = row["label"]) -> Score:
+            of_class = result.select([label])
+            return resample(of_class, areas=["all"], resamples=resamples, seed=seed).score("AP")
+
+        pair = there[row["direction"]]
+        base, ours = (over_seeds(results[pair[m].variant], ap) for m in METHODS)
+        name = canonical(row["name"])
+        scores = {f"{name}.opmask_above_baseline": ours - base}
+        if printed:
+            scores |= {f"baseline.{name}.AP": base, f"opmask.{name}.AP": ours}
+        for quantity, score in scores.items():
+            interval = score.interval.scaled(100)
+            seen.append(Observation(f"B.fig3.{quantity}", *interval, score.seeds))
     return seen
 
 

@@ -1,7 +1,8 @@
 """What stands behind Fig. 3's regressions: other properties of the classes, other definitions.
 
 Beside :mod:`lib.opmask.fig3`: the slope of overlap with the number, the size and the
-difficulty of a class's objects held fixed, and by every reading of "mean IoU".
+difficulty of a class's objects held fixed, and by every reading of "mean IoU". All are of the mean
+over seeds, with intervals over classes alone: they describe, and no claim is judged by them.
 """
 
 from collections.abc import Mapping

@@ -12,7 +12,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.transforms import Bbox
 
 from lib.data.categories import canonical
-from lib.opmask.fig3_regression import band, fit
+from lib.opmask.fig3_regression import Fit, band
 from lib.opmask.overlap import NAMED, Definition
 from lib.opmask.predictions import METHODS, NAMES
 from lib.pages.drawing import handle
@@ -33,13 +33,16 @@ _SPOTS = [(ha, va, x, y) for x, ha in ((7, "left"), (-7, "right"), (0, "center")
           for y, va in ((0, "center"), (6, "bottom"), (-6, "top")) if x or y]  # fmt: skip
 
 
-def regressions(frame: pd.DataFrame, definition: Definition, *, named: int = 4) -> Figure:
+def regressions(
+    frame: pd.DataFrame, lines: Sequence[Fit], definition: Definition, *, named: int = 4
+) -> Figure:
     """Draw AP over overlap for both methods, with line, 95 % band, n, slope, p and r.
 
     Named are the classes that gain most, as in the paper's figure, and those that its text names.
 
     Args:
-        frame: from :func:`lib.opmask.fig3.class_frame`.
+        frame: from :func:`lib.opmask.fig3.class_frame`; the band is of its means over seeds.
+        lines: of both methods.
         definition: of the overlap in ``frame``.
         named: how many classes with the largest gain to name.
     """
@@ -47,7 +50,7 @@ def regressions(frame: pd.DataFrame, definition: Definition, *, named: int = 4) 
     most = set(used.nlargest(named, "gain")["name"])
     most |= {name for name in used["name"] if canonical(name) in NAMED}
     figure, panels = plt.subplots(1, 2, figsize=(WIDTH, FLAT * 1.3), sharex=True, sharey=True)
-    for axes, method in zip(panels, METHODS, strict=True):
+    for axes, method, found in zip(panels, METHODS, lines, strict=True):
         colour = COLOURS[method]
         places = np.linspace(used["overlap"].min(), used["overlap"].max(), 60)
         line = band(used["overlap"], used[method], places)
@@ -59,7 +62,6 @@ def regressions(frame: pd.DataFrame, definition: Definition, *, named: int = 4) 
             look = {"s": 30, "color": colour, "edgecolor": "white", "linewidth": 0.5}
             axes.scatter(part["overlap"], part[method], marker=_MARKERS[bool(of_voc)], **look)
         axes.set(xlabel=_AXES[definition])
-        found = fit(used["overlap"], used[method])
         numbers = f"n = {found.n}, slope {number(found.slope)} per 0.01\n"
         axes.text(
             0, 1.01, numbers + f"{p_value(found.p)}, r = {number(found.r)}", fontsize=9,

@@ -13,11 +13,19 @@ bootstrap over classes stands beside it, but over few classes its interval is to
 that are zero it calls about twice as many as it should "not zero" (8 to 20 classes, simulated).
 For "flatter" it does so less often than it should.
 
+Of methods that were trained with several seeds the line is that of each class's mean AP over them.
+Its residuals hold what training does to one class and not to the next; what it does to all classes
+alike, to the slope itself, shows in the slopes of the seeds. So the variance of a slope is that of
+least squares plus the variance of the seeds' slopes over their number, with Satterthwaite's degrees
+of freedom, as for every other score (:mod:`lib.metrics.seeds`); it errs on the wide side, since
+chance of single classes is in both parts. The bootstrap draws classes, the same ones for every
+seed, and takes the seeds in likewise.
+
 AP is in points of 100, overlap a fraction of 1, and slopes are points per 0.01 of overlap.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -27,7 +35,8 @@ import statsmodels.api as sm
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from lib.metrics.bootstrap import CONFIDENCE, Interval, image_weights, percentiles
+from lib.metrics.bootstrap import CONFIDENCE, Interval, Score, image_weights
+from lib.metrics.seeds import FEWEST_SEEDS, SeedScores, standard_error
 
 PER = 0.01
 """Slopes are per this much of overlap."""
@@ -68,17 +77,21 @@ class Comparison:
     """Two methods' regressions on the same overlap.
 
     Attributes:
+        lines: of each method.
         difference: the line of (second - first) AP; its slope is the difference of the slopes.
         resampled: that slope, bootstrap over classes.
         flatter: |first slope| - |second slope|, bootstrap over classes: positive if the second
             method's AP depends less on overlap.
         slopes: of each method, bootstrap over classes; too narrow with few of them.
+        seeds: that both methods were trained with.
     """
 
+    lines: tuple[Fit, Fit]
     difference: Fit
     resampled: Interval
     flatter: Interval
     slopes: tuple[Interval, Interval]
+    seeds: int
 
 
 def fit(overlap: ArrayLike, ap: ArrayLike) -> Fit:
@@ -88,18 +101,22 @@ def fit(overlap: ArrayLike, ap: ArrayLike) -> Fit:
 
     Args:
         overlap: of each class, a fraction of 1, [K].
-        ap: of each class, points of 100, [K].
+        ap: of each class, points of 100, [K]; of several seeds [S, K].
 
     Raises:
         ValueError: if fewer than three classes have both, or all have the same overlap.
     """
-    x, y = _usable(overlap, ap)
+    x, *seeds = _usable(overlap, *_by_seed(ap))
+    y = np.mean(seeds, axis=0)
     model = _ols(x, y)
     constant = bool(np.ptp(y) == 0)
     ranked = (math.nan, math.nan) if constant else stats.spearmanr(x, y)
+    slope = _slope(model, constant=constant)
+    if len(seeds) >= FEWEST_SEEDS and slope["se"] > 0:
+        slope |= _over_seeds(slope, [float(_ols(x, of).params[1]) for of in seeds], len(x))
     return Fit(
         n=len(x),
-        **_slope(model, constant=constant),
+        **slope,
         intercept=float(model.params[0]),
         r=math.nan if constant else float(np.corrcoef(x, y)[0, 1]),
         spearman=float(ranked[0]),
@@ -141,26 +158,35 @@ def compare(
 
     Args:
         overlap: of each class, [K].
-        first: AP of the one method (the baseline), points, [K].
-        second: AP of the other.
+        first: AP of the one method (the baseline), points, [K]; of several seeds [S, K].
+        second: AP of the other, of the same seeds.
         resamples: of the bootstrap over classes.
         seed: of the resamples.
 
     Raises:
         ValueError: as :func:`fit`.
     """
-    x, a, b = _usable(overlap, first, second)
-    drawn = bootstrap_slopes(x, a, b, resamples=resamples, seed=seed).T
-    own, n = [fit(x, ap).slope for ap in (a, b)], len(x)
-    sizes = np.abs(drawn)
+    number = len(_by_seed(first))
+    x, *rows = _usable(overlap, *_by_seed(first), *_by_seed(second))
+    a, b = np.array(rows[:number]), np.array(rows[number:])
+    drawn = bootstrap_slopes(x, *a, *b, resamples=resamples, seed=seed).T
+    own = [fit(x, ap).slope for ap in (*a, *b)]
+
+    def over_seeds(of: Callable[[Any, Any], Any]) -> Interval:
+        pairs = [(s, number + s) for s in range(number)]
+        scores = {
+            s: Score(float(of(own[s], own[t])), of(drawn[s], drawn[t]), len(x), ("classes", seed))
+            for s, t in pairs
+        }
+        return SeedScores(scores).interval
+
     return Comparison(
+        lines=(fit(x, a), fit(x, b)),
         difference=fit(x, b - a),
-        resampled=percentiles(own[1] - own[0], drawn[1] - drawn[0], images=n),
-        flatter=percentiles(abs(own[0]) - abs(own[1]), sizes[0] - sizes[1], images=n),
-        slopes=(
-            percentiles(own[0], drawn[0], images=n),
-            percentiles(own[1], drawn[1], images=n),
-        ),
+        resampled=over_seeds(lambda base, ours: ours - base),
+        flatter=over_seeds(lambda base, ours: np.abs(base) - np.abs(ours)),
+        slopes=(over_seeds(lambda base, ours: base), over_seeds(lambda base, ours: ours)),
+        seeds=number,
     )
 
 
@@ -255,6 +281,18 @@ def controlled(
     y = used[outcome].to_numpy(dtype=float)
     slope = _slope(sm.OLS(y, design).fit(), constant=bool(np.ptp(y) == 0))
     return {"n": len(used), **slope}, f"Controls: {names}; {len(used)} classes."
+
+
+def _by_seed(ap: ArrayLike) -> np.ndarray:
+    return np.atleast_2d(np.asarray(ap, dtype=float))
+
+
+def _over_seeds(slope: dict[str, float], slopes: Sequence[float], classes: int) -> dict[str, float]:
+    """Return a slope with the spread of the seeds' slopes in its error, limits and p."""
+    se, freedom = standard_error(slopes, slope["se"] ** 2, freedom=classes - 2)
+    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom)) * se
+    p = 2 * float(stats.t.sf(abs(slope["slope"]) / se, freedom))
+    return {"se": se, "low": slope["slope"] - half, "high": slope["slope"] + half, "p": p}
 
 
 def _usable(overlap: ArrayLike, *aps: ArrayLike) -> tuple[np.ndarray, ...]:

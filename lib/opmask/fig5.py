@@ -44,7 +44,8 @@ def scenes(
 ) -> Figure | None:
     """Draw scenes, one per row: ground truth, baseline, OPMask; None without any.
 
-    Objects of supervised and of unsupervised classes have a colour each.
+    Objects of supervised and of unsupervised classes have a colour each. Models show their first
+    run.
 
     Args:
         split: the supervised classes: whose models are shown.
@@ -69,7 +70,7 @@ def scenes(
         found = [
             [
                 (coco_set.categories.label_of(d["category_id"]), d["segmentation"])
-                for d in pair[method].detections
+                for d in pair[method].first.detections
                 if d["image_id"] == record.id and d["score"] >= score_from
             ]
             for method in METHODS

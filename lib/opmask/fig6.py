@@ -17,8 +17,9 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from lib.metrics.bootstrap import CONFIDENCE, Interval, Score, resample
+from lib.metrics.bootstrap import CONFIDENCE, Interval
 from lib.metrics.claims import Claims, Observation
+from lib.metrics.seeds import Measured, SeedScores, resample_runs, score
 from lib.opmask.predictions import (
     DIFFERENCE,
     METHODS,
@@ -73,11 +74,11 @@ class Ratio:
 
     split: str
     labels: dict[str, frozenset[int]]
-    scores: dict[str, dict[str, Score]]
+    scores: dict[str, dict[str, SeedScores]]
     models: dict[str, Predictions]
 
     @property
-    def gain(self) -> Score:
+    def gain(self) -> SeedScores:
         """What OPMask has over the baseline on the paper's classes, paired."""
         return self.scores[PLOTTED]["opmask"] - self.scores[PLOTTED]["baseline"]
 
@@ -104,8 +105,8 @@ def ratios(models: Models, results: Results, *, resamples: int, seed: int) -> li
 
 def _ratio(split: str, of: dict[str, Predictions], results: Results, **draws: Any) -> Ratio:
     judged = {method: results[of[method].variant] for method in METHODS}
-    drawn = {method: resample(judged[method], areas=["all"], **draws) for method in METHODS}
-    every = frozenset(judged["opmask"].labels)
+    drawn = {m: resample_runs(runs, areas=["all"], **draws) for m, runs in judged.items()}
+    every = frozenset(next(iter(judged["opmask"].values())).labels)
     supervised = every & of["opmask"].supervised
     labels = {
         PLOTTED: every - supervised or every,
@@ -114,7 +115,7 @@ def _ratio(split: str, of: dict[str, Predictions], results: Results, **draws: An
         "all": every,
     }
     scores = {
-        group: {method: drawn[method].score("AP", chosen) for method in METHODS}
+        group: {method: score(drawn[method], "AP", chosen) for method in METHODS}
         for group, chosen in labels.items()
         if chosen
     }
@@ -134,7 +135,7 @@ def ratio_table(made: Sequence[Ratio], claims: Claims) -> pd.DataFrame:
 
     Returns:
         Columns split, classes_with_masks, classes (the group judged), judged (its number), method,
-        ours, ci_low, ci_high, paper; points of 100, NaN for a group without an instance.
+        ours, ci_low, ci_high, seeds, paper; points of 100, NaN for a group without an instance.
     """
     lines: list[dict[str, Any]] = []
     for ratio in made:
@@ -148,7 +149,8 @@ def ratio_table(made: Sequence[Ratio], claims: Claims) -> pd.DataFrame:
             of_ap = {method: {"AP": score} for method, score in scores.items()}
             lines += comparison.rows(place, of_ap, [("opmask", "baseline")])
     columns = (
-        "split", "classes_with_masks", "classes", "judged", "method", "ours", "ci_low", "ci_high"
+        "split", "classes_with_masks", "classes", "judged", "method", "ours", "ci_low", "ci_high",
+        "seeds",
     )  # fmt: skip
     return comparison.tidy(lines, columns, _printed, claims)
 
@@ -178,13 +180,14 @@ def side_by_side(table: pd.DataFrame) -> pd.DataFrame:
                 "classes": part["judged"].iloc[0],
                 **of.loc[list(METHODS), "ours"],
                 **of.loc[DIFFERENCE, ["ours", "ci_low", "ci_high"]].rename({"ours": "gain"}),
+                "seeds": of.loc[DIFFERENCE, "seeds"],
                 "paper_gain": printed.max(),
             }
         )
     return pd.DataFrame(lines)
 
 
-def smallest(gains: Sequence[Score]) -> Interval:
+def smallest(gains: Sequence[Measured]) -> Interval:
     """Return the smallest of several gains, with limits to judge "every gain is positive" by.
 
     That claim holds if each gain's own interval is above zero (an intersection-union test, which
@@ -197,12 +200,13 @@ def smallest(gains: Sequence[Score]) -> Interval:
     Returns:
         The limits are NaN if a gain has no interval, and all is NaN if a gain is unknown.
     """
-    tail = (1 - CONFIDENCE) / 2 / len(gains)
+    wide = 1 - (1 - CONFIDENCE) / len(gains)
     # A gain that is missing leaves the smallest unknown: min, not nanmin.
-    low = high = float(np.min([gain.interval.low for gain in gains]))
-    if not np.isnan(low):
-        high = min(float(np.nanpercentile(gain.resampled, 100 * (1 - tail))) for gain in gains)
-    return Interval(float(np.min([gain.estimate for gain in gains])), low, high)
+    return Interval(
+        float(np.min([gain.estimate for gain in gains])),
+        float(np.min([gain.interval.low for gain in gains])),
+        float(np.min([gain.at(wide).high for gain in gains])),
+    )
 
 
 def observations(made: Sequence[Ratio]) -> list[Observation]:
@@ -213,13 +217,14 @@ def observations(made: Sequence[Ratio]) -> list[Observation]:
     seen = []
     for ratio in made:
         if ratio.split == "all":
-            gain = ratio.gain.interval.scaled(100)
+            gain = (*ratio.gain.interval.scaled(100), ratio.gain.seeds)
             seen.append(Observation("B.fig6.full.opmask_above_baseline", *gain))
             if backbone(ratio.models) == "resnet50":
                 seen.append(Observation("B.fig6.full.gain", *gain))
     if len(made) == len(SPLITS):
-        least = smallest([ratio.gain for ratio in made]).scaled(100)
-        seen.append(Observation("B.fig6.opmask_above_baseline_at_every_ratio", *least))
+        gains = [ratio.gain for ratio in made]
+        least, seeds = smallest(gains).scaled(100), min(gain.seeds for gain in gains)
+        seen.append(Observation("B.fig6.opmask_above_baseline_at_every_ratio", *least, seeds))
     return seen
 
 

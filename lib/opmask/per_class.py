@@ -5,7 +5,17 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from lib.opmask.predictions import CLASSES, METHODS, NAMES, SETTINGS, TITLES, Models, Results, pairs
+from lib.opmask.predictions import (
+    CLASSES,
+    METHODS,
+    NAMES,
+    SETTINGS,
+    TITLES,
+    Models,
+    Results,
+    mean_per_class,
+    pairs,
+)
 from lib.opmask.table2 import SPLITS
 from lib.pages.ablation import sections
 from lib.pages.drawing import handle
@@ -16,17 +26,20 @@ def per_class_table(results: Results, models: Models) -> pd.DataFrame:
     """Return mask AP of every class of both methods, per direction of Table 2.
 
     Returns:
-        Columns direction, classes, label, name, instances, baseline, opmask; AP in points, NaN of
-        a class without an instance.
+        Columns direction, classes, label, name, instances, baseline, opmask, seeds (the fewest of
+        both methods); AP in points, the mean over seeds, NaN of a class without an instance.
     """
-    columns = ["direction", "classes", "label", "name", "instances", *METHODS]
+    columns = ["direction", "classes", "label", "name", "instances", *METHODS, "seeds"]
     frames = [pd.DataFrame(columns=columns)]
     there = pairs(models)
     for direction in (SETTINGS[split] for split in SPLITS if SETTINGS[split] in there):
         of = there[direction]
-        frame = results[of["opmask"].variant].per_class[["label", "name", "instances"]].copy()
+        judged = {method: results[of[method].variant] for method in METHODS}
+        one = next(iter(judged["opmask"].values()))
+        frame = one.per_class[["label", "name", "instances"]].copy()
         for method in METHODS:
-            frame[method] = 100 * results[of[method].variant].per_class["AP"]
+            frame[method] = frame["label"].map(mean_per_class(judged[method]))
+        frame["seeds"] = min(len(runs) for runs in judged.values())
         given = frame["label"].isin(of["opmask"].supervised)
         frame.insert(0, "classes", given.map({True: "supervised", False: "unsupervised"}))
         frame.insert(0, "direction", direction)

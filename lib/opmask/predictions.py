@@ -1,9 +1,11 @@
 """What paper B's models predicted, and the names that its tables and figures share.
 
-A *model* is what one execution of ``06_train_opmask`` left: one method, trained with the masks of
-some classes, the *supervised* ones; all others of the set are *unsupervised*. A *direction* names
-the supervised classes first, as the paper does: "voc -> non-voc" was trained with the masks of the
-VOC classes. A direction or another choice of supervised classes is a *setting*.
+A *model* is one method, trained with the masks of some classes, the *supervised* ones; all others
+of the set are *unsupervised*. It was trained once or several times, with another *seed* each; a
+*run* is what one of these executions of ``06_train_opmask`` left. Tables are of the mean over the
+seeds, pictures of the first. A *direction* names the supervised classes first, as the paper does:
+"voc -> non-voc" was trained with the masks of the VOC classes. A direction or another choice of
+supervised classes is a *setting*.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,11 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 import pandas as pd
 
 from lib.data.overlap import objects
 from lib.files import read_json
 from lib.metrics.coco_ap import APResult, evaluate
+from lib.metrics.seeds import FEWEST_SEEDS
 from lib.models.config import ModelConfig
 from lib.pages import comparison
 from lib.pages.comparable import one_backbone
@@ -47,7 +51,16 @@ TITLES = {
 }
 """Setting -> as people read it."""
 
+FILLED = "filled_box"
+"""The box itself as a mask: no training at all."""
+
+MAP = "_map"
+"""Ends the name of a method whose class activation map alone, cut at a threshold, is the mask."""
+
 NAMES = {
+    FILLED: "filled box",
+    f"baseline{MAP}": "baseline, map alone",
+    f"opmask{MAP}": "OPMask, map alone",
     "mask_rcnn": "plain Mask R-CNN",
     "baseline": "baseline",
     "gt_boxes": "baseline, true boxes",
@@ -67,21 +80,38 @@ ABLATION = "ablation."
 """How the variants of the ablation begin."""
 
 
+SEED = ".seed"
+"""Between a model's variant and the number of its run: ``opmask.voc.seed0``."""
+
+
 @dataclass(frozen=True)
-class Predictions:
-    """What one trained model predicted on the validation images.
+class Run:
+    """What one training of a model predicted on the validation images.
 
     Attributes:
-        variant: of the step, such as ``opmask.voc``.
+        detections: COCO results; with masks unless the model is a detector.
+        masks_on_boxes: masks on the ground-truth boxes, with ``annotation_id``; empty for a
+            detector.
+        folder: where the step wrote, for its class activation maps.
+    """
+
+    detections: list[dict[str, Any]]
+    masks_on_boxes: list[dict[str, Any]]
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What one model predicted on the validation images, each time that it was trained.
+
+    Attributes:
+        variant: of the step without the seed, such as ``opmask.voc``.
         method: one of :data:`NAMES`; of an ablation, ``baseline`` or ``opmask``.
         split: the supervised classes: ``voc``, ``non_voc``, ``official_40``, ``all``, ``list`` (of
             the profile) or ``none`` (a detector).
         supervised: their labels.
         config: the model's settings.
-        detections: COCO results; with masks unless the model is a detector.
-        masks_on_boxes: masks on the ground-truth boxes, with ``annotation_id``; empty for a
-            detector.
-        folder: where the step wrote, for its class activation maps.
+        runs: by seed, the first first.
     """
 
     variant: str
@@ -89,9 +119,12 @@ class Predictions:
     split: str
     supervised: frozenset[int]
     config: ModelConfig
-    detections: list[dict[str, Any]]
-    masks_on_boxes: list[dict[str, Any]]
-    folder: Path
+    runs: Mapping[int, Run]
+
+    @property
+    def first(self) -> Run:
+        """The run that pictures show."""
+        return self.runs[min(self.runs)]
 
     @property
     def setting(self) -> str:
@@ -102,8 +135,8 @@ class Predictions:
 Models = Mapping[str, Predictions]
 """Predictions by the model's variant of the step."""
 
-Results = Mapping[str, APResult]
-"""AP by variant."""
+Results = Mapping[str, Mapping[int, APResult]]
+"""AP by the model's variant, then by seed."""
 
 
 def read(
@@ -120,32 +153,51 @@ def read(
 
     Raises:
         FileNotFoundError: if there is none of them; the message has the command.
+        ValueError: if the runs of one model differ in more than their seed.
     """
-    done = workspace.variants(STEP)
-    wanted = [v for v in done if variants is None or v in variants]
+    wanted: dict[str, list[int]] = {}
+    for step in workspace.variants(STEP):
+        variant, found, seed = step.rpartition(SEED)
+        if found and (variants is None or variant in variants):
+            wanted.setdefault(variant, []).append(int(seed))
     if not wanted:
         first = f"{STEP}.{variants[0]}" if variants else STEP
         raise FileNotFoundError(
             f"No model of {STEP} has been trained for {workspace.profile!r} yet. Make it "
             f"with\n  {workspace.command} --only {first}"
         )
-    return {variant: _read(workspace, categories, variant) for variant in wanted}
+    return {v: _read(workspace, categories, v, sorted(seeds)) for v, seeds in wanted.items()}
 
 
-def _read(workspace: "Workspace", categories: "Categories", variant: str) -> Predictions:
-    part = f"{STEP}.{variant}"
-    path = workspace.input(part, "run.json")
-    card = read_json(path)  # of lib.opmask.run_card
-    on_boxes = path.with_name("masks_on_boxes_val.json")
+def _read(
+    workspace: "Workspace", categories: "Categories", variant: str, seeds: Sequence[int]
+) -> Predictions:
+    cards, runs = {}, {}
+    for seed in seeds:
+        part = f"{STEP}.{variant}{SEED}{seed}"
+        path = workspace.input(part, "run.json")
+        cards[seed] = read_json(path) | {"variant": variant}  # of lib.opmask.run_card
+        on_boxes = path.with_name("masks_on_boxes_val.json")
+        runs[seed] = Run(
+            detections=read_json(workspace.input(part, "detections_val.json")),
+            masks_on_boxes=read_json(on_boxes) if on_boxes.exists() else [],
+            folder=path.parent,
+        )
+    card = cards[seeds[0]]
+    others = [seed for seed in seeds if cards[seed] != card]
+    if others:
+        raise ValueError(
+            f"Expected trainings of {STEP}.{variant} that differ in their seed alone; seed "
+            f"{others[0]} has other settings or classes than seed {seeds[0]}. Train it anew with\n"
+            f"  {workspace.command} --force {STEP}.{variant}{SEED}{others[0]}"
+        )
     return Predictions(
         variant=variant,
         method=card["method"],
         split=card["split"],
         supervised=categories.split(card["supervised"]),
         config=ModelConfig.model_validate(card["model"]),
-        detections=read_json(workspace.input(part, "detections_val.json")),
-        masks_on_boxes=read_json(on_boxes) if on_boxes.exists() else [],
-        folder=path.parent,
+        runs=runs,
     )
 
 
@@ -160,6 +212,27 @@ def missing_line(models: Models, wanted: Sequence[str]) -> str:
     if not missing:
         return "Every model of this part was trained."
     return f"Not trained in this profile, so left out here: {', '.join(missing)}."
+
+
+def seeds_line(models: Models) -> str:
+    """Return how often the models were trained, and what that means for claims, as a sentence."""
+    counts = sorted({len(model.runs) for model in models.values()})
+    if counts[-1] < FEWEST_SEEDS:
+        return (
+            "Every model was trained once. Intervals are over images alone, and nothing is judged: "
+            "another training would differ too, often as much as other images."
+        )
+    times = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    once = " What was trained once is not judged." if counts[0] < FEWEST_SEEDS else ""
+    return (
+        f"Every model was trained {times} times with other random numbers. Numbers are means over "
+        f"these seeds, intervals over seeds and images together.{once}"
+    )
+
+
+def shared_seeds(of: Mapping[str, Predictions]) -> list[int]:
+    """Return the seeds that all of some models were trained with."""
+    return sorted(set[int].intersection(*(set(model.runs) for model in of.values())))
 
 
 def unsupervised(model: Predictions, categories: "Categories") -> frozenset[int]:
@@ -194,17 +267,31 @@ def classes_table(coco_set: "CocoSet", models: Models) -> pd.DataFrame:
 
 def judge(
     coco_set: "CocoSet", models: Models, iou_type: Literal["bbox", "segm"]
-) -> dict[str, APResult]:
-    """Evaluate every model's boxes or masks on all classes, by variant.
+) -> dict[str, dict[int, APResult]]:
+    """Evaluate the boxes or masks of every model's runs on all classes, by variant and seed.
 
     Where masks are judged, detectors are left out.
     """
     labels = coco_set.to_coco()
     return {
-        variant: evaluate(labels, model.detections, iou_type=iou_type)
+        variant: {
+            seed: evaluate(labels, run.detections, iou_type=iou_type)
+            for seed, run in model.runs.items()
+        }
         for variant, model in models.items()
         if iou_type == "bbox" or model.config.has_masks
     }
+
+
+def mean_value(results: Mapping[int, APResult], metric: str) -> float:
+    """Return a metric over all classes, the mean over seeds; a fraction of 1."""
+    return float(np.mean([result.value(metric) for result in results.values()]))
+
+
+def mean_per_class(results: Mapping[int, APResult]) -> "pd.Series[float]":
+    """Return each class's AP by label, the mean over seeds, in points of 100; NaN without one."""
+    seeds = [result.per_class.set_index("label")["AP"] for result in results.values()]
+    return 100 * pd.concat(seeds, axis=1).mean(axis=1)
 
 
 def backbone(models: Models) -> str:

@@ -13,7 +13,7 @@ def run_card(variant: str, config: TrainConfig, categories: Categories) -> dict[
     """Return what tells a run from others.
 
     Args:
-        variant: of the step, such as ``opmask.voc`` or ``ablation.concat``.
+        variant: of the step, such as ``opmask.voc.seed0`` or ``ablation.concat.seed0``.
         config: the run.
         categories: of the set.
 

@@ -2,7 +2,8 @@
 
 An instance is ambiguous if its box overlaps another's (:mod:`lib.metrics.ambiguity`). The AP of
 the two groups cannot be compared, nor can gains in it, so whether the prior adds more to ambiguous
-instances is judged by the mask IoU on true boxes. The paper's own numbers for that are of AP.
+instances is judged by the mask IoU on true boxes. The paper's own numbers for that are of AP. Of
+both methods the same seeds are paired, and a relative gain is the mean of those of each seed.
 
 The table is tidy and in points of 100; a relative gain of 100 points doubles the baseline.
 ``table`` is everywhere what :func:`table1` returns.
@@ -18,9 +19,9 @@ from matplotlib.figure import Figure
 from lib.data.overlap import ambiguous_ids
 from lib.metrics.ambiguity import BETWEEN as BETWEEN_GROUPS
 from lib.metrics.ambiguity import GROUPS, evaluate_by_ambiguity, iou_gains
-from lib.metrics.bootstrap import resample
 from lib.metrics.claims import Claims, Observation
 from lib.metrics.mask_iou import iou_on_boxes
+from lib.metrics.seeds import SeedScores, resample_runs, score
 from lib.opmask.predictions import (
     DIFFERENCE,
     DIRECTIONS,
@@ -31,6 +32,7 @@ from lib.opmask.predictions import (
     Models,
     Predictions,
     pairs,
+    shared_seeds,
     span,
     unbroken,
     unsupervised,
@@ -40,7 +42,6 @@ from lib.pages import comparison
 from lib.pages.ablation import MASK_IOU
 from lib.pages.drawing import beside_each_other, handle, hollow
 from lib.pages.style import COLOURS, FLAT, WIDTH
-from lib.pages.tables import points
 
 if TYPE_CHECKING:
     from lib.data.coco import CocoSet
@@ -69,6 +70,9 @@ TEXTS = {
 }
 """Group or row -> as people read it."""
 
+PARTS = {"baseline": "baseline", "opmask": "model", DIFFERENCE: "gain", GAIN: "relative"}
+"""Row of the mask IoU -> what it is in :class:`lib.metrics.ambiguity.Gain`."""
+
 _UNKNOWN = dict.fromkeys(("ours", "ci_low", "ci_high"), float("nan"))
 
 
@@ -88,8 +92,8 @@ def table1(
 
     Returns:
         Columns direction, group, instances, method (``opmask - baseline``: paired difference;
-        ``opmask / baseline - 1``: relative gain), metric, ours, ci_low, ci_high, paper; of the
-        unsupervised classes, for ``full`` of all. The metric ``mask_IoU`` is the mean over the
+        ``opmask / baseline - 1``: relative gain), metric, ours, ci_low, ci_high, seeds, paper; of
+        the unsupervised classes, for ``full`` of all. The metric ``mask_IoU`` is the mean over the
         true boxes. Of the group ``ambiguous - not_ambiguous`` AP has the paper's numbers alone,
         and relative gains in AP have no interval: they describe, and decide nothing. NaN where
         there is no instance or no number, and for relative gains over less than a point.
@@ -105,7 +109,8 @@ def table1(
             paper = printed.get((line["group"], line["method"])) if line["metric"] == "AP" else None
             lines.append({"direction": direction, **line, "paper": paper})
     columns = (
-        "direction", "group", "instances", "method", "metric", "ours", "ci_low", "ci_high", "paper"
+        "direction", "group", "instances", "method", "metric", "ours", "ci_low", "ci_high", "seeds",
+        "paper",
     )  # fmt: skip
     return pd.DataFrame(lines, columns=columns).astype({"paper": float})
 
@@ -125,23 +130,27 @@ def _ap(
 ) -> Iterator[dict[str, Any]]:
     """Yield the rows of AP of a setting: both methods, their difference and the relative gain."""
     judged = {
-        method: evaluate_by_ambiguity(val, model.detections, iou_from=iou_from)
+        method: {
+            seed: evaluate_by_ambiguity(val, run.detections, iou_from=iou_from)
+            for seed, run in model.runs.items()
+        }
         for method, model in of.items()
     }
     for group in GROUPS:
-        results = {method: judged[method][group] for method in METHODS}
-        matches = results["opmask"].matches
+        matches = next(iter(judged["opmask"].values()))[group].matches
         count = sum(int(matches[label, "all"].instances.sum()) for label in labels)
         place = {"group": group, "instances": count}
         scores = {}
-        for method, result in results.items():
-            drawn = resample(result, areas=["all"], **draws)
-            scores[method] = {metric: drawn.score(metric, labels) for metric in METRICS}
+        for method in METHODS:
+            runs = {seed: groups[group] for seed, groups in judged[method].items()}
+            drawn = resample_runs(runs, areas=["all"], **draws)
+            scores[method] = {metric: score(drawn, metric, labels) for metric in METRICS}
         yield from comparison.rows(place, scores, [("opmask", "baseline")])
         for metric in METRICS:
             ours, base = (scores[method][metric].estimate for method in ("opmask", "baseline"))
             gain = 100 * (ours / base - 1) if base >= LEAST_BASELINE else float("nan")
-            yield {**place, "method": GAIN, "metric": metric, **_UNKNOWN, "ours": gain}
+            known = {"ours": gain, "seeds": min(s[metric].seeds for s in scores.values())}
+            yield {**place, "method": GAIN, "metric": metric, **_UNKNOWN, **known}
     for method in (DIFFERENCE, GAIN):  # the paper's number stands here
         yield {"group": BETWEEN, "method": method, "metric": "AP", **_UNKNOWN}
 
@@ -156,18 +165,19 @@ def _mask_iou(
 ) -> Iterator[dict[str, Any]]:
     """Yield the rows of the mask IoU on true boxes of a setting, by which groups are compared."""
     ambiguous = ambiguous_ids(val, iou_from)
-    frames = {method: iou_on_boxes(val, model.masks_on_boxes) for method, model in of.items()}
-    ours, base = (frames[m][frames[m]["label"].isin(labels)] for m in ("opmask", "baseline"))
-    found = iou_gains(ours, base, ambiguous, **draws)
-    is_ambiguous = ours["annotation_id"].isin(ambiguous)
-    counts = {"ambiguous": int(is_ambiguous.sum()), "not_ambiguous": int((~is_ambiguous).sum())}
-    for group, gain in found.items():
+    found = {}
+    for seed in shared_seeds(of):
+        frames = {m: iou_on_boxes(val, model.runs[seed].masks_on_boxes) for m, model in of.items()}
+        ours, base = (frames[m][frames[m]["label"].isin(labels)] for m in ("opmask", "baseline"))
+        found[seed] = iou_gains(ours, base, ambiguous, **draws)
+        is_ambiguous = ours["annotation_id"].isin(ambiguous)
+        counts = {"ambiguous": int(is_ambiguous.sum()), "not_ambiguous": int((~is_ambiguous).sum())}
+    for group in (*GROUPS, BETWEEN_GROUPS):
         name = BETWEEN if group == BETWEEN_GROUPS else group
         place = {"group": name, "instances": counts.get(group), "metric": MASK_IOU}
-        yield {**place, "method": "baseline", **points(gain.baseline)}
-        yield {**place, "method": "opmask", **points(gain.model)}
-        yield {**place, "method": DIFFERENCE, **points(gain.gain)}
-        yield {**place, "method": GAIN, **points(gain.relative)}
+        for method, part in PARTS.items():
+            runs = {seed: getattr(gains[group], part) for seed, gains in found.items()}
+            yield {**place, "method": method, **comparison.numbers(SeedScores(runs))}
 
 
 def claim_id(direction: str, group: str, method: str) -> str:
@@ -215,8 +225,8 @@ def observations(table: pd.DataFrame, models: Models) -> list[Observation]:
         same = row["method"] not in METHODS or backbone == "resnet50"
         if name and same and row["metric"] == (MASK_IOU if between else "AP"):
             unit = 100 if between else 1  # that claim is of a ratio
-            numbers = [row[column] / unit for column in ("ours", "ci_low", "ci_high")]
-            seen.append(Observation(name, *numbers))
+            ours, low, high = (row[column] / unit for column in ("ours", "ci_low", "ci_high"))
+            seen.append(Observation(name, ours, low, high, row["seeds"]))
     return seen
 
 
@@ -243,7 +253,7 @@ def side_by_side(table: pd.DataFrame, metric: str = "AP") -> pd.DataFrame:
     rows = table[table["metric"] == metric]
     for (direction, method), part in rows.groupby(["direction", "method"], sort=False):
         place = {"direction": direction, "method": unbroken(TEXTS.get(str(method), str(method)))}
-        ours: dict[str, Any] = {**place, "whose": "ours"}
+        ours: dict[str, Any] = {**place, "whose": "ours", "seeds": part["seeds"].max()}
         paper: dict[str, Any] = {**place, "whose": "paper"}
         for row in part.to_dict("records"):
             name, interval = groups[row["group"]]
@@ -251,8 +261,8 @@ def side_by_side(table: pd.DataFrame, metric: str = "AP") -> pd.DataFrame:
             paper[name] = row["paper"]
         lines += [ours, paper] if part["paper"].notna().any() else [ours]
     columns = [column for names in groups.values() for column in names]
-    wide = pd.DataFrame(lines, columns=["direction", "method", "whose", *columns])
-    wide = wide.astype({name: float for name, _ in groups.values()})
+    wide = pd.DataFrame(lines, columns=["direction", "method", "whose", "seeds", *columns])
+    wide = wide.astype({name: float for name in ("seeds", *(name for name, _ in groups.values()))})
     # AP is not compared between the groups, and the paper has no mask IoU on true boxes
     return wide.drop(columns=_interval_of(BETWEEN) if metric == "AP" else "whose")
 

@@ -1,6 +1,6 @@
 """Table 2 of paper B: mask AP of classes that have no masks, and of those that have.
 
-Differences are paired: within each resample both models see the same images.
+Differences are paired: of the same seed, and within each resample both models see the same images.
 ``table`` is everywhere what :func:`table2` returns.
 """
 
@@ -11,12 +11,13 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from lib.metrics.bootstrap import resample
 from lib.metrics.claims import Claims, Observation
+from lib.metrics.seeds import SeedScores, resample_runs, score
 from lib.opmask.predictions import (
     CLASSES,
     DIFFERENCE,
     DIRECTIONS,
+    FILLED,
     NAMES,
     SETTINGS,
     TITLES,
@@ -29,12 +30,13 @@ from lib.opmask.predictions import (
 from lib.pages import comparison
 from lib.pages.comparison import Row
 from lib.pages.drawing import beside_each_other, handle, hollow, metric_name
-from lib.pages.style import COLOURS, FLAT, GREEN, GREY, SKY, WIDTH
+from lib.pages.style import BLACK, COLOURS, FLAT, GREEN, GREY, SKY, WIDTH
 
-ROWS = ("mask_rcnn", "baseline", "gt_boxes", "opmask", "class_specific")
-"""Methods of our own, in order; the last one was given all masks."""
+ROWS = (FILLED, "mask_rcnn", "baseline", "gt_boxes", "opmask", "class_specific")
+"""Methods of our own, in order: the first needs no mask, the last one was given all of them."""
 
 METHOD_COLOURS = {
+    FILLED: BLACK,
     "mask_rcnn": GREY,
     "baseline": COLOURS["baseline"],
     "gt_boxes": SKY,
@@ -47,6 +49,7 @@ PAIRS = (
     ("gt_boxes", "baseline"),
     ("opmask", "gt_boxes"),
     ("class_specific", "opmask"),
+    ("opmask", FILLED),
 )
 """Differences that the table has."""
 
@@ -106,32 +109,39 @@ def table2(
 ) -> pd.DataFrame:
     """Return Table 2 with intervals, differences and the paper's numbers.
 
+    Args:
+        results: of the models, and of :func:`lib.opmask.filled_boxes.judge_filled` where filled
+            boxes shall stand beside those of the first depth.
+
     Returns:
         Columns direction, beside (the paper's rows that it is to be read with, ``R50`` or
         ``R101``), backbone (ours; empty where only the paper has the row), method (``a - b`` is a
-        paired difference), classes, metric, ours, ci_low, ci_high, paper; points of 100, NaN
-        where there is no instance or no number. In the order of the paper's rows.
+        paired difference), classes, metric, ours, ci_low, ci_high, seeds, paper; points of
+        100, NaN where there is no instance or no number. In the order of the paper's rows.
     """
     compared = models_of_table(models)
-    used = dict.fromkeys(model.variant for of in compared.values() for model in of.values())
-    drawn = {v: resample(results[v], resamples=resamples, seed=seed) for v in used}
     lines: list[dict[str, Any]] = []
     for (split, depth), of in compared.items():
         lead = trained_on_split(of)
         place = {"direction": SETTINGS[split], "beside": depth, "backbone": lead.config.backbone}
-        for classes, labels in groups(lead, results[lead.variant].categories).items():
-            scores = {
-                method: {
-                    name: drawn[model.variant].score(metric, labels)
-                    for metric, name in METRICS.items()
+        judged = {method: results[model.variant] for method, model in of.items()}
+        if depth == "R50" and (name := variant_of(FILLED, split)) in results:
+            judged[FILLED] = results[name]
+        categories = next(iter(results[lead.variant].values())).categories
+        by_classes = groups(lead, categories)
+        scores: dict[str, dict[str, dict[str, SeedScores]]] = {c: {} for c in by_classes}
+        for method, runs in judged.items():  # one at a time: resamples of all take much memory
+            drawn = resample_runs(runs, resamples=resamples, seed=seed)
+            for classes, labels in by_classes.items():
+                scores[classes][method] = {
+                    name: score(drawn, metric, labels) for metric, name in METRICS.items()
                 }
-                for method, model in of.items()
-            }
-            lines += comparison.rows(place | {"classes": classes}, scores, PAIRS)
+        for classes, of_method in scores.items():
+            lines += comparison.rows(place | {"classes": classes}, of_method, PAIRS)
     lines += _of_paper_alone(lines, claims)
     columns = (
         "direction", "beside", "backbone", "method", "classes", "metric",
-        "ours", "ci_low", "ci_high",
+        "ours", "ci_low", "ci_high", "seeds",
     )  # fmt: skip
     return comparison.tidy(sorted(lines, key=_order), columns, claim_id, claims)
 
@@ -188,8 +198,8 @@ def observations(table: pd.DataFrame, *, claims: Claims) -> list[Observation]:
 def beside_paper(table: pd.DataFrame, boxes: pd.DataFrame) -> pd.DataFrame:
     """Return the unsupervised classes with metrics as columns, below each line the paper's (COCO).
 
-    Box AP over all classes stands beside ours. The paper's rows of a backbone that nothing here
-    stands beside are left out.
+    Box AP over all classes stands beside ours, and how often each was trained. The paper's rows of
+    a backbone that nothing here stands beside are left out.
 
     Args:
         boxes: from :func:`lib.opmask.boxes.box_table`.
@@ -206,9 +216,13 @@ def beside_paper(table: pd.DataFrame, boxes: pd.DataFrame) -> pd.DataFrame:
         for row in wide.to_dict("records")
     ]
     wide["box_AP"] = wide["box_AP"].astype(float).where(ours)
+    # all metrics of a line rest on the same trainings
+    seeds = rows.drop_duplicates(list(keys)).set_index(list(keys))["seeds"]
+    wide["seeds"] = [seeds[tuple(row)] for row in wide[list(keys)].itertuples(index=False)]
+    wide["seeds"] = wide["seeds"].where(ours)
     wide["backbone"] = wide["backbone"].where(ours, wide["beside"])
     metrics = [name for name in METRICS.values() if name in wide]
-    return wide[["direction", "method", "whose", "backbone", *metrics, "box_AP"]]
+    return wide[["direction", "method", "whose", "backbone", "seeds", *metrics, "box_AP"]]
 
 
 def ap_figure(table: pd.DataFrame) -> Figure | None:

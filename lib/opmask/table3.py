@@ -15,13 +15,13 @@ import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed, parallel_config
 
-from lib.masks.rle import encode
-from lib.masks.shapes import rectangle_mask
-from lib.metrics.bootstrap import Replicates, resample
+from lib.metrics.bootstrap import Replicates
 from lib.metrics.cam_masks import cam_ap_sweep, read_cams
 from lib.metrics.claims import Claims, Observation
 from lib.metrics.coco_ap import APResult, evaluate
-from lib.opmask.predictions import Models, Predictions, span, unbroken
+from lib.metrics.seeds import resample_runs, score
+from lib.opmask.filled_boxes import filled
+from lib.opmask.predictions import Models, Run, mean_value, span, unbroken
 from lib.pages import comparison
 from lib.pages.comparison import LESS, Row
 from lib.workers import worker_count, worker_options
@@ -52,7 +52,7 @@ NAMES = {
     "faster_rcnn": "Faster R-CNN, CAM",
     "baseline": "baseline, CAM",
     "opmask": "OPMask, prior",
-    BOX: "the whole box",
+    BOX: "filled box",
     f"opmask{LESS}faster_rcnn": "OPMask − Faster R-CNN",
     f"opmask{LESS}baseline": "OPMask − baseline",
 }
@@ -61,8 +61,8 @@ NAMES = {
 AT_ONCE = 2
 """Models swept side by side; each holds its class activation maps, and the masks of one image."""
 
-Sweeps = Mapping[str, Mapping[float, APResult]]
-"""By variant and threshold."""
+Sweeps = Mapping[str, Mapping[float, Mapping[int, APResult]]]
+"""By variant, threshold and seed."""
 
 
 def variants(models: Models | None = None) -> list[str]:
@@ -70,57 +70,58 @@ def variants(models: Models | None = None) -> list[str]:
     every = [f"{method}.{split}" for split, methods in MODELS.items() for method in methods]
     if models is None:
         return every
-    return [v for v in every if v in models and (models[v].folder / "cams_val.npz").exists()]
+    return [v for v in every if v in models and (models[v].first.folder / "cams_val.npz").exists()]
 
 
 def sweep(
     val: "CocoSet", models: Models, thresholds: Sequence[float]
-) -> dict[str, dict[float, APResult]]:
-    """Return the mask AP of every model's class activation maps, by variant and threshold.
+) -> dict[str, dict[float, dict[int, APResult]]]:
+    """Return the mask AP of every model's class activation maps, by variant, threshold and seed.
 
     Args:
         thresholds: shares of a map's range from which a pixel belongs to the mask.
     """
-    names = variants(models)
+    runs = [(name, seed) for name in variants(models) for seed in models[name].runs]
     with parallel_config(**worker_options()):
         swept = Parallel(n_jobs=min(worker_count(0), AT_ONCE))(
-            delayed(_swept)(val, models[name], thresholds) for name in names
+            delayed(_swept)(val, models[name].runs[seed], thresholds) for name, seed in runs
         )
-    return dict(zip(names, swept, strict=True))
+    found: dict[str, dict[float, dict[int, APResult]]] = {}
+    for (name, seed), results in zip(runs, swept, strict=True):
+        for threshold, result in results.items():
+            found.setdefault(name, {}).setdefault(threshold, {})[seed] = result
+    return found
 
 
-def _swept(
-    val: "CocoSet", model: Predictions, thresholds: Sequence[float]
-) -> dict[float, APResult]:
-    maps = read_cams(model.folder / "cams_val.npz").maps
-    return cam_ap_sweep(val, model.detections, maps, thresholds)
+def _swept(val: "CocoSet", run: Run, thresholds: Sequence[float]) -> dict[float, APResult]:
+    maps = read_cams(run.folder / "cams_val.npz").maps
+    return cam_ap_sweep(val, run.detections, maps, thresholds)
 
 
-def boxes_as_masks(val: "CocoSet", models: Models) -> dict[str, APResult]:
-    """Return the mask AP of OPMask's detections with their whole box as the mask, by split."""
+def boxes_as_masks(val: "CocoSet", models: Models) -> dict[str, dict[int, APResult]]:
+    """Return the mask AP of OPMask's detections with their whole box as the mask.
+
+    By split and seed.
+    """
     labels, there = val.to_coco(), variants(models)
     return {
-        split: evaluate(
-            labels,
-            [_filled(val, detection) for detection in models[f"opmask.{split}"].detections],
-            iou_type="segm",
-            area_ranges={},
-        )
+        split: {
+            seed: evaluate(
+                labels,
+                filled(val, run.detections),
+                iou_type="segm",
+                area_ranges={},
+            )
+            for seed, run in models[f"opmask.{split}"].runs.items()
+        }
         for split in MODELS
         if f"opmask.{split}" in there
     }
 
 
-def _filled(val: "CocoSet", detection: dict[str, Any]) -> dict[str, Any]:
-    record = val.image(detection["image_id"])
-    x, y, width, height = detection["bbox"]
-    mask = rectangle_mask((x, y, x + width, y + height), record.height, record.width)
-    return {**detection, "segmentation": encode(mask)}
-
-
 def table3(
     sweeps: Sweeps,
-    boxes: Mapping[str, APResult],
+    boxes: Mapping[str, Mapping[int, APResult]],
     *,
     claims: Claims,
     threshold: float,
@@ -136,30 +137,33 @@ def table3(
 
     Returns:
         Columns trained (split), method (``a - b`` is a paired difference), tested (``all``,
-        ``voc``, ``nonvoc``), metric, threshold, ours, ci_low, ci_high (at that threshold), best
-        (of the sweep), best_at (its threshold; NaN if no threshold gives anything), paper; points
-        of 100. Of a difference, best is that of each model at its own best threshold, and
-        best_low and best_high are its paired interval with these thresholds kept.
+        ``voc``, ``nonvoc``), metric, threshold, ours, ci_low, ci_high (at that threshold),
+        seeds, best (of the sweep, the mean over seeds at one threshold), best_at (that threshold;
+        NaN if none gives anything), paper; points of 100. Of a difference, best is that of each
+        model at its own best threshold, and best_low and best_high are its paired interval with
+        these thresholds kept.
     """
 
     @cache
-    def drawn(split: str, method: str, at: float) -> Replicates:
-        result = boxes[split] if method == BOX else sweeps[f"{method}.{split}"][at]
-        return resample(result, resamples=resamples, seed=seed)
+    def drawn(split: str, method: str, at: float) -> dict[int, Replicates]:
+        runs = boxes[split] if method == BOX else sweeps[f"{method}.{split}"][at]
+        return resample_runs(runs, resamples=resamples, seed=seed)
 
     lines = []
     for split, methods in MODELS.items():
         swept = {m: sweeps[f"{m}.{split}"] for m in methods if f"{m}.{split}" in sweeps}
         there = [*swept, *([BOX] if split in boxes else [])]
         for tested, classes in TESTED.items() if there else ():
-            labels = drawn(split, there[0], threshold).result.categories.split(classes)
+            one = next(iter(drawn(split, there[0], threshold).values()))
+            labels = one.result.categories.split(classes)
             best_at = {(m, k): _best(swept[m], k, labels) for m in swept for k in METRICS}
             fixed = {
-                m: {k: drawn(split, m, threshold).score(k, labels) for k in METRICS} for m in there
+                m: {k: score(drawn(split, m, threshold), k, labels) for k in METRICS} for m in there
             }
             best = {
                 m: {
-                    k: drawn(split, m, best_at[m, k] or threshold).score(k, labels) for k in METRICS
+                    k: score(drawn(split, m, best_at[m, k] or threshold), k, labels)
+                    for k in METRICS
                 }
                 for m in swept
             }
@@ -174,16 +178,21 @@ def table3(
                 lines.append(row)
     best_columns = ("best", "best_low", "best_high", "best_at")
     columns = (
-        "trained", "method", "tested", "metric", "threshold", "ours", "ci_low", "ci_high",
+        "trained", "method", "tested", "metric", "threshold", "ours", "ci_low", "ci_high", "seeds",
         *best_columns,
     )  # fmt: skip
     table = comparison.tidy(lines, columns, claim_id, claims)
     return table.astype(dict.fromkeys(best_columns, float))
 
 
-def _best(tried: Mapping[float, APResult], metric: str, labels: frozenset[int]) -> float | None:
-    """Return the threshold with the largest value; None where all are 0 or unknown."""
-    values = {at: result.select(labels).value(metric) for at, result in tried.items()}
+def _best(
+    tried: Mapping[float, Mapping[int, APResult]], metric: str, labels: frozenset[int]
+) -> float | None:
+    """Return the threshold with the largest mean over seeds; None where all are 0 or unknown."""
+    values = {
+        at: mean_value({n: run.select(labels) for n, run in runs.items()}, metric)
+        for at, runs in tried.items()
+    }
     known = {at: value for at, value in values.items() if value > 0}
     return max(known, key=lambda at: known[at], default=None)
 
@@ -238,6 +247,7 @@ def side_by_side(table: pd.DataFrame) -> pd.DataFrame:
                 "masks_of": unbroken(MASKS_OF[str(trained)]) if first else "",
                 "method": unbroken(NAMES[str(method)]) if first else "",
                 "whose": unbroken(text),
+                "seeds": part["seeds"].iloc[0] if whose != "paper" else float("nan"),
             }
             for row in part.to_dict("records"):
                 line[f"{row['metric']} {row['tested']}"] = row[whose]
@@ -257,6 +267,7 @@ def differences(table: pd.DataFrame) -> pd.DataFrame:
             "95 %": span(row),
             "each at its best": row["best"],
             "95 % (best)": span(row, "best_low", "best_high"),
+            "seeds": row["seeds"],
             "paper": row["paper"],
         }
         for row in rows.to_dict("records")

@@ -14,7 +14,8 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lib.metrics.bootstrap import Score
+from lib.metrics.seeds import Measured
+from lib.pages.comparison import numbers
 from lib.pages.drawing import intervals
 from lib.pages.style import BLUE, WIDTH
 
@@ -26,7 +27,7 @@ HEADS = {MASK_IOU: "mask IoU", "AP_ambiguous": "AP amb."}
 
 COLUMNS = (
     "group", "setting", "is_default", "metric", "ours", "ci_low", "ci_high",
-    "difference", "diff_low", "diff_high",
+    "difference", "diff_low", "diff_high", "seeds",
 )  # fmt: skip
 """Columns of :func:`compare`."""
 
@@ -47,7 +48,7 @@ class Judged(NamedTuple):
 
     group: str
     setting: str
-    scores: Mapping[str, Score]
+    scores: Mapping[str, Measured]
 
 
 def compare(judged: Iterable[Judged]) -> pd.DataFrame:
@@ -58,7 +59,8 @@ def compare(judged: Iterable[Judged]) -> pd.DataFrame:
             score of are left out.
 
     Returns:
-        Columns :data:`COLUMNS`; the difference of a default is NaN.
+        Columns :data:`COLUMNS`; the difference of a default is NaN. ``seeds`` are those of the
+        difference where there is one.
     """
     defaults: dict[str, Judged] = {}
     lines = []
@@ -67,11 +69,13 @@ def compare(judged: Iterable[Judged]) -> pd.DataFrame:
         for metric, score in one.scores.items():
             if metric not in default.scores:
                 continue
-            change = (math.nan,) * 3
-            if one is not default:
-                change = (score - default.scores[metric]).interval.scaled(100)
             place = (one.group, one.setting, one is default, metric)
-            lines.append((*place, *score.interval.scaled(100), *change))
+            ours, change = numbers(score), dict.fromkeys(("ours", "ci_low", "ci_high"), math.nan)
+            seeds = ours.pop("seeds")
+            if one is not default:
+                change = numbers(score - default.scores[metric])
+                seeds = change.pop("seeds")
+            lines.append((*place, *ours.values(), *change.values(), seeds))
     return pd.DataFrame(lines, columns=list(COLUMNS))
 
 

@@ -1,7 +1,8 @@
 """The papers' claims as a table for people: expected, observed with its interval, verdict.
 
 Numbers are shown in the claim's unit: AP in points of 100, shares in per cent. A claim that no
-step of the profile has observed shows "not run", whatever the scale.
+step of the profile has observed shows "not run", whatever the scale. One that is undecided says how
+large an effect had to be for its interval to leave zero out.
 """
 
 import html
@@ -17,6 +18,7 @@ from lib.metrics.claims import (
     FAILS,
     HOLDS,
     NOT_HERE,
+    ONE_SEED,
     REPRODUCED,
     UNDECIDED,
     VERDICTS,
@@ -42,7 +44,8 @@ LOOKS = {
 }
 """Class in the site's style sheet of the verdicts that have a colour."""
 
-_HEADS = ("source", "claim", "paper", "observed", "verdict")
+_HEADS = ("source", "claim", "paper", "observed", "seeds", "verdict")
+_NUMBERS = ("paper", "observed", "seeds")
 
 
 def shown_verdict(row: Any) -> str:
@@ -134,6 +137,8 @@ def _directions(frame: pd.DataFrame, shown: pd.Series) -> str:
         parts.append(f"{len(against)} the other way round ({', '.join(f'`{i}`' for i in against)})")
     if counts[UNDECIDED]:
         parts.append(f"{counts[UNDECIDED]} cannot be told from no effect")
+    if counts[ONE_SEED]:
+        parts.append(f"{counts[ONE_SEED]} not judged, since one training decides nothing")
     return ", ".join(parts) + "."
 
 
@@ -145,6 +150,8 @@ class ClaimTexts:
     expected: str
     observed: str
     interval: str
+    seeds: str
+    note: str
 
     @classmethod
     def of(cls, claim: dict[Any, Any], unit: str) -> "ClaimTexts":
@@ -153,7 +160,13 @@ class ClaimTexts:
         ends = [write(claim[name]) for name in ("ci_low", "ci_high")]
         interval = "" if MISSING in ends else " to ".join([ends[0].removesuffix(" %"), ends[1]])
         expected = "in words" if math.isnan(claim["expected"]) else write(claim["expected"])
-        return cls(claim, expected, write(claim["observed"]), interval)
+        seeds = float(claim.get("seeds", math.nan))  # files of before have none
+        trained = MISSING if math.isnan(seeds) else f"{seeds:.0f}"
+        note = ""
+        if claim["verdict"] == UNDECIDED and interval:
+            half = write((claim["ci_high"] - claim["ci_low"]) / 2).removeprefix("+")
+            note = f"an effect of more than about {half} would show"
+        return cls(claim, expected, write(claim["observed"]), interval, trained, note)
 
 
 def number_writer(unit: str, expected: float, *, signed: bool) -> Callable[[float], str]:
@@ -180,16 +193,17 @@ def _as_html(rows: Sequence[ClaimTexts]) -> str:
     for row in rows:
         claim, verdict = row.claim, shown_verdict(row.claim)
         span = f' <span class="interval">{row.interval}</span>' if row.interval else ""
+        note = f' <span class="interval">{row.note}</span>' if row.note else ""
         look = f"verdict {LOOKS.get(verdict, '')}".strip()
         lines.append(
             f'<tr><td class="where">{html.escape(claim["source"])}</td>'
             f'<td>{html.escape(claim["statement"])} <span class="id">{claim["id"]}</span></td>'
             f'<td class="number">{row.expected}</td><td class="number">{row.observed}{span}</td>'
-            f'<td><span class="{look}">{verdict}</span></td></tr>'
+            f'<td class="number">{row.seeds}</td>'
+            f'<td><span class="{look}">{verdict}</span>{note}</td></tr>'
         )
     heads = "".join(
-        f'<th class="number">{h}</th>' if h in ("paper", "observed") else f"<th>{h}</th>"
-        for h in _HEADS
+        f'<th class="number">{h}</th>' if h in _NUMBERS else f"<th>{h}</th>" for h in _HEADS
     )
     body = "\n".join(lines)
     return (
@@ -202,6 +216,6 @@ def _as_text(rows: Sequence[ClaimTexts]) -> str:
     width = max((len(row.claim["id"]) for row in rows), default=0)
     return "\n".join(
         f"{row.claim['id']:<{width}}  {row.expected:>8}  {row.observed:>8}  {row.interval:>18}  "
-        f"{shown_verdict(row.claim)}"
+        f"{row.seeds:>2}  {shown_verdict(row.claim)}"
         for row in rows
     )

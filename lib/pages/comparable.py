@@ -1,10 +1,14 @@
-"""Which trained models may be compared: those of one backbone that find enough boxes."""
+"""Which trained models may be compared: those of one backbone that find enough boxes.
+
+And what a comparison rests on: how often each was trained.
+"""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import pandas as pd
 
+from lib.metrics.seeds import FEWEST_SEEDS
 from lib.models.config import ModelConfig
 
 
@@ -25,6 +29,27 @@ def one_backbone(configs: Iterable[ModelConfig], *, step: str) -> str:
             f"all of them with the same one: python run_all.py --from {step}"
         )
     return names.pop()
+
+
+def seeds_line(counts: Iterable[int]) -> str:
+    """Return how often the compared models were trained, and what follows, as sentences.
+
+    Args:
+        counts: how often each was trained; of at least one.
+    """
+    found = list(counts)
+    least, most = min(found), max(found)
+    if most < FEWEST_SEEDS:
+        return (
+            "Every model was trained once: intervals are over images alone, and one training "
+            "decides nothing, since another would differ too."
+        )
+    times = f"{least}" if least == most else f"{least} to {most}"
+    once = " What was trained once is not judged." if least < FEWEST_SEEDS else ""
+    return (
+        f"Every model was trained {times} times with other random numbers: numbers are means over "
+        f"these seeds, intervals over seeds and images.{once}"
+    )
 
 
 def reaches(boxes: pd.DataFrame, floor: float) -> bool:

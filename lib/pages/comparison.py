@@ -1,8 +1,9 @@
 """Tables of methods beside each other and beside the paper: made, shown and judged one way.
 
 A table is tidy: each row is one quantity, with its *place* (method, metric, classes, ...), ``ours``
-with its 95 % interval and the ``paper``'s number, in points of 100. What is a table's own is which
-rows it has, and which claim speaks of a row.
+with its 95 % interval and the ``paper``'s number, in points of 100, and how many ``seeds`` ours
+rests on (NaN where nothing was trained). What is a table's own is which rows it has, and which
+claim speaks of a row.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,6 +14,7 @@ import pandas as pd
 from lib.metrics.bootstrap import Score
 from lib.metrics.claims import Claims, Observation
 from lib.metrics.mask_iou import mean_iou
+from lib.metrics.seeds import Measured, SeedScores, over_seeds
 from lib.pages.tables import points
 
 LESS = " - "
@@ -26,7 +28,7 @@ ClaimId = Callable[[Row], str]
 
 
 def rows(
-    place: Row, scores: Mapping[str, Mapping[str, Score]], pairs: Iterable[tuple[str, str]] = ()
+    place: Row, scores: Mapping[str, Mapping[str, Measured]], pairs: Iterable[tuple[str, str]] = ()
 ) -> list[dict[str, Any]]:
     """Return the rows of each method, then those of the paired difference of each pair.
 
@@ -37,7 +39,7 @@ def rows(
             are passed over.
 
     Returns:
-        The place, method, metric, ours, ci_low and ci_high; points of 100.
+        The place, method, metric, ours, ci_low, ci_high and seeds; points of 100.
     """
     differences = {
         first + LESS + second: {
@@ -49,10 +51,16 @@ def rows(
         if first in scores and second in scores
     }
     return [
-        {**place, "method": method, "metric": metric, **points(score.interval)}
+        {**place, "method": method, "metric": metric, **numbers(score)}
         for method, of in {**scores, **differences}.items()
         for metric, score in of.items()
     ]
+
+
+def numbers(score: Measured) -> dict[str, float]:
+    """Return a score as the columns ours, ci_low, ci_high (points of 100) and seeds."""
+    seeds = score.seeds if isinstance(score, SeedScores) else float("nan")
+    return {**points(score.interval), "seeds": seeds}
 
 
 def mask_iou_rows(
@@ -68,20 +76,24 @@ def mask_iou_rows(
 
     Args:
         place: what these rows share.
-        masks: from :func:`lib.metrics.mask_iou.iou_on_boxes`, with a column ``method``.
+        masks: from :func:`lib.metrics.mask_iou.iou_on_boxes`, with a column ``method`` and, where
+            something was trained, ``seed``; NaN for a method that was not.
         chosen: which of them are meant; a method without any has a row all the same.
         pairs: methods to be compared.
         resamples: bootstrap resamples, over images.
         seed: of the resamples.
     """
-    scores = {
-        method: {
-            "mask_IoU": mean_iou(
-                masks[chosen & (masks["method"] == method)], resamples=resamples, seed=seed
-            )
-        }
-        for method in dict.fromkeys(masks["method"])
-    }
+
+    def score(of: pd.DataFrame) -> Score:
+        return mean_iou(of[chosen.loc[of.index]], resamples=resamples, seed=seed)
+
+    scores: dict[str, dict[str, Measured]] = {}
+    for method, of in masks.groupby("method", sort=False):
+        if "seed" in of and of["seed"].notna().all():
+            runs = {number: of[of["seed"] == number] for number in of["seed"].unique()}
+            scores[str(method)] = {"mask_IoU": over_seeds(runs, score)}
+        else:
+            scores[str(method)] = {"mask_IoU": score(of)}
     instances = masks.loc[chosen, "annotation_id"].nunique()
     return rows({**place, "instances": instances}, scores, pairs)
 
@@ -146,7 +158,7 @@ def observations(
     """
     known = {claim.id for claim in claims.claims}
     return [
-        Observation(claim_id(row), row["ours"], row["ci_low"], row["ci_high"])
+        Observation(claim_id(row), row["ours"], row["ci_low"], row["ci_high"], row.get("seeds"))
         for row in table.to_dict("records")
         if claim_id(row) in known and when(row)
     ]

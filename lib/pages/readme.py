@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from lib.files import write_text
-from lib.metrics.claims import NOT_HERE, VERDICTS, load_claims
+from lib.metrics.claims import NOT_HERE, ONE_SEED, VERDICTS, load_claims
 from lib.pages.claims_table import PAPERS, number_writer
 from lib.pages.provenance import read_provenance
 from lib.paths import ROOT
@@ -38,7 +38,7 @@ def checked(results: Path) -> Path:
 def claims_block(claims_csv: Path) -> str:
     """Return Markdown that counts the verdicts of a run by paper, and folds away each claim."""
     frame = pd.read_csv(claims_csv)
-    judged = frame[frame["verdict"] != NOT_HERE]
+    judged = frame[~frame["verdict"].isin([NOT_HERE, ONE_SEED])]
     kinds = [verdict for verdict in VERDICTS if (judged["verdict"] == verdict).any()]
     columns = ["paper", "claims judged", *kinds]
     counts = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]

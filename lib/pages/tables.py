@@ -13,6 +13,9 @@ from lib.metrics.bootstrap import Interval
 
 MISSING = "–"
 
+COUNT = "seeds"
+"""Column of whole numbers, in tables with a dash where nothing was trained."""
+
 MOST_DECIMALS = 6
 
 
@@ -65,6 +68,7 @@ def show(
     for name, column in frame.items():
         values = column.tolist()
         places = digits.get(str(name), 2) if isinstance(digits, Mapping) else digits
+        places = 0 if name == COUNT else places
         texts = [_cell(v, places=places, percent=name in percent) for v in values]
         cells[str(name).replace("_", " ")] = texts
         sides.append("right" if all(_is_number(v) or pd.isna(v) for v in values) else "left")

@@ -8,6 +8,7 @@ import argparse
 import functools
 import signal
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
@@ -27,10 +28,12 @@ from lib.runner.preview import duration, print_preview
 from lib.runner.problems import UsageError
 from lib.runner.profiles import load_profile, profile_names
 from lib.runner.remote import cluster_at
+from lib.runner.repetitions import together
 from lib.runner.setup import Setup, prepare
 from lib.runner.steps import EVERYTHING, Step
 from lib.study import Study
 from lib.terms import write_terms
+from lib.variant import split_seed
 from lib.workers import WorkerLostError
 
 
@@ -42,7 +45,7 @@ def parser() -> argparse.ArgumentParser:
         "changed, then write tables, figures and pages to results/PROFILE/. With parameters that "
         "are not the profile's it is a run of its own, with folders of its own.",
         epilog="STEP is a step's id or a notebook's name, which stands for all its variants; "
-        "several are separated by commas.",
+        "without an ending .seedN it stands for all seeds; several are separated by commas.",
     )
     add = made.add_argument
     add("--profile", default="demo", help="which set of parameters (default: demo)")
@@ -218,16 +221,20 @@ def _print_failures(
 ) -> None:
     """Print for each failed step what failed, where to look and how to go on."""
     study, name = setup.study, setup.name
-    for step, outcome in failures.items():
-        print(f"\nStep {step} failed after {duration(outcome.seconds)}.")
+    told = {step: f"{outcome.where} {outcome.error}" for step, outcome in failures.items()}
+    for called, (step, *_) in together(told, setup.steps):
+        outcome = failures[step]
+        print(f"\nStep {called} failed after {duration(outcome.seconds)}.")
         if outcome.where:
             print(f"  {outcome.where}")
         print(f"  {outcome.error}", *(f"    {line}" for line in outcome.tail), sep="\n")
         partial = study.step_folder(name, step) / "failed.ipynb"
         if partial.exists():
             print(f"  The notebook up to there: {study.relative(partial)}")
-    for step, cause in blocked.items():
-        print(f"\nStep {step} did not run: it needs {cause}.")
+    waited = {step: split_seed(cause)[0] for step, cause in blocked.items()}
+    for called, ids in together(waited, setup.steps):
+        causes = dict.fromkeys(blocked[step] for step in ids)
+        print(f"\nStep {called} did not run: it needs {', '.join(causes)}.")
     first = next(iter(failures))
     print(
         "\nTo go on: mend the cause and give the same command again; finished steps are not"
@@ -240,7 +247,8 @@ def _print_failures(
 def _print_list(setup: Setup, every_step: Sequence[Step]) -> None:
     """Print all steps with what they need, all profiles, and the runs that are none of these."""
     print(f"Steps of profile {setup.profile.name}:\n")
-    included = {step.id: step.needs for step in setup.steps}
+    included = {step.base: step.needs for step in setup.steps}
+    seeds = Counter(step.base for step in setup.steps if step.repetition is not None)
     width = max(len(step.id) for step in every_step)
     for step in every_step:
         needs = included.get(step.id)
@@ -250,7 +258,9 @@ def _print_list(setup: Setup, every_step: Sequence[Step]) -> None:
         elif needs:
             # What parameters name, the step that it starts from, stands beside what it reads.
             named = [n for n in needs if not f"{n}.".startswith(tuple(f"{g}." for g in step.needs))]
-            text = "after " + ", ".join([*step.needs, *named])
+            text = "after " + ", ".join([*step.needs, *(split_seed(n)[0] for n in named)])
+        if count := seeds[step.id]:
+            text += f"; {count} seed{'s' if count > 1 else ''}"
         print(f"  {step.id:<{width}}  {text}")
     print("\nProfiles:\n")
     for name in profile_names(setup.study):

@@ -16,6 +16,7 @@ from lib.runner.machine import describe_machine
 from lib.runner.places import Place, Room, kind_of
 from lib.runner.plan import Decision, Planner
 from lib.runner.preview import duration, expected_wall
+from lib.runner.repetitions import indispensable
 from lib.runner.stamps import begin, finish, read_stamp, remember_seconds
 from lib.runner.steps import Step
 from lib.terms import write_terms
@@ -99,7 +100,7 @@ class Execution:
     def _start(self, step: Step, room: Room) -> bool:
         """Start ``step`` if it has to run and can; return whether it is running."""
         stopped = self.report.failures.keys() | self.report.blocked.keys()
-        cause = next((name for name in step.needs if name in stopped - self._dispensable), None)
+        cause = next(iter(indispensable(step.needs, stopped - self._dispensable)), None)
         if cause is not None:
             self.report.blocked[step.id] = self.report.blocked.get(cause, cause)
             return False

@@ -14,6 +14,7 @@ from lib.runner.resolve import PROFILE
 from lib.strict_yaml import cut
 from lib.study import Study
 from lib.terms import Terms, recorded_terms
+from lib.variant import split_seed
 
 LONGEST_NAME = 80
 SHOWN_LENGTH, SHOWN_DIGITS = 50, 10
@@ -112,9 +113,16 @@ def _merged(base: Values, values: Values, settings: Values) -> list[tuple[str, A
         if all(pair == first for pair in others):
             found.append((dotted(name), *first))
         else:
-            changed = [step for step in pairs if name in settings.get(step, {})]
-            found += [(f"{step}:{dotted(name)}", *pairs[step]) for step in changed]
+            changed = {_scope(s, pairs): pairs[s] for s in pairs if name in settings.get(s, {})}
+            found += [(f"{scope}:{dotted(name)}", *pair) for scope, pair in changed.items()]
     return [(label, presentable(new), presentable(old)) for label, new, old in found]
+
+
+def _scope(step: str, values: Mapping[str, Any]) -> str:
+    """Return how to name a step: as all its repetitions together if they have the same value."""
+    base = split_seed(step)[0]
+    own = [value for other, value in values.items() if split_seed(other)[0] == base]
+    return base if all(value == values[step] for value in own) else step
 
 
 def _made_name(profile: str, changes: Sequence[str], digest: str) -> str:

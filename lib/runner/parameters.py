@@ -61,15 +61,18 @@ class Parameter:
                 f"{', '.join([*_TYPES, *_OTHERS])} or a union of them with None"
             ) from None
 
+    @cached_property
+    def _strict(self) -> TypeAdapter[Any]:
+        return TypeAdapter(self.type, config=ConfigDict(strict=True, allow_inf_nan=False))
+
     def check(self, value: Any) -> Any:
         """Return ``value`` if it is of the declared type; lists become tuples where asked for.
 
         Raises:
             ValueError: otherwise; the message says what is expected and what was found.
         """
-        strict = TypeAdapter(self.type, config=ConfigDict(strict=True, allow_inf_nan=False))
         try:
-            return strict.validate_json(json.dumps(value))  # JSON has no tuples
+            return self._strict.validate_json(json.dumps(value))  # JSON has no tuples
         except (ValidationError, TypeError):
             found = _WORDS.get(type(value).__name__, type(value).__name__)
             wanted = self.annotation.replace("PositiveInt", "int above 0")

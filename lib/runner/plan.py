@@ -9,6 +9,7 @@ from lib.runner.fingerprint import Digests, Fingerprint, explain, fingerprint
 from lib.runner.setup import Setup
 from lib.runner.stamps import STARTED, missing_outputs, past_seconds, read_stamp
 from lib.runner.steps import Step
+from lib.variant import split_seed
 
 Action = Literal["run", "maybe", "skip", "keep"]
 
@@ -101,8 +102,10 @@ class Planner:
     def expected_seconds(self, step: Step) -> float:
         """Return how long ``step`` took last time; before that, what the profile expects.
 
-        Both are times on one GPU where it trains on GPUs.
+        Both are times on one GPU where it trains on GPUs. Until a repetition has run, it is taken
+        to take as long as the last of the others.
         """
         study, setup = self.setup.study, self.setup
         past = past_seconds(study, setup.profile.name) | past_seconds(study, setup.name)
-        return past.get(step.id, step.minutes * 60)
+        others = {split_seed(name)[0]: seconds for name, seconds in past.items()}
+        return past.get(step.id, others.get(step.base, step.minutes * 60))

@@ -22,7 +22,9 @@ from lib.runner.fingerprint import package_versions
 from lib.runner.machine import Gpu, described, usable_cores
 from lib.runner.places import LocalMachine, Place, Room, kind_of
 from lib.runner.plan import Decision, Planner
+from lib.runner.repetitions import together
 from lib.runner.steps import Kind, Step
+from lib.variant import split_seed
 
 SHOWN_REASONS = 3
 
@@ -42,7 +44,8 @@ def why(decision: Decision) -> str:
         case "run":
             return f"runs: {shown}"
         case "maybe":
-            return f"runs if the output of {', '.join(decision.reasons)} changes"
+            before = dict.fromkeys(split_seed(name)[0] for name in decision.reasons)
+            return f"runs if the output of {', '.join(before)} changes"
         case _:
             return f"kept although {shown}" if shown else "up to date"
 
@@ -71,13 +74,8 @@ def print_preview(
         print(f"{terms.banner}\nIt is a run of its own, made from scratch in {folders}; those of")
         print("profiles are not touched. To be rid of it, remove both folders.")
     print()
-    times = {name: duration(wall) for name, wall in walls.items()}
-    wide = max((len(decision.step.id) for decision in decisions), default=0)
-    width = max(map(len, times.values()), default=0)
-    for decision in decisions:
-        name = decision.step.id
-        time = f"{times.get(name, ''):>{width}}  " if width else ""
-        print(f"  {name:<{wide}}  {time}{why(decision)}")
+    told = {decision.step.id: why(decision) for decision in decisions}
+    _print_lines([(*line, told[line[1][0]]) for line in together(told, setup.steps)], walls)
     if not working:
         kept = any(d.action == "keep" and d.reasons for d in decisions)
         print("\nNothing to run." if kept else "\nEvery step is up to date.")
@@ -110,6 +108,22 @@ def print_preview(
     ]
     print("\nMissing on this machine:" if lacking else "\nNothing is missing on this machine.")
     print("".join(f"  - {text}\n" for text in lacking))
+
+
+def _print_lines(
+    lines: Sequence[tuple[str, Sequence[str], str]], walls: Mapping[str, float]
+) -> None:
+    """Print the lines of a plan: a name, the time of each of its steps if they run, and a text."""
+    times = {}
+    for name, ids, _ in lines:
+        if ids[0] in walls:
+            each = " each" if len(ids) > 1 else ""
+            times[name] = duration(sum(walls[step] for step in ids) / len(ids)) + each
+    wide = max((len(name) for name, *_ in lines), default=0)
+    width = max(map(len, times.values()), default=0)
+    for name, _, text in lines:
+        time = f"{times.get(name, ''):>{width}}  " if width else ""
+        print(f"  {name:<{wide}}  {time}{text}")
 
 
 def expected_wall(planner: Planner, step: Step, room: Room) -> float:

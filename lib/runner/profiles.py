@@ -19,6 +19,9 @@ from lib.study import Study
 NOT_PROFILES = {"claims"}
 """Files in ``params/`` that are something else."""
 
+MOST_SEEDS = 100
+"""More are taken for a slip."""
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -75,6 +78,7 @@ class Profile(BaseModel):
         add: steps that it runs although they are extra.
         minutes: expected time of notebooks or steps.
         gigabytes: expected room of notebooks or steps.
+        seeds: how often each training of a notebook, or a step, is repeated; else it is once.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
@@ -87,6 +91,7 @@ class Profile(BaseModel):
     add: list[str] = Field(default_factory=list)
     minutes: dict[str, Amount] = Field(default_factory=dict)
     gigabytes: dict[str, Gigabytes] = Field(default_factory=dict)
+    seeds: dict[str, Annotated[int, Field(ge=1, le=MOST_SEEDS)]] = Field(default_factory=dict)
 
     @property
     def settings(self) -> list[Setting]:

@@ -10,12 +10,16 @@ from lib.parameter_names import FILE_SUFFIXES, PATH_ENDINGS, STEP_NAMING, WEIGHT
 from lib.runner.parameters import Parameter
 from lib.runner.problems import nearest
 from lib.runner.profiles import Setting, dotted
+from lib.runner.repetitions import meant_by
 from lib.runner.steps import Step, in_scope, matching
 from lib.strict_yaml import cut
 from lib.study import Study
 
 PROFILE = "profile"
 """The parameter that every notebook has, and that the runner sets."""
+
+VARIANT = "variant"
+"""The parameter of a notebook with several variants, which the runner sets too."""
 
 Schemas = Mapping[str, Mapping[str, Parameter]]
 
@@ -29,7 +33,8 @@ def resolve_parameters(
     """Return the full set of parameters of every step, and what is wrong with them.
 
     Defaults give way to settings without scope, these to settings of a notebook or step, in the
-    order given. What makes a step the variant that it is cannot be set.
+    order given. What makes a step the variant that it is cannot be set. A parameter that names a
+    repeated step gets the id of the repetition that is meant.
 
     Returns:
         The parameters, and a sentence for each unknown name, unknown step and wrong type.
@@ -39,6 +44,8 @@ def resolve_parameters(
     for step in steps:
         schema = schemas[step.notebook]
         fixed = dict(step.parameters) | {PROFILE: profile}
+        if VARIANT in schema:
+            fixed[VARIANT] = step.variant
         values = {name: parameter.default for name, parameter in schema.items()}
         given = [s for s in settings if s.scope is None or in_scope(step, s.scope)]
         given = [s for s in given if s.name in schema and s.name not in fixed]
@@ -52,6 +59,8 @@ def resolve_parameters(
                     f"lib/steps.py gives {step.id!r} the parameter {setting.name!r}, which its "
                     f"notebook does not declare.{nearest(setting.name, schema)}"
                 )
+        for name in values.keys() & set(STEP_NAMING):
+            values[name] = meant_by(values[name], step, steps)
         resolved[step.id] = values
     return resolved, problems
 
@@ -69,7 +78,9 @@ def _misnamed(setting: Setting, steps: Sequence[Step], schemas: Schemas) -> str 
         offers = {dotted(other) for step in meant for other in schemas[step.notebook]}
         where = f"step {setting.scope!r}" if setting.scope else "any notebook of this profile"
         return f"{name} is not a parameter of {where}.{nearest(dotted(setting.name), offers)}"
-    if setting.name == PROFILE or all(setting.name in step.parameters for step in declaring):
+    if setting.name in (PROFILE, VARIANT) or all(
+        setting.name in step.parameters for step in declaring
+    ):
         return f"{name} makes a step what it is and cannot be set: use --profile or --only."
     return None
 
@@ -95,7 +106,7 @@ def with_named_needs(
             if name and name not in others:
                 problems[step.id] = (
                     f"{dotted(key)} of step {step.id} names {cut(name)!r}, which is no other "
-                    f"step of this profile.{nearest(name, others)}"
+                    f"step of this profile.{nearest(name, {s.base for s in steps} - {step.base})}"
                 )
         right = [name for name in named.values() if name in others]
         found.append(replace(step, needs=tuple(dict.fromkeys([*step.needs, *right]))))

@@ -10,6 +10,7 @@ from lib.runner.own_runs import name_problems, taken, terms_for
 from lib.runner.parameters import Parameter, read_parameters
 from lib.runner.problems import UsageError
 from lib.runner.profiles import Profile, load_profile, parse_assignment
+from lib.runner.repetitions import repetitions
 from lib.runner.resolve import (
     PROFILE,
     Parameters,
@@ -18,7 +19,7 @@ from lib.runner.resolve import (
     with_named_needs,
 )
 from lib.runner.steps import Step, in_scope, matching, selection, with_needs_resolved
-from lib.strict_yaml import read_yaml
+from lib.strict_yaml import cut, read_yaml
 from lib.study import Study
 from lib.terms import Terms
 
@@ -171,8 +172,23 @@ def _told(problems: list[str]) -> Iterator[None]:
 
 
 def _steps_of(profile: Profile, all_steps: Sequence[Step], problems: list[str]) -> tuple[Step, ...]:
-    """Return the steps that a profile runs; every name of a step in its file is checked."""
+    """Return the steps that a profile runs, those that are repeated once for each seed.
+
+    Every name of a step in the profile's file is checked.
+    """
     origin = f"of params/{profile.name}.yaml"
+    for name in profile.seeds:
+        ids = _named([name], f"`seeds` {origin}", all_steps, problems)
+        if ids and not any(step.repeated for step in all_steps if step.id in ids):
+            problems.append(
+                f"`seeds` {origin}: {cut(name)!r} trains nothing, so it is not repeated. Name a "
+                "training, or a notebook of trainings."
+            )
+    all_steps = [
+        repetition
+        for step in all_steps
+        for repetition in repetitions(step, _meant(step, profile.seeds, 1))
+    ]
     for part in ("minutes", "gigabytes", "steps"):
         _named(getattr(profile, part), f"`{part}` {origin}", all_steps, problems)
     left_out = _named(profile.leave_out, f"`leave_out` {origin}", all_steps, problems)

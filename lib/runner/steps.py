@@ -8,6 +8,7 @@ from pydantic import Field
 
 from lib.runner.problems import nearest
 from lib.strict_yaml import cut
+from lib.variant import split_seed
 
 EVERYTHING = "*"
 """In ``needs``: every other step of the profile."""
@@ -50,6 +51,8 @@ class Step:
         optional: those that need it do without if it fails.
         extra: only profiles that name it in ``add`` have it.
         takes: the room that the profile expects it to take.
+        repeated: the parameter that counts its repetitions, of which a profile may ask for several;
+            empty for a step that is executed once.
     """
 
     notebook: str
@@ -62,11 +65,22 @@ class Step:
     optional: bool = False
     extra: bool = False
     takes: Gigabytes = field(default_factory=Gigabytes)
+    repeated: str = ""
 
     @property
     def id(self) -> str:
         """The notebook's name, and the variant after a dot if there is one."""
         return f"{self.notebook}.{self.variant}" if self.variant else self.notebook
+
+    @property
+    def base(self) -> str:
+        """The id that it shares with its other repetitions; its own if it is not one of them."""
+        return split_seed(self.id)[0]
+
+    @property
+    def repetition(self) -> int | None:
+        """Which repetition it is, from 0; None if it is none."""
+        return split_seed(self.id)[1]
 
 
 def in_scope(step: Step, scope: str) -> bool:
@@ -77,15 +91,17 @@ def in_scope(step: Step, scope: str) -> bool:
 def matching(name: str, steps: Iterable[Step]) -> list[str]:
     """Return the ids of the steps that ``name`` means.
 
-    That is one step, all variants of a notebook, or those whose id begins with ``name`` and a dot.
+    That is one step, all repetitions of one, all variants of a notebook, or those whose id begins
+    with ``name`` and a dot.
 
     Raises:
         ValueError: if there are none; the message has the nearest right name.
     """
     steps = list(steps)
-    found = [s.id for s in steps if name == s.id] or [s.id for s in steps if in_scope(s, name)]
+    exact = [s.id for s in steps if name in (s.id, s.base)]
+    found = exact or [s.id for s in steps if in_scope(s, name)]
     if not found:
-        names = {name for step in steps for name in (step.id, step.notebook)}
+        names = {name for step in steps for name in (step.id, step.base, step.notebook)}
         raise ValueError(f"There is no step {cut(name)!r} in this profile.{nearest(name, names)}")
     return found
 

@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from lib.data.sources import SetFiles
+from lib.seeds import derive
 from lib.training.config import TrainConfig, parse_config
 from lib.training.pretrain import PretrainConfig
 
-ELSEWHERE = ("train_init", "train_method")
+ELSEWHERE = ("train_init", "train_method", "train_repeat", "train_seed")
 """Parameters called like settings of the run that have their place elsewhere."""
 
 
@@ -18,6 +19,16 @@ def _group(parameters: Mapping[str, Any], prefix: str) -> dict[str, Any]:
         for name, value in parameters.items()
         if name.startswith(prefix) and name not in ELSEWHERE
     }
+
+
+def run_seed(seed: int, repeat: int) -> int:
+    """Return what all of a run derives from that is random.
+
+    Args:
+        seed: the base seed, which is also that of the first repetition.
+        repeat: which repetition, from 0.
+    """
+    return derive(seed, "repeat", repeat) if repeat else seed
 
 
 def training_config(
@@ -37,6 +48,7 @@ def training_config(
     model = {"method": parameters["train_method"], **_group(parameters, "model_")}
     content = {
         **_group(parameters, "train_"),
+        "seed": run_seed(parameters["train_seed"], parameters["train_repeat"]),
         "model": model,
         "annotations": str(files.annotations),
         "images": str(files.images),

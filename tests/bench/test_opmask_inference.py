@@ -39,11 +39,11 @@ def test_the_models_are_those_of_a_direction_that_has_both(opmask_study: Made) -
     runs = opmask_study.models
     files = inference.models(runs)
     assert {m: path.parent.name for m, path in files.items()} == {
-        m: f"06_train_opmask.{m}.voc" for m in ("baseline", "opmask")
+        m: f"06_train_opmask.{m}.voc.seed0" for m in ("baseline", "opmask")
     }
     assert inference.options(runs)[:2] == ["--model", f"baseline={files['baseline']}"]
     few = {v: runs[v] for v in ("opmask.voc", "baseline.all", "opmask.all")}
-    assert inference.models(few)["opmask"].parent.name.endswith("opmask.all")
+    assert inference.models(few)["opmask"].parent.name.endswith("opmask.all.seed0")
     assert inference.options({"opmask.voc": runs["opmask.voc"]}) == []
 
 

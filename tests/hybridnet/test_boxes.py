@@ -7,7 +7,7 @@ import pytest
 
 from lib.files import write_json
 from lib.hybridnet.boxes import floor_line, reaches, with_schedule
-from lib.hybridnet.predictions import REQUIRED
+from lib.hybridnet.predictions import REQUIRED, Predictions, Run
 from lib.models.config import ModelConfig
 from lib.study import Study
 from lib.training.config import TrainConfig
@@ -17,7 +17,7 @@ from lib.workspace import STEP_VARIABLE, Workspace
 def boxes(**changed: float) -> pd.DataFrame:
     reached = dict.fromkeys(REQUIRED, 40.0) | changed
     return pd.DataFrame(
-        [{"variant": v, "box_AP": a / 2, "box_AP50": a} for v, a in reached.items()]
+        [{"variant": v, "box_AP": a / 2, "box_AP50_least": a} for v, a in reached.items()]
     )
 
 
@@ -66,14 +66,17 @@ def test_images_seen_and_masks_learnt_are_those_of_the_runs(
         ],
     }
     write_json(tmp_path / "train.json", labels)
+    models = {}
     for variant in REQUIRED:
-        folder = study.step_folder("demo", f"04_train_hybrid.{variant}")
+        step = f"04_train_hybrid.{variant}.seed0"
+        models[variant] = Predictions(config.model, {0: Run(step, [])})
+        folder = study.step_folder("demo", step)
         folder.mkdir(parents=True)
         write_json(folder / "config.json", config.model_dump(mode="json") | changed[variant])
-    table = with_schedule(boxes(), Workspace("demo", "05_hybrid_results", study=study))
+    table = with_schedule(boxes(), models, Workspace("demo", "05_hybrid_results", study=study))
     assert list(table["variant"]) == list(REQUIRED)
     assert set(table["images_seen"]) == {21}
-    assert set(table["box_AP50"]) == {40.0}
+    assert set(table["box_AP50_least"]) == {40.0}
     assert dict(zip(table["variant"], table["masks_learnt"], strict=True)) == {
         "baseline": 3, "large": 2, "small": 0, "pixel": 0
     }  # fmt: skip

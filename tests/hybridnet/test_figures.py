@@ -55,6 +55,7 @@ def test_table_2_is_drawn_number_by_number(made: Made) -> None:
         rows = made.second[made.second["metric"] == metric].set_index("method")
         ours, paper = points(axes)
         expected = rows.loc[list(table2.METHODS)]
+        assert len(ours) == len(table2.METHODS)
         assert ours[:, 0].tolist() == expected["ours"].tolist()
         assert paper[:4, 0].tolist() == expected["paper"].tolist()[:4]
 
@@ -84,7 +85,7 @@ def test_the_ablation_shows_changes_and_no_default(made: Made) -> None:
 def test_fig_5_shows_image_single_branch_hybrid_and_truth(made: Made) -> None:
     scenes = fig5.scenes_to_show(made.val, count=2)
     assert len(scenes) == 2 and scenes == fig5.scenes_to_show(made.val, count=2)
-    columns = made.rows["baseline"], made.rows["hybrid"]
+    columns = made.found("baseline"), made.found("hybrid")
     drawn = fig5.pictures(made.val, *columns, scenes, score_from=0.0)
     assert drawn is not None
     drawn.canvas.draw()
@@ -107,8 +108,11 @@ def test_fig_5_shows_image_single_branch_hybrid_and_truth(made: Made) -> None:
 
 
 def _found(score: float) -> predictions.Predictions:
-    found = [{"image_id": 1, "category_id": 1, "score": score}]
-    return predictions.Predictions(ModelConfig(method="mask_rcnn"), found)
+    runs = {
+        seed: predictions.Run("", [{"image_id": 1, "category_id": 1, "score": score + seed}])
+        for seed in (1, 0)
+    }
+    return predictions.Predictions(ModelConfig(method="mask_rcnn"), runs)
 
 
 @pytest.mark.parametrize("images", [21, 9])
@@ -141,7 +145,7 @@ def test_what_lacks_something_still_gives_every_table_and_figure(case: str, tmp_
     predictions.named(table1.beside_paper(made.first))
     predictions.named(table2.beside_paper(made.second))
     counts = predictions.branch_table(made.rows, FUSION, score_from=0.5)
-    assert counts["kept"].sum() == len(made.rows["hybrid"])
+    assert counts["kept"].sum() == len(made.found("hybrid"))
     boxes.box_table(made.val, made.models)
     side_by_side(made.switches, ablation.GROUPS)
     seen = table2.observations(made.second, claims=CLAIMS, backbone="small")
@@ -155,7 +159,9 @@ def test_what_lacks_something_still_gives_every_table_and_figure(case: str, tmp_
         figures.branches(made.second),
         figures.differences(made.second),
         figures.ablation(made.switches),
-        fig5.pictures(made.val, made.rows["baseline"], made.rows["hybrid"], scenes, score_from=0.0),
+        fig5.pictures(
+            made.val, made.found("baseline"), made.found("hybrid"), scenes, score_from=0.0
+        ),
     ]
     for figure in shown:
         assert figure is not None

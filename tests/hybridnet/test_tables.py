@@ -39,36 +39,35 @@ def test_every_method_has_masks_and_the_hybrid_takes_small_ones_from_the_small_b
     made: Made,
 ) -> None:
     assert list(made.rows) == list(predictions.NAMES)
-    assert all("segmentation" in d for found in made.rows.values() for d in found)
+    assert all("segmentation" in d for method in made.rows for d in made.found(method))
     sides = {
-        b: {d["bbox"][2] for d in made.rows["hybrid"] if d["branch"] == b}
+        b: {d["bbox"][2] for d in made.found("hybrid") if d["branch"] == b}
         for b in ("large", "small")
     }
     assert sides == {"large": {LARGE}, "small": {SMALL}}
     areas = {
-        shape: sum(decode(d["segmentation"], HEIGHT, WIDTH).sum() for d in made.rows[shape])
+        shape: sum(decode(d["segmentation"], HEIGHT, WIDTH).sum() for d in made.found(shape))
         for shape in predictions.SHAPES
     }
     assert areas["ellipse"] / areas["rectangle"] == pytest.approx(np.pi / 4, rel=0.01)
     assert areas["grabcut"] < areas["rectangle"]  # it found nothing in every third
-    shapes = [d["shape"] for d in made.rows["small_branch"]]
+    shapes = [d["shape"] for d in made.found("small_branch")]
     assert shapes == (["ellipse", "grabcut", "grabcut"] * 4)
 
 
 def test_poor_masks_can_be_kept_and_replaced_by_another_shape(made: Made) -> None:
-    kept = predictions.small_branch(made.val, made.models, poor_below=0, shape_when_poor="ellipse")
+    small = made.models["small"]
+    kept = predictions.small_branch(made.val, small, poor_below=0, shape_when_poor="ellipse")
     assert kept == made.rows["grabcut"]
-    other = predictions.small_branch(
-        made.val, made.models, poor_below=0.5, shape_when_poor="rectangle"
-    )
-    assert {d["shape"] for d in other} == {"grabcut", "rectangle"}
+    other = predictions.small_branch(made.val, small, poor_below=0.5, shape_when_poor="rectangle")
+    assert {d["shape"] for d in other[0]} == {"grabcut", "rectangle"}
 
 
 def test_table_2_is_the_judges_ap_by_size(made: Made) -> None:
     small = [x for x in made.val.all_instances() if x.area < 64**2]
     large = {x.id for x in made.val.all_instances()} - {x.id for x in small}
     for method in table2.METHODS:
-        found = [d for d in made.rows[method] if d["bbox"][2] < 64]
+        found = [d for d in made.found(method) if d["bbox"][2] < 64]
         alone = evaluate(made.val, found, iou_type="segm", ignore=large).value("AP")
         row = one(made.second, method=method, metric="AP_S")
         assert row["ours"] == pytest.approx(100 * alone)
@@ -99,6 +98,7 @@ def test_table_1_has_every_protocol_and_the_numbers_of_others(made: Made) -> Non
         lambda metrics: metrics == table1.METRICS
     ).all()  # fmt: skip
     assert not ours[["ours", "ci_low", "ci_high"]].isna().any(axis=None)
+    assert not set(predictions.READINGS) & set(ours["method"])
     assert one(made.first, method="pixel_level", metric="mAP75")["ours"] == pytest.approx(100)
     assert one(made.first, method="pixel_level", metric="ABO")["paper"] == 57.4
     found = 0.5 * (1 - 30 / 80) + 0.5 * 0.5  # IoU of large and small masks, as often each
@@ -142,9 +142,10 @@ def test_numbers_of_others_are_compared_with_on_their_own_data_alone(made: Made)
 
 def test_the_fusion_is_counted_by_branch_size_and_shape(made: Made) -> None:
     table = predictions.branch_table(made.rows, FUSION, score_from=0.85)
-    assert table["offered"].sum() == len(made.rows["large_branch"]) + len(made.rows["small_branch"])
-    assert table["kept"].sum() == len(made.rows["hybrid"])
-    assert table["confident"].sum() == sum(d["score"] >= 0.85 for d in made.rows["hybrid"])
+    branches = [made.found(f"{branch}_branch") for branch in ("large", "small")]
+    assert table["offered"].sum() == sum(map(len, branches))
+    assert table["kept"].sum() == len(made.found("hybrid"))
+    assert table["confident"].sum() == sum(d["score"] >= 0.85 for d in made.found("hybrid"))
     small = table[(table["branch"] == "small") & (table["size"] == "small")].set_index("mask")
     assert small["kept"].to_dict() == {"GrabCut": 4, "ellipse": 2}
     dropped = table[(table["branch"] == "small") & (table["size"] == "large")]
@@ -162,7 +163,10 @@ def test_mask_iou_is_the_share_of_columns_that_is_left(made: Made) -> None:
 
 
 def test_runs_without_masks_on_boxes_are_left_out(made: Made) -> None:
-    bare = {v: replace(found, masks_on_boxes=None) for v, found in made.models.items()}
+    bare = {
+        v: replace(found, runs={0: replace(found.first, masks_on_boxes=None)})
+        for v, found in made.models.items()
+    }
     table = mask_iou.mask_iou_table(mask_iou.masks_on_boxes_frame(made.val, bare), **DRAWN)
     assert table.empty and "ours" in table
     some = mask_iou.masks_on_boxes_frame(made.val, {**bare, "large": made.models["large"]})
@@ -194,7 +198,7 @@ def test_the_ablation_compares_each_group_with_its_default(made: Made) -> None:
     assert len(line) == table["setting"].groupby(table["group"]).nunique().sum()
     assert line.iloc[1]["Δ AP_L"] == plain["difference"]
     mean = {
-        kind: iou_on_boxes(made.val, made.models[f"ablation.{kind}"].masks_on_boxes or [])[
+        kind: iou_on_boxes(made.val, made.models[f"ablation.{kind}"].masks_on_boxes[0])[
             "iou"
         ].mean()
         for kind in ("plain", "direct")
@@ -205,12 +209,20 @@ def test_the_ablation_compares_each_group_with_its_default(made: Made) -> None:
 
 
 def test_variants_that_were_not_run_are_left_out(made: Made) -> None:
+    about: dict[str, Any] = {"poor_below": 0.5, "shape_when_poor": "ellipse"}
     few = {v: run for v, run in made.models.items() if v != "ablation.direct"}
-    compared = ablation.trials(made.val, few, FUSION, poor_below=0.5, shape_when_poor="rectangle")
+    compared = ablation.trials(made.val, few, made.rows, FUSION, **about)
     assert {t.group for t in compared} == set(ablation.GROUPS) - {"fpn", "invalid"}
     none = {v: run for v, run in made.models.items() if v in predictions.REQUIRED}
-    compared = ablation.trials(made.val, none, FUSION, poor_below=0.5, shape_when_poor="ellipse")
+    compared = ablation.trials(made.val, none, made.rows, FUSION, **about)
     assert {t.group for t in compared} == {"fusion", "poor", "poor_fused"}
+    methods = predictions.methods(made.val, none, FUSION, **about)
+    assert list(methods) == [m for m in predictions.NAMES if m not in predictions.READINGS]
+    drawn = {method: made.coco[method] for method in methods}
+    second = table2.table2(drawn, claims=CLAIMS)
+    assert set(second["method"]) == {
+        m for m in made.second["method"] if not any(r in m for r in predictions.READINGS)
+    }
 
 
 def test_boxes_are_judged_for_every_run(made: Made) -> None:
@@ -227,4 +239,4 @@ def test_missing_runs_and_mixed_backbones_are_sentences(made: Made, tmp_path: Pa
     assert predictions.backbone(made.models) == "small"
     config = ModelConfig(method="mask_rcnn", backbone="resnet50")
     with pytest.raises(ValueError, match="different backbones"):
-        predictions.backbone({**made.models, "large": predictions.Predictions(config, [])})
+        predictions.backbone({**made.models, "large": predictions.Predictions(config, {})})

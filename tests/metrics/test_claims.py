@@ -106,12 +106,23 @@ def test_directions_are_judged_by_their_interval(interval: Any, small: str, own:
     assert {small, own} <= set(VERDICTS)
 
 
+@pytest.mark.parametrize(("seeds", "judged"), [(1, False), (2, True), (None, True)])
+def test_what_was_trained_once_is_not_judged(seeds: float | None, judged: bool) -> None:
+    gain = Observation("x", 0.2, 0.1, 0.3, seeds)
+    number = Observation("x", 0.3, seeds=seeds)
+    for own in (True, False):
+        found = verdict(Claim(**DIRECTION), gain, own_scale=own)
+        assert (found != "not judged: one training") == judged
+    assert (verdict(Claim(**VALUE), number, own_scale=True) == "reproduced") == judged
+    assert verdict(Claim(**VALUE), number, own_scale=False) == "not run at this scale"
+
+
 def test_assemble_merges_writes_and_repeats_byte_for_byte(tmp_path: Path) -> None:
     write(tmp_path, VALUE, DIRECTION, {**VALUE, "id": "A.fig1.other", "step": "05_hybrid_results"})
     observe(
         tmp_path,
         "03_invalid_masks",
-        {"id": DIRECTION["id"], "observed": 0.1, "ci_low": 0.05, "ci_high": 0.2},
+        {"id": DIRECTION["id"], "observed": 0.1, "ci_low": 0.05, "ci_high": 0.2, "seeds": 3},
         {"id": VALUE["id"], "observed": 0.31, "ci_low": None, "ci_high": None},
     )
     observe(tmp_path, "lab/03_invalid_masks", {"id": "A.nothing", "observed": 1.0})
@@ -124,6 +135,7 @@ def test_assemble_merges_writes_and_repeats_byte_for_byte(tmp_path: Path) -> Non
         "not run at this scale", "direction holds", "not run at this scale",
     ]  # fmt: skip
     assert frame["observed"].tolist()[:2] == [0.31, 0.1]
+    assert ",0.1,0.05,0.2,3,direction holds," in first.decode()  # a number of trainings is whole
     pd.testing.assert_frame_equal(pd.read_csv(path), frame, check_dtype=False)
     assemble("demo", root=tmp_path)
     assert path.read_bytes() == first
@@ -159,7 +171,7 @@ def test_a_step_without_a_cache_keeps_its_rows_as_long_as_it_has_a_page(tmp_path
     other = {**DIRECTION, "id": "B.table2.gain", "paper": "B", "step": "07_opmask_results"}
     write(tmp_path, VALUE, other)
     observe(tmp_path, "03_invalid_masks", {"id": VALUE["id"], "observed": 0.3})
-    row = {"id": "B.table2.gain", "observed": 0.2, "ci_low": 1 / 3, "ci_high": 0.5}
+    row = {"id": "B.table2.gain", "observed": 0.2, "ci_low": 1 / 3, "ci_high": 0.5, "seeds": 5}
     observe(tmp_path, "07_opmask_results", row)
     page = tmp_path / "results" / "demo" / "notebooks" / "07_opmask_results.html"
     write_text(page, "<html>")

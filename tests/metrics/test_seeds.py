@@ -57,6 +57,21 @@ def test_difference_pairs_seeds_and_images() -> None:
         SeedScores({2: _scores(shared).scores[2]}) - fewer
 
 
+def test_what_was_not_trained_is_paired_with_every_seed() -> None:
+    values = np.random.default_rng(1).normal(size=(3, 40))
+    trained, fixed = _scores(values), _scores(np.zeros((1, 40))).scores[0]
+    assert (trained - fixed).interval == trained.interval
+    turned = (fixed - trained).interval
+    assert turned == pytest.approx((-trained.estimate, *(-end for end in trained.interval[:0:-1])))
+
+
+def test_a_higher_confidence_is_a_wider_interval_by_students_t() -> None:
+    scores = _scores(np.array([[1.0] * 30, [3.0] * 30]))
+    # one degree of freedom: t is 12.706 for 95 %, 63.657 for 99 %
+    assert scores.at(0.99).high - 2 == pytest.approx(63.657, abs=1e-3)
+    assert scores.at(0.95) == scores.interval
+
+
 def test_one_seed_has_the_interval_over_images() -> None:
     values = np.random.default_rng(0).normal(size=(1, 30))
     one = _scores(values)

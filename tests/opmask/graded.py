@@ -7,9 +7,8 @@ import numpy as np
 
 from lib.data.coco import CocoSet, from_coco
 from lib.masks.rle import encode
-from lib.metrics.coco_ap import APResult
 from lib.models.config import ModelConfig
-from lib.opmask.predictions import Models, Predictions, judge
+from lib.opmask.predictions import Models, Predictions, Results, Run, judge
 
 NAMES = {1: "person", 17: "cat", 18: "dog", 22: "elephant", 47: "cup", 53: "apple"}
 """Three classes of VOC and three others, one of them (apple) of the list of 40."""
@@ -72,9 +71,7 @@ def make_model(
         split=split,
         supervised=supervised,
         config=ModelConfig.model_validate(config),
-        detections=found,
-        masks_on_boxes=[],
-        folder=Path(),
+        runs={0: Run(detections=found, masks_on_boxes=[], folder=Path())},
     )
 
 
@@ -88,6 +85,6 @@ def make_models(coco_set: CocoSet, *splits: str, backbone: str = "small") -> Mod
     return {model.variant: model for model in made}
 
 
-def judged(coco_set: CocoSet, models: Models) -> dict[str, APResult]:
+def judged(coco_set: CocoSet, models: Models) -> Results:
     """Return mask AP of every model."""
     return judge(coco_set, models, "segm")

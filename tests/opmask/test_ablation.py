@@ -30,7 +30,7 @@ def test_each_run_is_compared_in_what_it_changes(opmask_study: Made, table: pd.D
     labels = val.categories.split("voc")  # those without masks
     stopped = ablation.SETTINGS["prior_gradient"][False]
     values = {
-        v: evaluate(val, models[f"ablation.{v}"].detections, iou_type="segm", labels=labels)
+        v: evaluate(val, models[f"ablation.{v}"].first.detections, iou_type="segm", labels=labels)
         for v in ("opmask", "vanilla")
     }
     for metric in ("AP", "AP50"):
@@ -44,9 +44,8 @@ def test_each_run_is_compared_in_what_it_changes(opmask_study: Made, table: pd.D
     assert one(table, setting=stopped, metric="box_AP50")["ours"] == pytest.approx(100)
     ambiguous = one(table, setting=stopped, metric="AP_ambiguous")
     others = {x.id for x in val.all_instances() if (x.id - 1) % 5 not in (0, 4)}
-    alone = evaluate(
-        val, models["ablation.vanilla"].detections, iou_type="segm", labels=labels, ignore=others
-    )
+    found = models["ablation.vanilla"].first.detections
+    alone = evaluate(val, found, iou_type="segm", labels=labels, ignore=others)
     assert ambiguous["ours"] == pytest.approx(100 * alone.value("AP"))
 
 
@@ -89,7 +88,7 @@ def test_the_claim_is_the_default_minus_stopped_gradients(
 def test_nothing_is_concluded_from_models_that_find_too_little(opmask_study: Made) -> None:
     val, models = opmask_study.val, opmask_study.models
     lowest = min(
-        evaluate(val, models[f"ablation.{v}"].detections, iou_type="bbox").value("AP50")
+        evaluate(val, models[f"ablation.{v}"].first.detections, iou_type="bbox").value("AP50")
         for v in ("opmask", "vanilla")
     )
     assert ablation.reaches(val, models, lowest)

@@ -11,11 +11,10 @@ from matplotlib import pyplot as plt
 from lib.data.coco import CocoSet
 from lib.metrics.bootstrap import resample
 from lib.metrics.claims import load_claims
-from lib.metrics.coco_ap import APResult
 from lib.opmask import fig3, fig3_controls, fig3_figures
 from lib.opmask.fig3_regression import Comparison, compare, fit
 from lib.opmask.overlap import definitions_table, mean_overlap
-from lib.opmask.predictions import Models
+from lib.opmask.predictions import Models, Results
 from tests.fixtures.opmask import with_backbone
 from tests.opmask import graded
 
@@ -38,31 +37,31 @@ def models(val: CocoSet) -> Models:
 
 
 @pytest.fixture(scope="module")
-def results(val: CocoSet, models: Models) -> dict[str, APResult]:
+def results(val: CocoSet, models: Models) -> Results:
     return graded.judged(val, models)
 
 
 @pytest.fixture(scope="module")
-def frame(val: CocoSet, models: Models, results: dict[str, APResult]) -> pd.DataFrame:
+def frame(val: CocoSet, models: Models, results: Results) -> pd.DataFrame:
     return fig3.class_frame(val, mean_overlap(val, "image_mean"), models, results)
 
 
 @pytest.fixture(scope="module")
-def found(frame: pd.DataFrame) -> Comparison:
-    return compare(frame["overlap"], frame["baseline"], frame["opmask"], **DRAWS)
+def found(frame: pd.DataFrame, models: Models, results: Results) -> Comparison:
+    return fig3.compare(frame, models, results, **DRAWS)
 
 
 def test_each_class_has_the_ap_of_the_run_in_which_it_had_no_masks(
-    frame: pd.DataFrame, results: dict[str, APResult]
+    frame: pd.DataFrame, results: Results
 ) -> None:
     assert frame["name"].tolist() == list(graded.NAMES.values())
     for row in frame.to_dict("records"):
         split = "non_voc" if row["name"] in ("person", "cat", "dog") else "voc"
         for method in ("baseline", "opmask"):
-            per_class = results[f"{method}.{split}"].per_class.set_index("label")
+            per_class = results[f"{method}.{split}"][0].per_class.set_index("label")
             assert row[method] == pytest.approx(100 * per_class.loc[row["label"], "AP"])
         assert row["full"] == pytest.approx(
-            100 * results["baseline.all"].select([row["label"]]).value("AP")
+            100 * results["baseline.all"][0].select([row["label"]]).value("AP")
         )
         assert row["gain"] == row["opmask"] - row["baseline"]
         assert np.exp([row["log_side"], row["log_instances"]]) == pytest.approx([24, 8])
@@ -70,7 +69,7 @@ def test_each_class_has_the_ap_of_the_run_in_which_it_had_no_masks(
 
 
 def test_classes_that_had_masks_in_every_run_are_left_out(
-    val: CocoSet, models: Models, results: dict[str, APResult]
+    val: CocoSet, models: Models, results: Results
 ) -> None:
     one_way = {variant: run for variant, run in models.items() if run.split == "voc"}
     frame = fig3.class_frame(val, mean_overlap(val, "nearest"), one_way, results)
@@ -108,10 +107,9 @@ def test_the_table_has_both_lines_and_their_difference(
     )
 
 
-def test_no_class_is_influential_where_nothing_is_found(
-    frame: pd.DataFrame, found: Comparison
-) -> None:
+def test_no_class_is_influential_where_nothing_is_found(frame: pd.DataFrame) -> None:
     nothing = frame.assign(baseline=0.0, opmask=0.0, gain=0.0)
+    found = compare(nothing["overlap"], nothing["baseline"], nothing["opmask"], **DRAWS)
     table = fig3.regression_table(nothing, found, load_claims())
     assert table["most_influential"].tolist() == ["", "", ""]
     assert table["slope"].tolist() == table["slope_without"].tolist() == [0, 0, 0]
@@ -151,7 +149,7 @@ def test_every_definition_has_its_regression_in_its_own_units(
 
 
 def test_observations_have_their_intervals_and_values_need_a_resnet50(
-    models: Models, results: dict[str, APResult], frame: pd.DataFrame, found: Comparison
+    models: Models, results: Results, frame: pd.DataFrame, found: Comparison
 ) -> None:
     seen = {
         o.id.removeprefix("B.fig3."): o
@@ -168,7 +166,7 @@ def test_observations_have_their_intervals_and_values_need_a_resnet50(
     assert seen["opmask_slope_is_flatter"].observed == found.flatter.estimate
     cat = seen["cat.opmask_above_baseline"]
     ours, base = (
-        resample(results[f"{method}.non_voc"].select([2]), **DRAWS).score("AP")
+        resample(results[f"{method}.non_voc"][0].select([2]), **DRAWS).score("AP")
         for method in ("opmask", "baseline")
     )
     gain = (ours - base).interval.scaled(100)
@@ -188,8 +186,8 @@ def test_observations_have_their_intervals_and_values_need_a_resnet50(
     assert {o.id for o in more} <= known
 
 
-def test_the_figure_says_what_it_shows(frame: pd.DataFrame) -> None:
-    figure = fig3_figures.regressions(frame, "image_mean", named=1)
+def test_the_figure_says_what_it_shows(frame: pd.DataFrame, found: Comparison) -> None:
+    figure = fig3_figures.regressions(frame, found.lines, "image_mean", named=1)
     texts = [text.get_text() for axes in figure.axes for text in axes.texts]
     line = fit(frame["overlap"], frame["baseline"])
     assert any(f"n = 6, slope {fig3_figures.number(line.slope)} per 0.01" in text for text in texts)

@@ -10,9 +10,9 @@ from scipy import stats
 from lib.data.coco import CocoSet
 from lib.metrics.bootstrap import Score, resample
 from lib.metrics.claims import load_claims
-from lib.metrics.coco_ap import APResult, evaluate
+from lib.metrics.coco_ap import evaluate
 from lib.opmask import fig6
-from lib.opmask.predictions import DIFFERENCE, METHODS, Models
+from lib.opmask.predictions import DIFFERENCE, METHODS, Models, Results
 from tests.fixtures.opmask import one
 from tests.opmask import graded
 
@@ -30,12 +30,12 @@ def models(val: CocoSet) -> Models:
 
 
 @pytest.fixture(scope="module")
-def results(val: CocoSet, models: Models) -> dict[str, APResult]:
+def results(val: CocoSet, models: Models) -> Results:
     return graded.judged(val, models)
 
 
 @pytest.fixture(scope="module")
-def made(models: Models, results: dict[str, APResult]) -> list[fig6.Ratio]:
+def made(models: Models, results: Results) -> list[fig6.Ratio]:
     return fig6.ratios(models, results, **DRAWS)
 
 
@@ -45,7 +45,7 @@ def table(made: list[fig6.Ratio]) -> pd.DataFrame:
 
 
 def test_values_are_those_of_judging_each_group_of_classes_alone(
-    val: CocoSet, models: Models, results: dict[str, APResult], table: pd.DataFrame
+    val: CocoSet, models: Models, results: Results, table: pd.DataFrame
 ) -> None:
     for split in fig6.SPLITS:
         given = val.categories.split(split)
@@ -56,12 +56,12 @@ def test_values_are_those_of_judging_each_group_of_classes_alone(
                 assert not ((table["split"] == split) & (table["classes"] == group)).any()
                 continue
             where = {"split": split, "classes": group}
-            found = models[f"opmask.{split}"].detections
+            found = models[f"opmask.{split}"].first.detections
             alone = evaluate(val, found, iou_type="segm", labels=labels).value("AP")
             row = one(table, **where, method="opmask")
             assert row["ours"] == pytest.approx(100 * alone) and row["judged"] == len(labels)
             ours, base = (
-                resample(results[f"{method}.{split}"].select(labels), **DRAWS).score("AP")
+                resample(results[f"{method}.{split}"][0].select(labels), **DRAWS).score("AP")
                 for method in ("opmask", "baseline")
             )
             gain = one(table, **where, method=DIFFERENCE)[["ours", "ci_low", "ci_high"]]
@@ -82,9 +82,7 @@ def test_the_papers_gains_stand_beside_the_classes_that_it_plots(table: pd.DataF
     assert shown["judged on"].tolist() == ["unsupervised", "unsupervised", "all"]
 
 
-def test_models_that_do_not_exist_are_left_out_and_said(
-    models: Models, results: dict[str, APResult]
-) -> None:
+def test_models_that_do_not_exist_are_left_out_and_said(models: Models, results: Results) -> None:
     fewer = {v: m for v, m in models.items() if m.split != "official_40" and v != "opmask.all"}
     made = fig6.ratios(fewer, results, **DRAWS)
     assert [ratio.split for ratio in made] == ["voc", "non_voc"]
@@ -103,7 +101,7 @@ def test_every_ratio_is_judged_by_the_smallest_gain(
     least = seen["opmask_above_baseline_at_every_ratio"]
     assert least.observed == pytest.approx(gains["ours"].min())
     assert least.ci_low == pytest.approx(gains["ci_low"].min())
-    highs = [np.percentile(ratio.gain.resampled, 100 - 2.5 / 4) for ratio in made]
+    highs = [np.percentile(ratio.gain.scores[0].resampled, 100 - 2.5 / 4) for ratio in made]
     assert least.ci_high == pytest.approx(100 * min(highs))
     full = one(gains, split="all")
     assert seen["full.opmask_above_baseline"].observed == pytest.approx(full["ours"])

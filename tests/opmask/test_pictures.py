@@ -85,7 +85,7 @@ def test_each_column_has_the_masks_and_the_iou_of_its_own_object(opmask_study: M
     assert notes(figure) == ["0.58"] * 3 + ["0.75"] * 3  # 10 and 6 of 24 columns are missing
     assert figure is not None
     panels = np.array([axes for axes in figure.axes if axes.images]).reshape(4, 3)
-    found = {x["annotation_id"]: x for x in models["opmask.voc"].masks_on_boxes}
+    found = {x["annotation_id"]: x for x in models["opmask.voc"].first.masks_on_boxes}
     cams, labels = by_annotation(cams_of(val)), val.categories.split("non_voc")
     some = [x for x in val.all_instances() if x.id in ambiguous_ids(val) and x.label in labels]
     for column, instance in zip(panels.T, rois.choose(some, count=3), strict=True):

@@ -18,9 +18,10 @@ def test_models_know_method_classes_and_predictions(opmask_study: Made) -> None:
     assert (model.method, model.split, model.setting) == ("opmask", "voc", "voc_to_nonvoc")
     assert model.supervised == val.categories.split("voc")
     assert predictions.unsupervised(model, val.categories) == val.categories.split("non_voc")
-    assert len(model.detections) == len(model.masks_on_boxes) == len(val.all_instances())
+    run = model.first
+    assert len(run.detections) == len(run.masks_on_boxes) == len(val.all_instances())
     detector = models["faster_rcnn.all"]
-    assert not detector.masks_on_boxes and not detector.supervised
+    assert not detector.first.masks_on_boxes and not detector.supervised
     assert detector.setting == "none" and not detector.config.has_masks
 
 
@@ -43,7 +44,7 @@ def test_masks_are_judged_of_models_that_have_some(opmask_study: Made) -> None:
     assert set(predictions.judge(opmask_study.val, some, "bbox")) == set(some)
     masks = predictions.judge(opmask_study.val, some, "segm")
     assert set(masks) == {"class_specific.all"}
-    assert masks["class_specific.all"].value("AP") == pytest.approx(1)
+    assert masks["class_specific.all"][0].value("AP") == pytest.approx(1)
 
 
 def test_pairs_need_both_methods(opmask_study: Made) -> None:

@@ -1,6 +1,5 @@
 """Table 1 of paper B, on a small made set: two of five objects of each image are ambiguous."""
 
-from dataclasses import replace
 from typing import Any
 
 import matplotlib as mpl
@@ -12,7 +11,7 @@ from lib.metrics.claims import load_claims
 from lib.metrics.coco_ap import evaluate
 from lib.opmask import table1
 from lib.opmask.predictions import DIFFERENCE, METHODS
-from tests.fixtures.opmask import IMAGES, Made, one, points, with_backbone
+from tests.fixtures.opmask import IMAGES, Made, changed, one, points, with_backbone
 
 GIVEN: dict[str, Any] = {"iou_from": 0.5, "resamples": 40, "seed": 0}
 
@@ -33,7 +32,7 @@ def test_ap_is_of_the_group_alone_with_the_others_ignored(
     for group, ignored in (("ambiguous", rest), ("not_ambiguous", first)):
         count = sum(x.label in labels and x.id not in ignored for x in val.all_instances())
         for method in METHODS:
-            found = models[f"{method}.voc"].detections
+            found = models[f"{method}.voc"].first.detections
             alone = evaluate(val, found, iou_type="segm", labels=labels, ignore=ignored)
             where = {"direction": "voc_to_nonvoc", "group": group, "metric": "AP"}
             row = one(table, method=method, **where)
@@ -77,10 +76,10 @@ def test_masks_on_true_boxes_that_gain_alike_in_both_groups_show_no_difference(
 def test_a_mask_iou_is_that_of_the_groups_instances(opmask_study: Made) -> None:
     val, models = opmask_study.val, dict(opmask_study.models)
     first = {5 * i + place for i in range(IMAGES) for place in (1, 5)}
-    good = {x["annotation_id"]: x for x in models["class_specific.all"].masks_on_boxes}
+    good = {x["annotation_id"]: x for x in models["class_specific.all"].first.masks_on_boxes}
     better = [good[x["annotation_id"]] if x["annotation_id"] in first else x
-              for x in models["opmask.voc"].masks_on_boxes]  # fmt: skip
-    models["opmask.voc"] = replace(models["opmask.voc"], masks_on_boxes=better)
+              for x in models["opmask.voc"].first.masks_on_boxes]  # fmt: skip
+    models["opmask.voc"] = changed(models["opmask.voc"], masks_on_boxes=better)
     table = table1.table1(val, models, claims=load_claims(), **GIVEN)
     where = {"direction": "voc_to_nonvoc", "metric": "mask_IoU", "group": table1.BETWEEN}
     # Ambiguous: from 14 of 24 columns to all of them; the others: from 14 to 18.
@@ -100,9 +99,9 @@ def test_observations_are_claims_in_their_unit(opmask_study: Made, table: pd.Dat
     own = {c.id: c for c in load_claims().claims if c.id.startswith("B.table1.")}
     seen = {o.id: o for o in table1.observations(table, opmask_study.models)}
     assert set(seen) == {name for name, c in own.items() if c.kind == "direction"}
-    changed = table.copy()
-    changed.loc[table["metric"] == "mask_IoU", ["ours", "ci_low", "ci_high"]] += [30, 20, 40]
-    seen = {o.id: o for o in table1.observations(changed, opmask_study.models)}
+    other = table.copy()
+    other.loc[table["metric"] == "mask_IoU", ["ours", "ci_low", "ci_high"]] += [30, 20, 40]
+    seen = {o.id: o for o in table1.observations(other, opmask_study.models)}
     larger = seen["B.table1.nonvoc_to_voc.relative_gain_larger_when_ambiguous"]
     assert larger.observed == pytest.approx(0.3)  # a ratio, not points; of mask IoU
     assert (larger.ci_low, larger.ci_high) == pytest.approx((0.2, 0.4))

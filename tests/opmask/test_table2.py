@@ -11,6 +11,7 @@ import pytest
 from lib.metrics.claims import Claims, load_claims
 from lib.metrics.coco_ap import evaluate
 from lib.opmask import per_class, table2
+from lib.opmask.filled_boxes import judge_filled
 from lib.opmask.predictions import (
     DIFFERENCE,
     DIRECTIONS,
@@ -19,7 +20,7 @@ from lib.opmask.predictions import (
     classes_table,
     judge,
 )
-from tests.fixtures.opmask import Made, of_voc_alone, one, points
+from tests.fixtures.opmask import Made, changed, of_voc_alone, one, points
 
 DRAWN = {"resamples": 40, "seed": 0}
 
@@ -31,7 +32,8 @@ def claims() -> Claims:
 
 @pytest.fixture(scope="module")
 def results(opmask_study: Made) -> Results:
-    return judge(opmask_study.val, opmask_study.models, "segm")
+    val, models = opmask_study.val, opmask_study.models
+    return {**judge(val, models, "segm"), **judge_filled(val, models)}
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +55,8 @@ def test_values_are_those_of_judging_each_group_of_classes_alone(
         methods = {"opmask": f"opmask.{split}", "class_specific": "class_specific.all"}
         for classes, labels in (("supervised", given), ("unsupervised", rest)):
             for method, variant in methods.items():
-                alone = evaluate(val, models[variant].detections, iou_type="segm", labels=labels)
+                found = models[variant].first.detections
+                alone = evaluate(val, found, iou_type="segm", labels=labels)
                 where = {"direction": DIRECTIONS[split], "beside": "R50", "metric": "AP75"}
                 row = one(table, classes=classes, method=method, **where)
                 assert row["ours"] == pytest.approx(100 * alone.summary["AP75"])
@@ -73,6 +76,15 @@ def test_differences_are_paired_and_the_paper_stands_beside_them(table: pd.DataF
     assert (given["ours"], given["ci_low"], given["ci_high"]) == (0.0, 0.0, 0.0)
     assert np.isnan(given["paper"])
     assert table.loc[table["metric"] == "AP_L", "ours"].isna().all()  # none is that large
+
+
+def test_filled_boxes_of_opmasks_detections_stand_beside_the_heads(table: pd.DataFrame) -> None:
+    for classes in ("supervised", "unsupervised"):  # all objects fill their boxes
+        for direction in DIRECTIONS.values():
+            where = {"direction": direction, "classes": classes, "metric": "AP"}
+            assert one(table, method="filled_box", **where)["ours"] == pytest.approx(100)
+            assert one(table, method="opmask - filled_box", **where)["ours"] <= 0
+    assert set(table.loc[table["method"] == "filled_box", "beside"]) == {"R50"}
 
 
 def test_what_only_the_paper_has_is_shown_and_never_observed(
@@ -123,7 +135,8 @@ def test_a_direction_without_a_baseline_has_no_difference(
 ) -> None:
     few = {"opmask.voc": opmask_study.models["opmask.voc"]}
     table = table2.table2(results, few, claims=claims, **DRAWN)
-    assert set(table.loc[table["backbone"] != "", "method"]) == {"opmask"}
+    there = set(table.loc[table["backbone"] != "", "method"])
+    assert there == {"opmask", "filled_box", "opmask - filled_box"}
     assert table2.observations(table, claims=claims) == []
     assert per_class.per_class_table(results, few).empty
     assert table2.table2({}, {}, claims=claims, **DRAWN)["ours"].isna().all()
@@ -132,7 +145,7 @@ def test_a_direction_without_a_baseline_has_no_difference(
 def test_classes_without_an_instance_count_in_no_mean(opmask_study: Made, claims: Claims) -> None:
     some = of_voc_alone(opmask_study.val)
     models = {
-        v: replace(model, detections=[d for d in model.detections if d["category_id"] <= 18])
+        v: changed(model, detections=[d for d in model.first.detections if d["category_id"] <= 18])
         for v, model in opmask_study.models.items()
     }
     results = judge(some, models, "segm")

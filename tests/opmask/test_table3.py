@@ -4,7 +4,6 @@ OPMask's map is high in all of the box but a corner, the others' in 4 of its 7 c
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,7 @@ from lib.metrics.coco_ap import evaluate
 from lib.opmask import table3
 from lib.opmask.predictions import Models
 from tests.fixtures.cams import cam_results
-from tests.fixtures.opmask import Made, one, with_backbone, without_masks
+from tests.fixtures.opmask import Made, changed, one, with_backbone, without_masks
 
 DRAWN = {"resamples": 20, "seed": 0}
 THRESHOLDS = [0.2, 0.5, 0.9]
@@ -48,8 +47,8 @@ def test_values_at_the_fixed_threshold_are_those_of_its_masks(
     val, models = opmask_study.val, opmask_study.models
     for variant in ("faster_rcnn.all", "baseline.voc", "opmask.non_voc"):
         method, split = variant.split(".")
-        maps = read_cams(models[variant].folder / "cams_val.npz").maps
-        found = cam_results(models[variant].detections, maps, val, threshold=0.5)
+        maps = read_cams(models[variant].first.folder / "cams_val.npz").maps
+        found = cam_results(models[variant].first.detections, maps, val, threshold=0.5)
         for tested, classes in table3.TESTED.items():
             labels = val.categories.split(classes)
             alone = evaluate(val, found, iou_type="segm", labels=labels)
@@ -93,9 +92,9 @@ def test_differences_at_best_cut_each_model_at_its_own_threshold(
     scores = []
     for method in ("opmask", "baseline"):
         model = models[f"{method}.voc"]
-        maps = read_cams(model.folder / "cams_val.npz").maps
+        maps = read_cams(model.first.folder / "cams_val.npz").maps
         best_at = one(table, method=method, **where)["best_at"]
-        found = cam_results(model.detections, maps, val, threshold=best_at)
+        found = cam_results(model.first.detections, maps, val, threshold=best_at)
         result = evaluate(val, found, iou_type="segm", area_ranges={})
         scores.append(resample(result, **DRAWN).score("AP", val.categories.split("non_voc")))
     change = (scores[0] - scores[1]).interval.scaled(100)
@@ -107,8 +106,8 @@ def test_differences_at_best_cut_each_model_at_its_own_threshold(
 
 def test_a_sweep_that_finds_nothing_is_best_nowhere(opmask_study: Made, tmp_path: Path) -> None:
     models = {v: opmask_study.models[v] for v in ("opmask.voc", "baseline.voc")}
-    flat = replace(models["baseline.voc"], folder=tmp_path)  # constant maps: empty masks
-    np.savez(tmp_path / "cams_val.npz", maps=np.ones((len(flat.detections), 7, 7)))
+    flat = changed(models["baseline.voc"], folder=tmp_path)  # constant maps: empty masks
+    np.savez(tmp_path / "cams_val.npz", maps=np.ones((len(flat.first.detections), 7, 7)))
     table = table_of(opmask_study, {**models, "baseline.voc": flat})
     rows = table[table["method"] == "baseline"]
     assert (rows["best"] == 0).all() and rows["best_at"].isna().all()
@@ -147,7 +146,7 @@ def test_claims_on_a_model_that_finds_too_little_are_not_judged(
 
 def test_models_without_maps_are_left_out(opmask_study: Made, tmp_path: Path) -> None:
     models = {v: opmask_study.models[v] for v in ("opmask.voc", "baseline.voc")}
-    models["baseline.voc"] = replace(models["baseline.voc"], folder=tmp_path)
+    models["baseline.voc"] = changed(models["baseline.voc"], folder=tmp_path)
     assert table3.variants(models) == ["opmask.voc"]
     assert set(table_of(opmask_study, models)["method"]) == {"opmask", table3.BOX}
     none = table_of(opmask_study, {})

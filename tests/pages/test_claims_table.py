@@ -23,7 +23,7 @@ ROWS = [
 SEEN = [
     Observation("A.fig1.rate", 0.21, 0.18, 0.25),
     Observation("A.fig1.small_fail", -0.1, -0.2, -0.05),
-    Observation("B.table2.gain", 5.04, 2.0, 8.0),
+    Observation("B.table2.gain", 5.04, 2.0, 8.0, 3),
     Observation("B.table2.gain_small", 1.0, -2.0, 4.0),
 ]
 
@@ -61,6 +61,21 @@ def test_numbers_are_in_the_papers_units_and_decimals(claims: Claims, frame: pd.
         assert text in first
     for text in ("31.9", "+13.0", "+5.0", "+2.0 to +8.0", "−2.0 to +4.0", "0.003", "in words"):
         assert text in second
+
+
+def test_seeds_are_shown_and_what_an_undecided_effect_had_to_be(
+    claims: Claims, frame: pd.DataFrame
+) -> None:
+    first, second = (claims_table(frame, claims, paper).html for paper in "AB")
+    assert '<td class="number">3</td>' in second and '<td class="number">–</td>' in first
+    assert second.count("an effect of more than about 3.0 would show") == 1
+    assert "would show" not in first
+
+
+def test_one_training_is_not_judged_and_the_paragraph_says_so(claims: Claims) -> None:
+    frame = judged(claims, [Observation("B.table2.gain", 5.04, 2.0, 8.0, 1)], profile="demo")
+    assert "not judged: one training" in claims_table(frame, claims, "B").html
+    assert "1 not judged, since one training decides nothing" in paragraph(frame, "demo")
 
 
 def test_a_number_that_is_not_zero_does_not_look_like_it() -> None:

@@ -82,7 +82,7 @@ child.kill()
 """
 """Code that waits to be stopped, with a process of its own, unless it was begun before."""
 
-LIB = ("__init__.py", "paths.py", "files.py", "study.py", "terms.py", "workspace.py")
+LIB = ("__init__.py", "paths.py", "files.py", "study.py", "terms.py", "variant.py", "workspace.py")
 
 
 @dataclass
