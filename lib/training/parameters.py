@@ -8,6 +8,9 @@ from lib.data.sources import SetFiles
 from lib.training.config import TrainConfig, parse_config
 from lib.training.pretrain import PretrainConfig
 
+MAPS = "cache/maps"
+"""Where all profiles and steps keep the maps of frozen backbones."""
+
 ELSEWHERE = ("train_init", "train_method")
 """Parameters called like settings of the run that have their place elsewhere."""
 
@@ -40,6 +43,7 @@ def training_config(
         "model": model,
         "annotations": str(files.annotations),
         "images": str(files.images),
+        "maps": MAPS,
         "out": str(out),
         "init": None if init is None else str(init),
     }
