@@ -16,7 +16,7 @@ STEP_NAMING = ("train_init", "data_from")
 """Parameters that name a step that theirs needs: whose model it starts from, whose sets it uses.
 Empty for none."""
 
-WITHOUT_EFFECT = ("_workers", "train_log_every", "train_checkpoint_every")
+WITHOUT_EFFECT = ("_workers", "train_log_every", "train_checkpoint_every", "train_maps_gib")
 """Endings of the parameters that change how a result is computed and reported, but not the result.
 
 Work that was begun with some can be continued with others, and a finished step is not repeated.

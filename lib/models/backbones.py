@@ -24,7 +24,6 @@ from lib.models import lite0
 from lib.models.batch_norm import FixedBatchNorm, SharedBatchNorm
 from lib.models.config import FpnKind
 from lib.models.enhanced_fpn import extra_block
-from lib.models.trunk import Frozen
 from lib.models.weights import read_tensors
 from lib.paths import find_data
 
@@ -34,6 +33,9 @@ CAFFE_MEAN = (123.152 / 255, 115.902 / 255, 103.063 / 255)
 CAFFE_STD = (1 / 255, 1 / 255, 1 / 255)
 STAGES = ("conv1", "layer1", "layer2", "layer3", "layer4")
 RETURN_LAYERS = {"layer1": "0", "layer2": "1", "layer3": "2", "layer4": "3"}
+
+Frozen = Literal["nothing", "body", "pyramid"]
+"""Of which part nothing learns: of none, of the backbone without its FPN, or of both."""
 
 
 class FeaturePyramid(BackboneWithFPN):
@@ -46,19 +48,13 @@ class FeaturePyramid(BackboneWithFPN):
     image_std: tuple[float, float, float] = IMAGENET_STD
     frozen: Frozen = "nothing"
 
-    @property
-    def levels(self) -> list[str]:
-        """Names of the maps that RoIs are pooled from, the finest first."""
-        return list(self.body.return_layers.values())
-
     def train(self, mode: bool = True) -> "FeaturePyramid":
         """Set the training mode of all that learns."""
-        super().train(mode)
-        if self.frozen == "pyramid":
-            super().train(False)
+        super().train(mode and self.frozen != "pyramid")
+        if self.frozen == "body":
+            self.body.eval()
         return self
 
-    @torch.no_grad()
     def trunk(self, pictures: Tensor) -> dict[str, Tensor]:
         """Return what is frozen makes of pictures ``[N, 3, H, W]``: maps ``[N, C, h, w]``."""
         return self(pictures) if self.frozen == "pyramid" else self.body(pictures)
@@ -277,6 +273,7 @@ def freeze(pyramid: FeaturePyramid, *, trainable: int, fpn: bool = False) -> Non
         pyramid.fpn.requires_grad_(False)
     if not trainable:
         pyramid.frozen = "pyramid" if fpn else "body"
+        pyramid.train()
 
 
 def _published(depth: int) -> dict[str, Tensor]:

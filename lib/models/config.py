@@ -31,7 +31,8 @@ class ModelConfig(BaseModel):
             agnostic, same heads as OPMask, no prior) or ``opmask``.
         backbone: ``lite0`` (EfficientNet-Lite0, whose weights come with a package), ``resnet50`` or
             ``resnet101``, or ``small`` (built in, without weights), each with an FPN.
-        weights: ``none``, ``imagenet`` (torchvision's, downloaded) or the path of a state dict.
+        weights: ``none``, ``imagenet`` (torchvision's, downloaded; those of ``lite0`` are here) or
+            the path of a state dict.
         weights_style: what the weights file expects; see :mod:`lib.models.backbones`.
         fresh_stages: stages of the ResNet that the weights file lacks: they start random, and
             their norm layers learn.
@@ -126,18 +127,22 @@ class ModelConfig(BaseModel):
             raise ValueError("box_channels and min_size need at least one number each.")
         if self.backbone == "small" and self.weights != "none":
             raise ValueError("The small backbone has no pre-trained weights: use 'none'.")
-        if self.backbone == "lite0" and self.weights != "imagenet":
-            raise ValueError("lite0 has its own weights: set weights to 'imagenet'.")
+        if self.backbone == "lite0" and (self.weights != "imagenet" or self.fresh_stages):
+            raise ValueError(
+                "lite0 has weights of its own, of all stages: set weights to 'imagenet' and leave "
+                "fresh_stages empty."
+            )
         levels = 4 if self.backbone == "lite0" else 5
         if len(self.anchor_sizes) != levels:
             raise ValueError(
                 f"{self.backbone} has {levels} pyramid levels, so anchor_sizes needs {levels} "
                 f"numbers; found {len(self.anchor_sizes)}."
             )
-        if "fpn" in self.frozen_parts and (self.trainable_stages or self.fpn != "plain"):
+        learns = self.trainable_stages if self.weights != "none" else 5
+        if "fpn" in self.frozen_parts and (learns or self.fpn != "plain"):
             raise ValueError(
-                "A frozen fpn needs a body of which nothing learns (trainable_stages 0) and a "
-                f"plain FPN; found {self.trainable_stages} and {self.fpn!r}."
+                "A frozen fpn needs a body of which nothing learns (trainable_stages 0, and "
+                f"weights) and a plain FPN; found {learns} stages that learn and {self.fpn!r}."
             )
         if max(self.min_size) > self.max_size:
             raise ValueError(

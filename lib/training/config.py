@@ -39,7 +39,7 @@ class TrainConfig(BaseModel):
             start from one with a plain FPN.
         maps: a folder where the maps of a backbone of which nothing learns are kept, for all runs;
             "": none are. It changes no result.
-        maps_gib: most that this folder may hold, in GiB.
+        maps_gib: most that this folder may hold, in GiB; 0 keeps none.
         out: the folder for ``model.pt``, ``metrics.jsonl`` and the checkpoint.
         iterations: optimiser steps.
         batch_size: images per step, of all processes together.
@@ -99,7 +99,12 @@ class TrainConfig(BaseModel):
     snapshots: tuple[int, ...] = ()
 
     @model_validator(mode="after")
-    def _snapshots(self) -> "TrainConfig":
+    def _consistent(self) -> "TrainConfig":
+        if self.model.frozen_parts and self.init is None:
+            raise ValueError(
+                f"model.frozen_parts ({', '.join(self.model.frozen_parts)}) would stay random: let "
+                "the run start from a trained detector (init), or leave them out."
+            )
         wrong = [n for n in self.snapshots if not 0 <= n < self.iterations]
         if wrong or len(set(self.snapshots)) < len(self.snapshots):
             raise ValueError(

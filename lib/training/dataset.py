@@ -35,8 +35,8 @@ Target = dict[str, Any]
 class TrainingSet(Dataset[tuple[Tensor | Seen, Target]]):
     """The samples of a COCO-format set, addressed by (index, position in the run).
 
-    A sample is an image, uint8 ``[3, H, W]`` RGB, or what a frozen trunk sees of it, where that is
-    kept, and a target:
+    A sample is an image, uint8 ``[3, H, W]`` RGB, or what a trunk sees of it, where that is kept
+    (see :mod:`lib.training.kept_maps`), and a target:
 
     - ``boxes``: ``[N, 4]`` float32 xyxy pixels
     - ``labels``: ``[N]`` int64 in 1..K, or -1: to be ignored

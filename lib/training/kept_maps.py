@@ -1,38 +1,44 @@
 """Maps of pictures, made once by a frozen trunk and kept on disk (see :mod:`lib.models.trunk`).
 
 Each picture, and its mirror image, has a file of its own. Its name is a digest of all that its
-content depends on: the picture's file and how it is read, the trunk's weights, and the size that
-pictures are given. So one folder serves any number of runs and sets, and nothing in it is ever out
-of date. A file that is missing or damaged costs time and nothing else.
+content depends on: the picture's file and how it is read, the trunk's weights and code, the size
+that pictures are given, and what kind of device computes. So one folder serves any number of runs
+and sets, and nothing in it is ever out of date. A file that is missing or damaged costs time and
+nothing else.
 """
 
+import hashlib
+import io
 import os
 import time
-import zipfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from filelock import FileLock
-from torch import Tensor
+from torch import Tensor, nn
 
+from lib.code import used_files
 from lib.data.pictures.images import ImageRecord
-from lib.files import atomic, digest, digest_of, remove_temporaries
+from lib.files import atomic, digest, digest_of, explain, remove_temporaries
 from lib.models.detector import Detector
-from lib.models.trunk import Seen, weights_digest
-from lib.paths import display, resolve
+from lib.models.trunk import Seen
+from lib.paths import ROOT, display, resolve
 from lib.training.inputs import pixels
 
-SUFFIX = ".npz"
+SUFFIX = ".maps.npz"
+
+CODE = "import lib.models.trunk, lib.data.pictures.images"
+"""What makes maps of a file."""
 
 LOG_EVERY = 15.0
 """Seconds between lines of progress."""
 
 
 class KeptMaps:
-    """What one frozen trunk sees of pictures.
+    """What one trunk sees of pictures.
 
     Args:
         folder: where it is kept; made if absent.
@@ -44,7 +50,7 @@ class KeptMaps:
         self.folder = folder
         self.key = key
         self.limit = limit
-        self._names: dict[tuple[Path, bool], str] = {}
+        self._digests: dict[Path, str] = {}
 
     def read(self, record: ImageRecord, *, mirrored: bool = False) -> Seen | None:
         """Return what the trunk sees of a picture; None if that is not kept, or is damaged.
@@ -55,103 +61,131 @@ class KeptMaps:
         """
         path = self._path(record, mirrored)
         try:
-            with np.load(path, allow_pickle=False) as arrays:
-                found = {name: torch.from_numpy(arrays[name]) for name in arrays.files}
-            (before, after) = found.pop("sizes").tolist()
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            with np.load(path, allow_pickle=False) as file:
+                arrays = dict(file)  # checks the sums of the archive
+            if arrays.pop("seal") != _seal(path, arrays):
+                return None
+            before, after = map(tuple, arrays.pop("sizes").tolist())
+        except Exception:  # absent, or whatever a damaged file leads to
             return None
-        return Seen(found, tuple(before), tuple(after))
+        return Seen({name: torch.from_numpy(x) for name, x in arrays.items()}, before, after)
 
     def fill(
         self, records: Sequence[ImageRecord], look: Callable[[Tensor], Seen], *, mirrored: bool
     ) -> int:
-        """Make what is missing or damaged; return of how many pictures. One process at a time.
+        """Make what is missing or damaged; return of how many pictures (mirror images count).
 
-        Beyond the limit, files of other pictures are removed, those first that were not used for
-        longest. What then still finds no room is not kept.
+        One process does so at a time; others wait, and find it made. Beyond the limit, files of
+        other pictures are removed, those first that were not used for longest. What then still
+        finds no room is not kept.
 
         Args:
             records: the pictures.
             look: from a picture, uint8 ``[3, H, W]`` RGB, to what the trunk sees of it.
             mirrored: whether mirror images are wanted too.
         """
+        ways = (False, True) if mirrored else (False,)
+        wanted = {self._path(record, way): (record, way) for record in records for way in ways}
         self.folder.mkdir(parents=True, exist_ok=True)
-        wanted = [(record, way) for record in records for way in ((False, True)[: 1 + mirrored])]
         with FileLock(self.folder / ".maps.lock"):
             remove_temporaries(self.folder)
             missing = []
-            for record, way in wanted:
+            for path, (record, way) in wanted.items():
                 if self.read(record, mirrored=way) is None:
-                    missing.append((record, way))
+                    path.unlink(missing_ok=True)
+                    missing.append(path)
                 else:
-                    os.utime(self._path(record, way))
-            room = self.limit - sum(path.stat().st_size for path in self._files())
-            own = {self._path(*one) for one in wanted}
-            last = time.monotonic()
-            for count, (record, way) in enumerate(missing):
+                    os.utime(path)
+            files = {path: path.stat() for path in self.folder.glob(f"*{SUFFIX}")}
+            room = self.limit - sum(stat.st_size for stat in files.values())
+            removable = sorted(  # the first to go is the last
+                files, key=lambda path: (path in wanted, files[path].st_mtime_ns), reverse=True
+            )
+            while room < 0:
+                room += _remove(removable.pop())
+            start = last = time.monotonic()
+            for count, path in enumerate(missing):
+                record, way = wanted[path]
                 picture = pixels(record)
-                room -= self._write(
-                    self._path(record, way), look(picture.flip(-1) if way else picture)
-                )
-                if room < 0:
-                    room += self._remove_oldest(-room, own)
-                if room < 0:
+                content = _packed(path, look(picture.flip(-1) if way else picture))
+                room -= len(content)
+                while room < 0 and removable and removable[-1] not in wanted:
+                    room += _remove(removable.pop())
+                if problem := self._problem(path, content) if room >= 0 else "it is full.":
                     print(
-                        f"{display(self.folder)} is full: the maps of {len(missing) - count - 1} "
-                        f"of {len(wanted)} pictures (mirror images count) are not kept but made "
-                        "in every iteration. train.maps_gib gives it more room.",
+                        f"{display(self.folder)}: {problem} The maps of {len(missing) - count} of "
+                        f"{len(wanted)} pictures (mirror images count) are not kept but made each "
+                        "time. More room (train.maps_gib) makes that faster and changes no result.",
                         flush=True,
                     )
-                    return count + 1
-                if time.monotonic() - last > LOG_EVERY:
+                    return count
+                if time.monotonic() - last > LOG_EVERY or count + 1 == len(missing):
                     last = time.monotonic()
-                    print(f"maps of {count + 1} of {len(missing)} pictures made", flush=True)
+                    rate = (count + 1) / (last - start)
+                    print(f"maps of {count + 1}/{len(missing)} pictures, {rate:.1f}/s", flush=True)
         return len(missing)
 
-    def _write(self, path: Path, seen: Seen) -> int:
-        arrays: dict[str, Any] = {name: x.cpu().numpy() for name, x in seen.maps.items()}
-        with atomic(path) as temporary, temporary.open("wb") as file:
-            np.savez(file, sizes=np.array([seen.before, seen.after]), **arrays)
-        return path.stat().st_size
-
-    def _files(self) -> set[Path]:
-        return set(self.folder.glob(f"*{SUFFIX}"))
-
-    def _remove_oldest(self, enough: int, own: Iterable[Path]) -> int:
-        """Remove files of others until so many bytes are free; return how many are."""
-        others = sorted(self._files() - set(own), key=lambda path: path.stat().st_mtime)
-        freed = 0
-        for path in others:
-            if freed >= enough:
-                break
-            freed += path.stat().st_size
-            path.unlink()
-        return freed
+    def _problem(self, path: Path, content: bytes) -> str | None:
+        """Write a file; return why it could not be written, in a sentence."""
+        try:
+            with atomic(path) as temporary:
+                temporary.write_bytes(content)
+        except OSError as error:
+            return explain(error)
+        return None
 
     def _path(self, record: ImageRecord, mirrored: bool) -> Path:
-        place = (record.path, mirrored)
-        if place not in self._names:
-            said = [self.key, digest(record.path), record.read_as, record.width, record.height]
-            self._names[place] = digest_of([*said, mirrored])
-        return self.folder / f"{self._names[place]}{SUFFIX}"
+        if record.path not in self._digests:
+            self._digests[record.path] = digest(record.path)
+        read = [self._digests[record.path], record.read_as, record.width, record.height]
+        return self.folder / f"{digest_of([self.key, *read, mirrored])}{SUFFIX}"
 
 
 def trunk_key(model: Detector) -> str:
-    """Return a digest of all that a model's frozen trunk makes maps by."""
+    """Return a digest of all that a model's trunk makes maps by."""
     pyramid, transform = model.backbone, model.transform
-    parts = pyramid if pyramid.frozen == "pyramid" else pyramid.body
-    scale = [transform.min_size, transform.max_size, transform.image_mean, transform.image_std]
-    return digest_of([pyramid.frozen, weights_digest(parts), *map(list, scale[:1]), *scale[1:]])
+    trunk: nn.Module = pyramid if pyramid.frozen == "pyramid" else pyramid.body
+    weights = hashlib.sha256()
+    for name, tensor in trunk.state_dict().items():
+        weights.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        weights.update(tensor.cpu().contiguous().numpy().tobytes())
+    sizes = [*transform.min_size, transform.max_size]
+    colours = [*transform.image_mean, *transform.image_std]
+    device = next(trunk.parameters()).device.type
+    made_by = [torch.__version__, device, used_files([CODE], ROOT)]
+    return digest_of([pyramid.frozen, weights.hexdigest(), sizes, colours, made_by])
 
 
 def kept_maps(model: Detector, folder: str, *, gib: float) -> KeptMaps | None:
-    """Return the maps that are kept for a model; None where none are, or none can be.
+    """Return the maps that are kept for a model; None where none are, or it has no trunk.
 
     Args:
-        model: on any device.
+        model: on the device that it is used on.
         folder: where; "" keeps none.
-        gib: most that the folder may hold.
+        gib: most that the folder may hold; 0 keeps none.
     """
-    if not folder or model.backbone.frozen == "nothing" or len(model.transform.min_size) > 1:
+    if not (folder and gib and model.has_trunk):
         return None
     return KeptMaps(resolve(folder), key=trunk_key(model), limit=int(gib * 2**30))
+
+
+def _packed(path: Path, seen: Seen) -> bytes:
+    """Return the content of a file."""
+    arrays: dict[str, Any] = {name: x.cpu().numpy() for name, x in seen.maps.items()}
+    arrays["sizes"] = np.array([seen.before, seen.after])
+    content = io.BytesIO()
+    np.savez(content, seal=np.array(_seal(path, arrays)), **arrays)
+    return content.getvalue()
+
+
+def _seal(path: Path, arrays: Mapping[str, np.ndarray]) -> str:
+    """Return what a file with another's name, or other shapes, does not have."""
+    shapes = {name: [str(array.dtype), *array.shape] for name, array in arrays.items()}
+    return digest_of([path.name, shapes])
+
+
+def _remove(path: Path) -> int:
+    """Remove a file and return how many bytes that frees."""
+    size = path.stat().st_size
+    path.unlink()
+    return size

@@ -6,11 +6,12 @@ The lines are part of the notebooks' parameters cells (:mod:`lib.runner.paramete
 from typing import Literal
 
 train_init: str = "04_train_hybrid.detector"  # step to start from; empty: model.weights
-model_backbone: Literal["small", "resnet50", "resnet101"] = "small"  # feature extractor
-model_weights: str = "none"  # none, imagenet (downloaded), or a file of ResNet weights
+model_backbone: Literal["small", "lite0", "resnet50", "resnet101"] = "small"  # features
+model_weights: str = "none"  # none, imagenet (lite0: at hand), or a file of ResNet weights
 model_weights_style: Literal["torchvision", "caffe"] = "torchvision"  # what the file expects
 model_fresh_stages: list[str] = []  # stages that the file lacks, such as layer4: they start random
-model_trainable_stages: int = 3  # of a pre-trained ResNet's five stages, how many learn
+model_trainable_stages: int = 3  # of a pre-trained backbone's five stages, how many learn
+model_frozen_parts: list[Literal["fpn", "rpn"]] = []  # what of the detector does not learn either
 model_fpn_channels: int = 48  # channels of the feature pyramid
 model_box_head: Literal["conv", "fc"] = "conv"  # convolutions, or Mask R-CNN's two layers
 model_box_channels: list[int] = [64, 64, 64, 128]  # the box head's four convolutions
@@ -19,7 +20,7 @@ model_mask_per_class: bool = False  # one mask per class, as Mask R-CNN, or one 
 model_mask_channels: int = 48  # channels of the mask head
 model_mask_layers: int = 7  # convolutions of the mask head
 model_norm: Literal["bn", "syncbn", "gn", "none"] = "bn"  # normalisation in both heads
-model_anchor_sizes: list[int] = [12, 24, 48, 96, 192]  # anchor side per level, in pixels
+model_anchor_sizes: list[int] = [12, 24, 48, 96, 192]  # per level, in pixels; lite0 has four
 model_min_size: list[int] = [240]  # shorter side after resizing; drawn per training image
 model_max_size: int = 320  # limit of its longer side
 model_rpn_proposals: int = 200  # proposals kept per image
@@ -42,6 +43,7 @@ train_device: Literal["auto", "cpu", "cuda"] = "auto"  # auto: a GPU if there is
 train_workers: int = 0  # processes that load images
 train_seed: int = 0  # everything random derives from it and train.repeat
 train_repeat: int = 0  # which repetition of the training this is, from 0; the runner sets it
+train_maps_gib: float = 8.0  # most disk for maps of a frozen backbone, in GiB; 0 keeps none
 train_checkpoint_every: int = 100  # steps between checkpoints
 train_log_every: int = 25  # steps between lines of the log
 predict_batch_size: int = 8  # images per step of the inference

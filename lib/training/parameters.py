@@ -9,6 +9,9 @@ from lib.seeds import derive
 from lib.training.config import TrainConfig, parse_config
 from lib.training.pretrain import PretrainConfig
 
+MAPS = "cache/maps"
+"""Where all profiles and steps keep the maps of frozen backbones."""
+
 ELSEWHERE = ("train_init", "train_method", "train_repeat", "train_seed")
 """Parameters called like settings of the run that have their place elsewhere."""
 
@@ -52,6 +55,7 @@ def training_config(
         "model": model,
         "annotations": str(files.annotations),
         "images": str(files.images),
+        "maps": MAPS,
         "out": str(out),
         "init": None if init is None else str(init),
     }

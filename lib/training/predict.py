@@ -33,8 +33,8 @@ from lib.paths import display, resolve
 from lib.training.activation_maps import stack_cams, write_arrays
 from lib.training.checkpoint import TrainedModel, load_model
 from lib.training.device import pick_device
-from lib.training.inputs import boxes_and_labels, objects, picture, require_classes, require_maps
-from lib.training.kept_maps import KeptMaps
+from lib.training.inputs import boxes_and_labels, objects, pixels, require_classes, require_maps
+from lib.training.kept_maps import KeptMaps, kept_maps
 from lib.training.predictions import Predictions, detection_rows, rows_on_boxes
 
 LOG_EVERY = 10.0
@@ -42,7 +42,7 @@ LOG_EVERY = 10.0
 
 
 class _Pictures(Dataset[Tensor | Seen]):
-    """The pictures of a set, float32 ``[3, H, W]`` in 0..1, or what is kept of them."""
+    """The pictures of a set, uint8 ``[3, H, W]``, or what is kept of them."""
 
     def __init__(self, coco: CocoSet, maps: KeptMaps | None) -> None:
         self.coco = coco
@@ -53,7 +53,7 @@ class _Pictures(Dataset[Tensor | Seen]):
 
     def __getitem__(self, index: int) -> Tensor | Seen:
         record = self.coco.images[index]
-        return (self.maps and self.maps.read(record)) or picture(record)
+        return (self.maps and self.maps.read(record)) or pixels(record)
 
 
 def predict(
@@ -66,7 +66,8 @@ def predict(
     on_boxes: bool = True,
     cams: bool = False,
     prior_from: PriorFrom | None = None,
-    kept: KeptMaps | None = None,
+    maps_folder: str = "",
+    maps_gib: float = 8.0,
 ) -> Predictions:
     """Detect and segment the objects of a set.
 
@@ -80,7 +81,9 @@ def predict(
         cams: also return class activation maps.
         prior_from: the box whose map is a detection's prior and class activation map, the
             ``proposal`` or the ``refined`` box; None: as the model's settings say.
-        kept: what is kept of the pictures (see :mod:`lib.training.kept_maps`); made where missing.
+        maps_folder: where the maps of a frozen backbone are kept (see
+            :mod:`lib.training.kept_maps`); "": none are. It changes no result.
+        maps_gib: most that this folder may hold, in GiB; 0 keeps none.
 
     Raises:
         ValueError: if the model and the set have different classes, or the model does not have
@@ -97,6 +100,7 @@ def predict(
     model = trained.model.to(device).eval()
     model.roi_heads.return_cams = cams
     model.roi_heads.prior_from = prior_from or trained.config.prior_from
+    kept = kept_maps(model, maps_folder, gib=maps_gib)
     if kept:
         kept.fill(coco.images, model.look, mirrored=False)
     loader = DataLoader(
@@ -113,7 +117,7 @@ def predict(
     start = last = time.monotonic()
     for pictures in loader:
         records = list(islice(following, len(pictures)))
-        images = [one.to(device, non_blocking=True) for one in pictures]
+        images = model.seen([one.to(device, non_blocking=True) for one in pictures])
         truth = [objects(coco, record.id) for record in records]
         given = [boxes_and_labels(group, device) for group in truth]
         with torch.inference_mode():
@@ -164,6 +168,8 @@ def main(arguments: list[str] | None = None) -> int:
     add("--no-boxes", action="store_true", help="nothing on true boxes")
     add("--cams", action="store_true", help="class activation maps too")
     add("--prior-from", choices=get_args(PriorFrom), help="the maps' boxes")
+    add("--maps", default="", help="a folder that keeps maps of a frozen backbone for further runs")
+    add("--maps-gib", type=float, default=8.0, help="most that it may hold")
     add_on_bad(parser)
     options = parser.parse_args(arguments)
     try:
@@ -198,6 +204,8 @@ def main(arguments: list[str] | None = None) -> int:
             on_boxes=boxes,
             cams=cams,
             prior_from=options.prior_from,
+            maps_folder=options.maps,
+            maps_gib=options.maps_gib,
         )
         _write(predictions, outputs)
     except (ValueError, OSError) as error:

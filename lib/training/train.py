@@ -164,9 +164,8 @@ class Run:
         config, world = self.config, self.world
         maps = kept_maps(model, config.maps, gib=config.maps_gib)
         if maps:
-            with world.together():
-                if world.main:
-                    maps.fill(self.coco.images, model.look, mirrored=config.flip)
+            with world.together():  # the others wait for a lock, which has no limit of time
+                maps.fill(self.coco.images, model.look, mirrored=config.flip)
         return maps
 
     def _earlier(self) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from torch.nn.functional import conv2d, interpolate, relu
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
 from torchvision.ops import FeaturePyramidNetwork
 
-from lib.models.backbones import small_fpn
+from lib.models.backbones import lite0_fpn, small_fpn
 from lib.models.config import FpnKind
 from lib.models.enhanced_fpn import EnhancedFPN
 
@@ -43,9 +43,13 @@ def run(block: EnhancedFPN, p: list[Tensor], c: list[Tensor]) -> list[Tensor]:
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("strides", [(4, 8, 16, 32), (8, 16, 32)], ids=["four", "three"])
 @pytest.mark.parametrize("kind", get_args(FpnKind))
-def test_maps_have_their_strides_for_every_size_that_the_transform_makes(kind):
-    pyramid = small_fpn(fpn_channels=4, channels=(2, 2, 2, 2), blocks=(1, 1, 1, 1), fpn=kind)
+def test_maps_have_their_strides_for_every_size_that_the_transform_makes(kind, strides):
+    if len(strides) == 4:
+        pyramid = small_fpn(fpn_channels=4, channels=(2, 2, 2, 2), blocks=(1, 1, 1, 1), fpn=kind)
+    else:
+        pyramid = lite0_fpn(fpn_channels=4, fpn=kind)
     transform = GeneralizedRCNNTransform([64], 160, [0.0] * 3, [1.0] * 3).eval()
     sizes = set()
     for height, width in [(1, 1), (31, 33), (64, 80), (97, 41), (500, 333), (7, 23), (8, 99)]:
@@ -53,8 +57,8 @@ def test_maps_have_their_strides_for_every_size_that_the_transform_makes(kind):
         padded = tuple(batch.tensors.shape[-2:])
         sizes.add(padded)
         maps = pyramid(batch.tensors)
-        assert list(maps) == ["0", "1", "2", "3", "pool"]
-        for level, stride in zip(maps.values(), (4, 8, 16, 32), strict=False):
+        assert list(maps) == [*map(str, range(len(strides))), "pool"]
+        for level, stride in zip(maps.values(), strides, strict=False):
             assert level.shape == (1, 4, padded[0] // stride, padded[1] // stride)
         assert maps["pool"].shape[-2:] == tuple(-(-side // 64) for side in padded)
     assert len(sizes) > 4
