@@ -5,6 +5,7 @@ Metrics are VOC's mAP^r (:mod:`lib.metrics.voc_ap`) and average best overlap
 """
 
 from collections.abc import Mapping
+from operator import methodcaller
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -83,7 +84,7 @@ def table1(
     """
     scores = {
         method: {
-            **{m: over_seeds(voc[method], lambda run, m=m: run.score(m)) for m in VOC_METRICS},
+            **{m: over_seeds(voc[method], methodcaller("score", m)) for m in VOC_METRICS},
             ABO: over_seeds(
                 best[method], lambda run: abo.score(run, resamples=resamples, seed=seed)
             ),

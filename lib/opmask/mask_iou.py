@@ -50,8 +50,10 @@ def masks_on_boxes_frame(coco_set: CocoSet, models: Models, *, threshold: float)
         for method, number, frame in found:
             given = frame["label"].isin(lead.supervised)
             classes = given.map({True: "supervised", False: "unsupervised"})
-            place = {"direction": lead.setting, "method": method, "seed": number}
-            frames.append(frame.assign(classes=classes, **place)[frames[0].columns])
+            filed = frame.assign(
+                direction=lead.setting, method=method, seed=number, classes=classes
+            )
+            frames.append(filed[frames[0].columns])
     return pd.concat(frames[1:] or frames, ignore_index=True)
 
 

@@ -19,9 +19,8 @@ import pandas as pd
 from lib.data.overlap import objects
 from lib.files import read_json
 from lib.metrics.coco_ap import APResult, evaluate
-from lib.metrics.seeds import FEWEST_SEEDS
 from lib.models.config import ModelConfig
-from lib.pages import comparison
+from lib.pages import comparable, comparison
 from lib.pages.comparable import one_backbone
 from lib.pages.comparison import LESS
 from lib.pages.tables import decimals_of
@@ -215,19 +214,8 @@ def missing_line(models: Models, wanted: Sequence[str]) -> str:
 
 
 def seeds_line(models: Models) -> str:
-    """Return how often the models were trained, and what that means for claims, as a sentence."""
-    counts = sorted({len(model.runs) for model in models.values()})
-    if counts[-1] < FEWEST_SEEDS:
-        return (
-            "Every model was trained once. Intervals are over images alone, and nothing is judged: "
-            "another training would differ too, often as much as other images."
-        )
-    times = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-    once = " What was trained once is not judged." if counts[0] < FEWEST_SEEDS else ""
-    return (
-        f"Every model was trained {times} times with other random numbers. Numbers are means over "
-        f"these seeds, intervals over seeds and images together.{once}"
-    )
+    """Return how often the models were trained, and what that means for claims, as sentences."""
+    return comparable.seeds_line(len(model.runs) for model in models.values())
 
 
 def shared_seeds(of: Mapping[str, Predictions]) -> list[int]:

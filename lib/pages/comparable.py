@@ -41,8 +41,8 @@ def seeds_line(counts: Iterable[int]) -> str:
     least, most = min(found), max(found)
     if most < FEWEST_SEEDS:
         return (
-            "Every model was trained once: intervals are over images alone, and one training "
-            "decides nothing, since another would differ too."
+            "Every model was trained once: intervals are over images alone, and nothing is judged, "
+            "since another training would differ too, often as much as other images."
         )
     times = f"{least}" if least == most else f"{least} to {most}"
     once = " What was trained once is not judged." if least < FEWEST_SEEDS else ""
