@@ -54,7 +54,7 @@ def worker_options() -> dict[str, Any]:
 
 def end_with(*processes: int) -> None:
     """End this process soon after one of others, given by their ids, in whatever way that ends."""
-    import psutil  # what trains elsewhere may lack it
+    import psutil  # type: ignore[import-untyped]  # what trains elsewhere may lack it
 
     def runs(process: int) -> bool:
         try:
