@@ -1,6 +1,7 @@
 """COCO's three ways to write a mask, as the one that pycocotools reads, and its run lengths."""
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -73,3 +74,12 @@ def run_lengths(counts: str | bytes) -> np.ndarray:
 def mask_area(segmentation: dict[str, Any] | list[Any], height: int, width: int) -> int:
     """Return the number of pixels of a mask, without unpacking run lengths; see ``compressed``."""
     return int(coco_mask.area(compressed(segmentation, height, width)))
+
+
+def areas(codes: Sequence[Any]) -> np.ndarray:
+    """Return the numbers of pixels, int64 [N], of any number of compressed run lengths.
+
+    pycocotools counts the masks of one call in a byte: with more than 255 it fails.
+    """
+    parts = [coco_mask.area(list(codes[i : i + 255])) for i in range(0, len(codes), 255)]
+    return np.concatenate([np.zeros(0), *parts]).astype(np.int64)

@@ -28,7 +28,7 @@ from scipy.stats import rankdata
 
 from lib.data.coco import Result
 from lib.data.numbers import as_array
-from lib.data.segmentation import compressed
+from lib.data.segmentation import areas, compressed
 
 FEW = 5
 """A class with fewer detections than this in a branch has no score distribution of its own."""
@@ -164,7 +164,7 @@ def _is_small(group: _Group, settings: FusionSettings) -> np.ndarray:
     if settings.size == "sides":
         return group.sides.max(axis=1) < settings.small_side
     masks = settings.size == "mask"
-    area: np.ndarray = coco_mask.area(group.masks) if masks else group.sides.prod(axis=1)
+    area = areas(group.masks) if masks else group.sides.prod(axis=1)
     return area < settings.small_side**2
 
 

@@ -20,6 +20,7 @@ import pandas as pd
 from pycocotools import mask as mask_api
 
 from lib.data.categories import Categories
+from lib.data.segmentation import areas
 from lib.metrics.bootstrap import Score, image_weights, mean_over_classes
 from lib.metrics.coco_input import as_dict, ground_truth, masks_found
 
@@ -72,8 +73,8 @@ def best_overlaps(
             found_masks = [d["segmentation"] for d in ours]
             overlaps = np.asarray(mask_api.iou(found_masks, masks, [0] * len(masks)))
         classes = np.array([d["category_id"] for d in ours], dtype=np.int64)
-        areas = mask_api.area(masks).tolist()
-        for (name, instance), area, overlap in zip(judged, areas, overlaps.T, strict=True):
+        sizes = areas(masks).tolist()
+        for (name, instance), area, overlap in zip(judged, sizes, overlaps.T, strict=True):
             label = categories.label_of(instance["category_id"])
             best = float(overlap[classes == instance["category_id"]].max(initial=0.0))
             rows.append((name, image_id, label, categories.name_of(label), area, best))

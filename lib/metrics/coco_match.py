@@ -14,6 +14,7 @@ import numpy as np
 from pycocotools import mask as mask_api
 
 from lib.compiled import INT, CFile, read, written
+from lib.data.segmentation import areas as mask_areas
 from lib.metrics.coco_input import IouType
 
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
@@ -238,7 +239,7 @@ class Judged:
 def _areas(shapes: list[Any], iou_type: IouType) -> np.ndarray:
     """Return the areas of boxes or masks, square pixels [D]."""
     if iou_type == "segm":
-        return np.asarray(mask_api.area(shapes), dtype=float) if shapes else np.zeros(0)
+        return mask_areas(shapes).astype(float)
     boxes = np.array(shapes, dtype=float).reshape(-1, 4)
     return boxes[:, 2] * boxes[:, 3]
 

@@ -2,7 +2,7 @@
 
 Training runs apart from the notebook that starts it: running out of memory ends the process and
 not the kernel, and the same command works in a terminal. Where the kernel is gone, what it started
-ends with its next line of output.
+ends too.
 """
 
 import os
@@ -16,6 +16,9 @@ from lib.paths import ROOT
 
 PROCESSES_VARIABLE = "BOXES_TO_MASKS_PROCESSES"
 """Environment variable: how many processes a training step may use."""
+
+CALLER_VARIABLE = "BOXES_TO_MASKS_CALLER"
+"""Environment variable: the id of the process that called :func:`run_module`."""
 
 LAST_LINES = 12
 SECONDS_TO_STOP = 40
@@ -47,7 +50,7 @@ def run_module(module: str, *arguments: str, processes: int = 1) -> None:
     """
     command = ["-m", module, *arguments]
     shown = ["python", *command]
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1", CALLER_VARIABLE: str(os.getpid())}
     if processes > 1:
         from lib.workers import worker_count
 
@@ -83,6 +86,17 @@ def run_module(module: str, *arguments: str, processes: int = 1) -> None:
             f"{module} {how_it_ended(process.returncode)}. Its last lines:\n"
             f"{''.join([*said, *last])}To repeat it: {shlex.join(shown)}"
         )
+
+
+def end_with_caller() -> None:
+    """Let this process end soon after the caller of `run_module`, or after ``torchrun``, if killed.
+
+    Started by hand, it goes on.
+    """
+    if CALLER_VARIABLE in os.environ:
+        from lib.workers import end_with
+
+        end_with(int(os.environ[CALLER_VARIABLE]), os.getppid())
 
 
 def how_it_ended(code: int) -> str:

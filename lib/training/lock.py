@@ -10,9 +10,8 @@ from lib.files import TEMPORARY
 from lib.paths import display
 from lib.training.distributed import World
 
-PATIENCE = 60.0
-"""Seconds that a run which is just being killed has to let go: without the program that started it,
-it ends where it writes its next line."""
+PATIENCE = 10.0
+"""Seconds that a run which is just being killed has to let go."""
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 Writes COCO results, ``detections_NAME.json``, and, for a model with a mask branch,
 ``masks_on_boxes_NAME.json``: its masks on the ground-truth boxes, which show mask quality apart
-from detection. Masks are encoded one at a time within their boxes.
+from detection. Masks are pasted and encoded one at a time.
 
 With ``--cams`` the raw class activation maps are written too, as ``maps`` ``[D, h, w]`` float16:
 ``cams_NAME.npz``, in the order of the detections, and ``cams_on_boxes_NAME.npz`` with the

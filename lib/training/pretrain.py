@@ -26,6 +26,7 @@ from lib.seeds import derive
 from lib.training.checkpoint import is_of, save_model
 from lib.training.cutouts import Views, cut_out, jitter, look
 from lib.training.device import pick_device
+from lib.training.launch import end_with_caller
 
 Positive = Annotated[int, Field(gt=0)]
 
@@ -128,6 +129,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("config", type=Path, help="a JSON file, see lib/training/pretrain.py")
     path = parser.parse_args(arguments).config
+    end_with_caller()
     try:
         config = PretrainConfig.model_validate(read_json(path))
         print(f"wrote {display(pretrain(config))}")

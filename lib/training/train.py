@@ -42,6 +42,7 @@ from lib.training.dataset import loader
 from lib.training.distributed import PROBLEMS, World, joined
 from lib.training.failures import STOPPED, RunEndedError, RunState, explained
 from lib.training.kept_maps import KeptMaps, kept_maps
+from lib.training.launch import end_with_caller
 from lib.training.learner import Learner
 from lib.training.lock import alone_in
 from lib.training.log import METRICS, Clock, Record, cut_metrics, line
@@ -275,6 +276,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("config", type=Path, help="a JSON file, see lib/training/config.py")
     path = parser.parse_args(arguments).config
+    end_with_caller()
     asked = threading.Event()
     before = signal.signal(signal.SIGTERM, lambda *_: asked.set())
     try:

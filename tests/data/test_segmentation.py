@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from lib.data.segmentation import run_lengths
+from lib.data.segmentation import areas, run_lengths
 
 
 def text_of(mask: np.ndarray) -> str:
@@ -54,3 +54,10 @@ def test_a_cut_between_numbers_is_seen_in_the_sum() -> None:
             assert run_lengths(GOOD[:n]).sum() != 2500
         except ValueError:
             continue
+
+
+@pytest.mark.parametrize("count", [0, 1, 255, 256, 600])
+def test_areas_of_any_number_of_masks_are_those_of_single_ones(count: int) -> None:
+    drawn = np.random.default_rng(count).random((count, 20, 30)) < 0.5
+    codes = [coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8)) for mask in drawn]
+    assert areas(codes).tolist() == drawn.sum((1, 2)).tolist()

@@ -1,5 +1,6 @@
 """What is said before a run: how long it takes, and what of it is not on this machine."""
 
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -101,7 +102,7 @@ def test_several_gpus_that_are_not_here_can_be_planned_with(
     plan: Callable[..., tuple[str, str]],
 ) -> None:
     text, lacking = plan("0,1,2,3", jobs=2)
-    assert "On 4 x not on this machine: 2 steps at a time, 2 trainings among them, 2 GPUs" in text
+    assert re.search(r"On 4 x GPU .*: 2 steps at a time, 2 trainings among them, 2 GPUs", text)
     assert "GPUs named by --gpus that are not here: 0, 1, 2, 3." in lacking
     assert "A GPU:" not in lacking
 

@@ -3,7 +3,12 @@
 import os
 import shlex
 import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
+import psutil
 import pytest
 
 from lib.paths import ROOT
@@ -50,3 +55,23 @@ def test_number_of_processes_comes_from_the_environment_or_is_one(monkeypatch, t
     monkeypatch.setenv("BOXES_TO_MASKS_PROCESSES", text)
     with pytest.raises(ValueError, match="expected a number of processes"):
         training_processes()
+
+
+@pytest.mark.parametrize(("processes", "killed"), [(1, "caller"), (2, "caller"), (2, "launcher")])
+def test_nothing_is_left_of_a_module_whose_caller_or_launcher_is_killed(
+    tmp_path: Path, processes: int, killed: str
+) -> None:
+    call = f"run_module('tests.training.sleeper', {str(tmp_path)!r}, processes={processes})"
+    program = f"from lib.training.launch import run_module; {call}"
+    with subprocess.Popen(
+        [sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as caller:
+        until = time.monotonic() + 30
+        while len(list(tmp_path.iterdir())) < processes:
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        family = psutil.Process(caller.pid).children(recursive=True)
+        assert {int(path.name) for path in tmp_path.iterdir()} <= {p.pid for p in family}
+        os.kill(caller.pid if killed == "caller" else family[0].pid, signal.SIGKILL)
+        _, alive = psutil.wait_procs(family, timeout=10)
+        assert not [p for p in alive if p.status() != psutil.STATUS_ZOMBIE]
