@@ -76,12 +76,12 @@ def paper():
 def test_schedules_are_those_of_the_profile(paper):
     steps = {row["step"]: row for row in paper}
     assert len(steps) == len(paper)
-    baseline = steps["06_train_opmask.baseline.voc"]
+    baseline = steps["06_train_opmask.baseline.voc.seed0"]
     assert baseline["config"]["iterations"] == 130_000
     assert baseline["config"]["batch_size"] == 16
-    assert steps["04_train_hybrid.large"]["config"]["model"]["fpn"] == "direct"
-    assert "04_train_hybrid.detector" not in steps  # left out
-    assert "06_train_opmask.list.opmask" not in steps  # not added
+    assert steps["04_train_hybrid.large.seed0"]["config"]["model"]["fpn"] == "direct"
+    assert not any("detector" in step for step in steps)  # left out
+    assert not any("list.opmask" in step for step in steps)  # not added
 
 
 def test_measured_models_are_those_that_the_profile_trains(paper):

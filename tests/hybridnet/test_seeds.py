@@ -158,7 +158,7 @@ def test_the_other_reading_of_the_paper_is_beside_the_one_compared(several: Made
 
 def test_one_training_decides_nothing(made: Made, several: Made) -> None:
     assert set(made.second["seeds"]) == {1}
-    assert "one training decides nothing" in predictions.seeds_line(made.models)
+    assert "nothing is judged" in predictions.seeds_line(made.models)
     assert "trained 2 to 3 times" in predictions.seeds_line(several.models)
     assert table2.limit_line(made.second).endswith("decides nothing.")
     assert not table2.limit_line(several.second).endswith("decides nothing.")

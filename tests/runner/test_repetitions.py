@@ -108,7 +108,7 @@ def test_a_failed_seed_stops_only_what_starts_from_it(repeated: Toy) -> None:
 def test_where_every_seed_fails_the_report_is_short_and_nothing_follows(repeated: Toy) -> None:
     repeated.edit("03_other", "ws.file(", "1 / 0\nws.file(")
     _, output = repeated.run()
-    assert output.count("ZeroDivisionError: division by zero") == output.count(" (2 seeds) failed")
+    assert output.count("Traceback") == output.count("03_other.start (2 seeds) failed") == 1
     assert "Step 03_other.last (3 seeds) did not run: it needs 03_other.start.seed0" in output
     assert "Step 04_report did not run" in output
 
@@ -119,7 +119,7 @@ def test_names_with_and_without_the_ending_are_taken_everywhere(repeated: Toy) -
     left_out = "[03_other.last.seed1]"
     repeated.profile(f"{PROFILE}leave_out: {left_out}\nminutes: {minutes}\nsteps: {given}\n")
     _, plan = repeated.run("--dry-run")
-    assert "03_other.last (2 seeds)" in plan and "  9 min 00 s" in plan
+    assert "03_other.last (2 seeds)" in plan and "  5 min 00 s each" in plan  # the mean of 1 and 9
     repeated.run("--only", "03_other.start")
     words = [repeated.output(step, "other.txt").split()[0] for step in START]
     assert words == ["two", "three"]
