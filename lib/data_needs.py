@@ -46,7 +46,8 @@ def needed_data(running: Iterable[Mapping[str, Any]]) -> list[Data]:
     for values in running:
         if "data_source" in values:
             found.append(_set_of(values))
-        if values.get("model_weights") == "imagenet" and not values.get("train_init"):
+        own = values.get("model_backbone") == "lite0"  # its weights are an installed package
+        if values.get("model_weights") == "imagenet" and not (own or values.get("train_init")):
             found.append(_weights_of(values["model_backbone"]))
     return [data for data in dict.fromkeys(found) if data]
 

@@ -1,8 +1,8 @@
-"""Feature pyramids: of a small residual network, of EfficientNet-Lite0, and of ResNet-50/101.
+"""Feature pyramids: of EfficientNet-Lite0, and of ResNet-50 and -101.
 
-All of them take RGB images normalised with their own ``image_mean`` and ``image_std`` and return
-the maps "0" to "3", strides 4 to 32, and "pool", stride 64; of Lite0 "0" to "2", strides 8 to 32,
-and "pool". Batch norm that learns takes the whole batch, also where several processes share it.
+They take RGB images normalised with their own ``image_mean`` and ``image_std``. A ResNet's maps are
+"0" to "3", strides 4 to 32, and "pool", stride 64; Lite0's "0" to "2", strides 8 to 32, and
+"pool". Batch norm that learns takes the whole batch, also where several processes share it.
 
 Weights of the Caffe / Detectron family expect BGR images in 0..255 and have the stride of a stage
 on its first 1x1 convolution. Both are settled when the weights are loaded (the input channels of
@@ -14,7 +14,6 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Literal
 
-import torch
 from torch import Tensor, nn
 from torchvision.models import get_model, get_model_weights
 from torchvision.models.detection.backbone_utils import BackboneWithFPN
@@ -62,74 +61,6 @@ class FeaturePyramid(BackboneWithFPN):
     def onwards(self, maps: dict[str, Tensor]) -> dict[str, Tensor]:
         """Return the pyramid of what :meth:`trunk` gave."""
         return maps if self.frozen == "pyramid" else self.fpn(maps)
-
-
-class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions with batch norm around a shortcut, as in ResNet-18."""
-
-    def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, stride, 1, bias=False)
-        self.bn1 = SharedBatchNorm(out_channels)
-        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, 1, 1, bias=False)
-        self.bn2 = SharedBatchNorm(out_channels)
-        self.shortcut: nn.Module = nn.Identity()
-        if stride > 1 or in_channels != out_channels:
-            self.shortcut = nn.Sequential(
-                nn.Conv2d(in_channels, out_channels, 1, stride, bias=False),
-                SharedBatchNorm(out_channels),
-            )
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map ``[N, in, H, W]`` to ``[N, out, H / stride, W / stride]``."""
-        inner = self.bn2(self.conv2(torch.relu(self.bn1(self.conv1(x)))))
-        return torch.relu(inner + self.shortcut(x))
-
-
-class SmallResNet(nn.Sequential):
-    """A residual network that two CPU cores can train from scratch: a stem and four stages.
-
-    Args:
-        channels: output channels of the four stages (strides 4, 8, 16, 32).
-        blocks: residual blocks per stage. Deep stages are the cheap ones: their maps are small.
-    """
-
-    def __init__(
-        self, channels: tuple[int, int, int, int], blocks: tuple[int, int, int, int]
-    ) -> None:
-        super().__init__()
-        before = channels[0] // 2
-        self.add_module("conv1", nn.Conv2d(3, before, 3, 2, 1, bias=False))
-        self.add_module("bn1", SharedBatchNorm(before))
-        self.add_module("relu", nn.ReLU(inplace=True))
-        for stage, (width, count) in enumerate(zip(channels, blocks, strict=True), start=1):
-            first = ResidualBlock(before, width, 2)
-            others = [ResidualBlock(width, width, 1) for _ in range(count - 1)]
-            self.add_module(f"layer{stage}", nn.Sequential(first, *others))
-            before = width
-
-
-def small_fpn(
-    *,
-    channels: tuple[int, int, int, int] = (32, 64, 128, 192),
-    blocks: tuple[int, int, int, int] = (1, 1, 2, 2),
-    fpn_channels: int = 64,
-    fpn: FpnKind = "plain",
-) -> FeaturePyramid:
-    """Return the small backbone with an FPN of ``fpn_channels``, with random weights.
-
-    Its pyramid is normalised. Trained from scratch, it would otherwise grow to features with a
-    standard deviation of about 10, beside which a prior between 0 and 1 that is added to them
-    (paper B, Eq. 2) is lost.
-    """
-    return FeaturePyramid(
-        SmallResNet(channels, blocks),
-        return_layers=RETURN_LAYERS,
-        in_channels_list=list(channels),
-        out_channels=fpn_channels,
-        extra_blocks=extra_block(fpn, fpn_channels, bottom_channels=channels[0]),
-        norm_layer=SharedBatchNorm,
-    )
 
 
 def lite0_fpn(*, fpn_channels: int = 96, fpn: FpnKind = "plain") -> FeaturePyramid:

@@ -14,7 +14,7 @@ def build_model(config: ModelConfig, *, num_classes: int) -> Detector:
     """Return the model of ``config.method`` for ``num_classes`` classes, with random weights.
 
     Background is not counted among the classes. Weights lie channels last, as convolutions on
-    both CPUs and GPUs work fastest (a tenth of a training step of the small network on a CPU).
+    both CPUs and GPUs work fastest.
     """
     builders = {
         "faster_rcnn": build_detector,

@@ -30,7 +30,7 @@ class ModelConfig(BaseModel):
         method: ``faster_rcnn`` (boxes only), ``mask_rcnn`` (paper B's "Our Mask R-CNN": class
             agnostic, same heads as OPMask, no prior) or ``opmask``.
         backbone: ``lite0`` (EfficientNet-Lite0, whose weights come with a package), ``resnet50`` or
-            ``resnet101``, or ``small`` (built in, without weights), each with an FPN.
+            ``resnet101``, each with an FPN.
         weights: ``none``, ``imagenet`` (torchvision's, downloaded; those of ``lite0`` are here) or
             the path of a state dict.
         weights_style: what the weights file expects; see :mod:`lib.models.backbones`.
@@ -49,8 +49,7 @@ class ModelConfig(BaseModel):
         box_channels: output channels of the convolutions of ``conv`` (paper B, Sec. 3.1: four).
         fc_channels: output channels of both layers of ``fc``.
         predictor_std: standard deviation of the initial classification weights; those of the box
-            deltas are a tenth of it. The paper's code has 0.01, which suits long schedules: pooled
-            features hardly differ at first, so small weights learn slowly.
+            deltas are a tenth of it. The paper's code has 0.01.
         mask_channels: channels of the mask head.
         mask_layers: convolutions of the mask head (paper B, Sec. 3.2: seven).
         mask_per_class: predict a mask for each class, as Mask R-CNN does, instead of one for all.
@@ -88,7 +87,7 @@ class ModelConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     method: Method
-    backbone: Literal["small", "lite0", "resnet50", "resnet101"] = "resnet50"
+    backbone: Literal["lite0", "resnet50", "resnet101"] = "resnet50"
     weights: str = "none"
     weights_style: Literal["torchvision", "caffe"] = "torchvision"
     fresh_stages: tuple[Literal["layer1", "layer2", "layer3", "layer4"], ...] = ()
@@ -125,8 +124,6 @@ class ModelConfig(BaseModel):
         switches = [n for n in PRIOR_SWITCHES if getattr(self, n) != fields[n].default]
         if not self.box_channels or not self.min_size:
             raise ValueError("box_channels and min_size need at least one number each.")
-        if self.backbone == "small" and self.weights != "none":
-            raise ValueError("The small backbone has no pre-trained weights: use 'none'.")
         if self.backbone == "lite0" and (self.weights != "imagenet" or self.fresh_stages):
             raise ValueError(
                 "lite0 has weights of its own, of all stages: set weights to 'imagenet' and leave "
@@ -173,7 +170,7 @@ class ModelConfig(BaseModel):
 
     @property
     def resnet_depth(self) -> Literal[50, 101]:
-        """Layers of the ResNet; of no meaning for the small backbone."""
+        """Layers of the ResNet; of no meaning for ``lite0``."""
         return 101 if self.backbone == "resnet101" else 50
 
     @property

@@ -14,7 +14,7 @@ from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.transform import resize_boxes
 from torchvision.ops import MultiScaleRoIAlign
 
-from lib.models.backbones import FeaturePyramid, freeze, lite0_fpn, resnet_fpn, small_fpn
+from lib.models.backbones import FeaturePyramid, freeze, lite0_fpn, resnet_fpn
 from lib.models.config import ModelConfig
 from lib.models.heads import POOLED, box_parts
 from lib.models.mask_branch import MaskBranch
@@ -142,8 +142,6 @@ class Detector(GeneralizedRCNN):
 
 def build_backbone(config: ModelConfig) -> FeaturePyramid:
     """Return the feature pyramid that ``config`` names, with random weights."""
-    if config.backbone == "small":
-        return small_fpn(fpn_channels=config.fpn_channels, fpn=config.fpn)
     if config.backbone == "lite0":
         pyramid = lite0_fpn(fpn_channels=config.fpn_channels, fpn=config.fpn)
     else:

@@ -6,21 +6,21 @@ The lines are part of the notebooks' parameters cells (:mod:`lib.runner.paramete
 from typing import Literal
 
 train_init: str = "04_train_hybrid.detector"  # step to start from; empty: model.weights
-model_backbone: Literal["small", "lite0", "resnet50", "resnet101"] = "small"  # features
-model_weights: str = "none"  # none, imagenet (lite0: at hand), or a file of ResNet weights
+model_backbone: Literal["lite0", "resnet50", "resnet101"] = "lite0"  # features
+model_weights: str = "imagenet"  # imagenet (lite0: at hand), none, or a file of ResNet weights
 model_weights_style: Literal["torchvision", "caffe"] = "torchvision"  # what the file expects
 model_fresh_stages: list[str] = []  # stages that the file lacks, such as layer4: they start random
-model_trainable_stages: int = 3  # of a pre-trained backbone's five stages, how many learn
+model_trainable_stages: int = 0  # of a pre-trained backbone's five stages, how many learn
 model_frozen_parts: list[Literal["fpn", "rpn"]] = []  # what of the detector does not learn either
-model_fpn_channels: int = 48  # channels of the feature pyramid
+model_fpn_channels: int = 96  # channels of the feature pyramid
 model_box_head: Literal["conv", "fc"] = "conv"  # convolutions, or Mask R-CNN's two layers
-model_box_channels: list[int] = [64, 64, 64, 128]  # the box head's four convolutions
-model_predictor_std: float = 0.2  # spread of the initial classification weights
+model_box_channels: list[int] = [128, 128, 128, 128]  # the box head's four convolutions
+model_predictor_std: float = 0.01  # spread of the initial classification weights
 model_mask_per_class: bool = False  # one mask per class, as Mask R-CNN, or one for all
-model_mask_channels: int = 48  # channels of the mask head
-model_mask_layers: int = 7  # convolutions of the mask head
+model_mask_channels: int = 64  # channels of the mask head
+model_mask_layers: int = 4  # convolutions of the mask head; paper B has seven
 model_norm: Literal["bn", "syncbn", "gn", "none"] = "bn"  # normalisation in both heads
-model_anchor_sizes: list[int] = [12, 24, 48, 96, 192]  # per level, in pixels; lite0 has four
+model_anchor_sizes: list[int] = [24, 48, 96, 192]  # per level, in pixels; ResNets have five
 model_min_size: list[int] = [240]  # shorter side after resizing; drawn per training image
 model_max_size: int = 320  # limit of its longer side
 model_rpn_proposals: int = 200  # proposals kept per image

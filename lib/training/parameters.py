@@ -7,7 +7,6 @@ from typing import Any
 from lib.data.sources import SetFiles
 from lib.seeds import derive
 from lib.training.config import TrainConfig, parse_config
-from lib.training.pretrain import PretrainConfig
 
 MAPS = "cache/maps"
 """Where all profiles and steps keep the maps of frozen backbones."""
@@ -60,16 +59,3 @@ def training_config(
         "init": None if init is None else str(init),
     }
     return parse_config(content, where="The parameters cell")
-
-
-def pretraining_config(parameters: Mapping[str, Any], *, config: TrainConfig) -> PretrainConfig:
-    """Return the configuration of the pre-training that precedes a run, from ``pretrain_*``."""
-    return PretrainConfig(
-        **_group(parameters, "pretrain_"),
-        model=config.model,
-        annotations=config.annotations,
-        images=config.images,
-        out=str(Path(config.out) / "pretrained.pt"),
-        device=config.device,
-        seed=config.seed,
-    )

@@ -14,13 +14,13 @@ from lib.bench.torchvision_reference import (
 )
 from lib.data.coco import CocoSet
 from lib.masks.rle import decode
-from lib.models.backbones import small_fpn
+from lib.models.backbones import lite0_fpn
 
 
 def tiny_reference() -> MaskRCNN:
     torch.manual_seed(0)
     sizes = {"min_size": 64, "max_size": 96, "box_batch_size_per_image": 16}
-    return MaskRCNN(small_fpn(fpn_channels=8), num_classes=91, **sizes)
+    return MaskRCNN(lite0_fpn(fpn_channels=8), num_classes=91, **sizes)
 
 
 def test_the_network_is_torchvisions_own_with_fixed_norms_and_two_stages_that_do_not_learn():

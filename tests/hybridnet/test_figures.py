@@ -148,7 +148,7 @@ def test_what_lacks_something_still_gives_every_table_and_figure(case: str, tmp_
     assert counts["kept"].sum() == len(made.found("hybrid"))
     boxes.box_table(made.val, made.models)
     side_by_side(made.switches, ablation.GROUPS)
-    seen = table2.observations(made.second, claims=CLAIMS, backbone="small")
+    seen = table2.observations(made.second, claims=CLAIMS, backbone="lite0")
     verdicts = judged(CLAIMS, seen, profile="demo").set_index("id")["verdict"]
     unknown = "A.table2.AP_S.hybrid_above_baseline"
     assert case != "only large" or verdicts[unknown] == "not run at this scale"

@@ -162,7 +162,7 @@ def test_one_training_decides_nothing(made: Made, several: Made) -> None:
     assert "trained 2 to 3 times" in predictions.seeds_line(several.models)
     assert table2.limit_line(made.second).endswith("decides nothing.")
     assert not table2.limit_line(several.second).endswith("decides nothing.")
-    seen = table2.observations(several.second, claims=CLAIMS, backbone="small")
+    seen = table2.observations(several.second, claims=CLAIMS, backbone="lite0")
     assert {o.seeds for o in seen} == {2, 3}
 
 

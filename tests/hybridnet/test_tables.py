@@ -114,7 +114,7 @@ def test_table_1_has_every_protocol_and_the_numbers_of_others(made: Made) -> Non
     assert not wide["method"].str.contains(" - ").any()
 
 
-@pytest.mark.parametrize(("backbone", "profile"), [("small", "demo"), ("resnet50", "paper")])
+@pytest.mark.parametrize(("backbone", "profile"), [("lite0", "demo"), ("resnet50", "paper")])
 def test_observations_are_all_claims_of_this_step_that_can_be_seen(
     made: Made, backbone: str, profile: str
 ) -> None:
@@ -122,7 +122,7 @@ def test_observations_are_all_claims_of_this_step_that_can_be_seen(
     seen = observed(made.first, made.second, backbone, profile)
     ids = {o.id for o in seen}
     others = {i for i in own if any(name in i for name in predictions.PRINTED)}
-    if backbone == "small":
+    if backbone == "lite0":
         assert ids == {i for i in own if own[i].kind == "direction"} - others
     else:
         assert own.keys() - ids == {i for i in others if own[i].kind == "value"}
@@ -236,7 +236,7 @@ def test_missing_runs_and_mixed_backbones_are_sentences(made: Made, tmp_path: Pa
     workspace = Workspace("demo", "05_hybrid_results", study=Study(tmp_path))
     with pytest.raises(FileNotFoundError, match=r"--only 04_train_hybrid\.baseline"):
         predictions.read(workspace)
-    assert predictions.backbone(made.models) == "small"
+    assert predictions.backbone(made.models) == "lite0"
     config = ModelConfig(method="mask_rcnn", backbone="resnet50")
     with pytest.raises(ValueError, match="different backbones"):
         predictions.backbone({**made.models, "large": predictions.Predictions(config, {})})

@@ -14,7 +14,6 @@ ALL = {"trainable_stages": 0, "frozen_parts": ("fpn",)}
     [
         ({"method": "opmask", "min_size": (500,), "max_size": 400}, "cannot exceed"),
         ({"method": "opmask", "box_channels": ()}, "at least one number"),
-        ({"method": "opmask", "backbone": "small", "weights": "imagenet"}, "no pre-trained"),
         ({"method": "opmask", "backbone": "lite0", **FOUR}, "set weights to 'imagenet'"),
         ({"method": "opmask", **LITE0, "fresh_stages": ("layer4",)}, "fresh_stages empty"),
         ({"method": "opmask", **LITE0, "anchor_sizes": (8, 16)}, "lite0 has 4 .*found 2"),

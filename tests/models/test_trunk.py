@@ -137,7 +137,8 @@ def test_what_is_frozen_stays_as_it_is_in_training(settings):
 
 def test_statistics_of_fresh_frozen_stages_stay_too():
     changes = {"weights": "some.pth", "fresh_stages": ("layer4",), "trainable_stages": 0}
-    body = build_backbone(tiny_config(backbone="resnet50", **changes)).train().body
+    five = {"backbone": "resnet50", "anchor_sizes": (8, 16, 32, 64, 128)}
+    body = build_backbone(tiny_config(**five, **changes)).train().body
     assert any(isinstance(module, nn.BatchNorm2d) for module in body.modules())
     assert not any(module.training for module in body.modules())
 

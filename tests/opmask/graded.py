@@ -9,6 +9,7 @@ from lib.data.coco import CocoSet, from_coco
 from lib.masks.rle import encode
 from lib.models.config import ModelConfig
 from lib.opmask.predictions import Models, Predictions, Results, Run, judge
+from tests.fixtures.models import LITE0
 
 NAMES = {1: "person", 17: "cat", 18: "dog", 22: "elephant", 47: "cup", 53: "apple"}
 """Three classes of VOC and three others, one of them (apple) of the list of 40."""
@@ -45,7 +46,7 @@ def make_set() -> CocoSet:
 
 
 def make_model(
-    coco_set: CocoSet, method: str, split: str, *, backbone: str = "small"
+    coco_set: CocoSet, method: str, split: str, *, backbone: str = "lite0"
 ) -> Predictions:
     """Return a model whose masks lack columns where their class had none, with OPMask fewer."""
     supervised = coco_set.categories.split(split)
@@ -62,20 +63,19 @@ def make_model(
                 "segmentation": encode(mask),
             }
         )  # fmt: skip
-    config = {
-        "method": "opmask" if method == "opmask" else "mask_rcnn", "backbone": backbone,
-    }  # fmt: skip
+    named = "opmask" if method == "opmask" else "mask_rcnn"
+    config = ModelConfig.model_validate({"method": named, **LITE0})
     return Predictions(
         variant=f"{method}.{split}",
         method=method,
         split=split,
         supervised=supervised,
-        config=ModelConfig.model_validate(config),
+        config=config.model_copy(update={"backbone": backbone}),
         runs={0: Run(detections=found, masks_on_boxes=[], folder=Path())},
     )
 
 
-def make_models(coco_set: CocoSet, *splits: str, backbone: str = "small") -> Models:
+def make_models(coco_set: CocoSet, *splits: str, backbone: str = "lite0") -> Models:
     """Return both methods' models with the masks of some splits."""
     made = [
         make_model(coco_set, method, split, backbone=backbone)

@@ -67,6 +67,6 @@ def test_classes_are_counted_by_setting(opmask_study: Made) -> None:
 
 def test_mixed_backbones_are_a_sentence(opmask_study: Made) -> None:
     models = opmask_study.models
-    assert predictions.backbone({"opmask.voc": models["opmask.voc"]}) == "small"
+    assert predictions.backbone({"opmask.voc": models["opmask.voc"]}) == "lite0"
     with pytest.raises(ValueError, match="different backbones"):
         predictions.backbone(models)

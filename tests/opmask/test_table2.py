@@ -110,7 +110,7 @@ def test_observations_are_claims_at_their_backbone(table: pd.DataFrame, claims: 
     }
     assert not any(".nonvoc_to_voc.R101." in name for name in seen)  # not trained
     assert all(".R101." in name for name in seen - directions)  # no ResNet-50 here
-    large = table.assign(backbone=table["backbone"].replace("small", "resnet50"))
+    large = table.assign(backbone=table["backbone"].replace("lite0", "resnet50"))
     known = {o.id for o in table2.observations(large, claims=claims)} - seen
     assert "B.table2.nonvoc_to_voc.R50.OPMask.AP_S" in known
     assert {own[name] for name in known} == {"value"}

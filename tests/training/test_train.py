@@ -13,9 +13,10 @@ from lib.training.dataset import TrainingSet
 from lib.training.distributed import World
 from lib.training.learner import Learner
 from lib.training.log import read_metrics
-from lib.training.schedule import learning_rate
+from lib.training.schedule import build_optimizer, learning_rate
 from lib.training.supervision import Supervision
 from lib.training.train import main, prepare, train
+from tests.fixtures.models import tiny_model
 from tests.fixtures.training import dense, equal, tiny_run, weights
 from tests.training import several
 from tests.training.several import Several
@@ -107,6 +108,18 @@ def test_rate_warms_up_linearly_and_falls_at_the_steps(tmp_path):
     assert learning_rate(config, 1000) == learning_rate(config, 4999) == pytest.approx(0.02)
     assert learning_rate(config, 5000) == pytest.approx(0.002)
     assert learning_rate(config, 6000) == pytest.approx(0.0002)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_norm_layers_do_not_decay(drawn, tmp_path, optimizer):
+    model = tiny_model()
+    built = build_optimizer(tiny_run(tmp_path, optimizer=optimizer, weight_decay=0.1), model)
+    decaying = {id(p) for g in built.param_groups if g["weight_decay"] for p in g["params"]}
+    for name, module in model.named_modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            assert id(module.weight) not in decaying, name
+        if isinstance(module, torch.nn.Conv2d):
+            assert id(module.weight) in decaying, name
 
 
 def test_state_of_another_kind_of_device_is_taken_up(drawn, tmp_path):
