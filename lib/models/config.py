@@ -15,7 +15,9 @@ MaskRois = Literal["proposals", "gt_boxes"]
 Positive = Annotated[int, Field(gt=0)]
 
 
-PRIOR_SWITCHES = ("prior_norm", "prior_fusion", "prior_weights", "prior_gradient", "prior_from")
+PRIOR_SWITCHES = (
+    "prior_norm", "prior_scale", "prior_fusion", "prior_weights", "prior_gradient", "prior_from",
+)  # fmt: skip
 """Fields that only ``opmask`` knows. Their defaults are what the official code does."""
 
 
@@ -64,6 +66,8 @@ class ModelConfig(BaseModel):
             in its batch statistics.
         prior_norm: how ``opmask`` scales each RoI's class activation map; see
             :func:`lib.models.prior.normalise`.
+        prior_scale: what the scaled map is multiplied by before it enters. The paper adds it as it
+            is, whatever the size of the mask features.
         prior_fusion: how it enters the mask features: ``add`` (paper B, Eq. 2), ``concat`` (one
             more channel) or ``multiply``.
         prior_weights: ``detached``: mask gradients do not reach the classification weights
@@ -105,6 +109,7 @@ class ModelConfig(BaseModel):
     norm: Norm = "bn"
     mask_rois: MaskRois = "proposals"
     prior_norm: PriorNorm = "min_max"
+    prior_scale: Annotated[float, Field(gt=0)] = 1.0
     prior_fusion: PriorFusion = "add"
     prior_weights: PriorWeights = "detached"
     prior_gradient: bool = True

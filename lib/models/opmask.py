@@ -12,6 +12,7 @@ def build_opmask(config: ModelConfig, *, num_classes: int) -> Detector:
     assert model.roi_heads.mask_branch is not None
     model.roi_heads.mask_branch.prior = ObjectMaskPrior(
         norm=config.prior_norm,
+        scale=config.prior_scale,
         fusion=config.prior_fusion,
         weights=config.prior_weights,
         gradient=config.prior_gradient,

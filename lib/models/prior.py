@@ -83,6 +83,7 @@ class ObjectMaskPrior(nn.Module):
 
     Args:
         norm: how the maps are scaled; see `normalise`.
+        scale: what the prior is multiplied by before it joins the features.
         fusion: the prior is added to every channel, multiplied with it, or concatenated as one
             more channel, the last one.
         weights: whether gradients reach the classification weights (``attached``) or not.
@@ -93,12 +94,14 @@ class ObjectMaskPrior(nn.Module):
         self,
         *,
         norm: PriorNorm = "min_max",
+        scale: float = 1.0,
         fusion: PriorFusion = "add",
         weights: PriorWeights = "detached",
         gradient: bool = True,
     ) -> None:
         super().__init__()
         self.norm = norm
+        self.scale = scale
         self.fusion = fusion
         self.weights = weights
         self.gradient = gradient
@@ -115,7 +118,8 @@ class ObjectMaskPrior(nn.Module):
             class_weights: ``[K + 1, C]``, the box head's classification weights.
         """
         size = mask_features.shape[-2:]
-        prior = self.prior(box_maps, labels, class_weights, size).to(mask_features.dtype)
+        prior = self.scale * self.prior(box_maps, labels, class_weights, size)
+        prior = prior.to(mask_features.dtype)
         if self.fusion == "concat":
             return torch.cat([mask_features, prior], 1)
         return mask_features * prior if self.fusion == "multiply" else mask_features + prior
@@ -123,7 +127,7 @@ class ObjectMaskPrior(nn.Module):
     def prior(
         self, box_maps: Tensor, labels: Tensor, class_weights: Tensor, size: torch.Size
     ) -> Tensor:
-        """Return the prior itself, ``[R, 1, *size]``, in single precision.
+        """Return the prior itself, ``[R, 1, *size]``, in single precision, before `scale`.
 
         The differences within a map are small beside its values, so half precision would
         quantise the normalised map.

@@ -42,8 +42,8 @@ DEFAULT = "ablation.opmask"
 STOPPED = "ablation.vanilla"
 VARIANTS = tuple(
     f"ablation.{name}"
-    for name in ("opmask", "baseline", "relu_max", "sigmoid", "unscaled", "attached", "vanilla",
-                 "concat", "multiply", "gn", "gt_boxes")
+    for name in ("opmask", "baseline", "relu_max", "sigmoid", "unscaled", "times_four", "attached",
+                 "vanilla", "concat", "multiply", "gn", "gt_boxes")
 )  # fmt: skip
 """The runs of the ablation."""
 
@@ -55,6 +55,7 @@ SETTINGS: dict[str, dict[Any, str]] = {
         "sigmoid": "sigmoid",
         "none": "none",
     },
+    "prior_scale": {1.0: "as it is", 4.0: "times 4"},
     "prior_weights": {"detached": "detached", "attached": "attached"},
     "prior_gradient": {True: "through the prior", False: "stopped: a vanilla CAM"},
     "prior_fusion": {"add": "add", "concat": "concatenate", "multiply": "multiply"},
@@ -71,6 +72,7 @@ SETTINGS: dict[str, dict[Any, str]] = {
 GROUPS = {
     "method": "prior",
     "prior_norm": "CAM normalisation",
+    "prior_scale": "prior in relation to the mask features",
     "prior_weights": "classification weights in the CAM",
     "prior_gradient": "mask gradients into the box head",
     "prior_fusion": "fusion with the mask features",

@@ -84,6 +84,16 @@ def are_of(folder: Path, iterations: Iterable[int], run: str) -> bool:
     return all(is_of(snapshot_path(folder, iteration), run) for iteration in iterations)
 
 
+def release(path: Path) -> None:
+    """Leave of a model file only which run wrote it: the run stays done, and its room is free."""
+    save(path, {"run": read_tensors(path)["run"]})
+
+
+def is_released(path: Path) -> bool:
+    """Return whether of a model file only its run is left."""
+    return read_tensors(path).keys() == {"run"}
+
+
 def load_model(path: Path) -> TrainedModel:
     """Return the model of a file that :func:`save_model` wrote, in evaluation mode, on the CPU.
 

@@ -6,6 +6,7 @@ from lib.models.config import ModelConfig
 from tests.fixtures.models import LITE0
 
 FOUR = {"anchor_sizes": (16, 32, 64, 128)}
+OF_PRIOR = {"prior_norm": "sigmoid", "prior_scale": 4.0, "prior_from": "refined"}
 ALL = {"trainable_stages": 0, "frozen_parts": ("fpn",)}
 
 
@@ -27,11 +28,12 @@ ALL = {"trainable_stages": 0, "frozen_parts": ("fpn",)}
         ({"method": "opmask", "box_head": "fc"}, "box_head 'conv'"),
         ({"method": "opmask", "mask_per_class": True}, "class agnostic"),
         ({"method": "opmask", "prior_gradient": False, "prior_weights": "attached"}, "change one"),
+        ({"method": "opmask", "prior_scale": 0.0}, "prior_scale"),
         ({"method": "faster_rcnn", "mask_rois": "gt_boxes"}, "no mask branch"),
         *(
             ({"method": method, name: value}, f"{name}.*{method} has no prior")
             for method in ("mask_rcnn", "faster_rcnn")
-            for name, value in [("prior_norm", "sigmoid"), ("prior_from", "refined")]
+            for name, value in OF_PRIOR.items()
         ),
     ],
 )

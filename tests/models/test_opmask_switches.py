@@ -14,6 +14,7 @@ SWITCHES: list[dict[str, object]] = [
     {"prior_norm": "relu_max", "prior_fusion": "concat"},
     {"prior_norm": "sigmoid", "prior_fusion": "multiply"},
     {"prior_norm": "none", "prior_fusion": "add"},
+    {"prior_scale": 4.0},
     {"prior_norm": "min_max", "prior_fusion": "multiply"},
     {"prior_weights": "attached"},
     {"prior_gradient": False},

@@ -92,6 +92,20 @@ def test_mask_features_with_the_prior_equal_a_loop_over_rois_and_channels(norm, 
         torch.testing.assert_close(joined[r], torch.stack(wanted), atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.parametrize("norm", NORMS)
+def test_a_scaled_prior_joins_as_so_many_times_the_prior(norm):
+    features, weights, labels = random_rois(3)
+    mask_features = torch.randn(5, 3, 14, 14)
+    prior = ObjectMaskPrior(norm=norm).prior(features, labels, weights, torch.Size((14, 14)))
+    for fusion, wanted in (
+        ("add", mask_features + 4 * prior),
+        ("multiply", mask_features * 4 * prior),
+        ("concat", torch.cat([mask_features, 4 * prior], 1)),
+    ):
+        module = ObjectMaskPrior(norm=norm, scale=4.0, fusion=fusion)
+        torch.testing.assert_close(module(mask_features, features, labels, weights), wanted)
+
+
 @pytest.mark.parametrize("fusion", FUSIONS)
 @pytest.mark.parametrize("norm", NORMS)
 @pytest.mark.parametrize("level", [-3.0, 0.0, 3.0, 1e-8])

@@ -94,7 +94,7 @@ def test_each_run_of_paper_bs_ablation_changes_one_thing() -> None:
         if step.id.startswith("06_train_opmask.ablation.")
     }
     default = runs.pop("opmask") | {"model_norm": "bn"}
-    assert len(runs) == 10
+    assert len(runs) == 11
     for name, parameters in runs.items():
         full = {"model_norm": "bn"} | dict(parameters) | {"variant": default["variant"]}
         assert sum(full[key] != value for key, value in default.items()) == 1, name
