@@ -13,7 +13,6 @@ from lib.variant import Variant
 OPMASK: dict[str, Any] = {
     "train_method": "opmask",
     "model_box_head": "conv",
-    "model_mask_layers": 7,
     "model_mask_per_class": False,
     "model_mask_rois": "proposals",
     "model_prior_norm": "min_max",
