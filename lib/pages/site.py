@@ -14,6 +14,7 @@ from typing import Any
 from lib.files import write_text
 from lib.pages.page import HERE, PageInfo, describe, render_page, style_sheet, too_large
 from lib.pages.provenance import StepRecord, read_provenance
+from lib.variant import split_seed
 
 EMBEDDED_FIGURES = 1_400_000
 """Bytes of figures that the front page holds itself; the others it links."""
@@ -74,7 +75,7 @@ def build_site(
     index = results / "index.html"
     content = {
         "profile": profile, "description": description, "banner": banner, "provenance": provenance,
-        "pages": [{"info": info, "done": is_done} for info, is_done in known],
+        "cards": _cards(known),
         "claims": _claims(results, [info.step for info in done], units or {}),
     }  # fmt: skip
     write_text(index, _index(results, content))
@@ -83,10 +84,46 @@ def build_site(
 
 def _with_variant(info: PageInfo, notebook: str) -> PageInfo:
     """Return ``info`` with the variant in the title, which all variants of a notebook share."""
-    variant = info.step.removeprefix(notebook).lstrip(".")
-    if not variant or variant in info.title:
-        return info
-    return PageInfo(info.step, f"{info.title}: {variant.replace('.', ', ')}", info.question)
+    base, seed = split_seed(info.step)
+    title, variant = info.title, base.removeprefix(notebook).lstrip(".")
+    if variant and variant not in title:
+        title += f": {variant.replace('.', ', ')}"
+    return PageInfo(info.step, title + _ending(seed), info.question)
+
+
+def _ending(seed: int | None) -> str:
+    return "" if seed is None else f", seed {seed}"
+
+
+def _cards(known: Sequence[tuple[PageInfo, bool]]) -> list[dict[str, Any]]:
+    """Return what the front page says of each page; of a step's repetitions once.
+
+    Args:
+        known: every page, and whether it is there.
+
+    Returns:
+        For each step its title, question and name, and for each of its pages the id, the seed and
+        whether it is there.
+    """
+    steps: dict[str, list[tuple[PageInfo, bool]]] = {}
+    for info, is_done in known:
+        steps.setdefault(split_seed(info.step)[0], []).append((info, is_done))
+    cards = []
+    for base, pages in steps.items():
+        first = pages[0][0]
+        seeds = [split_seed(info.step)[1] for info, _ in pages]
+        cards.append(
+            {
+                "title": first.title.removesuffix(_ending(seeds[0])),
+                "question": first.question,
+                "name": base if len(pages) > 1 else first.step,
+                "pages": [
+                    {"step": info.step, "seed": seed, "done": is_done}
+                    for seed, (info, is_done) in zip(seeds, pages, strict=True)
+                ],
+            }
+        )
+    return cards
 
 
 def _index(results: Path, content: Mapping[str, Any]) -> str:

@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+from collections.abc import Sequence
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -119,12 +120,12 @@ def results(tmp_path: Path) -> Path:
     return folder
 
 
-def _build(results: Path) -> list[str]:
+def _build(results: Path, steps: Sequence[tuple[str, str]] = STEPS) -> list[str]:
     return build_site(
         results,
         profile="toy",
         description="a <toy>",
-        steps=STEPS,
+        steps=steps,
         sources=results.parent / "notebooks",
         units={"A.x": "fraction"},
     )
@@ -203,6 +204,28 @@ def test_the_front_page_tells_claims_figures_pages_tables_and_provenance(results
         assert text in html, text
     assert html.count("<figure>") == 1
     assert "nan" not in html.split("</style>")[1].lower().replace("provenance", "")
+
+
+def test_repetitions_of_a_step_are_one_entry_with_a_link_to_each(results: Path) -> None:
+    ids = [f"06_train.opmask.voc.seed{number}" for number in range(3)]
+    for step in ids[:2]:
+        _notebook(results / f"notebooks/{step}.ipynb", "Training")
+    _notebook(results.parent / "notebooks/06_train.ipynb", "Training")
+    once = ("06_train.baseline.seed0", "06_train")
+    _build(results, [STEPS[0], *((step, "06_train") for step in ids), once])
+    html = (results / "index.html").read_text()
+    entries = re.findall(r"<li>(.*?)</li>", html.split('class="cards"')[1], re.DOTALL)
+    texts = [" ".join(re.sub(r"<.*?>", "", entry).split()) for entry in entries]
+    assert len(texts) == 3
+    asked = "How large is x?"
+    seeds = "06_train.opmask.voc · seeds 0, 1, 2 (not run)"
+    assert texts[1] == f"Training: opmask, voc {seeds} {asked}"
+    assert texts[2] == f"Training: baseline 06_train.baseline.seed0 · not run {asked}"
+    links = [link["href"] for link in Tags(entries[1]).all("a")]
+    assert links == [f"notebooks/{step}.html" for step in (ids[0], *ids[:2])]
+    assert "<title>Training: opmask, voc, seed 1 ·" in (
+        results / f"notebooks/{ids[1]}.html"
+    ).read_text()
 
 
 def test_a_page_is_written_again_only_if_something_in_it_changed(results: Path) -> None:
