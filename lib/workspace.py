@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from lib.files import atomic, read_json, write_json
 from lib.study import STAMP, STEP_VARIABLE, Study
 from lib.terms import terms_of
-from lib.variant import with_seed
+from lib.variant import split_seed, with_seed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -119,7 +119,7 @@ class Workspace:
         """
         prefix = f"{notebook}."
         stamps = self.study.cache(self.profile).glob(f"{prefix}*/{STAMP}")
-        done = sorted(stamp.parent.name for stamp in stamps)
+        done = sorted((stamp.parent.name for stamp in stamps), key=_in_order)
         steps = done if self.by_hand else os.environ.get(NEEDS_VARIABLE, "").split(",")
         return tuple(name.removeprefix(prefix) for name in steps if name in done)
 
@@ -205,6 +205,12 @@ class Workspace:
         entry = {"kind": kind, "caption": caption} if caption else {"kind": kind}
         outputs[self.study.relative(path)] = entry
         write_json(manifest, outputs, indent=1)
+
+
+def _in_order(step: str) -> tuple[str, int]:
+    """Return what sorts the repetitions of a step by their number."""
+    base, seed = split_seed(step)
+    return base, -1 if seed is None else seed
 
 
 def _reduce_colours(path: Path) -> None:

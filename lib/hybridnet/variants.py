@@ -83,4 +83,4 @@ def variants() -> list[Variant]:
 
 
 def _variant(name: str, own: dict[str, Any], *, minutes: float, optional: bool = False) -> Variant:
-    return Variant(name, {"variant": name, **_COMMON, **own}, minutes, optional=optional)
+    return Variant(name, _COMMON | own, minutes, optional=optional)

@@ -114,4 +114,4 @@ def _variant(
     name: str, own: dict[str, Any], *, minutes: float = 2.0, extra: bool = False
 ) -> Variant:
     optional = name not in COMPARED
-    return Variant(name, {"variant": name, **own}, minutes, optional=optional, extra=extra)
+    return Variant(name, own, minutes, optional=optional, extra=extra)

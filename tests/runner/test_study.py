@@ -7,7 +7,7 @@ import pytest
 from lib.code import used_files
 from lib.runner.parameters import TAG, Parameter, notebook_cells, parse_cell, read_parameters
 from lib.runner.profiles import Setting, profile_names
-from lib.runner.resolve import resolve_parameters
+from lib.runner.resolve import VARIANT, resolve_parameters
 from lib.runner.setup import prepare
 from lib.runner.steps import Step, matching, with_needs_resolved
 from lib.steps import STEPS
@@ -38,6 +38,7 @@ def test_notebooks_agree_on_the_parameters_that_they_share() -> None:
         schema = read_parameters(STUDY.notebooks / f"{notebook}.ipynb")
         # What every step of a notebook fixes cannot be set, so notebooks need not agree on it.
         fixed = set.intersection(*(set(s.parameters) for s in STEPS if s.notebook == notebook))
+        fixed.add(VARIANT)
         for name, parameter in schema.items():
             assert name in fixed or found.setdefault(name, parameter) == parameter, name
 
@@ -96,12 +97,12 @@ def test_each_run_of_paper_bs_ablation_changes_one_thing() -> None:
     default = runs.pop("opmask") | {"model_norm": "bn"}
     assert len(runs) == 11
     for name, parameters in runs.items():
-        full = {"model_norm": "bn"} | dict(parameters) | {"variant": default["variant"]}
+        full = {"model_norm": "bn"} | dict(parameters)
         assert sum(full[key] != value for key, value in default.items()) == 1, name
 
 
 def test_what_makes_a_variant_cannot_be_set() -> None:
-    steps = [Step("06_t", v, parameters={"variant": v}) for v in ("a", "b")]
+    steps = [Step("06_t", v) for v in ("a", "b")]
     cell = "profile: str = ''\nvariant: str = ''\nother: int = 1\n"
     schemas = {"06_t": parse_cell(cell)}
     _, (problem,) = resolve_parameters(
