@@ -223,9 +223,8 @@ def test_repetitions_of_a_step_are_one_entry_with_a_link_to_each(results: Path) 
     assert texts[2] == f"Training: baseline 06_train.baseline.seed0 · not run {asked}"
     links = [link["href"] for link in Tags(entries[1]).all("a")]
     assert links == [f"notebooks/{step}.html" for step in (ids[0], *ids[:2])]
-    assert "<title>Training: opmask, voc, seed 1 ·" in (
-        results / f"notebooks/{ids[1]}.html"
-    ).read_text()
+    page = (results / f"notebooks/{ids[1]}.html").read_text()
+    assert "<title>Training: opmask, voc, seed 1 ·" in page
 
 
 def test_a_page_is_written_again_only_if_something_in_it_changed(results: Path) -> None:
