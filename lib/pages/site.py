@@ -102,20 +102,20 @@ def _cards(known: Sequence[tuple[PageInfo, bool]]) -> list[dict[str, Any]]:
         known: every page, and whether it is there.
 
     Returns:
-        For each step its title, question and name, and for each of its pages the id, the seed and
-        whether it is there.
+        For each step its title and name, its question where the one before has another, and for
+        each of its pages the id, the seed and whether it is there.
     """
     steps: dict[str, list[tuple[PageInfo, bool]]] = {}
     for info, is_done in known:
         steps.setdefault(split_seed(info.step)[0], []).append((info, is_done))
-    cards = []
+    cards, asked = [], ""
     for base, pages in steps.items():
         first = pages[0][0]
         seeds = [split_seed(info.step)[1] for info, _ in pages]
         cards.append(
             {
                 "title": first.title.removesuffix(_ending(seeds[0])),
-                "question": first.question,
+                "question": first.question if first.question != asked else "",
                 "name": base if len(pages) > 1 else first.step,
                 "pages": [
                     {"step": info.step, "seed": seed, "done": is_done}
@@ -123,6 +123,7 @@ def _cards(known: Sequence[tuple[PageInfo, bool]]) -> list[dict[str, Any]]:
                 ],
             }
         )
+        asked = first.question
     return cards
 
 

@@ -219,8 +219,9 @@ def test_repetitions_of_a_step_are_one_entry_with_a_link_to_each(results: Path) 
     assert len(texts) == 3
     asked = "How large is x?"
     seeds = "06_train.opmask.voc · seeds 0, 1, 2 (not run)"
-    assert texts[1] == f"Training: opmask, voc {seeds} {asked}"
-    assert texts[2] == f"Training: baseline 06_train.baseline.seed0 · not run {asked}"
+    assert texts[0].endswith(asked)  # and the others ask the same
+    assert texts[1] == f"Training: opmask, voc {seeds}"
+    assert texts[2] == "Training: baseline 06_train.baseline.seed0 · not run"
     links = [link["href"] for link in Tags(entries[1]).all("a")]
     assert links == [f"notebooks/{step}.html" for step in (ids[0], *ids[:2])]
     page = (results / f"notebooks/{ids[1]}.html").read_text()
