@@ -42,7 +42,7 @@ COMPARED = (FILLED, *(method + MAP for method in METHODS), *METHODS)
 PROPERTIES = {"side": "side of the box, pixels", "overlap": "IoU with the nearest box"}
 """Property of an object -> as people read it; ``side`` is the root of the box's area."""
 
-ENDS = {"side": ("smallest", "largest"), "overlap": ("least", "most overlapped")}
+ENDS = {"side": ("smallest", "largest"), "overlap": ("least overlapped", "most overlapped")}
 """Property -> what objects of its first and last bin are."""
 
 DIGITS = {"side": 0, "overlap": 2}

@@ -47,6 +47,9 @@ GAP = "supervised - unsupervised"
 METRICS = {"AP": "mask AP, points", MASK_IOU: "mask IoU on true boxes, points"}
 """Metric -> as people read it."""
 
+SHORT = {"AP": "mask AP", MASK_IOU: "mask IoU"}
+"""Metric -> as a table calls it."""
+
 LINES = {"unsupervised": "-", "supervised": "--"}
 """Group of classes -> how it is drawn."""
 
@@ -164,14 +167,13 @@ def side_by_side(table: pd.DataFrame) -> pd.DataFrame:
         for method in METHODS
         for classes, short in (*((c, c) for c in LINES), (GAP, "gap"))
     }
-    lines, columns = [], ("direction", "metric", "share")
-    for place, part in rows.groupby(list(columns), sort=False):
-        values = part.set_index(["method", "classes"])["ours"]
-        line = dict(zip(columns, place, strict=True))
-        lines.append({**line, **{name: values[key] for key, name in names.items()}})
-    wide = pd.DataFrame(lines, columns=[*columns, *names.values()])
-    wide = wide.sort_values(list(columns), kind="stable", ignore_index=True)
-    return wide.assign(share=[f"{share:.0%}" for share in wide["share"]])
+    lines = []
+    for direction, of in rows.groupby("direction", sort=False):
+        for (metric, share), part in of.groupby(["metric", "share"]):
+            place = {"direction": direction, "metric": SHORT[str(metric)], "share": f"{share:.0%}"}
+            values = part.set_index(["method", "classes"])["ours"]
+            lines.append({**place, **{name: values[key] for key, name in names.items()}})
+    return pd.DataFrame(lines)
 
 
 def progress_line(table: pd.DataFrame) -> str:
@@ -213,9 +215,10 @@ def progress_figure(table: pd.DataFrame) -> Figure | None:
                     _draw(axes, of, COLOURS[str(method)], LINES[str(classes)])
             axes.set_title(TITLES[direction])
         row[0].set_ylabel(text)
+    ticks = sorted(table["share"].unique())
     for axes in panels[-1]:
         axes.set_xlabel("share of the training")
-        axes.xaxis.set_major_formatter("{x:.0%}")
+        axes.set_xticks(ticks, [f"{share:.0%}" for share in ticks])
     handles = [
         Line2D([], [], color=COLOURS[method], ls=look, label=f"{NAMES[method]}, {classes}")
         for method in METHODS

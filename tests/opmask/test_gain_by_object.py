@@ -93,7 +93,7 @@ def test_gains_are_paired_within_bins_and_between_the_ends(table: pd.DataFrame) 
 def test_the_line_and_the_lines_for_people_say_the_same(table: pd.DataFrame) -> None:
     line = gains.gain_line(table)
     assert "smallest +0.0, largest +22.0 (difference +22.0," in line
-    assert "least +16.5, most overlapped +0.0 (difference −16.5," in line
+    assert "least overlapped +16.5, most overlapped +0.0 (difference −16.5," in line
     wide = gains.side_by_side(table)
     assert wide["from to"].tolist() == ["10", "20", "30", "0.00", "0.20"]
     assert wide["gain"].tolist() == pytest.approx([0, 11, 22, 16.5, 0])

@@ -87,7 +87,7 @@ def test_the_figure_has_every_seed_and_the_line_both_gaps(
     assert [len(axes.lines) for axes in figure.axes] == [4 * (3 + 1)] * 2
     wide = progress.side_by_side(table)
     assert len(wide) == 2 * 3 and wide["share"].tolist() == ["25%", "50%", "100%"] * 2
-    last = wide[(wide["metric"] == "mask_IoU") & (wide["share"] == "100%")].iloc[0]
+    last = wide[(wide["metric"] == "mask IoU") & (wide["share"] == "100%")].iloc[0]
     assert last["baseline: gap"] == pytest.approx(100 * 11 / SIDE)
     line = progress.progress_line(table)
     gaps = [100 * (10 + 1 + 6) / SIDE, 100 * 11 / SIDE, 100 * (6 + 6) / SIDE, 100 * 6 / SIDE]
