@@ -38,6 +38,8 @@ from lib.bench.torchvision_reference import (
 from lib.bench.training_steps import Start, Trainer, compare_training
 from lib.bench.untrained import keep_busy
 from lib.data.coco import CocoSet, load
+from lib.models.build import build_model, load_backbone
+from lib.models.detector import Detector
 from lib.paths import display
 from lib.training.config import TrainConfig, parse_config
 from lib.training.dataset import loader
@@ -46,7 +48,6 @@ from lib.training.distributed import World
 from lib.training.kept_maps import KeptMaps, kept_maps
 from lib.training.learner import Learner
 from lib.training.supervision import supervision_of
-from lib.training.train import prepare
 
 PROGRAM = "lib.bench.frozen_backbone"
 
@@ -96,6 +97,14 @@ def config_of(settings: Mapping[str, Any], options: argparse.Namespace) -> Train
     return parse_config({**settings, **shared}, where="speed of training from kept maps,")
 
 
+def untrained(config: TrainConfig, coco: CocoSet) -> Detector:
+    """Return this study's model, of which the body alone has its weights."""
+    torch.manual_seed(0)
+    model = build_model(config.model, num_classes=len(coco.categories))
+    load_backbone(model, config.model)
+    return model
+
+
 class Ways:
     """The ways to train, each from the start in every turn.
 
@@ -142,7 +151,7 @@ class Ways:
 
     def _ours(self, maps: KeptMaps | None, turn: int) -> tuple[Trainer, Iterator[Any]]:
         config, world = self.config.model_copy(update={"seed": turn}), World(self.device)
-        model = prepare(config, self.coco).to(self.device).train()
+        model = untrained(config, self.coco).to(self.device).train()
         keep_busy(model, foreground=self.foreground, boxes=[])
         supervision = supervision_of(config, self.coco)
         batches = loader(config, self.coco, supervision, 0, world=world, maps=maps)
@@ -168,7 +177,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     config = config_of(settings, options)
     every = torch.get_num_threads()
     with tempfile.TemporaryDirectory() as folder:
-        model = prepare(config, coco).to(device)
+        model = untrained(config, coco).to(device)
         maps = kept_maps(model, folder, gib=1024)  # as good as no limit
         assert maps is not None  # nothing of the body learns
         begin = perf_counter()
