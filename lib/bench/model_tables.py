@@ -75,7 +75,7 @@ def frozen_table(content: Mapping[str, Any], **draws: int) -> pd.DataFrame:
         table = training_table(measured | {"settings": content["settings"]}, **draws)
         rows = pd.DataFrame(measured["rows"]).query("loaded").set_index(["round", "step"])
         seconds = [rows.loc[rows["model"] == name, "seconds"] for name in table["model"]]
-        gains = [time_ratio(*pair, **draws) for pair in pairwise(seconds)]
+        gains = [time_ratio(above, own, **draws) for above, own in pairwise(seconds)]
         table["gain"] = [math.nan, *(gain.estimate for gain in gains)]
         table["gain_low"] = [math.nan, *(gain.low for gain in gains)]
         table["gain_high"] = [math.nan, *(gain.high for gain in gains)]
