@@ -216,6 +216,13 @@ def test_limit_holds_and_what_finds_no_room_is_made_each_time(pictures, tmp_path
     assert "it is full. The maps of" in said and "changes no result" in said
 
 
+def test_limit_below_one_picture_keeps_none_and_says_so(drawn, tmp_path, capsys):
+    config = frozen_run(tmp_path, "out", maps_gib=gib(1000))
+    assert filled(config, drawn) == 0 and not kept(tmp_path)
+    count = 2 * len(drawn.images)
+    assert f"it is full. The maps of {count} of {count} pictures" in capsys.readouterr().out
+
+
 def test_files_of_others_go_first_those_longest_unused_before_the_rest(drawn, tmp_path):
     config = frozen_run(tmp_path, "out", flip=False)
     filled(config, drawn)
