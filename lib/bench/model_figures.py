@@ -14,6 +14,9 @@ from lib.pages.style import COLOURS, FLAT, WIDTH
 
 NAMES = {
     "torchvision": "torchvision's Mask R-CNN",
+    "same_heads": "torchvision's, with the heads and RoIs of here",
+    "pictures": "here, from pictures",
+    "maps": "here, from kept maps",
     "mask_rcnn": "the same network here",
     "baseline": "baseline (paper B)",
     "opmask": "OPMask",
@@ -61,6 +64,30 @@ def scale_line(content: Mapping[str, Any]) -> str:
     return (
         f"This is a trial of the measurement {' and '.join(parts)}: on a GPU at full size the "
         "parts of a step compare otherwise."
+    )
+
+
+def frozen_line(content: Mapping[str, Any], table: pd.DataFrame) -> str:
+    """Return what was measured of a frozen backbone, and when kept maps pay, as sentences.
+
+    Args:
+        content: what `lib.bench.frozen_backbone` wrote.
+        table: of `lib.bench.model_tables.frozen_table`.
+    """
+    machine, settings, model, kept = (content[k] for k in ("machine", "settings", "model", "kept"))
+    rates = table[table["threads"] == table["threads"].max()].set_index("model")
+    saved = 1 / rates["images_per_second"]["pictures"] - 1 / rates["images_per_second"]["maps"]
+    times = kept["seconds"] / settings["pictures"] / saved
+    pays = f"after {times:.1f} passes over the pictures" if saved > 0 else "never, here"
+    return (
+        f"{machine['device']} ({machine['processor']}), torch {machine['torch']}. "
+        f"{settings['pictures']} scenes of {settings['width']} x {settings['height']}, resized to "
+        f"{model['min_size'][-1]} (at most {model['max_size']}) pixels; {settings['batch']} in a "
+        f"batch; {settings['rounds']} rounds of {settings['steps']} steps; "
+        f"{model['rois_per_image']} RoIs per picture here, 512 at torchvision's default. Making "
+        f"{kept['files']} maps took "
+        f"{kept['seconds']:.1f} s, {kept['bytes'] / kept['files'] / 1024:.0f} KiB each; the time "
+        f"is won back {pays}."
     )
 
 

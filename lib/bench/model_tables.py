@@ -6,6 +6,7 @@ precision, mixed beside mixed. Above 1 is faster.
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import pandas as pd
@@ -55,6 +56,32 @@ def training_table(content: Mapping[str, Any], **draws: int) -> pd.DataFrame:
             }
         )
     return _without_own_ratio(table)
+
+
+def frozen_table(content: Mapping[str, Any], **draws: int) -> pd.DataFrame:
+    """Return what training on a frozen backbone achieves, in several ways.
+
+    Args:
+        content: what `lib.bench.frozen_backbone` wrote.
+        draws: ``resamples`` and ``seed`` of the bootstrap, over steps.
+
+    Returns:
+        The columns of `training_table`, ``threads`` first and none of precision or memory's ratio;
+        and ``gain``, ``gain_low`` and ``gain_high``: the ratio of images per second to those of
+        the way in the row above, with the same number of threads.
+    """
+    tables = []
+    for measured in content["threads"]:
+        table = training_table(measured | {"settings": content["settings"]}, **draws)
+        rows = pd.DataFrame(measured["rows"]).query("loaded").set_index(["round", "step"])
+        seconds = [rows.loc[rows["model"] == name, "seconds"] for name in table["model"]]
+        gains = [time_ratio(above, own, **draws) for above, own in pairwise(seconds)]
+        table["gain"] = [math.nan, *(gain.estimate for gain in gains)]
+        table["gain_low"] = [math.nan, *(gain.low for gain in gains)]
+        table["gain_high"] = [math.nan, *(gain.high for gain in gains)]
+        table.insert(0, "threads", measured["threads"])
+        tables.append(table.drop(columns=["precision", "memory_ratio"]))
+    return pd.concat(tables, ignore_index=True)
 
 
 def inference_table(content: Mapping[str, Any], **draws: int) -> pd.DataFrame:

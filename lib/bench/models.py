@@ -19,7 +19,7 @@ import torch
 from lib.bench.compared_models import ComparedModels
 from lib.bench.costs import MEASURED, measured_models, training_schedules
 from lib.bench.inference import compare, draw_images, machine
-from lib.bench.program import add_out, with_sentences, write
+from lib.bench.program import add_out, as_options, with_sentences, write
 from lib.bench.torchvision_reference import ENDLESS
 from lib.bench.training_steps import compare_training
 from lib.data.label_options import add_on_bad, open_labels
@@ -145,17 +145,9 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def options_of(parameters: Mapping[str, Any]) -> list[str]:
-    """Return a notebook's ``speed_*`` parameters as options of the command line.
-
-    Those that are empty are left out.
-    """
-    options = []
-    for name in (*NUMBERS, "profile", "models", "annotations", "images", "box_channels", "device"):
-        value = parameters.get(f"speed_{name}", "")
-        if value not in ("", []):
-            values = value if isinstance(value, list) else [value]
-            options += [f"--{name.replace('_', '-')}", *map(str, values)]
-    return options
+    """Return a notebook's ``speed_*`` parameters as options of the command line."""
+    others = ("profile", "models", "annotations", "images", "box_channels", "device")
+    return as_options(parameters, "speed", (*NUMBERS, *others))
 
 
 @with_sentences

@@ -3,7 +3,7 @@
 import argparse
 import functools
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -38,6 +38,23 @@ def add_out(
     """
     kind = file_ending_in(".json", written_by(program), place=place)
     parser.add_argument("--out", type=kind, required=True, help="the JSON file to write")
+
+
+def as_options(parameters: Mapping[str, Any], prefix: str, names: Iterable[str]) -> list[str]:
+    """Return a notebook's parameters as options of a command line; empty ones are left out.
+
+    Args:
+        parameters: a notebook's, by name.
+        prefix: what the parameters' names begin with, before an underscore.
+        names: which of them, without the prefix.
+    """
+    options = []
+    for name in names:
+        value = parameters.get(f"{prefix}_{name}", "")
+        if value not in ("", []):
+            values = value if isinstance(value, list) else [value]
+            options += [f"--{name.replace('_', '-')}", *map(str, values)]
+    return options
 
 
 def write(out: Path, program: str, content: Mapping[str, Any]) -> None:

@@ -17,12 +17,17 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision.models.detection import MaskRCNN
-from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
+from torchvision.models.detection.anchor_utils import AnchorGenerator
+from torchvision.models.detection.backbone_utils import BackboneWithFPN, resnet_fpn_backbone
 from torchvision.transforms import functional
 
 from lib.data.coco import CocoSet
 from lib.data.pictures.images import read_image
 from lib.masks import rle
+from lib.models import lite0
+from lib.models.config import ModelConfig
+from lib.models.detector import ASPECT_RATIOS, build_backbone
+from lib.models.heads import box_parts, mask_parts
 from lib.seeds import derive
 from lib.training.learner import Outcome
 from lib.training.order import Batches
@@ -55,6 +60,55 @@ def build_reference(*, min_size: int, max_size: int, rois_per_image: int = 512) 
         min_size=min_size,
         max_size=max_size,
         box_batch_size_per_image=rois_per_image,
+    )
+
+
+def reference_on_lite0(
+    config: ModelConfig, *, num_classes: int, same_heads: bool = False
+) -> MaskRCNN:
+    """Return torchvision's Mask R-CNN around the body of ``config``, of which nothing learns.
+
+    Anchors and the size of pictures are those of ``config``: torchvision's defaults are made for
+    other strides, and for pictures of 800 pixels.
+
+    Args:
+        config: settings of a Mask R-CNN of this study with the backbone ``lite0``.
+        num_classes: classes without background.
+        same_heads: take its pyramid, heads, proposals and RoIs too, instead of torchvision's
+            defaults; the mask head has an output for each class all the same.
+    """
+    ours = build_backbone(config)
+    lite0.load(ours.body)
+    outputs = num_classes + 1
+    parts: dict[str, Any] = {"num_classes": outputs}
+    backbone: BackboneWithFPN = ours
+    if same_heads:
+        box_head, box_predictor = box_parts(config, num_classes=outputs)
+        mask_head, mask_predictor = mask_parts(config, outputs=outputs)
+        parts = {
+            "rpn_pre_nms_top_n_train": 2 * config.rpn_proposals,
+            "rpn_post_nms_top_n_train": config.rpn_proposals,
+            "box_batch_size_per_image": config.rois_per_image,
+            "box_head": box_head,
+            "box_predictor": box_predictor,
+            "mask_head": mask_head,
+            "mask_predictor": mask_predictor,
+        }
+    else:
+        channels = lite0.Lite0.channels[1:]
+        layers = {f"layer{n}": str(n - 2) for n in (2, 3, 4)}
+        backbone = BackboneWithFPN(ours.body, layers, list(channels), out_channels=256)
+    return MaskRCNN(
+        backbone,
+        min_size=config.min_size[-1],
+        max_size=config.max_size,
+        image_mean=list(lite0.MEAN),
+        image_std=list(lite0.STD),
+        rpn_anchor_generator=AnchorGenerator(
+            tuple((size,) for size in config.anchor_sizes),
+            (ASPECT_RATIOS,) * len(config.anchor_sizes),
+        ),
+        **parts,
     )
 
 

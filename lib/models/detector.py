@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
 from torchvision.models.detection.image_list import ImageList
-from torchvision.models.detection.transform import resize_boxes
 from torchvision.ops import MultiScaleRoIAlign
 
 from lib.models.backbones import FeaturePyramid, freeze, lite0_fpn, resnet_fpn
@@ -20,7 +19,7 @@ from lib.models.heads import POOLED, box_parts
 from lib.models.mask_branch import MaskBranch
 from lib.models.roi_heads import PartiallySupervisedRoIHeads
 from lib.models.rpn import Float32Anchors, Float32RPNHead, IgnoringRPN
-from lib.models.sampling import SeededTransform
+from lib.models.sampling import SeededTransform, resized_boxes
 from lib.models.trunk import Seen, look, together
 
 ASPECT_RATIOS = (0.5, 1.0, 2.0)
@@ -89,7 +88,7 @@ class Detector(GeneralizedRCNN):
         # what follows asks for the pictures' size and device alone
         blank = next(iter(maps.values())).new_zeros(1).expand(len(seen), 3, height, width)
         resized = instances and [
-            {**x, "boxes": resize_boxes(x["boxes"], image.before, image.after)}
+            {**x, "boxes": resized_boxes(x["boxes"], image.before, image.after)}
             for x, image in zip(instances, seen, strict=True)
         ]
         return ImageList(blank, [x.after for x in seen]), self.backbone.onwards(maps), resized

@@ -101,7 +101,8 @@ def partial_mask_loss(
     runs = join([Runs(target["mask_edges"], target["mask_frames"]) for target in targets])
     first = accumulate((len(target["has_mask"]) for target in targets), initial=0)
     rows = torch.cat([m + n for m, n in zip(matched, first, strict=False)])
-    shapes = boxes[0].new_tensor(image_shapes)
+    shapes = torch.tensor(image_shapes, dtype=boxes[0].dtype)
+    shapes = shapes.to(boxes[0].device, non_blocking=True)  # so that a GPU is not waited for
     resized = torch.cat([s.expand(len(b), 2) for s, b in zip(shapes, boxes, strict=True)])
     scale = (resized / runs.frames[rows, :2]).flip(1).repeat(1, 2)
     wanted = crop(runs, rows, torch.cat(list(boxes)) / scale, logits.shape[-1])

@@ -61,14 +61,27 @@ def sample_balanced(
 def sampled_rows(
     labels: Sequence[Tensor], *, count: int, positive_fraction: float, seeds: Sequence[int]
 ) -> tuple[list[Tensor], list[int]]:
-    """Return what `sample_balanced` draws of each image, and how many are positive: the first."""
-    rows = []
-    for of_image, seed in zip(labels, seeds, strict=True):
-        found, drawn = sample_balanced(
-            of_image, count=count, positive_fraction=positive_fraction, seed=seed
-        )
-        rows.append(found[drawn])
-    return rows, [int((x[row] > 0).sum()) for x, row in zip(labels, rows, strict=True)]
+    """Return what `sample_balanced` draws of each image, and how many are positive: the first.
+
+    What is drawn comes first among the positives and among the others, so that only the counts
+    have to be known: a GPU is waited for once.
+    """
+    samples = [
+        sample_balanced(of_image, count=count, positive_fraction=positive_fraction, seed=seed)
+        for of_image, seed in zip(labels, seeds, strict=True)
+    ]
+    counts = [
+        torch.stack([(drawn & (of_image[found] > 0)).sum(), drawn.sum()])
+        for (found, drawn), of_image in zip(samples, labels, strict=True)
+    ]
+    rows, positives = [], []
+    for (found, _), of_image, (positive, drawn) in zip(
+        samples, labels, torch.stack(counts).tolist(), strict=True
+    ):
+        others = found[len(found) - min(count, len(of_image)) :]
+        rows.append(torch.cat([found[:positive], others[: drawn - positive]]))
+        positives.append(positive)
+    return rows, positives
 
 
 class SampledRois(NamedTuple):
@@ -94,6 +107,16 @@ class SampledRois(NamedTuple):
         return torch.cat([x[:count] for x, count in zip(parts, self.foreground, strict=True)])
 
 
+def resized_boxes(boxes: Tensor, before: tuple[int, int], after: tuple[int, int]) -> Tensor:
+    """Return boxes ``[N, 4]`` of an image of another (height, width), as torchvision does.
+
+    A GPU is not waited for: the ratios are numbers of the CPU.
+    """
+    down, across = torch.tensor(after, dtype=torch.float32) / torch.tensor(before)
+    x1, y1, x2, y2 = boxes.unbind(1)
+    return torch.stack((x1 * across, y1 * down, x2 * across, y2 * down), dim=1)
+
+
 class Seeded:
     """A part of torchvision's detectors that draws in a method which is not given the targets.
 
@@ -117,8 +140,16 @@ class SeededTransform(Seeded, GeneralizedRCNNTransform):
         return super().resize(image, target)
 
     def normalize(self, image: Tensor) -> Tensor:
-        """Return an image, uint8 or float in 0..1, as float with the backbone's mean and scale."""
-        return super().normalize(image if image.is_floating_point() else image.float() / 255)
+        """Return an image, uint8 or float in 0..1, as float with the backbone's mean and scale.
+
+        As torchvision does, but a GPU is not waited for.
+        """
+        values = image if image.is_floating_point() else image.float() / 255
+        mean, std = (
+            torch.tensor(x, dtype=values.dtype).to(values.device, non_blocking=True)[:, None, None]
+            for x in (self.image_mean, self.image_std)
+        )
+        return (values - mean) / std
 
     def torch_choice(self, k: Sequence[int]) -> int:
         """Return one of the sizes."""

@@ -77,7 +77,7 @@ class KeptMaps:
 
         One process does so at a time; others wait, and find it made. Beyond the limit, files of
         other pictures are removed, those first that were not used for longest. What then still
-        finds no room is not kept.
+        finds no room is not kept, and nothing is where the folder cannot be written.
 
         Args:
             records: the pictures.
@@ -86,8 +86,17 @@ class KeptMaps:
         """
         ways = (False, True) if mirrored else (False,)
         wanted = {self._path(record, way): (record, way) for record in records for way in ways}
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(self.folder / ".maps.lock"):
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            taken = FileLock(self.folder / ".maps.lock").acquire()
+        except OSError as error:
+            print(
+                f"{explain(error)} Until then maps that are not there are made each time, which "
+                "is slower and changes no result.",
+                flush=True,
+            )
+            return 0
+        with taken:
             remove_temporaries(self.folder)
             missing = []
             for path, (record, way) in wanted.items():

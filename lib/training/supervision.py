@@ -75,8 +75,17 @@ def supervision_of(config: TrainConfig, coco: CocoSet) -> Supervision:
 
 
 def mask_line(coco: CocoSet, supervision: Supervision) -> str:
-    """Return one sentence on how many instances have a mask that may be used."""
+    """Return how many instances have a mask that may be used, and which classes have none."""
     instances = [i for i in coco.all_instances() if not i.iscrowd]
-    usable = sum(map(supervision.reads_mask, instances))
-    line = f"{usable:,} of {len(instances):,} instances have a mask to learn from"
-    return line if usable else f"WARNING: {line}; the mask branch will learn nothing"
+    with_mask = [i.label for i in instances if supervision.reads_mask(i)]
+    line = f"{len(with_mask):,} of {len(instances):,} instances have a mask to learn from"
+    if not with_mask:
+        return f"WARNING: {line}; the mask branch will learn nothing"
+    lacking = (supervision.supervised & coco.categories.labels).difference(with_mask)
+    if not lacking:
+        return line
+    names = ", ".join(map(coco.categories.name_of, sorted(lacking)))
+    return (
+        f"{line}. WARNING: none of these is of {names}, whose masks may be used (train.supervised) "
+        "but are not there"
+    )

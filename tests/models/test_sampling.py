@@ -2,8 +2,15 @@
 
 import pytest
 import torch
+from torchvision.models.detection.transform import GeneralizedRCNNTransform, resize_boxes
 
-from lib.models.sampling import SeededTransform, sample_balanced, seeds_of
+from lib.models.sampling import (
+    SeededTransform,
+    resized_boxes,
+    sample_balanced,
+    sampled_rows,
+    seeds_of,
+)
 from tests.fixtures.models import images_and_targets, tiny_model
 
 
@@ -28,6 +35,30 @@ def test_as_many_are_drawn_as_by_the_rule(positive, negative, neither, kind):
         assert sum(label >= 1 for label in found) == wanted
         assert sum(label == 0 for label in found) == min(negative, 16 - wanted)
         assert -1 not in found
+
+
+def test_rows_of_a_batch_are_those_drawn_of_each_image_in_their_order():
+    images = [(3, 50, 9), (40, 50, 9), (40, 2, 9), (0, 50, 0), (7, 0, 3), (0, 0, 5), (0, 0, 0)]
+    labels = [labels_of(*numbers) for numbers in images]
+    rule = {"count": 16, "positive_fraction": 0.25}
+    rows, positives = sampled_rows(labels, seeds=range(len(images)), **rule)
+    for seed, (of_image, row, positive) in enumerate(zip(labels, rows, positives, strict=True)):
+        found, drawn = sample_balanced(of_image, seed=seed, **rule)
+        assert row.tolist() == found[drawn].tolist()
+        assert (of_image[row] > 0).tolist() == [True] * positive + [False] * (len(row) - positive)
+
+
+def test_boxes_and_pictures_are_changed_as_torchvision_does_bit_for_bit():
+    torch.manual_seed(0)
+    boxes = 500 * torch.rand(200, 4)
+    for before, after in (((333, 500), (240, 360)), ((7, 3), (320, 137)), ((64, 80), (64, 80))):
+        assert torch.equal(resized_boxes(boxes, before, after), resize_boxes(boxes, before, after))
+    colours = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
+    ours, theirs = (kind(64, 96, *colours) for kind in (SeededTransform, GeneralizedRCNNTransform))
+    picture = torch.rand(3, 9, 7)
+    assert torch.equal(ours.normalize(picture), theirs.normalize(picture))
+    whole = (255 * picture).byte()
+    assert torch.equal(ours.normalize(whole), theirs.normalize(whole.float() / 255))
 
 
 def test_every_row_is_as_likely_as_others_of_its_kind():

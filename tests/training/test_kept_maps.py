@@ -10,9 +10,11 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 
 from lib.data.coco import CocoSet, load
 from lib.files import read_json, write_json
+from lib.masks.rle import encode
 from lib.models.detector import Detector
 from lib.runner.fingerprint import with_effect
 from lib.training import dataset, kept_maps
@@ -109,6 +111,37 @@ def test_predictions_from_kept_maps_and_from_pictures_are_the_same(pictures, tmp
             np.testing.assert_equal(getattr(other, name), value)
 
 
+@pytest.mark.parametrize(("width", "height"), [(1, 1), (20, 15), (3, 90)])
+def test_pictures_smaller_than_what_they_are_padded_to_train_and_are_kept_like_others(
+    tmp_path, width, height
+):
+    folder = tmp_path / "set"
+    (folder / "images").mkdir(parents=True)
+    records, things = [], []
+    for number in (1, 2):
+        picture = np.full((height, width, 3), 40 * number, np.uint8)
+        cv2.imwrite(str(folder / "images" / f"{number}.png"), picture)
+        mask = np.ones((height, width), bool)
+        records.append(
+            {"id": number, "file_name": f"{number}.png", "width": width, "height": height}
+        )
+        things.append(
+            {
+                "id": number, "image_id": number, "category_id": 1, "iscrowd": 0,
+                "bbox": [0, 0, width, height], "area": width * height, "segmentation": encode(mask),
+            }
+        )  # fmt: skip
+    categories = [{"id": 1, "name": "person"}, {"id": 2, "name": "cup"}]
+    content = {"images": records, "annotations": things, "categories": categories}
+    write_json(folder / "annotations.json", content)
+    plain = trained(frozen_run(tmp_path, "plain", maps="", iterations=2, steps=()))
+    config = frozen_run(tmp_path, "out", iterations=2, steps=())
+    assert trained(config) == plain
+    coco = load(folder / "annotations.json", folder / "images")
+    found = predict(load_model(Path(config.out) / "model.pt"), coco, device=torch.device("cpu"))
+    assert len(found.masks_on_boxes) == 2
+
+
 def cut(path: Path, other: Path) -> None:
     path.write_bytes(path.read_bytes()[:-100])
 
@@ -133,8 +166,13 @@ def leave_nothing(path: Path, other: Path) -> None:
     path.write_bytes(b"")
 
 
+def fill_with_zeros(path: Path, other: Path) -> None:
+    path.write_bytes(bytes(path.stat().st_size))
+
+
 @pytest.mark.parametrize(
-    "damage", [cut, flip_a_bit, put_another_in_its_place, give_another_shape, leave_nothing]
+    "damage",
+    [cut, flip_a_bit, put_another_in_its_place, give_another_shape, leave_nothing, fill_with_zeros],
 )
 def test_damaged_or_foreign_file_is_found_and_made_again(
     drawn, tmp_path, damage: Callable[[Path, Path], None]
@@ -178,6 +216,13 @@ def test_limit_holds_and_what_finds_no_room_is_made_each_time(pictures, tmp_path
     assert "it is full. The maps of" in said and "changes no result" in said
 
 
+def test_limit_below_one_picture_keeps_none_and_says_so(drawn, tmp_path, capsys):
+    config = frozen_run(tmp_path, "out", maps_gib=gib(1000))
+    assert filled(config, drawn) == 0 and not kept(tmp_path)
+    count = 2 * len(drawn.images)
+    assert f"it is full. The maps of {count} of {count} pictures" in capsys.readouterr().out
+
+
 def test_files_of_others_go_first_those_longest_unused_before_the_rest(drawn, tmp_path):
     config = frozen_run(tmp_path, "out", flip=False)
     filled(config, drawn)
@@ -191,6 +236,26 @@ def test_files_of_others_go_first_those_longest_unused_before_the_rest(drawn, tm
     filled(config.model_copy(update={"maps_gib": gib(room)}), drawn)
     assert [path.exists() for path in theirs] == [True, True, False, False, False, False]
     assert len(kept(tmp_path)) == len(theirs) + 3, "somebody's is not counted, nor touched"
+
+
+def test_folder_that_cannot_be_written_is_told_and_what_is_in_it_is_used(
+    drawn, tmp_path, monkeypatch, capsys
+):
+    plain = trained(frozen_run(tmp_path, "plain", maps=""))
+    (tmp_path / "file").write_bytes(b"own")
+    assert trained(frozen_run(tmp_path, "below", maps="file/maps")) == plain
+    assert "file/maps: Not a directory. Move it away" in capsys.readouterr().out
+    config = frozen_run(tmp_path, "out")
+    filled(config, drawn)
+
+    class Refusing(FileLock):
+        def acquire(self, *_: Any, **__: Any) -> Any:
+            raise PermissionError(errno.EACCES, "Permission denied", self.lock_file)
+
+    monkeypatch.setattr(kept_maps, "FileLock", Refusing)
+    monkeypatch.setattr(dataset, "pixels", lambda _: pytest.fail("a picture was read"))
+    assert trained(config) == plain
+    assert "Permission denied. Set its permissions right" in capsys.readouterr().out
 
 
 def test_full_disk_is_told_and_does_not_end_the_run(drawn, tmp_path, monkeypatch, capsys):

@@ -95,6 +95,19 @@ def test_mask_that_is_empty_is_no_mask(drawn, tmp_path):
     assert not target["has_mask"][row] and target["labels"][row] == first.label
 
 
+def test_class_whose_masks_may_be_used_but_are_not_there_is_named(drawn, tmp_path):
+    path = tmp_path / "set" / "annotations.json"
+    content = read_json(path)
+    for annotation in content["annotations"]:
+        if annotation["category_id"] in (1, 3):
+            annotation["segmentation"] = []
+    write_json(path, content)
+    coco = load(path, tmp_path / "set" / "images")
+    every = mask_line(coco, Supervision(EVERY_LABEL))
+    assert "WARNING: none of these is of person, cup, whose masks" in every
+    assert "WARNING" not in mask_line(coco, Supervision(frozenset({2, 4})))
+
+
 def test_an_empty_pseudo_mask_can_be_learnt_as_background(drawn, tmp_path):
     path = tmp_path / "set" / "annotations.json"
     content = read_json(path)
