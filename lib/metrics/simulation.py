@@ -4,7 +4,6 @@ Each made study measures several effects on the same images with several trainin
 in truth, by the very code that judges real ones. What is found is chance.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -47,20 +46,26 @@ class Rates(NamedTuple):
     corrected: float
 
 
-def scores_of(values: np.ndarray, weights: np.ndarray) -> SeedScores:
-    """Return an effect's mean over images, by seed and resampled.
+def mean_scores(values: np.ndarray, *, resamples: int, seed: int) -> list[SeedScores]:
+    """Return the means over images of several effects, by seed and resampled.
 
     Args:
-        values: of each training and image, [S, I].
-        weights: how often each image is drawn in each resample, [B, I].
+        values: of each effect, training and image, [E, S, I].
+        resamples: of the bootstrap over images, the same for all effects.
+        seed: of the resamples.
     """
-    images = values.shape[1]
-    return SeedScores(
-        {
-            seed: Score(float(of.mean()), weights @ of / images, images, "these images")
-            for seed, of in enumerate(values)
-        }
-    )
+    images = values.shape[-1]
+    weights = image_weights(images, resamples=resamples, seed=seed) / images
+    means, drawn = values.mean(axis=-1), values @ weights.T
+    return [
+        SeedScores(
+            {
+                number: Score(float(mean), resampled, images, "these images")
+                for number, (mean, resampled) in enumerate(zip(*of_effect, strict=True))
+            }
+        )
+        for of_effect in zip(means, drawn, strict=True)
+    ]
 
 
 def made_effects(
@@ -101,13 +106,11 @@ def false_decisions(
         seed: of the simulation.
     """
     generator = np.random.default_rng(seed)
-    weights = image_weights(images, resamples=resamples, seed=seed)
-    found: list[Sequence[float]] = []
+    found = []
     for _ in range(studies):
         made = made_effects(chance, generator, effects=effects, seeds=seeds, images=images)
-        found.append([scores_of(values, weights).p for values in made])
-    alone = np.array(found)
-    together = np.array([holm(p) for p in found])
+        found.append([of.p for of in mean_scores(made, resamples=resamples, seed=seed)])
+    alone, together = np.array(found), np.array([holm(p) for p in found])
     return Rates(
         single=float((alone < LEVEL).mean()),
         family=float((alone < LEVEL).any(axis=1).mean()),

@@ -16,10 +16,10 @@ from tests.runner.toy import Toy, first_run, write
 CLAIMS = """
 scales: {coco: [toy], voc: [toy]}
 claims:
-  - {id: A.one, step: 02_sum, paper: A, source: T, kind: direction, expected: 1, tolerance: 1, unit: points,
-     scale: voc, statement: The sum is above zero.}
-  - {id: A.two, step: 03_other, paper: A, source: T, kind: direction, expected: 1, tolerance: 1, unit: points,
-     scale: voc, statement: The word is long.}
+  - {id: A.one, step: 02_sum, paper: A, source: T, kind: direction,
+     expected: 1, tolerance: 1, unit: points, scale: voc, statement: The sum is above zero.}
+  - {id: A.two, step: 03_other, paper: A, source: T, kind: direction,
+     expected: 1, tolerance: 1, unit: points, scale: voc, statement: The word is long.}
 """
 OBSERVE = (
     "import json\nws._record(ws.folder / 'claims.json', kind='claims')\n"
