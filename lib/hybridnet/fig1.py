@@ -123,9 +123,10 @@ def shares(
         seed: of the bootstrap.
 
     Returns:
-        Columns ``quantity``, ``label``, ``formula``, ``estimate``, ``ci_low``, ``ci_high``,
-        ``boxes`` (how many the share is of; of a difference, all). NaN where that is 0. The
-        ends are NaN if the denominators are on fewer than four images.
+        Columns ``quantity``, ``label``, ``formula``, ``estimate``, ``ci_low``, ``ci_high``, ``p``
+        and ``detectable`` (of a difference, see `lib.metrics.significance`), ``boxes`` (how many
+        the share is of; of a difference, all). NaN where that is 0. The ends are NaN if the
+        denominators are on fewer than four images.
     """
     small, invalid = is_small(frame, definition, side), ~frame["valid"]
     cells = pd.DataFrame(
@@ -140,13 +141,17 @@ def shares(
     for quantity, formula in QUANTITIES.items():
         share, *less = formula.split(" - ")
         score, of = sums.ratio(*share.split(" / ")), share.split(" / ")[1]
+        test = (math.nan, math.nan)
         if less == ["1/2"]:
             score -= 0.5
         elif less:
             score, of = score - sums.ratio(*less[0].split(" / ")), "N"
-        rows.append((quantity, LABELS[quantity], formula, *score.interval, int(cells[of].sum())))
-    columns = ["quantity", "label", "formula", "estimate", "ci_low", "ci_high", "boxes"]
-    return pd.DataFrame(rows, columns=columns)
+        if less:
+            test = (score.p, score.detectable)
+        found = (quantity, LABELS[quantity], formula, *score.interval, *test)
+        rows.append((*found, int(cells[of].sum())))
+    columns = ["quantity", "label", "formula", "estimate", "ci_low", "ci_high", "p", "detectable"]
+    return pd.DataFrame(rows, columns=[*columns, "boxes"])
 
 
 def by_category(frame: pd.DataFrame) -> pd.DataFrame:
@@ -177,7 +182,14 @@ def observations(table: pd.DataFrame, *, side: int, valid_from: float) -> list[O
     if (side, valid_from) != (SMALL_SIDE, VALID_FROM):
         return []
     return [
-        Observation(row["quantity"], row["estimate"], row["ci_low"], row["ci_high"])
+        Observation(
+            row["quantity"],
+            row["estimate"],
+            row["ci_low"],
+            row["ci_high"],
+            p=row["p"],
+            detectable=row["detectable"],
+        )
         for row in table.to_dict("records")
         if row["quantity"].startswith("A.")
     ]

@@ -4,6 +4,7 @@ Metrics are VOC's mAP^r (:mod:`lib.metrics.voc_ap`) and average best overlap
 (:mod:`lib.metrics.abo`), as in the paper, and, added here, COCO's AP50 and AP75.
 """
 
+import itertools
 from collections.abc import Mapping
 from operator import methodcaller
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from lib.hybridnet.predictions import PRINTED, READINGS, Methods
 from lib.hybridnet.table2 import Drawn, claim_id, may_be_judged
 from lib.metrics import abo
 from lib.metrics.claims import Claims, Observation, at_scale
-from lib.metrics.seeds import over_seeds, score
+from lib.metrics.seeds import Measured, over_seeds, score
 from lib.metrics.voc_ap import VOCReplicates, evaluate_voc, resample_voc
 from lib.pages import comparison
 from lib.pages.comparison import LESS
@@ -65,6 +66,7 @@ def table1(
     best: Mapping[str, Mapping[int, pd.DataFrame]],
     *,
     claims: Claims,
+    profile: str,
     resamples: int,
     seed: int,
 ) -> pd.DataFrame:
@@ -75,14 +77,16 @@ def table1(
         coco: from :func:`lib.hybridnet.table2.judge`.
         best: from :func:`overlaps`.
         claims: where the paper's numbers come from.
+        profile: of this run. How far HybridNet is above numbers that others published stands in
+            the table on the data that they were published for alone.
         resamples: for the best overlaps: bootstrap resamples, over images.
         seed: of these resamples.
 
     Returns:
-        Columns method (a row with `` - `` is a paired difference), supervision, metric, ours,
-        ci_low, ci_high, seeds, paper; points of 100.
+        Columns method (a row with `` - `` is a difference, of our methods paired), supervision,
+        metric, those of :data:`lib.pages.comparison.NUMBERS`, paper; points of 100.
     """
-    scores = {
+    scores: dict[str, dict[str, Measured]] = {
         method: {
             **{m: over_seeds(voc[method], methodcaller("score", m)) for m in VOC_METRICS},
             ABO: over_seeds(
@@ -97,7 +101,9 @@ def table1(
     printed = [{"method": method, "metric": metric} for method in PRINTED for metric in METRICS]
     lines = [line for line in printed if named(line) in known]
     lines += comparison.rows({}, scores, PAIRS)
-    columns = ("method", "metric", "ours", "ci_low", "ci_high", "seeds")
+    if at_scale(claims, "voc", profile):
+        lines += _above_printed(scores, claims)
+    columns = ("method", "metric", *comparison.NUMBERS)
     table = comparison.tidy(lines, columns, named, claims)
     given = np.where(table["method"] == "pixel_level", "pixel-level", "box-level")
     of_two = comparison.is_difference(table["method"])
@@ -105,35 +111,33 @@ def table1(
     return table
 
 
-def observations(
-    table: pd.DataFrame, *, claims: Claims, backbone: str, profile: str
-) -> list[Observation]:
+def _above_printed(
+    scores: Mapping[str, Mapping[str, Measured]], claims: Claims
+) -> list[dict[str, Any]]:
+    """Return how far HybridNet is above the numbers that others published."""
+    expected = {claim.id: claim.expected for claim in claims.claims}
+    named = claim_id("table1")
+    lines = []
+    for other, (metric, ours) in itertools.product(PRINTED, scores["hybrid"].items()):
+        printed = expected.get(named({"method": other, "metric": metric}))
+        if printed is not None:
+            above = comparison.difference(ours - printed / 100)
+            lines.append({"method": f"hybrid{LESS}{other}", "metric": metric, **above})
+    return lines
+
+
+def observations(table: pd.DataFrame, *, claims: Claims, backbone: str) -> list[Observation]:
     """Return what the claims of Table 1 are judged by.
 
     Args:
         table: from :func:`table1`.
         claims: the claims to be judged.
         backbone: of the compared models.
-        profile: of this run. Being above a number that others published is observed on the data
-            that it was published for alone.
     """
     rows = table[~table["method"].isin(PRINTED)]
-    seen = comparison.observations(
+    return comparison.observations(
         rows, claim_id("table1"), claims, when=lambda row: may_be_judged(row, backbone)
     )
-    if backbone != "resnet50" or not at_scale(claims, "voc", profile):
-        return seen
-    return seen + comparison.observations(_above_printed(table), claim_id("table1"), claims)
-
-
-def _above_printed(table: pd.DataFrame) -> pd.DataFrame:
-    """Return how far each method is above the numbers that others published, row by row."""
-    printed = table[table["method"].isin(PRINTED)]
-    ours = table[~table["method"].isin(PRINTED) & ~comparison.is_difference(table["method"])]
-    pairs = ours.merge(printed[["method", "metric", "paper"]], on="metric", suffixes=("", "_other"))
-    numbers = ["ours", "ci_low", "ci_high"]
-    pairs[numbers] = pairs[numbers].sub(pairs["paper_other"], axis=0)
-    return pairs.assign(method=pairs["method"] + LESS + pairs["method_other"])
 
 
 def beside_paper(table: pd.DataFrame) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from lib.hybridnet.predictions import READINGS, Methods
+from lib.hybridnet.predictions import PRINTED, READINGS, Methods
 from lib.metrics.bootstrap import Replicates, resample
 from lib.metrics.claims import Claims, Observation
 from lib.metrics.coco_ap import ALL, AREA_RANGES_64, AREA_RANGES_COCO, evaluate
@@ -91,14 +91,15 @@ def table2(drawn: Drawn, *, claims: Claims) -> pd.DataFrame:
 
     Returns:
         Columns method (``hybrid - baseline`` is a paired difference), metric (of :data:`METRICS`),
-        ours, ci_low, ci_high, seeds, paper; points of 100, NaN where no instance is of that size.
+        those of :data:`lib.pages.comparison.NUMBERS`, paper; points of 100, NaN where no instance
+        is of that size.
     """
     scores = {
         method: {metric: score(drawn[method], metric) for metric in METRICS}
         for method in METHODS
         if method in drawn
     }
-    columns = ("method", "metric", "ours", "ci_low", "ci_high", "seeds")
+    columns = ("method", "metric", *comparison.NUMBERS)
     return comparison.tidy(comparison.rows({}, scores, PAIRS), columns, claim_id("table2"), claims)
 
 
@@ -133,9 +134,11 @@ def limit_line(table: pd.DataFrame) -> str:
 def may_be_judged(row: Row, backbone: str) -> bool:
     """Return whether a row speaks of what the paper measured.
 
-    The paper's numbers are of a ResNet-50; differences between our models are of any backbone.
+    The paper's numbers, and those of others, are of one backbone; differences between our models
+    are of any.
     """
-    return LESS in row["method"] or backbone == "resnet50"
+    _, _, other = row["method"].partition(LESS)
+    return (bool(other) and other not in PRINTED) or backbone == "resnet50"
 
 
 def observations(table: pd.DataFrame, *, claims: Claims, backbone: str) -> list[Observation]:

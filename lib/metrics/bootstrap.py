@@ -23,11 +23,11 @@ import pandas as pd
 
 from lib.metrics.coco_ap import RECALL_THRESHOLDS, APResult, metric_parts
 from lib.metrics.coco_match import IOU_THRESHOLDS, Matches
+from lib.metrics.significance import CONFIDENCE, detectable, resampled_p
 from lib.seeds import derive
 
 _TOGETHER = 2_000_000  # detections times resamples at once: fits a processor's cache, not more
 
-CONFIDENCE = 0.95
 FEWEST_IMAGES = 4
 """Images that must hold something of a quantity for it to have an interval. Resamples of fewer
 repeat each other: they would say much the same, as if it were certain."""
@@ -71,6 +71,22 @@ class Score:
     def at(self, confidence: float) -> Interval:
         """Return the estimate with its interval over images of another confidence than 95 %."""
         return percentiles(self.estimate, self.resampled, images=self.images, confidence=confidence)
+
+    @property
+    def p(self) -> float:
+        """That it is zero, two-sided: as the interval over images has it; NaN without one."""
+        return resampled_p(self._drawn) if np.isfinite(self.interval.low) else float("nan")
+
+    @property
+    def detectable(self) -> float:
+        """How far from zero it had to be to be found so; see `lib.metrics.significance`."""
+        if not np.isfinite(self.interval.low):
+            return float("nan")
+        return detectable(float(self._drawn.std(ddof=1)), self.images - 1)
+
+    @property
+    def _drawn(self) -> np.ndarray:
+        return self.resampled[np.isfinite(self.resampled)]
 
     def __sub__(self, other: "Score | float") -> "Score":
         """Return the paired difference, or how far the score is above a number.

@@ -1,48 +1,27 @@
-"""The papers' claims: what they state, what was observed here, and the verdict.
+"""The papers' claims: what they state, and what was observed of them here.
 
 ``params/claims.yaml`` has one row per claim. A *value* claim is a number that a paper prints; a
 *direction* claim is a comparison that it draws, whose effect is positive if it is as the paper
-says. Steps write what they observed to ``claims.json`` in their cache folder; :func:`assemble`
-puts both side by side. Observations are in the claim's unit: points of 100 for AP, as the papers
-print it, fractions of 1 for the shares of paper A's Fig. 1.
-
-A number can be reproduced only on the data that it was printed for. Elsewhere a value is shown and
-not judged, and a direction holds or fails if its 95 % interval excludes zero. What rests on one
-training is shown and not judged: another training would differ too, often as much as other images.
+says. Steps write what they observed to ``claims.json`` in their cache folder;
+:mod:`lib.metrics.verdicts` puts both side by side. Observations are in the claim's unit: points of
+100 for AP, as the papers print it, fractions of 1 for the shares of paper A's Fig. 1.
 """
 
-import math
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from lib.csv_files import write_csv
 from lib.files import read_json
-from lib.metrics.seeds import FEWEST_SEEDS
+from lib.metrics.seeds import Measured, SeedScores
 from lib.paths import ROOT
 from lib.strict_yaml import read_yaml
 from lib.study import STAMP, Study
 from lib.terms import terms_of
 
 Scale = Literal["coco", "voc"]
-
-REPRODUCED, DIFFERS = "reproduced", "differs"
-HOLDS, FAILS, UNDECIDED = "direction holds", "direction fails", "undecided"
-NOT_HERE = "not run at this scale"
-ONE_SEED = "not judged: one training"
-VERDICTS = (REPRODUCED, HOLDS, UNDECIDED, FAILS, DIFFERS, ONE_SEED, NOT_HERE)
-"""All verdicts, best news first."""
-
-COLUMNS = (
-    "id", "paper", "source", "statement", "kind", "expected", "tolerance",
-    "observed", "ci_low", "ci_high", "seeds", "verdict", "step",
-)  # fmt: skip
-"""Columns of ``claims.csv``."""
 
 
 class Claim(BaseModel):
@@ -54,9 +33,15 @@ class Claim(BaseModel):
         source: where in the paper, such as ``Table 2``.
         statement: the claim as a sentence.
         kind: ``value`` or ``direction``.
+        primary: whether a direction is one of the few that were named before the run; see
+            :mod:`lib.metrics.verdicts`.
         expected: the paper's number; for a direction the effect in its own numbers, None where it
-            gives only words.
-        tolerance: how far an observed value may be off; None for a direction.
+            gives only words, or nothing.
+        tolerance: how far what is observed may be off on the paper's own data; None for a
+            direction without an effect to compare it with.
+        quantity: what is measured here in place of what the paper measures; empty where that is the
+            same. Then the sign alone is judged, on whatever data.
+        implemented: whether a value's method has a row here.
         unit: ``points`` (of 100), ``fraction`` (of 1), ``p`` (a p-value) or ``ratio``.
         scale: the data that the claim speaks of.
         step: the notebook that observes it.
@@ -69,21 +54,38 @@ class Claim(BaseModel):
     source: Annotated[str, Field(min_length=1)]
     statement: Annotated[str, Field(min_length=1)]
     kind: Literal["value", "direction"]
+    primary: bool = False
     expected: float | None
     tolerance: Annotated[float, Field(ge=0)] | None = None
     unit: Literal["points", "fraction", "p", "ratio"]
     scale: Scale
+    quantity: str = ""
+    implemented: bool = True
     step: Annotated[str, Field(pattern=r"^\d\d_[a-z0-9_]+$")]
 
     @model_validator(mode="after")
     def _consistent(self) -> "Claim":
         if not self.id.startswith(f"{self.paper}."):
             raise ValueError(f"The id of a claim of paper {self.paper} begins with it.")
-        if self.kind == "value" and (self.expected is None or self.tolerance is None):
-            raise ValueError("A value claim needs 'expected' and 'tolerance'.")
-        if self.kind == "direction" and self.tolerance is not None:
-            raise ValueError("A direction has no 'tolerance': its interval decides.")
+        if self.kind == "value":
+            self._check_value()
+        elif (self.tolerance is not None) != (self.expected is not None and not self.quantity):
+            raise ValueError(
+                "A direction has a 'tolerance' if there is an effect to compare it with, that is "
+                "'expected' without 'quantity', and only then."
+            )
         return self
+
+    def _check_value(self) -> None:
+        if self.expected is None or self.tolerance is None:
+            raise ValueError("A value claim needs 'expected' and 'tolerance'.")
+        if self.tolerance >= abs(self.expected):
+            raise ValueError(
+                f"Expected a tolerance below the value itself, {self.expected:g}, found "
+                f"{self.tolerance:g}: nothing at all would reproduce it. Lower the tolerance."
+            )
+        if self.primary or self.quantity:
+            raise ValueError("Only a direction is 'primary', or observed by another 'quantity'.")
 
 
 class Claims(BaseModel):
@@ -109,7 +111,7 @@ class Claims(BaseModel):
 
 @dataclass(frozen=True)
 class Observation:
-    """What a step observed of one claim, in the claim's unit, with its 95 % interval.
+    """What a step observed of one claim, in the claim's unit, with its own 95 % interval.
 
     Attributes:
         id: of the claim.
@@ -117,6 +119,10 @@ class Observation:
         ci_low: low end of the interval, over seeds and images.
         ci_high: its high end.
         seeds: how often what was observed was trained; None (or NaN) where nothing was trained.
+        p: of a difference: that it is zero, two-sided; below 5 % if its interval leaves zero out.
+        detectable: of a difference: how large it had to be to be found significant with a power of
+            80 %, judged alone.
+        other_schedule: whether the trainings had another schedule than those the claim speaks of.
     """
 
     id: str
@@ -124,6 +130,22 @@ class Observation:
     ci_low: float | None = None
     ci_high: float | None = None
     seeds: float | None = None
+    p: float | None = None
+    detectable: float | None = None
+    other_schedule: bool = False
+
+    @classmethod
+    def of(cls, name: str, difference: Measured, *, unit: float = 1) -> "Observation":
+        """Return what a difference, or a score above a number, says of a claim.
+
+        Args:
+            name: id of the claim.
+            difference: as a fraction of 1.
+            unit: of the claim, per 1; for points 100.
+        """
+        seeds = difference.seeds if isinstance(difference, SeedScores) else None
+        interval, limit = difference.interval.scaled(unit), unit * difference.detectable
+        return cls(name, *interval, seeds, difference.p, limit)
 
 
 def load_claims(*, root: Path = ROOT) -> Claims:
@@ -142,35 +164,6 @@ def load_claims(*, root: Path = ROOT) -> Claims:
         return Claims.model_validate(read_yaml(path, str(path)))
     except ValidationError as error:
         raise ValueError(f"{path} is not a list of claims: {error}") from error
-
-
-def verdict(claim: Claim, observation: Observation, *, own_scale: bool) -> str:
-    """Return the verdict on a claim; one of :data:`VERDICTS`.
-
-    A direction whose interval covers zero, or that has no interval, is undecided at any scale. What
-    was trained once is not judged.
-
-    Args:
-        claim: the claim.
-        observation: what was observed; None or NaN inside where the claim's step has not run, or
-            the data have nothing of the kind (no large instance, say).
-        own_scale: whether it was observed on the data that the claim speaks of.
-    """
-    observed = _number(observation.observed)
-    if math.isnan(observed) or (claim.kind == "value" and not own_scale):
-        return NOT_HERE
-    if _number(observation.seeds) < FEWEST_SEEDS:
-        return ONE_SEED
-    if claim.kind == "value":
-        # Decimal fractions are not exact: 26.7 - 26.4 must count as 0.3.
-        off = abs(observed - _number(claim.expected)) - 1e-9
-        return REPRODUCED if off <= _number(claim.tolerance) else DIFFERS
-    low, high = _number(observation.ci_low), _number(observation.ci_high)
-    if low > 0:
-        return REPRODUCED if own_scale else HOLDS
-    if high < 0:
-        return DIFFERS if own_scale else FAILS
-    return UNDECIDED
 
 
 def observations(profile: str, claims: Claims, *, root: Path = ROOT) -> dict[str, Observation]:
@@ -200,31 +193,6 @@ def observations(profile: str, claims: Claims, *, root: Path = ROOT) -> dict[str
     return found
 
 
-def assemble(profile: str, *, root: Path = ROOT, out: Path | None = None) -> pd.DataFrame:
-    """Merge the list of claims with the observations of a profile and write ``claims.csv``.
-
-    The same files give the same bytes. Results can be there without the cache that they were made
-    in, as in a fresh clone: such a step keeps its rows as long as it keeps its page.
-
-    Args:
-        profile: name of the profile, or of a run of its own.
-        root: folder that holds ``params/``, ``cache/`` and ``results/``.
-        out: the file to write; ``results/<profile>/claims.csv`` by default.
-
-    Returns:
-        One row per claim in the order of ``claims.yaml``, with the columns :data:`COLUMNS`.
-
-    Raises:
-        ValueError: if ``claims.yaml`` or a ``claims.json`` is not as described.
-    """
-    claims = load_claims(root=root)
-    seen = observations(profile, claims, root=root) | _kept(profile, claims, root=root)
-    frame = judged(claims, seen.values(), profile=profile, root=root)
-    path = out or root / "results" / profile / "claims.csv"
-    write_csv(frame, path)
-    return frame
-
-
 def at_scale(claims: Claims, scale: Scale, profile: str, *, root: Path = ROOT) -> bool:
     """Return whether a run is on the very data that claims of a scale speak of.
 
@@ -237,54 +205,3 @@ def at_scale(claims: Claims, scale: Scale, profile: str, *, root: Path = ROOT) -
     """
     terms = terms_of(Study(root), profile)
     return not terms.own_data and terms.profile in claims.scales.get(scale, [])
-
-
-def judged(
-    claims: Claims, seen: Iterable[Observation], *, profile: str, root: Path = ROOT
-) -> pd.DataFrame:
-    """Return every claim with what was observed of it and the verdict; columns :data:`COLUMNS`.
-
-    On data of one's own nothing is judged: the claims speak of other data.
-    """
-    own_data = terms_of(Study(root), profile).own_data
-    found = {observation.id: observation for observation in seen}
-    rows = []
-    for claim in claims.claims:
-        observation = found.get(claim.id, Observation(claim.id, None))
-        own = at_scale(claims, claim.scale, profile, root=root)
-        rows.append(
-            {
-                **claim.model_dump(),
-                "observed": _number(observation.observed),
-                "ci_low": _number(observation.ci_low),
-                "ci_high": _number(observation.ci_high),
-                "seeds": _number(observation.seeds),
-                "verdict": (NOT_HERE if own_data else verdict(claim, observation, own_scale=own)),
-            }
-        )
-    frame = pd.DataFrame(rows, columns=list(COLUMNS))
-    numbers = ["expected", "tolerance", "observed", "ci_low", "ci_high", "seeds"]
-    frame[numbers] = frame[numbers].astype(float)
-    return frame
-
-
-def _kept(profile: str, claims: Claims, *, root: Path) -> dict[str, Observation]:
-    """Return what ``claims.csv`` holds of steps that have a page but nothing in the cache."""
-    cache, results = root / "cache" / profile, root / "results" / profile
-    path = results / "claims.csv"
-    if not path.exists():
-        return {}
-    steps = {
-        step
-        for step in {claim.step for claim in claims.claims}
-        if any((results / "notebooks").glob(f"{step}*.html")) and not any(cache.glob(f"{step}*"))
-    }
-    left_out = {step.split(".")[0] for step in terms_of(Study(root), profile).left_out}
-    names = {claim.id for claim in claims.claims if claim.step in steps - left_out}
-    columns = ["id", "observed", "ci_low", "ci_high", "seeds"]
-    rows = pd.read_csv(path).reindex(columns=columns).itertuples(index=False)
-    return {row[0]: Observation(*row) for row in rows if row[0] in names}
-
-
-def _number(value: float | None) -> float:
-    return math.nan if value is None else float(value)

@@ -19,7 +19,6 @@ import numpy as np
 from scipy.stats import t as student
 
 from lib.metrics.bootstrap import (
-    CONFIDENCE,
     FEWEST_IMAGES,
     Interval,
     Replicates,
@@ -27,6 +26,7 @@ from lib.metrics.bootstrap import (
     resample,
 )
 from lib.metrics.coco_ap import APResult
+from lib.metrics.significance import CONFIDENCE, detectable, student_p
 
 Item = TypeVar("Item")
 
@@ -83,13 +83,23 @@ class SeedScores:
         """Return the mean with its interval of another confidence than 95 %."""
         if self.seeds < FEWEST_SEEDS:
             return next(iter(self.scores.values())).at(confidence)
-        means = np.mean([score.resampled for score in self.scores.values()], axis=0)
-        means = means[np.isfinite(means)]
-        if self.images < FEWEST_IMAGES or len(means) < 2 or not np.isfinite(self.estimate):
-            return Interval(self.estimate, float("nan"), float("nan"))
-        over_images = float(means.var(ddof=1))
-        half = half_width(self._estimates, over_images, images=self.images, confidence=confidence)
+        error, freedom = self._error
+        half = float(student.ppf((1 + confidence) / 2, freedom)) * error
         return Interval(self.estimate, self.estimate - half, self.estimate + half)
+
+    @property
+    def p(self) -> float:
+        """That the mean is zero, two-sided, by the variance of the interval; NaN without one."""
+        if self.seeds < FEWEST_SEEDS:
+            return next(iter(self.scores.values())).p
+        return student_p(self.estimate, *self._error)
+
+    @property
+    def detectable(self) -> float:
+        """How far from zero it had to be to be found so; see `lib.metrics.significance`."""
+        if self.seeds < FEWEST_SEEDS:
+            return next(iter(self.scores.values())).detectable
+        return detectable(*self._error)
 
     def __sub__(self, other: "Measured | float") -> "SeedScores":
         """Return the paired difference, or how far the score is above a number.
@@ -116,6 +126,16 @@ class SeedScores:
     @property
     def _estimates(self) -> list[float]:
         return [score.estimate for score in self.scores.values()]
+
+    @property
+    def _error(self) -> tuple[float, float]:
+        """The standard error and its degrees of freedom; NaN where there is no interval."""
+        means = np.mean([score.resampled for score in self.scores.values()], axis=0)
+        means = means[np.isfinite(means)]
+        if self.images < FEWEST_IMAGES or len(means) < 2 or not np.isfinite(self.estimate):
+            return float("nan"), float("nan")
+        over_images = float(means.var(ddof=1))
+        return standard_error(self._estimates, over_images, freedom=self.images - 1)
 
 
 Measured = Score | SeedScores
@@ -158,25 +178,6 @@ def score(
         ValueError: as there.
     """
     return over_seeds(drawn, lambda run: run.score(name, labels))
-
-
-def half_width(
-    estimates: Sequence[float],
-    over_images: float,
-    *,
-    images: int,
-    confidence: float = CONFIDENCE,
-) -> float:
-    """Return half of the interval of the mean over seeds.
-
-    Args:
-        estimates: one for each seed, at least two.
-        over_images: variance of the mean over seeds from the choice of images.
-        images: that hold something of the quantity.
-        confidence: of the interval.
-    """
-    error, freedom = standard_error(estimates, over_images, freedom=images - 1)
-    return float(student.ppf((1 + confidence) / 2, freedom)) * error
 
 
 def standard_error(

@@ -19,6 +19,7 @@ from lib.metrics.bootstrap import Score, resample
 from lib.metrics.claims import Observation
 from lib.metrics.coco_ap import APResult
 from lib.metrics.seeds import over_seeds
+from lib.metrics.significance import detectable
 from lib.opmask import fig3_regression
 from lib.opmask.fig3_regression import FEWEST_CLASSES, Comparison, leave_one_out
 from lib.opmask.overlap import NAMED
@@ -213,7 +214,8 @@ def comparison_table(found: Comparison) -> pd.DataFrame:
         ("slope of the gain over overlap, t test", difference.slope, difference.low,
          difference.high, difference.p),
         ("the same, bootstrap over classes", *found.resampled, np.nan),
-        ("how much flatter: |baseline's slope| − |OPMask's|, bootstrap", *found.flatter, np.nan),
+        ("how much flatter: |baseline's slope| − |OPMask's|, bootstrap",
+         *found.flatter.interval, found.flatter.p),
     ]  # fmt: skip
     return pd.DataFrame(rows, columns=["test", "estimate", "ci_low", "ci_high", "p"])
 
@@ -238,10 +240,11 @@ def observations(
         found: the comparison of both methods.
     """
     lines, seeds = dict(zip(METHODS, found.lines, strict=True)), found.seeds
-    falls = (-lines["baseline"].slope, -lines["baseline"].high, -lines["baseline"].low, seeds)
+    base = lines["baseline"]
+    falls = (-base.slope, -base.high, -base.low, seeds, base.p, detectable(base.se, base.freedom))
     seen = [
         Observation("B.fig3.baseline.slope_is_negative", *falls),
-        Observation("B.fig3.opmask_slope_is_flatter", *found.flatter, seeds),
+        Observation.of("B.fig3.opmask_slope_is_flatter", found.flatter),
     ]
     there = judged_pairs(models)
     printed = backbone(compared(models)) == "resnet50"
@@ -257,14 +260,15 @@ def observations(
             return resample(of_class, areas=["all"], resamples=resamples, seed=seed).score("AP")
 
         pair = there[row["direction"]]
-        base, ours = (over_seeds(results[pair[m].variant], ap) for m in METHODS)
+        without, ours = (over_seeds(results[pair[m].variant], ap) for m in METHODS)
         name = canonical(row["name"])
-        scores = {f"{name}.opmask_above_baseline": ours - base}
+        scores = {f"{name}.opmask_above_baseline": ours - without}
         if printed:
-            scores |= {f"baseline.{name}.AP": base, f"opmask.{name}.AP": ours}
-        for quantity, score in scores.items():
-            interval = score.interval.scaled(100)
-            seen.append(Observation(f"B.fig3.{quantity}", *interval, score.seeds))
+            scores |= {f"baseline.{name}.AP": without, f"opmask.{name}.AP": ours}
+        seen += [
+            Observation.of(f"B.fig3.{quantity}", score, unit=100)
+            for quantity, score in scores.items()
+        ]
     return seen
 
 

@@ -152,4 +152,5 @@ def _scaled(
     unit, values = spread / PER, []
     for line in (fit(x, ap) for ap in aps.values()):
         values += [line.slope * unit, line.low * unit, line.high * unit, line.p]
-    return row | dict(zip(columns, [*values, *found.flatter.scaled(unit)], strict=True))
+    values += found.flatter.interval.scaled(unit)
+    return row | dict(zip(columns, values, strict=True))

@@ -35,8 +35,9 @@ import statsmodels.api as sm
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from lib.metrics.bootstrap import CONFIDENCE, Interval, Score, image_weights
+from lib.metrics.bootstrap import Interval, Score, image_weights
 from lib.metrics.seeds import FEWEST_SEEDS, SeedScores, standard_error
+from lib.metrics.significance import CONFIDENCE, student_p
 
 PER = 0.01
 """Slopes are per this much of overlap."""
@@ -53,7 +54,8 @@ class Fit(NamedTuple):
 
     Attributes:
         n: classes.
-        slope: points per 0.01 of overlap, with standard error and 95 % confidence limits (t).
+        slope: points per 0.01 of overlap, with standard error, its degrees of freedom and 95 %
+            confidence limits (t).
         intercept: points, at no overlap.
         p: two-sided, that the slope is zero.
         r: Pearson's correlation; NaN if all APs are the same.
@@ -63,6 +65,7 @@ class Fit(NamedTuple):
     n: int
     slope: float
     se: float
+    freedom: float
     low: float
     high: float
     intercept: float
@@ -89,7 +92,7 @@ class Comparison:
     lines: tuple[Fit, Fit]
     difference: Fit
     resampled: Interval
-    flatter: Interval
+    flatter: SeedScores
     slopes: tuple[Interval, Interval]
     seeds: int
 
@@ -172,20 +175,23 @@ def compare(
     drawn = bootstrap_slopes(x, *a, *b, resamples=resamples, seed=seed).T
     own = [fit(x, ap).slope for ap in (*a, *b)]
 
-    def over_seeds(of: Callable[[Any, Any], Any]) -> Interval:
+    def over_seeds(of: Callable[[Any, Any], Any]) -> SeedScores:
         pairs = [(s, number + s) for s in range(number)]
         scores = {
             s: Score(float(of(own[s], own[t])), of(drawn[s], drawn[t]), len(x), ("classes", seed))
             for s, t in pairs
         }
-        return SeedScores(scores).interval
+        return SeedScores(scores)
 
     return Comparison(
         lines=(fit(x, a), fit(x, b)),
         difference=fit(x, b - a),
-        resampled=over_seeds(lambda base, ours: ours - base),
+        resampled=over_seeds(lambda base, ours: ours - base).interval,
         flatter=over_seeds(lambda base, ours: np.abs(base) - np.abs(ours)),
-        slopes=(over_seeds(lambda base, ours: base), over_seeds(lambda base, ours: ours)),
+        slopes=(
+            over_seeds(lambda base, ours: base).interval,
+            over_seeds(lambda base, ours: ours).interval,
+        ),
         seeds=number,
     )
 
@@ -254,8 +260,8 @@ def controlled(
         controls: column -> as people read it.
 
     Returns:
-        (n, slope, se, low, high, p) as a dictionary, or None if there are too few classes or
-        overlap does not vary beside the controls; and a sentence that says which controls were
+        (n, slope, se, freedom, low, high, p) as a dictionary, or None if there are too few classes
+        or overlap does not vary beside the controls; and a sentence that says which controls were
         used, or why there is no answer.
     """
     used = frame[["overlap", outcome, *controls]].dropna()
@@ -291,8 +297,9 @@ def _over_seeds(slope: dict[str, float], slopes: Sequence[float], classes: int) 
     """Return a slope with the spread of the seeds' slopes in its error, limits and p."""
     se, freedom = standard_error(slopes, slope["se"] ** 2, freedom=classes - 2)
     half = float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom)) * se
-    p = 2 * float(stats.t.sf(abs(slope["slope"]) / se, freedom))
-    return {"se": se, "low": slope["slope"] - half, "high": slope["slope"] + half, "p": p}
+    at = slope["slope"]
+    limits = {"low": at - half, "high": at + half, "p": student_p(at, se, freedom)}
+    return {"se": se, "freedom": freedom, **limits}
 
 
 def _usable(overlap: ArrayLike, *aps: ArrayLike) -> tuple[np.ndarray, ...]:
@@ -313,12 +320,13 @@ def _usable(overlap: ArrayLike, *aps: ArrayLike) -> tuple[np.ndarray, ...]:
 
 
 def _slope(model: Any, *, constant: bool) -> dict[str, float]:
-    """Return slope, se, low, high (t) and p of overlap, the column after the constant."""
-    if constant:  # rounding would give a slope of 1e-17 with limits that leave zero out
-        return {"slope": 0.0, "se": 0.0, "low": 0.0, "high": 0.0, "p": math.nan}
-    limits = model.conf_int(1 - CONFIDENCE)[1]
-    values = (model.params[1], model.bse[1], *limits, model.pvalues[1])
-    return dict(zip(("slope", "se", "low", "high", "p"), map(float, values), strict=True))
+    """Return slope, se, freedom, low, high (t), p of overlap, the column after the constant."""
+    names = ("slope", "se", "freedom", "low", "high", "p")
+    values = (0, 0, model.df_resid, 0, 0, math.nan)
+    if not constant:  # rounding would give a slope of 1e-17 with limits that leave zero out
+        limits = model.conf_int(1 - CONFIDENCE)[1]
+        values = (model.params[1], model.bse[1], model.df_resid, *limits, model.pvalues[1])
+    return dict(zip(names, map(float, values), strict=True))
 
 
 def _ols(x: np.ndarray, y: np.ndarray) -> Any:

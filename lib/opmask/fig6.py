@@ -17,9 +17,10 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from lib.metrics.bootstrap import CONFIDENCE, Interval
+from lib.metrics.bootstrap import Interval
 from lib.metrics.claims import Claims, Observation
 from lib.metrics.seeds import Measured, SeedScores, resample_runs, score
+from lib.metrics.significance import CONFIDENCE
 from lib.opmask.predictions import (
     DIFFERENCE,
     METHODS,
@@ -135,7 +136,8 @@ def ratio_table(made: Sequence[Ratio], claims: Claims) -> pd.DataFrame:
 
     Returns:
         Columns split, classes_with_masks, classes (the group judged), judged (its number), method,
-        ours, ci_low, ci_high, seeds, paper; points of 100, NaN for a group without an instance.
+        those of :data:`lib.pages.comparison.NUMBERS`, paper; points of 100, NaN for a group without
+        an instance.
     """
     lines: list[dict[str, Any]] = []
     for ratio in made:
@@ -148,10 +150,7 @@ def ratio_table(made: Sequence[Ratio], claims: Claims) -> pd.DataFrame:
             }
             of_ap = {method: {"AP": score} for method, score in scores.items()}
             lines += comparison.rows(place, of_ap, [("opmask", "baseline")])
-    columns = (
-        "split", "classes_with_masks", "classes", "judged", "method", "ours", "ci_low", "ci_high",
-        "seeds",
-    )  # fmt: skip
+    columns = ("split", "classes_with_masks", "classes", "judged", "method", *comparison.NUMBERS)
     return comparison.tidy(lines, columns, _printed, claims)
 
 
@@ -209,6 +208,18 @@ def smallest(gains: Sequence[Measured]) -> Interval:
     )
 
 
+def smallest_p(gains: Sequence[Measured]) -> float:
+    """Return the two-sided p-value that goes with the limits of :func:`smallest`.
+
+    If all gains are positive it is the largest of theirs, since each has to be above zero;
+    otherwise the smallest of those that are not, times the number of gains. NaN if a gain has none.
+    """
+    if any(np.isnan(gain.p) for gain in gains):
+        return float("nan")
+    below = [gain.p for gain in gains if gain.estimate <= 0]
+    return min(1.0, len(gains) * min(below)) if below else max(gain.p for gain in gains)
+
+
 def observations(made: Sequence[Ratio]) -> list[Observation]:
     """Return what the claims of Fig. 6 are judged by.
 
@@ -217,14 +228,21 @@ def observations(made: Sequence[Ratio]) -> list[Observation]:
     seen = []
     for ratio in made:
         if ratio.split == "all":
-            gain = (*ratio.gain.interval.scaled(100), ratio.gain.seeds)
-            seen.append(Observation("B.fig6.full.opmask_above_baseline", *gain))
+            names = ["B.fig6.full.opmask_above_baseline"]
             if backbone(ratio.models) == "resnet50":
-                seen.append(Observation("B.fig6.full.gain", *gain))
+                names.append("B.fig6.full.gain")
+            seen += [Observation.of(name, ratio.gain, unit=100) for name in names]
     if len(made) == len(SPLITS):
         gains = [ratio.gain for ratio in made]
-        least, seeds = smallest(gains).scaled(100), min(gain.seeds for gain in gains)
-        seen.append(Observation("B.fig6.opmask_above_baseline_at_every_ratio", *least, seeds))
+        seen.append(
+            Observation(
+                "B.fig6.opmask_above_baseline_at_every_ratio",
+                *smallest(gains).scaled(100),
+                seeds=min(gain.seeds for gain in gains),
+                p=smallest_p(gains),
+                detectable=100 * max(gain.detectable for gain in gains),  # each has to be found
+            )
+        )
     return seen
 
 

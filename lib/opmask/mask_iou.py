@@ -8,11 +8,21 @@ import pandas as pd
 
 from lib.data.coco import CocoSet
 from lib.metrics.cam_masks import masks_on_boxes, read_cams
+from lib.metrics.claims import Claims, Observation
 from lib.metrics.mask_iou import COLUMNS, iou_on_boxes
 from lib.opmask.filled_boxes import filled_on_boxes
-from lib.opmask.predictions import CLASSES, FILLED, MAP, METHODS, Models, Predictions
+from lib.opmask.predictions import (
+    CLASSES,
+    DIFFERENCE,
+    FILLED,
+    MAP,
+    METHODS,
+    Models,
+    Predictions,
+)
 from lib.opmask.table2 import PAIRS, models_of_table, trained_on_split
-from lib.pages.comparison import mask_iou_rows
+from lib.pages import comparison
+from lib.pages.comparison import NUMBERS, Row, mask_iou_rows
 
 ALL_PAIRS = (*PAIRS, ("baseline", FILLED), ("opmask", f"opmask{MAP}"))
 """Differences that the table has."""
@@ -80,7 +90,8 @@ def mask_iou_table(frame: pd.DataFrame, *, resamples: int, seed: int) -> pd.Data
         frame: from :func:`masks_on_boxes_frame`.
 
     Returns:
-        Columns direction, method, classes, instances, ours, ci_low, ci_high, seeds; points of 100.
+        Columns direction, method, classes, instances, those of
+        :data:`lib.pages.comparison.NUMBERS`; points of 100.
     """
     lines = []
     for direction, rows in frame.groupby("direction", sort=False):
@@ -88,5 +99,22 @@ def mask_iou_table(frame: pd.DataFrame, *, resamples: int, seed: int) -> pd.Data
             place = {"direction": direction, "classes": classes}
             chosen = rows["classes"] == classes
             lines += mask_iou_rows(place, rows, chosen, ALL_PAIRS, resamples=resamples, seed=seed)
-    columns = ["direction", "method", "classes", "instances", "ours", "ci_low", "ci_high", "seeds"]
+    columns = ["direction", "method", "classes", "instances", *NUMBERS]
     return pd.DataFrame(lines, columns=columns)
+
+
+def claim_id(row: Row) -> str:
+    """Return the id of the claim on a row: OPMask above the baseline on unsupervised classes."""
+    if (row["method"], row["classes"]) != (DIFFERENCE, "unsupervised"):
+        return ""
+    return f"B.maskiou.{row['direction']}.opmask_above_baseline"
+
+
+def observations(table: pd.DataFrame, *, claims: Claims) -> list[Observation]:
+    """Return what the claims on masks on true boxes are judged by.
+
+    Args:
+        table: from :func:`mask_iou_table`.
+        claims: the claims.
+    """
+    return comparison.observations(table, claim_id, claims)

@@ -110,6 +110,7 @@ class Predictions:
             the profile) or ``none`` (a detector).
         supervised: their labels.
         config: the model's settings.
+        iterations: how long it was trained.
         runs: by seed, the first first.
     """
 
@@ -118,6 +119,7 @@ class Predictions:
     split: str
     supervised: frozenset[int]
     config: ModelConfig
+    iterations: int
     runs: Mapping[int, Run]
 
     @property
@@ -196,6 +198,7 @@ def _read(
         split=card["split"],
         supervised=categories.split(card["supervised"]),
         config=ModelConfig.model_validate(card["model"]),
+        iterations=card["iterations"],
         runs=runs,
     )
 

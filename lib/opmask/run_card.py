@@ -21,7 +21,7 @@ def run_card(variant: str, config: TrainConfig, categories: Categories) -> dict[
         ``variant``; ``method``, the variant's first part, in a group the second, and of an
         ablation ``opmask`` or ``baseline``; ``split``, the name of the supervised classes,
         ``list`` for a list, ``none`` for a model without masks; ``supervised``, their names;
-        ``model``, its settings.
+        ``model``, its settings; ``iterations``, how long it was trained.
     """
     group, *rest = variant.split(".")
     method = rest[0] if group in GROUPS and rest else group
@@ -35,4 +35,5 @@ def run_card(variant: str, config: TrainConfig, categories: Categories) -> dict[
         "split": split if config.model.has_masks else "none",
         "supervised": [categories.name_of(label) for label in sorted(labels)],
         "model": config.model.model_dump(mode="json"),
+        "iterations": config.iterations,
     }

@@ -92,11 +92,12 @@ def table1(
 
     Returns:
         Columns direction, group, instances, method (``opmask - baseline``: paired difference;
-        ``opmask / baseline - 1``: relative gain), metric, ours, ci_low, ci_high, seeds, paper; of
-        the unsupervised classes, for ``full`` of all. The metric ``mask_IoU`` is the mean over the
-        true boxes. Of the group ``ambiguous - not_ambiguous`` AP has the paper's numbers alone,
-        and relative gains in AP have no interval: they describe, and decide nothing. NaN where
-        there is no instance or no number, and for relative gains over less than a point.
+        ``opmask / baseline - 1``: relative gain), metric, those of
+        :data:`lib.pages.comparison.NUMBERS`, paper; of the unsupervised classes, for ``full`` of
+        all. The metric ``mask_IoU`` is the mean over the true boxes. Of the group
+        ``ambiguous - not_ambiguous`` AP has the paper's numbers alone, and relative gains in AP
+        have no interval: they describe, and decide nothing. NaN where there is no instance or no
+        number, and for relative gains over less than a point.
     """
     lines = []
     given: dict[str, Any] = {"iou_from": iou_from, "resamples": resamples, "seed": seed}
@@ -109,8 +110,7 @@ def table1(
             paper = printed.get((line["group"], line["method"])) if line["metric"] == "AP" else None
             lines.append({"direction": direction, **line, "paper": paper})
     columns = (
-        "direction", "group", "instances", "method", "metric", "ours", "ci_low", "ci_high", "seeds",
-        "paper",
+        "direction", "group", "instances", "method", "metric", *comparison.NUMBERS, "paper",
     )  # fmt: skip
     return pd.DataFrame(lines, columns=columns).astype({"paper": float})
 
@@ -177,7 +177,8 @@ def _mask_iou(
         place = {"group": name, "instances": counts.get(group), "metric": MASK_IOU}
         for method, part in PARTS.items():
             runs = {seed: getattr(gains[group], part) for seed, gains in found.items()}
-            yield {**place, "method": method, **comparison.numbers(SeedScores(runs))}
+            told = comparison.numbers if method in METHODS else comparison.difference
+            yield {**place, "method": method, **told(SeedScores(runs))}
 
 
 def claim_id(direction: str, group: str, method: str) -> str:
@@ -225,8 +226,9 @@ def observations(table: pd.DataFrame, models: Models) -> list[Observation]:
         same = row["method"] not in METHODS or backbone == "resnet50"
         if name and same and row["metric"] == (MASK_IOU if between else "AP"):
             unit = 100 if between else 1  # that claim is of a ratio
-            ours, low, high = (row[column] / unit for column in ("ours", "ci_low", "ci_high"))
-            seen.append(Observation(name, ours, low, high, row["seeds"]))
+            sizes = ("ours", "ci_low", "ci_high", "detectable")
+            ours, low, high, limit = (row[column] / unit for column in sizes)
+            seen.append(Observation(name, ours, low, high, row["seeds"], row["p"], limit))
     return seen
 
 

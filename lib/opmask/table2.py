@@ -116,8 +116,9 @@ def table2(
     Returns:
         Columns direction, beside (the paper's rows that it is to be read with, ``R50`` or
         ``R101``), backbone (ours; empty where only the paper has the row), method (``a - b`` is a
-        paired difference), classes, metric, ours, ci_low, ci_high, seeds, paper; points of
-        100, NaN where there is no instance or no number. In the order of the paper's rows.
+        paired difference), classes, metric, those of :data:`lib.pages.comparison.NUMBERS`, paper;
+        points of 100, NaN where there is no instance or no number. In the order of the paper's
+        rows.
     """
     compared = models_of_table(models)
     lines: list[dict[str, Any]] = []
@@ -140,8 +141,7 @@ def table2(
             lines += comparison.rows(place | {"classes": classes}, of_method, PAIRS)
     lines += _of_paper_alone(lines, claims)
     columns = (
-        "direction", "beside", "backbone", "method", "classes", "metric",
-        "ours", "ci_low", "ci_high", "seeds",
+        "direction", "beside", "backbone", "method", "classes", "metric", *comparison.NUMBERS,
     )  # fmt: skip
     return comparison.tidy(sorted(lines, key=_order), columns, claim_id, claims)
 

@@ -137,11 +137,11 @@ def table3(
 
     Returns:
         Columns trained (split), method (``a - b`` is a paired difference), tested (``all``,
-        ``voc``, ``nonvoc``), metric, threshold, ours, ci_low, ci_high (at that threshold),
-        seeds, best (of the sweep, the mean over seeds at one threshold), best_at (that threshold;
-        NaN if none gives anything), paper; points of 100. Of a difference, best is that of each
-        model at its own best threshold, and best_low and best_high are its paired interval with
-        these thresholds kept.
+        ``voc``, ``nonvoc``), metric, threshold, those of :data:`lib.pages.comparison.NUMBERS` (at
+        that threshold), best (of the sweep, the mean over seeds at one threshold), best_at (that
+        threshold; NaN if none gives anything), paper; points of 100. Of a difference, best is that
+        of each model at its own best threshold, and best_low and best_high are its paired interval
+        with these thresholds kept.
     """
 
     @cache
@@ -178,8 +178,7 @@ def table3(
                 lines.append(row)
     best_columns = ("best", "best_low", "best_high", "best_at")
     columns = (
-        "trained", "method", "tested", "metric", "threshold", "ours", "ci_low", "ci_high", "seeds",
-        *best_columns,
+        "trained", "method", "tested", "metric", "threshold", *comparison.NUMBERS, *best_columns,
     )  # fmt: skip
     table = comparison.tidy(lines, columns, claim_id, claims)
     return table.astype(dict.fromkeys(best_columns, float))

@@ -104,9 +104,9 @@ def _extras() -> list[Variant]:
     for method in ("baseline", "opmask"):
         # The profile names the classes: train_supervised is no part of what these are.
         found.append(_variant(f"list.{method}", METHODS[method], extra=True))
-        for split in ("voc", "non_voc"):
-            deeper = {"train_supervised": split, "model_backbone": "resnet101"}
-            found.append(_variant(f"r101.{method}.{split}", METHODS[method] | deeper, extra=True))
+    for method, split in itertools.product(("baseline", "opmask", "mask_rcnn"), ("voc", "non_voc")):
+        deeper = {"train_supervised": split, "model_backbone": "resnet101"}
+        found.append(_variant(f"r101.{method}.{split}", METHODS[method] | deeper, extra=True))
     return found
 
 

@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lib.metrics.seeds import Measured
-from lib.pages.comparison import numbers
+from lib.pages.comparison import NUMBERS, difference, numbers
 from lib.pages.drawing import intervals
 from lib.pages.style import BLUE, WIDTH
 
@@ -27,7 +27,7 @@ HEADS = {MASK_IOU: "mask IoU", "AP_ambiguous": "AP amb."}
 
 COLUMNS = (
     "group", "setting", "is_default", "metric", "ours", "ci_low", "ci_high",
-    "difference", "diff_low", "diff_high", "seeds",
+    "difference", "diff_low", "diff_high", "p", "detectable", "seeds",
 )  # fmt: skip
 """Columns of :func:`compare`."""
 
@@ -70,12 +70,11 @@ def compare(judged: Iterable[Judged]) -> pd.DataFrame:
             if metric not in default.scores:
                 continue
             place = (one.group, one.setting, one is default, metric)
-            ours, change = numbers(score), dict.fromkeys(("ours", "ci_low", "ci_high"), math.nan)
-            seeds = ours.pop("seeds")
+            ours, change = numbers(score), dict.fromkeys(NUMBERS, math.nan)
+            change["seeds"] = ours.pop("seeds")
             if one is not default:
-                change = numbers(score - default.scores[metric])
-                seeds = change.pop("seeds")
-            lines.append((*place, *ours.values(), *change.values(), seeds))
+                change = difference(score - default.scores[metric])
+            lines.append((*place, *ours.values(), *(change[name] for name in NUMBERS)))
     return pd.DataFrame(lines, columns=list(COLUMNS))
 
 

@@ -1,8 +1,10 @@
 """The papers' claims as a table for people: expected, observed with its interval, verdict.
 
-Numbers are shown in the claim's unit: AP in points of 100, shares in per cent. A claim that no
-step of the profile has observed shows "not run", whatever the scale. One that is undecided says how
-large an effect had to be for its interval to leave zero out.
+Numbers are shown in the claim's unit: AP in points of 100, shares in per cent. Intervals and p are
+of a claim alone; what decides one that is not primary, p after correction, stands beside its
+verdict. One that is undecided says how large an effect would have been seen. The page of a step
+knows its own claims alone, and no family of claims: what the correction may change it leaves to the
+summary, so that no two pages say different things.
 """
 
 import html
@@ -13,17 +15,18 @@ from typing import Any
 
 import pandas as pd
 
-from lib.metrics.claims import (
+from lib.metrics.claims import Claims, Observation
+from lib.metrics.significance import LEVEL
+from lib.metrics.verdicts import (
     DIFFERS,
     FAILS,
     HOLDS,
-    NOT_HERE,
+    JUDGED,
     ONE_SEED,
+    OTHER_SIZE,
     REPRODUCED,
     UNDECIDED,
     VERDICTS,
-    Claims,
-    Observation,
     judged,
 )
 from lib.pages.tables import MISSING, Table, decimals_of
@@ -31,15 +34,15 @@ from lib.study import Study
 from lib.terms import terms_of
 
 PAPERS = {"A": "Paper A, HybridNet", "B": "Paper B, OPMask"}
-NOT_RUN = "not run"
-SHOWN = (*VERDICTS, NOT_RUN)
-"""Verdicts as shown, best news first."""
+IN_SUMMARY = "in the summary"
+"""Shown on the page of a step for what is judged together with claims of other steps."""
 
 LOOKS = {
     REPRODUCED: "good",
     HOLDS: "good",
     DIFFERS: "bad",
     FAILS: "bad",
+    OTHER_SIZE: "open",
     UNDECIDED: "open",
 }
 """Class in the site's style sheet of the verdicts that have a colour."""
@@ -48,56 +51,59 @@ _HEADS = ("source", "claim", "paper", "observed", "seeds", "verdict")
 _NUMBERS = ("paper", "observed", "seeds")
 
 
-def shown_verdict(row: Any) -> str:
-    """Return the verdict to show for a row of ``claims.csv``."""
-    return NOT_RUN if row["verdict"] == NOT_HERE and math.isnan(row["observed"]) else row["verdict"]
-
-
 def verdict_counts(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the number of claims per paper and verdict; verdicts that nobody has are left out.
 
     Args:
-        frame: of `lib.metrics.claims.assemble`.
+        frame: of `lib.metrics.verdicts.assemble`.
     """
-    shown = frame.apply(shown_verdict, axis=1)
-    counts = pd.crosstab(frame["paper"].map(PAPERS), shown)
-    counts = counts[[verdict for verdict in SHOWN if verdict in counts.columns]]
+    counts = pd.crosstab(frame["paper"].map(PAPERS), frame["verdict"])
+    counts = counts[[verdict for verdict in VERDICTS if verdict in counts.columns]]
     counts["claims"] = counts.sum(axis=1)
     return counts.rename_axis(index="paper", columns=None).reset_index()
 
 
 def claims_table(frame: pd.DataFrame, claims: Claims, paper: str) -> Table:
-    """Return one paper's claims, in order.
+    """Return one paper's claims: the primary ones, then the others, each in order.
 
     Args:
-        frame: of `lib.metrics.claims.assemble`.
+        frame: of `lib.metrics.verdicts.assemble`.
         claims: the list that it was made from, for the units.
         paper: ``A`` or ``B``.
     """
     units = {claim.id: claim.unit for claim in claims.claims}
-    rows = []
-    for row in frame[frame["paper"] == paper].to_dict("records"):
-        rows.append(ClaimTexts.of(row, units[row["id"]]))
+    of_paper = frame[frame["paper"] == paper].sort_values("primary", ascending=False, kind="stable")
+    rows = [ClaimTexts.of(row, units[row["id"]]) for row in of_paper.to_dict("records")]
     return Table(_as_html(rows), _as_text(rows))
 
 
 def claim_checks(seen: Sequence[Observation], claims: Claims, *, profile: str) -> Table:
-    """Return the claims that one step observed, with their verdicts."""
+    """Return the claims that one step observed, with those verdicts that no other step bears on."""
     ids = {observation.id for observation in seen}
     frame = judged(claims, seen, profile=profile)
-    rows = frame[frame["id"].isin(ids)]
+    rows = frame[frame["id"].isin(ids)].assign(p_corrected=math.nan)
+    in_family = (rows["kind"] == "direction") & ~rows["primary"] & rows["verdict"].isin(JUDGED)
+    waiting = in_family & (rows["p"] < LEVEL)  # what is not so alone will not be so corrected
+    rows["verdict"] = rows["verdict"].mask(waiting, IN_SUMMARY)
     papers = [
         claims_table(rows, claims, paper) for paper in PAPERS if (rows["paper"] == paper).any()
     ]
-    return Table("\n".join(t.html for t in papers), "\n".join(t.text for t in papers))
+    html, text = ("\n".join(getattr(t, of) for t in papers) for of in ("html", "text"))
+    if not waiting.any():
+        return Table(html, text)
+    note = (
+        "Intervals and p are of one claim alone. Primary claims are judged by them; all others of "
+        "a paper are judged together, corrected for their number, in 99_summary."
+    )
+    return Table(f"{html}\n<p>{note}</p>", f"{text}\n{note}")
 
 
 def paragraph(frame: pd.DataFrame, profile: str) -> str:
     """Return what the verdicts come to, as Markdown; every number is counted from ``frame``."""
     terms = terms_of(Study(), profile)
-    shown = frame.apply(shown_verdict, axis=1)
+    shown = frame["verdict"]
     directions = frame["kind"] == "direction"
-    seen = shown != NOT_RUN
+    seen = frame["observed"].notna()
     lines = [
         f"The {'run' if terms.is_own else 'profile'} **{profile}** observed **{seen.sum()} of "
         f"{len(frame)}** claims of the two papers; {(seen & directions).sum()} of these are "
@@ -109,9 +115,10 @@ def paragraph(frame: pd.DataFrame, profile: str) -> str:
     if terms.is_own:
         lines.append(f"- Its parameters are not those of profile **{terms.profile}**.")
     for paper, name in PAPERS.items():
-        part = (frame["paper"] == paper) & seen & directions
-        if part.any():
-            lines.append(f"- {name}: {_directions(frame[part], shown[part])}")
+        for primary, which in ((True, "primary claims"), (False, "directions, corrected together")):
+            part = (frame["paper"] == paper) & seen & directions & (frame["primary"] == primary)
+            if part.any():
+                lines.append(f"- {name}: {_directions(frame[part], shown[part], which)}")
     judged_here = shown[~directions].isin([REPRODUCED, DIFFERS])
     if judged_here.any():
         good = (shown[~directions] == REPRODUCED).sum()
@@ -127,11 +134,13 @@ def paragraph(frame: pd.DataFrame, profile: str) -> str:
     return "\n".join([lines[0], "", *lines[1:]])
 
 
-def _directions(frame: pd.DataFrame, shown: pd.Series) -> str:
-    """Return how the observed directions of one paper come out, as a sentence."""
-    counts = {verdict: int((shown == verdict).sum()) for verdict in SHOWN}
+def _directions(frame: pd.DataFrame, shown: pd.Series, which: str) -> str:
+    """Return how some observed directions of one paper come out, as a sentence."""
+    counts = {verdict: int((shown == verdict).sum()) for verdict in VERDICTS}
     good = counts[REPRODUCED] + counts[HOLDS]
-    parts = [f"{good} of {len(frame)} directions come out as the paper says"]
+    parts = [f"of {len(frame)} {which}, {good} come out as the paper says"]
+    if counts[OTHER_SIZE]:
+        parts.append(f"{counts[OTHER_SIZE]} with its sign and another size")
     against = frame.loc[shown.isin([DIFFERS, FAILS]), "id"]
     if len(against):
         parts.append(f"{len(against)} the other way round ({', '.join(f'`{i}`' for i in against)})")
@@ -159,14 +168,30 @@ class ClaimTexts:
         write = number_writer(unit, claim["expected"], signed=claim["kind"] == "direction")
         ends = [write(claim[name]) for name in ("ci_low", "ci_high")]
         interval = "" if MISSING in ends else " to ".join([ends[0].removesuffix(" %"), ends[1]])
-        expected = "in words" if math.isnan(claim["expected"]) else write(claim["expected"])
-        seeds = float(claim.get("seeds", math.nan))  # files of before have none
-        trained = MISSING if math.isnan(seeds) else f"{seeds:.0f}"
-        note = ""
-        if claim["verdict"] == UNDECIDED and interval:
-            half = write((claim["ci_high"] - claim["ci_low"]) / 2).removeprefix("+")
-            note = f"an effect of more than about {half} would show"
+        if not math.isnan(claim["p"]):
+            interval += f", {_p(claim['p'])}"
+        words = MISSING if claim["quantity"] else "in words"
+        expected = words if math.isnan(claim["expected"]) else write(claim["expected"])
+        trained = MISSING if math.isnan(claim["seeds"]) else f"{claim['seeds']:.0f}"
+        notes = []
+        if claim["verdict"] == UNDECIDED and not math.isnan(claim["detectable"]):
+            notes.append(f"{write(claim['detectable']).removeprefix('+')} would have been seen")
+        if not claim["primary"] and not math.isnan(claim["p_corrected"]):
+            notes.append(f"corrected {_p(claim['p_corrected'])}")
+        note = ", ".join(notes)
         return cls(claim, expected, write(claim["observed"]), interval, trained, note)
+
+    @property
+    def marks(self) -> str:
+        """What tells the claim from others: that it is primary, or of another quantity."""
+        marks = ["primary"] if self.claim["primary"] else []
+        if self.claim["quantity"]:
+            marks.append(f"another quantity than the paper's: {self.claim['quantity']}")
+        return "; ".join(marks)
+
+
+def _p(value: float) -> str:
+    return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
 
 
 def number_writer(unit: str, expected: float, *, signed: bool) -> Callable[[float], str]:
@@ -191,13 +216,16 @@ def number_writer(unit: str, expected: float, *, signed: bool) -> Callable[[floa
 def _as_html(rows: Sequence[ClaimTexts]) -> str:
     lines = []
     for row in rows:
-        claim, verdict = row.claim, shown_verdict(row.claim)
-        span = f' <span class="interval">{row.interval}</span>' if row.interval else ""
-        note = f' <span class="interval">{row.note}</span>' if row.note else ""
+        claim, verdict = row.claim, row.claim["verdict"]
+        span, note, marks = (
+            f' <span class="interval">{html.escape(text)}</span>' if text else ""
+            for text in (row.interval, row.note, row.marks)
+        )
         look = f"verdict {LOOKS.get(verdict, '')}".strip()
         lines.append(
             f'<tr><td class="where">{html.escape(claim["source"])}</td>'
-            f'<td>{html.escape(claim["statement"])} <span class="id">{claim["id"]}</span></td>'
+            f"<td>{html.escape(claim['statement'])}{marks} "
+            f'<span class="id">{claim["id"]}</span></td>'
             f'<td class="number">{row.expected}</td><td class="number">{row.observed}{span}</td>'
             f'<td class="number">{row.seeds}</td>'
             f'<td><span class="{look}">{verdict}</span>{note}</td></tr>'
@@ -216,6 +244,6 @@ def _as_text(rows: Sequence[ClaimTexts]) -> str:
     width = max((len(row.claim["id"]) for row in rows), default=0)
     return "\n".join(
         f"{row.claim['id']:<{width}}  {row.expected:>8}  {row.observed:>8}  {row.interval:>18}  "
-        f"{row.seeds:>2}  {shown_verdict(row.claim)}"
+        f"{row.seeds:>2}  {row.claim['verdict']}"
         for row in rows
     )

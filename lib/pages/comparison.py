@@ -2,8 +2,9 @@
 
 A table is tidy: each row is one quantity, with its *place* (method, metric, classes, ...), ``ours``
 with its 95 % interval and the ``paper``'s number, in points of 100, and how many ``seeds`` ours
-rests on (NaN where nothing was trained). What is a table's own is which rows it has, and which
-claim speaks of a row.
+rests on (NaN where nothing was trained). A difference has its two-sided ``p`` too, and how large it
+had to be to be ``detectable``. What is a table's own is which rows it has, and which claim speaks
+of a row.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -19,6 +20,11 @@ from lib.pages.tables import points
 
 LESS = " - "
 """Between the names of two methods: the first minus the second."""
+
+NUMBERS = ("ours", "ci_low", "ci_high", "p", "detectable", "seeds")
+"""Columns that say what was measured."""
+
+_OBSERVED = ("ours", "ci_low", "ci_high", "seeds", "p", "detectable")
 
 Row = Mapping[Any, Any]
 
@@ -39,9 +45,10 @@ def rows(
             are passed over.
 
     Returns:
-        The place, method, metric, ours, ci_low, ci_high and seeds; points of 100.
+        The place, method, metric, and of :data:`NUMBERS` what :func:`numbers` or
+        :func:`difference` gives; points of 100.
     """
-    differences = {
+    differences: dict[str, dict[str, Measured]] = {
         first + LESS + second: {
             metric: score - scores[second][metric]
             for metric, score in scores[first].items()
@@ -51,10 +58,16 @@ def rows(
         if first in scores and second in scores
     }
     return [
-        {**place, "method": method, "metric": metric, **numbers(score)}
-        for method, of in {**scores, **differences}.items()
+        {**place, "method": method, "metric": metric, **told(score)}
+        for told, some in ((numbers, scores), (difference, differences))
+        for method, of in some.items()
         for metric, score in of.items()
     ]
+
+
+def difference(score: Measured) -> dict[str, float]:
+    """Return a difference as the columns :data:`NUMBERS`, in points of 100."""
+    return {**numbers(score), "p": score.p, "detectable": 100 * score.detectable}
 
 
 def numbers(score: Measured) -> dict[str, float]:
@@ -111,8 +124,10 @@ def tidy(
     """
     expected = {claim.id: claim.expected for claim in claims.claims}
     told = [{**line, "paper": expected.get(claim_id(line))} for line in lines]
-    numbers = dict.fromkeys(("ours", "ci_low", "ci_high", "paper"), float)
-    return pd.DataFrame(told, columns=[*columns, "paper"]).astype(numbers)
+    kept = [*columns, "paper"]
+    return pd.DataFrame(told, columns=kept).astype(
+        {name: float for name in kept if name in (*NUMBERS, "paper")}
+    )
 
 
 def beside_paper(
@@ -158,7 +173,7 @@ def observations(
     """
     known = {claim.id for claim in claims.claims}
     return [
-        Observation(claim_id(row), row["ours"], row["ci_low"], row["ci_high"], row.get("seeds"))
+        Observation(claim_id(row), *(row[name] for name in _OBSERVED))
         for row in table.to_dict("records")
         if claim_id(row) in known and when(row)
     ]

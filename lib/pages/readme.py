@@ -10,8 +10,9 @@ from pathlib import Path
 import pandas as pd
 
 from lib.files import write_text
-from lib.metrics.claims import NOT_HERE, ONE_SEED, VERDICTS, load_claims
-from lib.pages.claims_table import PAPERS, number_writer
+from lib.metrics.claims import load_claims
+from lib.metrics.verdicts import JUDGED, read_claims_csv
+from lib.pages.claims_table import PAPERS, ClaimTexts
 from lib.pages.provenance import read_provenance
 from lib.paths import ROOT
 
@@ -37,9 +38,9 @@ def checked(results: Path) -> Path:
 
 def claims_block(claims_csv: Path) -> str:
     """Return Markdown that counts the verdicts of a run by paper, and folds away each claim."""
-    frame = pd.read_csv(claims_csv)
-    judged = frame[~frame["verdict"].isin([NOT_HERE, ONE_SEED])]
-    kinds = [verdict for verdict in VERDICTS if (judged["verdict"] == verdict).any()]
+    frame = read_claims_csv(claims_csv)
+    judged = frame[frame["verdict"].isin(JUDGED)]
+    kinds = [verdict for verdict in JUDGED if (judged["verdict"] == verdict).any()]
     columns = ["paper", "claims judged", *kinds]
     counts = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     folded = []
@@ -56,12 +57,13 @@ def _table(rows: pd.DataFrame) -> list[str]:
     """Return a Markdown table of claims, line by line."""
     units = {claim.id: claim.unit for claim in load_claims().claims}
     lines = ["| where | claim | paper's effect | observed | verdict |", "|---|---|---|---|---|"]
-    for row in rows.to_dict("records"):
-        write = number_writer(units[row["id"]], row["expected"], signed=row["kind"] == "direction")
-        low, high = write(row["ci_low"]), write(row["ci_high"])
+    for row in rows.sort_values("primary", ascending=False, kind="stable").to_dict("records"):
+        told = ClaimTexts.of(row, units[row["id"]])
+        statement = row["statement"] + f" *({told.marks})*" * bool(told.marks)
+        note = f", {told.note}" * bool(told.note)
         lines.append(
-            f"| {row['source']} | {row['statement']} | {write(row['expected'])} "
-            f"| {write(row['observed'])} ({low} to {high}) | **{row['verdict']}** |"
+            f"| {row['source']} | {statement} | {told.expected} "
+            f"| {told.observed} ({told.interval}) | **{row['verdict']}**{note} |"
         )
     return lines
 

@@ -145,26 +145,27 @@ def _index(results: Path, content: Mapping[str, Any]) -> str:
 
 def _claims(results: Path, pages: Sequence[str], units: Mapping[str, str]) -> list[dict[str, Any]]:
     """Return the rows of ``claims.csv`` as texts."""
-    import pandas as pd
-
-    from lib.pages.claims_table import LOOKS, ClaimTexts, shown_verdict
+    from lib.metrics.verdicts import read_claims_csv
+    from lib.pages.claims_table import LOOKS, ClaimTexts
 
     path = results / "claims.csv"
     if not path.exists():
         return []
     rows = []
-    for row in pd.read_csv(path).to_dict("records"):
+    for row in read_claims_csv(path).to_dict("records"):
         step = str(row["step"])
         texts = ClaimTexts.of(row, units.get(str(row["id"]), ""))
         own = [page for page in pages if page == step or page.startswith(f"{step}.")]
         rows.append(
             {
-                **{key: row[key] for key in ("id", "paper", "source", "statement")},
+                **{key: row[key] for key in ("id", "paper", "source", "statement", "primary")},
                 "seen": not math.isnan(row["observed"]),
                 "expected": texts.expected,
                 "observed": texts.observed,
                 "interval": texts.interval,
-                "verdict": shown_verdict(row),
+                "marks": texts.marks,
+                "verdict": row["verdict"],
+                "note": texts.note,
                 "tone": LOOKS.get(str(row["verdict"]), ""),
                 "step": step,
                 "page": own[0] if own else "",
@@ -175,10 +176,11 @@ def _claims(results: Path, pages: Sequence[str], units: Mapping[str, str]) -> li
 
 def _counts(claims: Sequence[dict[str, Any]]) -> list[tuple[str, int, str]]:
     """Return each verdict with how often it occurs and its colour, best news first."""
-    from lib.pages.claims_table import LOOKS, SHOWN
+    from lib.metrics.verdicts import VERDICTS
+    from lib.pages.claims_table import LOOKS
 
     counts = Counter(claim["verdict"] for claim in claims)
-    return [(name, counts[name], LOOKS.get(name, "")) for name in SHOWN if name in counts]
+    return [(name, counts[name], LOOKS.get(name, "")) for name in VERDICTS if name in counts]
 
 
 def _figures(results: Path, steps: Mapping[str, StepRecord]) -> list[dict[str, str]]:

@@ -191,7 +191,8 @@ def _run(setup: Setup, place: Place, gpus: Sequence[Gpu]) -> int:
 
 def _write_results(setup: Setup, report: Report) -> list[str]:
     """Write claims, provenance and pages; return a sentence for each page that is too large."""
-    from lib.metrics.claims import assemble, load_claims
+    from lib.metrics.claims import load_claims
+    from lib.metrics.verdicts import assemble
 
     study, profile, terms = setup.study, setup.profile, with_left_out(setup)
     provenance.write(study, terms, setup.steps, report.kept)

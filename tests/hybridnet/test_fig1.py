@@ -8,7 +8,8 @@ import pytest
 from lib.data.coco import CocoSet, from_coco
 from lib.hybridnet import fig1
 from lib.masks import rle
-from lib.metrics.claims import judged, load_claims
+from lib.metrics.claims import load_claims
+from lib.metrics.verdicts import judged
 
 
 def frame(rows: list[tuple[int, float, float, bool]]) -> pd.DataFrame:

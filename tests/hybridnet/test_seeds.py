@@ -6,13 +6,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from lib.files import read_json, write_json
 from lib.hybridnet import ablation, boxes, mask_iou, predictions, table2
 from lib.hybridnet.variants import COMPARED, READINGS, variants
 from lib.metrics import abo
 from lib.metrics.coco_ap import AREA_RANGES_64, evaluate
-from lib.metrics.seeds import half_width
+from lib.metrics.seeds import standard_error
 from lib.metrics.voc_ap import evaluate_voc
 from lib.study import STAMP, STEP_VARIABLE
 from tests.fixtures.hybridnet import (
@@ -93,7 +94,8 @@ def test_mask_iou_and_its_interval_are_as_by_hand(several: Made) -> None:
     left = [(LARGE - 30 - PER_SEED * seed) / LARGE for seed in range(3)]
     row = one(table, method="baseline", size="large")
     assert row["ours"] == pytest.approx(100 * np.mean(left)) and row["seeds"] == 3
-    half = 100 * half_width(left, 0.0, images=6)  # all images are alike
+    error, freedom = standard_error(left, 0.0, freedom=5)  # all images are alike
+    half = 100 * stats.t.ppf(0.975, freedom) * error
     assert row["ci_high"] - row["ours"] == pytest.approx(half) and half > 10
     gain = one(table, method="large_branch - baseline", size="large")  # in every seed the same
     assert gain[["ours", "ci_low", "ci_high"]].to_numpy() == pytest.approx(100 * 20 / LARGE)

@@ -17,15 +17,22 @@ from lib.models.config import ModelConfig
 from lib.pages.ablation import side_by_side
 from lib.study import Study
 from lib.workspace import Workspace
-from tests.fixtures.hybridnet import CLAIMS, DRAWN, FUSION, HEIGHT, LARGE, SMALL, WIDTH, Made
+from tests.fixtures.hybridnet import (
+    CLAIMS,
+    DRAWN,
+    FUSION,
+    HEIGHT,
+    LARGE,
+    SMALL,
+    WIDTH,
+    Made,
+    make_study,
+)
 
 
-def observed(
-    first: pd.DataFrame, second: pd.DataFrame, backbone: str, profile: str
-) -> list[Observation]:
+def observed(made: Made, backbone: str) -> list[Observation]:
     about: dict[str, Any] = {"claims": CLAIMS, "backbone": backbone}
-    seen = table1.observations(first, profile=profile, **about)
-    return seen + table2.observations(second, **about)
+    return table1.observations(made.first, **about) + table2.observations(made.second, **about)
 
 
 def one(table: pd.DataFrame, **where: str) -> pd.Series:
@@ -116,10 +123,11 @@ def test_table_1_has_every_protocol_and_the_numbers_of_others(made: Made) -> Non
 
 @pytest.mark.parametrize(("backbone", "profile"), [("lite0", "demo"), ("resnet50", "paper")])
 def test_observations_are_all_claims_of_this_step_that_can_be_seen(
-    made: Made, backbone: str, profile: str
+    backbone: str, profile: str, tmp_path: Path
 ) -> None:
+    made = make_study(tmp_path, profile=profile)
     own = {c.id: c for c in CLAIMS.claims if c.step == "05_hybrid_results"}
-    seen = observed(made.first, made.second, backbone, profile)
+    seen = observed(made, backbone)
     ids = {o.id for o in seen}
     others = {i for i in own if any(name in i for name in predictions.PRINTED)}
     if backbone == "lite0":
@@ -129,13 +137,18 @@ def test_observations_are_all_claims_of_this_step_that_can_be_seen(
         above = next(o for o in seen if o.id == "A.table1.mAP50.hybrid_above_DeepLabBOX")
         hybrid = one(made.first, method="hybrid", metric="mAP50")
         assert above.observed == pytest.approx(hybrid["ours"] - 44.8)
+        assert above.ci_high == pytest.approx(hybrid["ci_high"] - 44.8)
+        least = 2 / (DRAWN["resamples"] + 1)  # all resamples are on one side
+        assert above.p == pytest.approx(least) and above.ci_low * above.ci_high > 0
     gain = next(o for o in seen if o.id == "A.table2.AP_S.hybrid_above_large_branch")
     row = one(made.second, method="hybrid - large_branch", metric="AP_S")
-    assert (gain.observed, gain.ci_low, gain.ci_high) == tuple(row[["ours", "ci_low", "ci_high"]])
+    assert [gain.observed, gain.ci_low, gain.ci_high, gain.p, gain.detectable] == row[
+        ["ours", "ci_low", "ci_high", "p", "detectable"]
+    ].tolist()
 
 
 def test_numbers_of_others_are_compared_with_on_their_own_data_alone(made: Made) -> None:
-    seen = observed(made.first, made.second, "resnet50", "voc_subset")
+    seen = observed(made, "resnet50")
     assert not any("DeepLabBOX" in o.id for o in seen)
     assert any(o.id == "A.table1.hybrid.mAP50" for o in seen)
 

@@ -3,47 +3,33 @@
 import numpy as np
 import pytest
 
-from lib.metrics.bootstrap import Score, image_weights
-from lib.metrics.seeds import SeedScores, half_width
+from lib.metrics.bootstrap import Score
+from lib.metrics.seeds import SeedScores, standard_error
+from lib.metrics.simulation import mean_scores
 
 
-def _scores(per_seed: np.ndarray, *, resamples: int = 100) -> SeedScores:
+def _scores(per_seed: np.ndarray) -> SeedScores:
     """Return means over images, [S, I] values, resampled."""
-    weights = image_weights(per_seed.shape[1], resamples=resamples, seed=0) / per_seed.shape[1]
-    return SeedScores(
-        {
-            seed: Score(float(values.mean()), weights @ values, len(values), "these images")
-            for seed, values in enumerate(per_seed)
-        }
-    )
+    (scores,) = mean_scores(per_seed[None], resamples=100, seed=0)
+    return scores
 
 
-@pytest.mark.parametrize("seeds", [3, 5])
-@pytest.mark.parametrize(
-    ("of_seed", "of_image", "of_both"), [(0, 1, 0), (0.1, 1, 0.5), (0.2, 0.5, 0.5), (0, 0, 1)]
-)
-def test_interval_holds_the_truth_in_about_95_of_100_studies(
-    seeds: int, of_seed: float, of_image: float, of_both: float
-) -> None:
-    generator = np.random.default_rng(seeds)
-    studies, images, held = 300, 60, 0
-    for _ in range(studies):
-        values = (
-            of_seed * generator.normal(size=(seeds, 1))
-            + of_image * generator.standard_exponential(images)
-            - of_image
-            + of_both * generator.normal(size=(seeds, images))
-        )
-        _, low, high = _scores(values).interval
-        held += low <= 0 <= high
-    assert held / studies > 0.9
-
-
-def test_interval_of_two_seeds_is_as_by_hand() -> None:
+def test_error_of_two_seeds_is_as_by_hand() -> None:
     # seeds 1 and 3: variance 2, of the mean 1; none over images: one degree of freedom, t = 12.706
-    assert half_width([1, 3], 0.0, images=50) == pytest.approx(12.706, abs=1e-3)
-    # equal seeds: all variance is over images, 49 degrees of freedom, t = 2.0096
-    assert half_width([2, 2], 0.25, images=50) == pytest.approx(2.0096 / 2, abs=1e-4)
+    assert standard_error([1, 3], 0.0, freedom=49) == pytest.approx((1, 1))
+    ends = _scores(np.array([[1.0] * 50, [3.0] * 50])).interval
+    assert ends == pytest.approx((2, 2 - 12.706, 2 + 12.706), abs=1e-3)
+    # equal seeds: all variance is over images, and its degrees of freedom are those of the whole
+    assert standard_error([2, 2], 0.25, freedom=49) == pytest.approx((0.5, 49))
+
+
+def test_p_is_5_percent_where_the_interval_ends() -> None:
+    scores = _scores(np.random.default_rng(3).normal(size=(3, 40)))
+    end = scores.interval.low
+    assert (scores - end).p == pytest.approx(0.05)
+    assert (scores - (end - 0.01)).p < 0.05 < (scores - (end + 0.01)).p
+    one = SeedScores({0: scores.scores[0]})
+    assert (one.p, one.detectable) == (one.scores[0].p, one.scores[0].detectable)
 
 
 def test_difference_pairs_seeds_and_images() -> None:
@@ -81,6 +67,7 @@ def test_one_seed_has_the_interval_over_images() -> None:
 def test_what_is_on_few_images_or_missing_has_no_interval() -> None:
     few = _scores(np.ones((3, 3)))
     assert few.interval.estimate == 1 and np.isnan(few.interval[1:]).all()
+    assert np.isnan([few.p, few.detectable, few.scores[0].p, few.scores[0].detectable]).all()
     gone = SeedScores(dict.fromkeys(range(3), Score(float("nan"), np.full(5, np.nan), 0, "x")))
     assert np.isnan(gone.interval).all()
 

@@ -71,6 +71,7 @@ def make_model(
         split=split,
         supervised=supervised,
         config=config.model_copy(update={"backbone": backbone}),
+        iterations=9,
         runs={0: Run(detections=found, masks_on_boxes=[], folder=Path())},
     )
 

@@ -78,9 +78,16 @@ def test_the_claim_is_the_default_minus_stopped_gradients(
         -row["difference"], -row["diff_high"], -row["diff_low"],
     )  # fmt: skip
     assert seen.observed > 0 and seen.ci_low <= seen.observed <= seen.ci_high
+    assert (seen.p, seen.detectable) == (row["p"], row["detectable"])
     assert {c.id for c in load_claims().claims} >= set(ablation.CLAIMS)
     both = ablation.observations(table, with_backbone(models, "resnet50"))
     assert {o.id for o in both} == set(ablation.CLAIMS)
+    assert not any(o.other_schedule for o in both)
+    final = replace(models["opmask.non_voc"], iterations=10)  # the ablation has 9
+    longer = ablation.observations(table, {**models, "opmask.non_voc": final})
+    without = {v: m for v, m in models.items() if v != "opmask.non_voc"}
+    for seen_so in (longer, ablation.observations(table, without)):
+        assert [o.other_schedule for o in seen_so] == [True]
     other = replace(models[ablation.DEFAULT], split="voc")
     assert ablation.observations(table, {**models, ablation.DEFAULT: other}) == []
 

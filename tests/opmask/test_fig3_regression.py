@@ -114,7 +114,7 @@ def test_the_difference_of_the_slopes_is_the_slope_of_the_difference(classes: pd
     assert found.resampled.estimate == pytest.approx(slopes[1] - slopes[0])
     assert found.flatter.estimate == pytest.approx(abs(slopes[0]) - abs(slopes[1]))
     assert [line.estimate for line in found.slopes] == pytest.approx(slopes)
-    assert found.flatter.low > 0 and found.difference.p < 0.001
+    assert found.flatter.interval.low > 0 and found.difference.p < 0.001
 
 
 def test_as_steep_the_other_way_is_not_flatter() -> None:
@@ -123,7 +123,7 @@ def test_as_steep_the_other_way_is_not_flatter() -> None:
     found = regression.compare(x, 30 - 40 * x + wave, 10 + 40 * x + wave, resamples=200, seed=0)
     assert found.difference.slope == pytest.approx(80 * regression.PER)
     assert found.difference.p < 1e-6
-    assert found.flatter.low < 0 < found.flatter.high
+    assert found.flatter.interval.low < 0 < found.flatter.interval.high
 
 
 def test_resampled_slopes_are_those_of_the_drawn_classes(classes: pd.DataFrame) -> None:

@@ -103,6 +103,8 @@ def test_every_ratio_is_judged_by_the_smallest_gain(
     assert least.ci_low == pytest.approx(gains["ci_low"].min())
     highs = [np.percentile(ratio.gain.scores[0].resampled, 100 - 2.5 / 4) for ratio in made]
     assert least.ci_high == pytest.approx(100 * min(highs))
+    assert least.p == fig6.smallest_p([ratio.gain for ratio in made])
+    assert least.detectable == pytest.approx(gains["detectable"].max())
     full = one(gains, split="all")
     assert seen["full.opmask_above_baseline"].observed == pytest.approx(full["ours"])
 
@@ -122,6 +124,8 @@ def verdicts(truth: list[float], *, cases: int = 300) -> tuple[float, float]:
     seen = np.random.default_rng(11).normal(truth, 1, size=(cases, len(truth)))
     found = [fig6.smallest([gain_of(gain, gain + spread) for gain in row]) for row in seen]
     low, high = (np.array([getattr(of, side) for of in found]) for side in ("low", "high"))
+    p = [fig6.smallest_p([gain_of(gain, gain + spread) for gain in row]) for row in seen]
+    assert ((np.array(p) < 0.05) == ((low > 0) | (high < 0))).all()
     return float(np.mean(low > 0)), float(np.mean(high < 0))
 
 
@@ -143,6 +147,7 @@ def test_a_gain_without_an_interval_leaves_the_smallest_without_one() -> None:
     known = gain_of(2.0, drawn)
     found = fig6.smallest([known, gain_of(1.0, drawn, images=3)])
     assert found.estimate == 1 and np.isnan(found[1:]).all()
+    assert np.isnan(fig6.smallest_p([known, gain_of(1.0, drawn, images=3)]))
     assert np.isnan(fig6.smallest([known, gain_of(nan, np.full(50, nan), images=0)])).all()
 
 

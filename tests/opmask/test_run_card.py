@@ -31,3 +31,4 @@ def test_a_card_says_method_split_and_supervised_classes(
     card = run_card(variant, config(method, supervised), CLASSES)
     assert (card["method"], card["split"], card["supervised"]) == expected
     assert ModelConfig.model_validate(card["model"]).method == method
+    assert card["iterations"] == 130_000

@@ -91,7 +91,13 @@ def test_table_2_is_the_mean_of_the_seeds_with_their_spread(opmask_seeds: Made) 
         o for o in table2.observations(table, claims=claims)
         if o.id == "B.table2.voc_to_nonvoc.AP.opmask_above_baseline"
     )  # fmt: skip
-    assert seen == Observation(seen.id, *gain[["ours", "ci_low", "ci_high", "seeds"]])
+    told = gain[["ours", "ci_low", "ci_high", "seeds", "p", "detectable"]]
+    assert seen == Observation(seen.id, *told)
+    difference = scores["opmask"] - scores["baseline"]
+    assert told[["p", "detectable"]].tolist() == pytest.approx(
+        [difference.p, 100 * difference.detectable]
+    )
+    assert of(method="opmask")[["p", "detectable"]].isna().all()  # of no difference
     shown = table2.beside_paper(
         table, boxes.box_table(models_of.judge(val, models, "bbox"), models)
     )
@@ -117,6 +123,14 @@ def test_mask_iou_over_seeds_is_as_by_hand(opmask_seeds: Made) -> None:
     expected = [100 * (5 + sign * HALF) / SIDE for sign in (0, -1, 1)]
     assert row[["ours", "ci_low", "ci_high"]].tolist() == pytest.approx(expected)
     assert row["seeds"] == 3
+    seen = {o.id: o for o in mask_iou.observations(means, claims=load_claims())}
+    assert set(seen) == {
+        f"B.maskiou.{way}.opmask_above_baseline" for way in ("voc_to_nonvoc", "nonvoc_to_voc")
+    }
+    of_claim = seen["B.maskiou.voc_to_nonvoc.opmask_above_baseline"]
+    assert of_claim.observed == pytest.approx(expected[0]) and of_claim.seeds == 3
+    t = 5 / (1 / np.sqrt(3))  # gains 4, 5 and 6
+    assert of_claim.p == pytest.approx(2 * stats.t.sf(t, 2))
     ambiguity = table1.table1(val, models, claims=load_claims(), iou_from=0.5, **DRAWN)
     of = partial(one, ambiguity, direction="voc_to_nonvoc", metric="mask_IoU", group="ambiguous")
     assert of(method=DIFFERENCE)[["ours", "ci_low"]].tolist() == pytest.approx(expected[:2])
@@ -211,6 +225,11 @@ def test_a_slope_over_seeds_has_their_spread_in_its_interval(
     assert line.p == pytest.approx(2 * stats.t.sf(abs(line.slope) / line.se, freedom))
     seen = fig3.observations(frame, found, models, results, **DRAWN)
     assert {o.seeds for o in seen} == {3}
+    falls = next(o for o in seen if o.id == "B.fig3.baseline.slope_is_negative")
+    assert falls.p == line.p
+    assert falls.detectable == pytest.approx(stats.t.ppf([0.975, 0.8], freedom).sum() * line.se)
+    flatter = next(o for o in seen if o.id == "B.fig3.opmask_slope_is_flatter")
+    assert (flatter.p, flatter.observed) == (found.flatter.p, found.flatter.estimate)
 
 
 def test_fig_6_takes_all_seeds(three: tuple[Models, models_of.Results, pd.DataFrame]) -> None:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from lib.metrics.claims import Observation, judged, load_claims
+from lib.metrics.claims import Observation, load_claims
+from lib.metrics.verdicts import judged
 from lib.pages.readme import claims_block, with_block
 from lib.paths import ROOT
 
@@ -35,13 +36,14 @@ def test_verdicts_are_counted_by_paper_and_every_judged_claim_is_listed(tmp_path
     claims = load_claims().claims
     chosen = [c for c in claims if c.kind == "direction"][:3]
     chosen += [c for c in claims if c.kind == "direction" and c.paper == "B"][:2]
-    seen = [Observation(c.id, 1.0, 0.5, 1.5) for c in chosen[:-1]]
-    seen.append(Observation(chosen[-1].id, -1.0, -1.5, 0.5))
+    seen = [Observation(c.id, 1.0, 0.5, 1.5, p=0.001, detectable=0.6) for c in chosen[:-1]]
+    seen.append(Observation(chosen[-1].id, -1.0, -1.5, 0.5, p=0.3, detectable=2.5))
     frame = judged(load_claims(), seen, profile="demo")
     frame.to_csv(tmp_path / "claims.csv", index=False)
     block = claims_block(tmp_path / "claims.csv")
     assert "| paper | claims judged | direction holds | undecided |" in block
     assert "| HybridNet | 3 | 3 | 0 |" in block
     assert "| OPMask | 2 | 1 | 1 |" in block
+    assert "**undecided**, 2.5 would have been seen, corrected p = 0.300 |" in block
     for claim in claims:
-        assert (f"| {claim.statement} |" in block) == (claim in chosen)
+        assert (f"| {claim.statement}" in block) == (claim in chosen)

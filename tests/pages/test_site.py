@@ -99,7 +99,7 @@ def results(tmp_path: Path) -> Path:
             base
             | nothing
             | {"id": "A.y", "statement": "y", "expected": None, "step": "06_train"}
-            | {"verdict": "not run at this scale"},
+            | {"verdict": "not run"},
         ]
     ).to_csv(folder / "claims.csv", index=False)
     record = {

@@ -16,15 +16,15 @@ from tests.runner.toy import Toy, first_run, write
 CLAIMS = """
 scales: {coco: [toy], voc: [toy]}
 claims:
-  - {id: A.one, step: 02_sum, paper: A, source: T, kind: direction, expected: 1, unit: points,
-     scale: voc, statement: The sum is above zero.}
-  - {id: A.two, step: 03_other, paper: A, source: T, kind: direction, expected: 1, unit: points,
-     scale: voc, statement: The word is long.}
+  - {id: A.one, step: 02_sum, paper: A, source: T, kind: direction,
+     expected: 1, tolerance: 1, unit: points, scale: voc, statement: The sum is above zero.}
+  - {id: A.two, step: 03_other, paper: A, source: T, kind: direction,
+     expected: 1, tolerance: 1, unit: points, scale: voc, statement: The word is long.}
 """
 OBSERVE = (
     "import json\nws._record(ws.folder / 'claims.json', kind='claims')\n"
     "(ws.folder / 'claims.json').write_text(json.dumps([dict(id={!r}, observed={}, "
-    "ci_low=1.0, ci_high=9.0)]))\n"
+    "ci_low=1.0, ci_high=9.0, p=0.01)]))\n"
 )
 
 
@@ -105,7 +105,7 @@ def test_a_set_of_ones_own_is_shown_and_never_judged(judged: Toy) -> None:
     assert set(claims_of(judged, "toy")["verdict"]) == {"reproduced"}
     mine = claims_of(judged, own_run(judged))
     assert mine["observed"].tolist() == [2, 2]
-    assert set(mine["verdict"]) == {"not run at this scale"}
+    assert set(mine["verdict"]) == {"measured on other data"}
     front = (judged.study.results(own_run(judged)) / "index.html").read_text()
     assert "one's own" in front.replace("&#39;", "'")
 
