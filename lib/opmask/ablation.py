@@ -225,11 +225,13 @@ def observations(table: pd.DataFrame, models: Models) -> list[Observation]:
     if not model or model.split != "non_voc" or not rows:
         return []
     row, final = rows[0], models.get("opmask.non_voc")
-    gain = [-row[column] for column in ("difference", "diff_high", "diff_low")]
+    gain, low, high = (-row[column] for column in ("difference", "diff_high", "diff_low"))
     backbones = ("any", model.config.backbone)
     other = final is None or final.iterations != model.iterations
     return [
-        Observation(name, *gain, row["seeds"], row["p"], row["detectable"], other_schedule=other)
+        Observation(
+            name, gain, low, high, row["seeds"], row["p"], row["detectable"], other_schedule=other
+        )
         for name, needed in CLAIMS.items()
         if needed in backbones
     ]
