@@ -46,7 +46,7 @@ STEPS: tuple[Step, ...] = (
     Step(
         "11_model_speed",
         kind="alone",
-        minutes=2,
+        minutes=4,
         optional=True,
         files=("params/demo.yaml", "params/paper.yaml"),  # whose training it measures and prices
     ),

@@ -55,12 +55,12 @@ MODEL = "baseline"
 """Which of :data:`lib.bench.costs.MEASURED` is trained: paper B's Mask R-CNN."""
 
 NUMBERS = {
-    "pictures": (32, "scenes drawn"),
-    "batch": (8, "pictures per training step"),
-    "foreground": (32, "proposals near objects in training"),
-    "rounds": (3, "turns of each"),
+    "pictures": (16, "scenes drawn"),
+    "batch": (2, "pictures per training step"),
+    "foreground": (16, "proposals near objects in training"),
+    "rounds": (4, "turns of each"),
     "warm_up": (1, "steps before the clock starts, in each turn"),
-    "steps": (2, "measured steps of a turn, twice: with the loader and without"),
+    "steps": (1, "measured steps of a turn, twice: with the loader and without"),
 }
 """Options that are whole numbers: their defaults and what they are."""
 
