@@ -4,8 +4,8 @@ Each made study measures several effects on the same images with several trainin
 in truth, by the very code that judges real ones. What is found is chance.
 
 In 400 studies with 20 effects each, an effect judged alone was found in 1 to 6 % of cases, and one
-or more of a study in 14 to 54 %, by where the chance comes from. By Holm it was 1 to 14 % with three
-trainings (4 % where they differ little, most where they differ most) and 1 to 7 % with five.
+or more of a study in 14 to 54 %, by where the chance comes from. By Holm it was 1 to 14 % with
+three trainings (4 % where they differ little, most where they differ most) and 1 to 7 % with five.
 Degrees of freedom that are estimated from three trainings are at times too many, which tells in the
 far tail that Holm looks at.
 """
