@@ -77,4 +77,6 @@ def holm(p: Sequence[float]) -> np.ndarray:
     """
     from statsmodels.stats.multitest import multipletests  # a slow import
 
-    return multipletests(np.asarray(p, dtype=float), method="holm")[1] if len(p) else np.zeros(0)
+    if not len(p):  # of no test there is nothing to correct
+        return np.zeros(0)
+    return np.asarray(multipletests(np.asarray(p, dtype=float), method="holm")[1])
