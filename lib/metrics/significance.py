@@ -68,11 +68,15 @@ def holm(p: Sequence[float]) -> np.ndarray:
     """Return the p-values of a family, corrected for their number by Holm's step-down.
 
     With 5 % as the limit of what this returns, one difference or more is found where there is none
-    in at most 5 % of families, however the tests depend on each other.
+    in at most 5 % of families, however the tests depend on each other, if small p-values are as
+    rare as they say. Those of three trainings are not quite: where trainings differ most, 14 % of
+    families of 20 find something, of five trainings 6 % (:mod:`lib.metrics.simulation`).
 
     Args:
         p: of each test, none NaN, [M].
     """
     from statsmodels.stats.multitest import multipletests  # a slow import
 
-    return multipletests(np.asarray(p, dtype=float), method="holm")[1] if len(p) else np.zeros(0)
+    if not len(p):  # of no test there is nothing to correct
+        return np.zeros(0)
+    return np.asarray(multipletests(np.asarray(p, dtype=float), method="holm")[1])

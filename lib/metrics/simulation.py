@@ -2,6 +2,12 @@
 
 Each made study measures several effects on the same images with several trainings, all of them zero
 in truth, by the very code that judges real ones. What is found is chance.
+
+In 400 studies with 20 effects each, an effect judged alone was found in 1 to 6 % of cases, and one
+or more of a study in 14 to 54 %, by where the chance comes from. By Holm it was 1 to 14 % with
+three trainings (4 % where they differ little, most where they differ most) and 1 to 7 % with five.
+Degrees of freedom that are estimated from three trainings are at times too many, which tells in the
+far tail that Holm looks at.
 """
 
 from dataclasses import dataclass
@@ -11,7 +17,7 @@ import numpy as np
 
 from lib.metrics.bootstrap import Score, image_weights
 from lib.metrics.seeds import SeedScores
-from lib.metrics.significance import LEVEL, holm
+from lib.metrics.significance import LEVEL
 
 
 @dataclass(frozen=True)
@@ -46,17 +52,15 @@ class Rates(NamedTuple):
     corrected: float
 
 
-def mean_scores(values: np.ndarray, *, resamples: int, seed: int) -> list[SeedScores]:
+def mean_scores(values: np.ndarray, weights: np.ndarray) -> list[SeedScores]:
     """Return the means over images of several effects, by seed and resampled.
 
     Args:
         values: of each effect, training and image, [E, S, I].
-        resamples: of the bootstrap over images, the same for all effects.
-        seed: of the resamples.
+        weights: how often each image is drawn in each resample, [B, I].
     """
     images = values.shape[-1]
-    weights = image_weights(images, resamples=resamples, seed=seed) / images
-    means, drawn = values.mean(axis=-1), values @ weights.T
+    means, drawn = values.mean(axis=-1), values @ (weights.T / images)
     return [
         SeedScores(
             {
@@ -106,13 +110,15 @@ def false_decisions(
         seed: of the simulation.
     """
     generator = np.random.default_rng(seed)
+    weights = image_weights(images, resamples=resamples, seed=seed)
     found = []
     for _ in range(studies):
         made = made_effects(chance, generator, effects=effects, seeds=seeds, images=images)
-        found.append([of.p for of in mean_scores(made, resamples=resamples, seed=seed)])
-    alone, together = np.array(found), np.array([holm(p) for p in found])
+        found.append([of.p for of in mean_scores(made, weights)])
+    alone = np.array(found)
+    least = alone.min(axis=1)  # Holm finds something if its first step does
     return Rates(
         single=float((alone < LEVEL).mean()),
-        family=float((alone < LEVEL).any(axis=1).mean()),
-        corrected=float((together < LEVEL).any(axis=1).mean()),
+        family=float((least < LEVEL).mean()),
+        corrected=float((effects * least < LEVEL).mean()),
     )

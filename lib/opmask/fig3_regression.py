@@ -322,7 +322,7 @@ def _usable(overlap: ArrayLike, *aps: ArrayLike) -> tuple[np.ndarray, ...]:
 def _slope(model: Any, *, constant: bool) -> dict[str, float]:
     """Return slope, se, freedom, low, high (t), p of overlap, the column after the constant."""
     names = ("slope", "se", "freedom", "low", "high", "p")
-    values = (0, 0, model.df_resid, 0, 0, math.nan)
+    values: tuple[Any, ...] = (0, 0, model.df_resid, 0, 0, math.nan)
     if not constant:  # rounding would give a slope of 1e-17 with limits that leave zero out
         limits = model.conf_int(1 - CONFIDENCE)[1]
         values = (model.params[1], model.bse[1], model.df_resid, *limits, model.pvalues[1])

@@ -3,14 +3,15 @@
 import numpy as np
 import pytest
 
-from lib.metrics.bootstrap import Score
+from lib.metrics.bootstrap import Score, image_weights
 from lib.metrics.seeds import SeedScores, standard_error
 from lib.metrics.simulation import mean_scores
 
 
 def _scores(per_seed: np.ndarray) -> SeedScores:
     """Return means over images, [S, I] values, resampled."""
-    (scores,) = mean_scores(per_seed[None], resamples=100, seed=0)
+    weights = image_weights(per_seed.shape[1], resamples=100, seed=0)
+    (scores,) = mean_scores(per_seed[None], weights)
     return scores
 
 

@@ -41,6 +41,7 @@ def test_holm_steps_down_as_by_hand() -> None:
     # smallest first: 0.01 x 4, 0.013 x 3 (not below the one before), 0.04 x 2, 0.06 x 1 (likewise)
     assert holm([0.04, 0.01, 0.06, 0.013]) == pytest.approx([0.08, 0.04, 0.08, 0.04])
     assert holm([]).tolist() == []
+    assert holm([0.0101, *[0.02] * 4]).min() > 0.05  # the first step finds nothing, so none does
 
 
 @pytest.mark.parametrize("freedom", [2, 4, 10, 100])
