@@ -36,7 +36,7 @@ from lib.opmask.predictions import (
 from lib.pages import comparison
 from lib.pages.ablation import MASK_IOU
 from lib.pages.style import COLOURS, FLAT, WIDTH
-from lib.training.on_the_way import predictions_at, shares_in
+from lib.training.predictions import predictions_at, shares_in
 
 if TYPE_CHECKING:
     from lib.data.coco import CocoSet

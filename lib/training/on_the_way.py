@@ -14,6 +14,7 @@ from lib.files import read_json, write_json
 from lib.paths import display
 from lib.training import checkpoint
 from lib.training.predict import predict
+from lib.training.predictions import predictions_at
 from lib.training.train import DIVISION
 
 
@@ -33,18 +34,6 @@ class Moment(NamedTuple):
     def file(self, stem: str) -> Path:
         """Return where predictions at this moment are."""
         return predictions_at(self.model.parent, stem, self.share)
-
-
-def predictions_at(run: Path, stem: str, share: float) -> Path:
-    """Return where a run's predictions at a moment are: ``detections_val_at_0.25.json``."""
-    return run / f"{stem}_at_{share:g}.json"
-
-
-def shares_in(run: Path) -> set[float]:
-    """Return the shares at which detections are in a run's folder."""
-    start, end = "detections_val_at_", ".json"
-    names = (path.name for path in run.glob(f"{start}*{end}"))
-    return {float(name.removeprefix(start).removesuffix(end)) for name in names}
 
 
 def iterations_at(shares: Iterable[float], iterations: int) -> list[int]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -31,6 +32,18 @@ class Predictions:
     cams: np.ndarray
     cams_on_boxes: np.ndarray
     annotation_ids: np.ndarray
+
+
+def predictions_at(run: Path, stem: str, share: float) -> Path:
+    """Return where a run's predictions at a moment are: ``detections_val_at_0.25.json``."""
+    return run / f"{stem}_at_{share:g}.json"
+
+
+def shares_in(run: Path) -> set[float]:
+    """Return the shares at which detections are in a run's folder."""
+    start, end = "detections_val_at_", ".json"
+    names = (path.name for path in run.glob(f"{start}*{end}"))
+    return {float(name.removeprefix(start).removesuffix(end)) for name in names}
 
 
 def encode_masks(probabilities: Tensor, boxes: Tensor, height: int, width: int) -> list[Result]:

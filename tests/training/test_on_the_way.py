@@ -13,9 +13,9 @@ from lib.training.on_the_way import (
     moments,
     predict_at,
     release,
-    shares_in,
 )
 from lib.training.predict import main
+from lib.training.predictions import shares_in
 from lib.training.train import DIVISION, train
 from tests.fixtures.training import equal, interrupt, tiny_run, weights
 
