@@ -189,7 +189,7 @@ def read_claims_csv(path: Path) -> pd.DataFrame:
     """Return a ``claims.csv`` with the columns :data:`COLUMNS`; NaN in those that it lacks."""
     frame = pd.read_csv(path).reindex(columns=list(COLUMNS))
     flags = {name: frame[name].eq(True) for name in ("primary", "other_schedule")}
-    return frame.assign(quantity=frame["quantity"].fillna(""), **flags)
+    return frame.assign(quantity=frame["quantity"].astype(object).fillna(""), **flags)
 
 
 def _kept(profile: str, claims: Claims, *, root: Path) -> dict[str, Observation]:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from torchvision.models.detection import MaskRCNN, maskrcnn_resnet50_fpn
+from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.ops import FrozenBatchNorm2d
 
 from lib.bench.torchvision_reference import (
@@ -20,7 +21,9 @@ from lib.models.backbones import lite0_fpn
 def tiny_reference() -> MaskRCNN:
     torch.manual_seed(0)
     sizes = {"min_size": 64, "max_size": 96, "box_batch_size_per_image": 16}
-    return MaskRCNN(lite0_fpn(fpn_channels=8), num_classes=91, **sizes)
+    anchors = AnchorGenerator(((16,), (32,), (64,), (128,)), ((0.5, 1.0, 2.0),) * 4)
+    backbone = lite0_fpn(fpn_channels=8)
+    return MaskRCNN(backbone, num_classes=91, rpn_anchor_generator=anchors, **sizes)
 
 
 def test_the_network_is_torchvisions_own_with_fixed_norms_and_two_stages_that_do_not_learn():
