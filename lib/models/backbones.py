@@ -33,9 +33,6 @@ CAFFE_STD = (1 / 255, 1 / 255, 1 / 255)
 STAGES = ("conv1", "layer1", "layer2", "layer3", "layer4")
 RETURN_LAYERS = {"layer1": "0", "layer2": "1", "layer3": "2", "layer4": "3"}
 
-Frozen = Literal["nothing", "body", "pyramid"]
-"""Of which part nothing learns: of none, of the backbone without its FPN, or of both."""
-
 
 class FeaturePyramid(BackboneWithFPN):
     """torchvision's backbone with FPN, with the normalisation that its input needs.
@@ -45,22 +42,15 @@ class FeaturePyramid(BackboneWithFPN):
 
     image_mean: tuple[float, float, float] = IMAGENET_MEAN
     image_std: tuple[float, float, float] = IMAGENET_STD
-    frozen: Frozen = "nothing"
+    body_fixed: bool = False
+    fpn_fixed: bool = False
 
     def train(self, mode: bool = True) -> "FeaturePyramid":
         """Set the training mode of all that learns."""
-        super().train(mode and self.frozen != "pyramid")
-        if self.frozen == "body":
-            self.body.eval()
+        super().train(mode)
+        self.body.train(mode and not self.body_fixed)
+        self.fpn.train(mode and not self.fpn_fixed)
         return self
-
-    def trunk(self, pictures: Tensor) -> dict[str, Tensor]:
-        """Return what is frozen makes of pictures ``[N, 3, H, W]``: maps ``[N, C, h, w]``."""
-        return self(pictures) if self.frozen == "pyramid" else self.body(pictures)
-
-    def onwards(self, maps: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Return the pyramid of what :meth:`trunk` gave."""
-        return maps if self.frozen == "pyramid" else self.fpn(maps)
 
 
 def lite0_fpn(*, fpn_channels: int = 96, fpn: FpnKind = "plain") -> FeaturePyramid:
@@ -200,11 +190,11 @@ def freeze(pyramid: FeaturePyramid, *, trainable: int, fpn: bool = False) -> Non
     for name, parameter in pyramid.body.named_parameters():
         if name.startswith(fixed):
             parameter.requires_grad_(False)
+    pyramid.body_fixed = not trainable
     if fpn:
         pyramid.fpn.requires_grad_(False)
-    if not trainable:
-        pyramid.frozen = "pyramid" if fpn else "body"
-        pyramid.train()
+        pyramid.fpn_fixed = True
+    pyramid.train(pyramid.training)
 
 
 def _published(depth: int) -> dict[str, Tensor]:

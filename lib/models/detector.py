@@ -65,7 +65,7 @@ class Detector(GeneralizedRCNN):
     @property
     def has_trunk(self) -> bool:
         """Whether a picture's first maps are always the same: those of frozen weights, one size."""
-        return self.backbone.frozen != "nothing" and len(self.transform.min_size) == 1
+        return self.backbone.body_fixed and len(self.transform.min_size) == 1
 
     def look(self, image: Tensor) -> Seen:
         """Return an image ``[3, H, W]`` on any device as the trunk sees it; there must be one."""
@@ -91,7 +91,7 @@ class Detector(GeneralizedRCNN):
             {**x, "boxes": resized_boxes(x["boxes"], image.before, image.after)}
             for x, image in zip(instances, seen, strict=True)
         ]
-        return ImageList(blank, [x.after for x in seen]), self.backbone.onwards(maps), resized
+        return ImageList(blank, [x.after for x in seen]), self.backbone.fpn(maps), resized
 
     @torch.no_grad()
     def masks_on_boxes(

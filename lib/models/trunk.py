@@ -1,4 +1,4 @@
-"""The trunk: the frozen first part of a model, which gives a picture the same maps for ever.
+"""The trunk: a backbone of which nothing learns gives a picture the same maps for ever.
 
 It sees each picture alone, and its maps are rounded to half precision. So they can be made once and
 kept (see :mod:`lib.training.kept_maps`), and it makes no difference to what follows whether they
@@ -40,7 +40,7 @@ class Seen(NamedTuple):
 
 @torch.no_grad()
 def look(image: Tensor, transform: SeededTransform, pyramid: FeaturePyramid) -> Seen:
-    """Return an image ``[3, H, W]`` as what is frozen of a pyramid sees it.
+    """Return an image ``[3, H, W]`` as a pyramid's backbone sees it.
 
     In single precision, whatever the training has: maps that are kept serve all runs.
     """
@@ -48,7 +48,7 @@ def look(image: Tensor, transform: SeededTransform, pyramid: FeaturePyramid) -> 
         resized, _ = transform.resize(transform.normalize(image))
         after = _size(resized)
         bottom, right = (padded - side for padded, side in zip(_padded(after), after, strict=True))
-        maps = pyramid.trunk(pad(resized, (0, right, 0, bottom))[None])
+        maps = pyramid.body(pad(resized, (0, right, 0, bottom))[None])
     return Seen({name: x[0].half() for name, x in maps.items()}, _size(image), after)
 
 

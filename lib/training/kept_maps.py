@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 from filelock import FileLock
-from torch import Tensor, nn
+from torch import Tensor
 
 from lib.code import used_files
 from lib.data.pictures.images import ImageRecord
@@ -152,8 +152,7 @@ class KeptMaps:
 
 def trunk_key(model: Detector) -> str:
     """Return a digest of all that a model's trunk makes maps by."""
-    pyramid, transform = model.backbone, model.transform
-    trunk: nn.Module = pyramid if pyramid.frozen == "pyramid" else pyramid.body
+    trunk, transform = model.backbone.body, model.transform
     weights = hashlib.sha256()
     for name, tensor in trunk.state_dict().items():
         weights.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
@@ -162,7 +161,7 @@ def trunk_key(model: Detector) -> str:
     colours = [*transform.image_mean, *transform.image_std]
     device = next(trunk.parameters()).device.type
     made_by = [torch.__version__, device, used_files([CODE], ROOT)]
-    return digest_of([pyramid.frozen, weights.hexdigest(), sizes, colours, made_by])
+    return digest_of([weights.hexdigest(), sizes, colours, made_by])
 
 
 def kept_maps(model: Detector, folder: str, *, gib: float) -> KeptMaps | None:

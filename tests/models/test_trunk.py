@@ -33,9 +33,8 @@ def same(one: Seen, other: Seen) -> bool:
     )
 
 
-@pytest.mark.parametrize("settings", [FROZEN, PYRAMID], ids=["body", "pyramid"])
-def test_picture_is_seen_alone_in_single_precision_in_training_or_not(settings):
-    model = a_model(**settings)
+def test_picture_is_seen_alone_in_single_precision_in_training_or_not():
+    model = a_model()
     model.eval()
     pictures = [torch.rand(3, 64, 80), torch.rand(3, 40, 90)]
     plain = [seen(model, picture) for picture in pictures]
@@ -120,18 +119,21 @@ def test_what_was_seen_stands_for_the_picture_wherever_pictures_are_given(settin
 @pytest.mark.parametrize("settings", [FROZEN, PYRAMID], ids=["body", "pyramid"])
 def test_what_is_frozen_stays_as_it_is_in_training(settings):
     model = a_model(**settings).train()
-    fixed = model.backbone if settings is PYRAMID else model.backbone.body
+    parts = (
+        (model.backbone.body, model.backbone.fpn) if settings is PYRAMID else (model.backbone.body,)
+    )
+    fixed = [module for part in parts for module in part.modules()]
     before = {name: x.clone() for name, x in model.state_dict().items()}
     optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.1)
     images, targets = images_and_targets()
     sum(model(images, targets).values()).backward()
     optimizer.step()
-    assert not any(module.training for module in fixed.modules())
-    assert all(p.grad is None and not p.requires_grad for p in fixed.parameters())
+    assert not any(module.training for module in fixed)
+    assert all(p.grad is None and not p.requires_grad for part in fixed for p in part.parameters())
     after = model.state_dict()
     changed = {n.rpartition(".")[0] for n, x in before.items() if not torch.equal(x, after[n])}
-    prefix = "backbone." if settings is PYRAMID else "backbone.body."
-    assert changed and not any(name.startswith(prefix) for name in changed)
+    fixed_names = ("backbone.", "rpn.") if settings is PYRAMID else ("backbone.body.",)
+    assert changed and not any(name.startswith(fixed_names) for name in changed)
     assert settings is PYRAMID or any(name.startswith("backbone.fpn") for name in changed)
 
 

@@ -89,7 +89,7 @@ def test_training_from_kept_maps_and_from_pictures_gives_the_same_bytes(pictures
             patched.setattr(kept_maps, "pixels", lambda _: pytest.fail("maps were made again"))
             assert trained(first) == plain
             assert trained(frozen_run(tmp_path, f"{name}-second", **run)) == plain
-    assert len(kept(tmp_path)) == 2 * 2 * len(pictures.images), "of two trunks, mirrored or not"
+    assert len(kept(tmp_path)) == 2 * len(pictures.images), "mirrored or not, for both"
 
 
 def test_predictions_from_kept_maps_and_from_pictures_are_the_same(pictures, tmp_path):
