@@ -39,6 +39,10 @@ def test_runs_of_a_model_are_read_together(opmask_seeds: Made, opmask_study: Mad
     assert model.first.detections == opmask_study.models["opmask.voc"].first.detections
     few = {"opmask": model, "baseline": replace(model, runs={2: model.runs[2], 1: model.runs[1]})}
     assert models_of.shared_seeds(few) == [1, 2]
+    assert models_of.shared_seeds({}) == []
+    few["opmask"] = replace(model, runs={0: model.runs[0]})
+    with pytest.raises(ValueError, match=r"no seed in common \(opmask: 0; baseline: 1, 2\)"):
+        models_of.shared_seeds(few)
 
 
 def test_runs_with_other_settings_are_a_sentence(tmp_path: Path) -> None:
