@@ -175,6 +175,8 @@ def test_one_training_decides_nothing(made: Made, several: Made) -> None:
     assert "trained 2 to 3 times" in predictions.seeds_line(several.models)
     assert table2.limit_line(made.second).endswith("decides nothing.")
     assert not table2.limit_line(several.second).endswith("decides nothing.")
+    unknown = several.second.assign(ours=np.nan, ci_low=np.nan, ci_high=np.nan)
+    assert "Too few images" in table2.limit_line(unknown)
     seen = table2.observations(several.second, claims=CLAIMS, backbone="lite0")
     assert {o.seeds for o in seen} == {2, 3}
 
