@@ -1,8 +1,8 @@
 """What each choice that paper A leaves open changes: ablation runs and switches, in one table.
 
 Every row is compared with the default of its group: the runs of the ablation with one of the same
-short schedule, the switches of the fusion and of poor masks with the settings in use. Both have the
-same seeds and see the same images in each resample.
+schedule, the switches of the fusion and of poor masks with the settings in use. Seed is compared
+with seed, and both see the same images in each resample.
 """
 
 from collections.abc import Mapping, Sequence

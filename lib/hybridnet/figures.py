@@ -14,9 +14,10 @@ from lib.hybridnet.table2 import METHODS
 from lib.pages.ablation import MASK_IOU, ROW, changes, sections
 from lib.pages.comparison import LESS
 from lib.pages.drawing import handle, hollow, intervals, metric_name
-from lib.pages.style import BLUE, COLOURS, GREEN, PINK, WIDTH
+from lib.pages.style import BLACK, BLUE, COLOURS, GREEN, PINK, WIDTH
 
 METHOD_COLOURS = {
+    "rectangle": BLACK,
     "baseline": COLOURS["baseline"],
     "small_branch": PINK,
     "large_branch": COLOURS["large"],

@@ -4,6 +4,7 @@ Methods are those of :data:`lib.hybridnet.predictions.NAMES`, each judged once p
 large are paper A's, below and from 64x64 pixels on, unless a metric ends in ``coco``.
 """
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -29,8 +30,11 @@ AREAS = {
 
 METRICS = ("AP", *(f"AP_{area}" for area in AREAS))
 
-METHODS = ("baseline", "small_branch", "large_branch", "hybrid", "pixel_level", *READINGS)
-"""``pixel_level``, with true masks, and the other reading of the paper are additions."""
+METHODS = (
+    "rectangle", "baseline", "small_branch", "large_branch", "hybrid", "pixel_level", *READINGS
+)  # fmt: skip
+"""``rectangle``, which every mask must be better than to show an object, ``pixel_level``, with true
+masks, and the other reading of the paper are additions."""
 
 PAIRS = (
     *(("hybrid", other) for other in ("baseline", "small_branch", "large_branch")),
@@ -115,6 +119,8 @@ def limit_line(table: pd.DataFrame) -> str:
     method = f"pixel_level{LESS}small_branch"
     row = table[(table["method"] == method) & (table["metric"] == "AP_L")].iloc[0]
     low, high = row["ci_low"], row["ci_high"]
+    if math.isnan(low):
+        return "Too few images have a large object to tell what limits the large branch on these."
     text = (
         "AP_L of the large branch trained on true masks minus that of the small branch: "
         f"{row['ours']:+.1f} ({low:+.1f} to {high:+.1f})."

@@ -1,7 +1,7 @@
 """What each choice that paper B leaves open changes: ablation runs, and the CAM at test.
 
 Every run of the ablation differs in one setting from ``ablation.opmask``, the official behaviour,
-with which it is compared; all share one short schedule and the masks of one split. The CAM at test
+with which it is compared; all share one schedule and the masks of one split. The CAM at test
 is switched in the models of the main tables. All are judged on the unsupervised classes.
 """
 

@@ -18,7 +18,7 @@ from lib.data.overlap import objects
 from lib.metrics.bootstrap import Score, resample
 from lib.metrics.claims import Observation
 from lib.metrics.coco_ap import APResult
-from lib.metrics.seeds import over_seeds
+from lib.metrics.seeds import FEWEST_SEEDS, over_seeds
 from lib.metrics.significance import detectable
 from lib.opmask import fig3_regression
 from lib.opmask.fig3_regression import FEWEST_CLASSES, Comparison, leave_one_out
@@ -47,6 +47,9 @@ if TYPE_CHECKING:
 
 FULL = "baseline.all"
 """The model whose AP says how hard a class is when its masks are known."""
+
+PAPER_CLASSES = 80
+"""COCO's, of which the paper's regression is."""
 
 OUTCOMES = {**{method: method for method in METHODS}, DIFFERENCE: "gain"}
 """Method, or difference of both -> column of :func:`class_frame`."""
@@ -161,6 +164,30 @@ def left_out_line(frame: pd.DataFrame) -> str:
         names = frame.loc[frame[column].isna(), "name"].tolist()
         line += f" Left out, with {why}: {', '.join(names)}." if names else ""
     return line
+
+
+def missing_line(frame: pd.DataFrame, found: Comparison, results: Results) -> str:
+    """Return what is missing for a conclusion on slopes: classes, and how steep one had to be.
+
+    Args:
+        found: the comparison of both methods.
+        results: from which the classes' AP are.
+    """
+    one = next(iter(next(iter(results.values())).values())).per_class.set_index("label")
+    labels = frame.loc[frame[["overlap", *METHODS]].notna().all(axis=1), "label"]
+    counts, base = one.loc[labels, "instances"], found.lines[0]
+    line = (
+        f"The paper has {PAPER_CLASSES} classes; here are {base.n}, with {counts.min():,} to "
+        f"{counts.max():,} validation objects each."
+    )
+    if found.seeds < FEWEST_SEEDS:
+        return f"{line} One training of each model decides nothing."
+    steep, flatter = detectable(base.se, base.freedom), found.flatter.detectable
+    return (
+        f"{line} Judged alone, the baseline's slope would be found in 80 of 100 such studies from "
+        f"{steep:.2g} points per 0.01 on, and that OPMask's is flatter from {flatter:.2g} on: "
+        "less needs more classes."
+    )
 
 
 def regression_table(frame: pd.DataFrame, found: Comparison, claims: "Claims") -> pd.DataFrame:

@@ -24,6 +24,7 @@ from lib.pages import comparable, comparison
 from lib.pages.comparable import one_backbone
 from lib.pages.comparison import LESS
 from lib.pages.tables import decimals_of
+from lib.variant import split_seed, with_seed
 
 if TYPE_CHECKING:
     from lib.data.categories import Categories
@@ -77,10 +78,6 @@ CLASSES = ("unsupervised", "supervised")
 
 ABLATION = "ablation."
 """How the variants of the ablation begin."""
-
-
-SEED = ".seed"
-"""Between a model's variant and the number of its run: ``opmask.voc.seed0``."""
 
 
 @dataclass(frozen=True)
@@ -158,9 +155,9 @@ def read(
     """
     wanted: dict[str, list[int]] = {}
     for step in workspace.variants(STEP):
-        variant, found, seed = step.rpartition(SEED)
-        if found and (variants is None or variant in variants):
-            wanted.setdefault(variant, []).append(int(seed))
+        variant, seed = split_seed(step)
+        if seed is not None and (variants is None or variant in variants):
+            wanted.setdefault(variant, []).append(seed)
     if not wanted:
         first = f"{STEP}.{variants[0]}" if variants else STEP
         raise FileNotFoundError(
@@ -175,7 +172,7 @@ def _read(
 ) -> Predictions:
     cards, runs = {}, {}
     for seed in seeds:
-        part = f"{STEP}.{variant}{SEED}{seed}"
+        part = with_seed(f"{STEP}.{variant}", seed)
         path = workspace.input(part, "run.json")
         cards[seed] = read_json(path) | {"variant": variant}  # of lib.opmask.run_card
         on_boxes = path.with_name("masks_on_boxes_val.json")
@@ -190,7 +187,7 @@ def _read(
         raise ValueError(
             f"Expected trainings of {STEP}.{variant} that differ in their seed alone; seed "
             f"{others[0]} has other settings or classes than seed {seeds[0]}. Train it anew with\n"
-            f"  {workspace.command} --force {STEP}.{variant}{SEED}{others[0]}"
+            f"  {workspace.command} --force {with_seed(f'{STEP}.{variant}', others[0])}"
         )
     return Predictions(
         variant=variant,
@@ -222,8 +219,20 @@ def seeds_line(models: Models) -> str:
 
 
 def shared_seeds(of: Mapping[str, Predictions]) -> list[int]:
-    """Return the seeds that all of some models were trained with."""
-    return sorted(set[int].intersection(*(set(model.runs) for model in of.values())))
+    """Return the seeds that all of some models were trained with; none of no models.
+
+    Raises:
+        ValueError: if the models have no seed in common.
+    """
+    seeds = {variant: set(model.runs) for variant, model in of.items()}
+    shared = sorted(set[int].intersection(*seeds.values())) if seeds else []
+    if seeds and not shared:
+        told = "; ".join(f"{v}: {', '.join(map(str, sorted(some)))}" for v, some in seeds.items())
+        raise ValueError(
+            f"These models of {STEP} are compared seed by seed, but have no seed in common ({told})"
+            f". Train what is missing: python run_all.py --only {STEP}"
+        )
+    return shared
 
 
 def unsupervised(model: Predictions, categories: "Categories") -> frozenset[int]:

@@ -198,8 +198,8 @@ def observations(table: pd.DataFrame, *, claims: Claims) -> list[Observation]:
 def beside_paper(table: pd.DataFrame, boxes: pd.DataFrame) -> pd.DataFrame:
     """Return the unsupervised classes with metrics as columns, below each line the paper's (COCO).
 
-    Box AP over all classes stands beside ours, and how often each was trained. The paper's rows of
-    a backbone that nothing here stands beside are left out.
+    Box AP over all classes stands beside ours. The paper's rows of a backbone that nothing here
+    stands beside are left out.
 
     Args:
         boxes: from :func:`lib.opmask.boxes.box_table`.
@@ -216,10 +216,6 @@ def beside_paper(table: pd.DataFrame, boxes: pd.DataFrame) -> pd.DataFrame:
         for row in wide.to_dict("records")
     ]
     wide["box_AP"] = wide["box_AP"].astype(float).where(ours)
-    # all metrics of a line rest on the same trainings
-    seeds = rows.drop_duplicates(list(keys)).set_index(list(keys))["seeds"]
-    wide["seeds"] = [seeds[tuple(row)] for row in wide[list(keys)].itertuples(index=False)]
-    wide["seeds"] = wide["seeds"].where(ours)
     wide["backbone"] = wide["backbone"].where(ours, wide["beside"])
     metrics = [name for name in METRICS.values() if name in wide]
     return wide[["direction", "method", "whose", "backbone", "seeds", *metrics, "box_AP"]]

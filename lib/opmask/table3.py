@@ -264,6 +264,7 @@ def differences(table: pd.DataFrame) -> pd.DataFrame:
             "tested": unbroken(MASKS_OF.get(TESTED[row["tested"]], row["tested"])),
             f"cut at {row['threshold']:g}": row["ours"],
             "95 %": span(row),
+            "would be seen": row["detectable"],
             "each at its best": row["best"],
             "95 % (best)": span(row, "best_low", "best_high"),
             "seeds": row["seeds"],

@@ -79,7 +79,7 @@ def compare(judged: Iterable[Judged]) -> pd.DataFrame:
 
 
 def side_by_side(table: pd.DataFrame, groups: Mapping[str, str]) -> pd.DataFrame:
-    """Return one line per setting for people: each metric, and beside it what changed.
+    """Return one line per setting for people: its seeds, each metric, and beside it what changed.
 
     Args:
         table: from :func:`compare`.
@@ -89,6 +89,7 @@ def side_by_side(table: pd.DataFrame, groups: Mapping[str, str]) -> pd.DataFrame
     for (group, setting), part in table.groupby(["group", "setting"], sort=False):
         is_first = part["is_default"].iloc[0]  # the group named once is easier to read
         line: dict[str, Any] = {"what": groups[str(group)] if is_first else "", "setting": setting}
+        line["seeds"] = part["seeds"].max()
         for row in part.to_dict("records"):
             name = HEADS.get(row["metric"], row["metric"])
             line |= {name: row["ours"], f"Δ {name}": row["difference"]}

@@ -79,23 +79,56 @@ def claims_table(frame: pd.DataFrame, claims: Claims, paper: str) -> Table:
 
 def claim_checks(seen: Sequence[Observation], claims: Claims, *, profile: str) -> Table:
     """Return the claims that one step observed, with those verdicts that no other step bears on."""
-    ids = {observation.id for observation in seen}
-    frame = judged(claims, seen, profile=profile)
-    rows = frame[frame["id"].isin(ids)].assign(p_corrected=math.nan)
-    in_family = (rows["kind"] == "direction") & ~rows["primary"] & rows["verdict"].isin(JUDGED)
-    waiting = in_family & (rows["p"] < LEVEL)  # what is not so alone will not be so corrected
-    rows["verdict"] = rows["verdict"].mask(waiting, IN_SUMMARY)
+    rows = _of_step(seen, claims, profile)
     papers = [
         claims_table(rows, claims, paper) for paper in PAPERS if (rows["paper"] == paper).any()
     ]
     html, text = ("\n".join(getattr(t, of) for t in papers) for of in ("html", "text"))
-    if not waiting.any():
+    if not (rows["verdict"] == IN_SUMMARY).any():
         return Table(html, text)
     note = (
         "Intervals and p are of one claim alone. Primary claims are judged by them; all others of "
         "a paper are judged together, corrected for their number, in 99_summary."
     )
     return Table(f"{html}\n<p>{note}</p>", f"{text}\n{note}")
+
+
+def finding(seen: Sequence[Observation], claims: Claims, *, profile: str) -> str:
+    """Return what a step found, as Markdown for the head of its page.
+
+    That is what became of each primary claim that it observed; without any, of each direction.
+
+    Args:
+        seen: what the step observed.
+        claims: the list.
+        profile: name of the profile, or of a run of its own.
+    """
+    rows = _of_step(seen, claims, profile)
+    rows = rows[rows["kind"] == "direction"]
+    if rows.empty:
+        return "**What was found.** No claim on a direction is judged here."
+    shown = rows[rows["primary"]] if rows["primary"].any() else rows
+    units = {claim.id: claim.unit for claim in claims.claims}
+    lines = []
+    for row in shown.to_dict("records"):
+        told = ClaimTexts.of(row, units[row["id"]])
+        numbers = told.observed + f" ({told.interval})" * bool(told.interval)
+        lines.append(f"- **{row['verdict']}**: {row['statement']} {numbers}")
+    more = len(rows) - len(shown)
+    beside = f"; {more} further directions of this page are judged together there" * bool(more)
+    head = "**What was found** of the primary claims" if more else "**What was found**"
+    where = "[claim checks](#Claim-checks) · [summary of all claims](99_summary.ipynb)"
+    return "\n".join([f"{head}, with 95 % intervals ({where}{beside}):", "", *lines])
+
+
+def _of_step(seen: Sequence[Observation], claims: Claims, profile: str) -> pd.DataFrame:
+    """Return the rows of a step's claims; verdicts that other steps bear on are left open."""
+    ids = {observation.id for observation in seen}
+    frame = judged(claims, seen, profile=profile)
+    rows = frame[frame["id"].isin(ids)].assign(p_corrected=math.nan)
+    in_family = (rows["kind"] == "direction") & ~rows["primary"] & rows["verdict"].isin(JUDGED)
+    waiting = in_family & (rows["p"] < LEVEL)  # what is not so alone will not be so corrected
+    return rows.assign(verdict=rows["verdict"].mask(waiting, IN_SUMMARY))
 
 
 def paragraph(frame: pd.DataFrame, profile: str) -> str:

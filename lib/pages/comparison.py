@@ -7,6 +7,7 @@ had to be to be ``detectable``. What is a table's own is which rows it has, and 
 of a row.
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -135,7 +136,8 @@ def beside_paper(
 ) -> pd.DataFrame:
     """Return a table with its metrics as columns: one line per method, below it the paper's.
 
-    A line stands only where there is a number for it.
+    A line stands only where there is a number for it. Columns are the keys, whose, seeds (all
+    numbers of a line rest on the same trainings) and the metrics.
 
     Args:
         table: from :func:`tidy`, with a column ``metric``.
@@ -152,8 +154,10 @@ def beside_paper(
             if of_paper_alone if whose == "ours" else values["paper"].isna().all():
                 continue
             line: dict[Any, Any] = dict(zip(keys, names, strict=True))
-            lines.append(line | {"whose": whose} | values[whose].to_dict())
-    return pd.DataFrame(lines, columns=[*keys, "whose", *metrics])
+            seeds = part["seeds"].max() if whose == "ours" else math.nan
+            lines.append(line | {"whose": whose, "seeds": seeds} | values[whose].to_dict())
+    wide = pd.DataFrame(lines, columns=[*keys, "whose", "seeds", *metrics])
+    return wide.astype({"seeds": float})
 
 
 def observations(

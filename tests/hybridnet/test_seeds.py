@@ -9,12 +9,13 @@ import pytest
 from scipy import stats
 
 from lib.files import read_json, write_json
-from lib.hybridnet import ablation, boxes, mask_iou, predictions, table2
+from lib.hybridnet import ablation, boxes, mask_iou, predictions, table1, table2
 from lib.hybridnet.variants import COMPARED, READINGS, variants
 from lib.metrics import abo
 from lib.metrics.coco_ap import AREA_RANGES_64, evaluate
 from lib.metrics.seeds import standard_error
 from lib.metrics.voc_ap import evaluate_voc
+from lib.pages.ablation import side_by_side
 from lib.study import STAMP, STEP_VARIABLE
 from tests.fixtures.hybridnet import (
     CLAIMS,
@@ -59,6 +60,16 @@ def test_a_method_has_the_seeds_that_all_its_models_have(several: Made) -> None:
         assert (counts["baseline"], counts["hybrid"]) == (3, 2)
         assert (counts["hybrid - baseline"], counts["pixel_level - hybrid"]) == (2, 2)
     assert one(several.second, method="large_branch - baseline", metric="AP")["seeds"] == 3
+
+
+def test_tables_for_people_say_how_often_each_method_was_trained(several: Made) -> None:
+    first, second = table1.beside_paper(several.first), table2.beside_paper(several.second)
+    for shown in (first, second):
+        ours = shown[shown["whose"] == "ours"].set_index("method")["seeds"]
+        assert (ours["baseline"], ours["hybrid"]) == (3, 2)
+        assert shown.loc[shown["whose"] == "paper", "seeds"].isna().all()
+    lines = side_by_side(several.switches, ablation.GROUPS).set_index("setting")["seeds"]
+    assert (lines[ablation.FPN["direct"]], lines[ablation.FPN["plain"]]) == (2, 1)
 
 
 def test_a_seed_s_hybrid_is_made_of_that_seed_s_branches(several: Made) -> None:
@@ -164,6 +175,8 @@ def test_one_training_decides_nothing(made: Made, several: Made) -> None:
     assert "trained 2 to 3 times" in predictions.seeds_line(several.models)
     assert table2.limit_line(made.second).endswith("decides nothing.")
     assert not table2.limit_line(several.second).endswith("decides nothing.")
+    unknown = several.second.assign(ours=np.nan, ci_low=np.nan, ci_high=np.nan)
+    assert "Too few images" in table2.limit_line(unknown)
     seen = table2.observations(several.second, claims=CLAIMS, backbone="lite0")
     assert {o.seeds for o in seen} == {2, 3}
 

@@ -39,6 +39,10 @@ def test_runs_of_a_model_are_read_together(opmask_seeds: Made, opmask_study: Mad
     assert model.first.detections == opmask_study.models["opmask.voc"].first.detections
     few = {"opmask": model, "baseline": replace(model, runs={2: model.runs[2], 1: model.runs[1]})}
     assert models_of.shared_seeds(few) == [1, 2]
+    assert models_of.shared_seeds({}) == []
+    few["opmask"] = replace(model, runs={0: model.runs[0]})
+    with pytest.raises(ValueError, match=r"no seed in common \(opmask: 0; baseline: 1, 2\)"):
+        models_of.shared_seeds(few)
 
 
 def test_runs_with_other_settings_are_a_sentence(tmp_path: Path) -> None:
@@ -226,6 +230,11 @@ def test_a_slope_over_seeds_has_their_spread_in_its_interval(
     seen = fig3.observations(frame, found, models, results, **DRAWN)
     assert {o.seeds for o in seen} == {3}
     falls = next(o for o in seen if o.id == "B.fig3.baseline.slope_is_negative")
+    told = fig3.missing_line(frame, found, results)
+    assert "here are 6, with 8 to 8 validation objects" in told
+    assert f"from {falls.detectable:.2g} points" in told
+    once = fig3.missing_line(frame, replace(found, seeds=1), results)
+    assert once.endswith("One training of each model decides nothing.")
     assert falls.p == line.p
     assert falls.detectable == pytest.approx(stats.t.ppf([0.975, 0.8], freedom).sum() * line.se)
     flatter = next(o for o in seen if o.id == "B.fig3.opmask_slope_is_flatter")

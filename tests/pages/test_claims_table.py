@@ -5,7 +5,13 @@ import pytest
 
 from lib.metrics.claims import Claims, Observation
 from lib.metrics.verdicts import judged
-from lib.pages.claims_table import claim_checks, claims_table, number_writer, paragraph
+from lib.pages.claims_table import (
+    claim_checks,
+    claims_table,
+    finding,
+    number_writer,
+    paragraph,
+)
 
 ROWS = [
     ("A.fig1.rate", "value", 0.5554, 0.02, "fraction", "03_invalid_masks"),
@@ -87,6 +93,17 @@ def test_a_steps_page_leaves_to_the_summary_what_other_steps_bear_on(claims: Cla
     assert "in 99_summary" in table.html and "corrected p" not in table.html
     alone = claim_checks(SEEN[:2], claims, profile="demo")
     assert "99_summary" not in alone.html
+
+
+def test_the_head_of_a_page_has_what_became_of_its_primary_claims(claims: Claims) -> None:
+    text = finding(SEEN, claims, profile="demo")
+    assert f"- **direction fails**: It is <so>: {PRIMARY}. −10.00 % (−20.00 to −5.00 %" in text
+    assert "B.table2" not in text and "2 further directions" in text
+    others = finding(SEEN[2:], claims, profile="demo")
+    assert "- **in the summary**: It is <so>: B.table2.gain. +5.0" in others
+    assert "- **undecided**: It is <so>: B.table2.gain_small." in others
+    assert "further" not in others and "primary" not in others
+    assert "No claim" in finding(SEEN[:1], claims, profile="demo")  # a value is no direction
 
 
 def test_one_training_is_not_judged_and_the_paragraph_says_so(claims: Claims) -> None:
