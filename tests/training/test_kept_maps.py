@@ -396,3 +396,15 @@ def test_model_that_learns_all_or_in_several_sizes_keeps_none(drawn, tmp_path):
 def test_parts_that_would_stay_random_are_a_sentence(tmp_path):
     with pytest.raises(ValueError, match=r"frozen_parts \(rpn\) would stay random.*init"):
         frozen_run(tmp_path, "out", parts=("rpn",))
+    fresh = {
+        "backbone": "resnet50",
+        "anchor_sizes": (8, 16, 32, 64, 128),
+        "weights": "some.pth",
+        "fresh_stages": ("layer3", "layer4"),
+    }
+    for trainable, wrong in ((0, "layer3, layer4"), (1, "layer3")):
+        model = tiny_config(**fresh, trainable_stages=trainable)
+        with pytest.raises(ValueError, match=rf"stages \({wrong}\) would stay random.*init"):
+            frozen_run(tmp_path, "out", model=model)
+        frozen_run(tmp_path, "out", model=model, init="detector/model.pt")
+    frozen_run(tmp_path, "out", model=tiny_config(**fresh, trainable_stages=2))
