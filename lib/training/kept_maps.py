@@ -105,8 +105,8 @@ class KeptMaps:
             )
             return 0
         with taken:
-            for path in self.folder.glob(f"{TEMPORARY}*{SUFFIX}-*"):  # of processes that were killed
-                _remove(path)
+            for path in self.folder.glob(f"{TEMPORARY}*{SUFFIX}-*"):
+                _remove(path)  # a process that was killed has left it
             missing = []
             for path, (record, way) in wanted.items():
                 if self.read(record, mirrored=way) is None:

@@ -135,7 +135,8 @@ def test_a_run_from_another_step_says_so_once(repeated: Toy) -> None:
     nothing, first = '""', "03_other.start.seed1"
     for init, said in ((nothing, "''"), (first, first)):
         _, plan = repeated.run("--dry-run", "--set", f"03_other.last:train.init={init}")
-        assert f"differs from profile toy: 03_other.last:train.init = {said} (03_other.start)." in plan
+        change = f"03_other.last:train.init = {said} (03_other.start)."
+        assert f"differs from profile toy: {change}" in plan
 
 
 @pytest.mark.parametrize(
