@@ -21,7 +21,7 @@ from torchvision.ops import FrozenBatchNorm2d
 
 from lib.models import lite0
 from lib.models.batch_norm import FixedBatchNorm, SharedBatchNorm
-from lib.models.config import FpnKind
+from lib.models.config import STAGES, FpnKind
 from lib.models.enhanced_fpn import extra_block
 from lib.models.weights import read_tensors
 from lib.paths import find_data
@@ -30,7 +30,6 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 CAFFE_MEAN = (123.152 / 255, 115.902 / 255, 103.063 / 255)
 CAFFE_STD = (1 / 255, 1 / 255, 1 / 255)
-STAGES = ("conv1", "layer1", "layer2", "layer3", "layer4")
 RETURN_LAYERS = {"layer1": "0", "layer2": "1", "layer3": "2", "layer4": "3"}
 
 

@@ -14,6 +14,8 @@ PriorFrom = Literal["proposal", "refined"]
 MaskRois = Literal["proposals", "gt_boxes"]
 Positive = Annotated[int, Field(gt=0)]
 
+STAGES = ("conv1", "layer1", "layer2", "layer3", "layer4")
+"""Of a backbone, from the bottom; the stem counts as one."""
 
 PRIOR_SWITCHES = (
     "prior_norm", "prior_scale", "prior_fusion", "prior_weights", "prior_gradient", "prior_from",
@@ -140,7 +142,7 @@ class ModelConfig(BaseModel):
                 f"{self.backbone} has {levels} pyramid levels, so anchor_sizes needs {levels} "
                 f"numbers; found {len(self.anchor_sizes)}."
             )
-        learns = self.trainable_stages if self.weights != "none" else 5
+        learns = self.learning_stages
         if "fpn" in self.frozen_parts and (learns or self.fpn != "plain"):
             raise ValueError(
                 "A frozen fpn needs a body of which nothing learns (trainable_stages 0, and "
@@ -172,6 +174,11 @@ class ModelConfig(BaseModel):
                 "leave it out, or choose a method with masks."
             )
         return self
+
+    @property
+    def learning_stages(self) -> int:
+        """How many of the backbone's stages learn, from the top; random ones all do."""
+        return self.trainable_stages if self.weights != "none" else len(STAGES)
 
     @property
     def resnet_depth(self) -> Literal[50, 101]:

@@ -33,8 +33,7 @@ def resolve_parameters(
     """Return the full set of parameters of every step, and what is wrong with them.
 
     Defaults give way to settings without scope, these to settings of a notebook or step, in the
-    order given. What makes a step the variant that it is cannot be set. A parameter that names a
-    repeated step gets the id of the repetition that is meant.
+    order given. What makes a step the variant that it is cannot be set.
 
     Returns:
         The parameters, and a sentence for each unknown name, unknown step and wrong type.
@@ -59,10 +58,16 @@ def resolve_parameters(
                     f"lib/steps.py gives {step.id!r} the parameter {setting.name!r}, which its "
                     f"notebook does not declare.{nearest(setting.name, schema)}"
                 )
-        for name in values.keys() & set(STEP_NAMING):
-            values[name] = meant_by(values[name], step, steps)
         resolved[step.id] = values
     return resolved, problems
+
+
+def name_repetitions(steps: Sequence[Step], parameters: Parameters) -> None:
+    """Let each parameter that names a repeated step name the repetition that is meant."""
+    for step in steps:
+        values = parameters.get(step.id, {})
+        for name in values.keys() & set(STEP_NAMING):
+            values[name] = meant_by(values[name], step, steps)
 
 
 def _misnamed(setting: Setting, steps: Sequence[Step], schemas: Schemas) -> str | None:

@@ -15,6 +15,7 @@ from lib.runner.resolve import (
     PROFILE,
     Parameters,
     missing_files,
+    name_repetitions,
     resolve_parameters,
     with_named_needs,
 )
@@ -124,6 +125,7 @@ def prepare(
         for values in parameters.values():
             values[PROFILE] = terms.name  # where the notebooks find their folders
         problems += taken(study, terms)
+    name_repetitions(steps, parameters)  # now that the terms say what was asked for
     steps, unnamed = with_named_needs(steps, parameters)
     selected = selection(steps, only=asked[0], start=asked[1])
     chosen = [step for step in steps if step.id in selected and step.id in parameters]

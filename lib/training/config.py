@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from lib.files import digest, digest_of, read_json
-from lib.models.config import ModelConfig
+from lib.models.config import STAGES, ModelConfig
 from lib.paths import find_data, resolve
 
 Use = Literal["learn", "box_only", "ignore", "drop"]
@@ -104,6 +104,14 @@ class TrainConfig(BaseModel):
             raise ValueError(
                 f"model.frozen_parts ({', '.join(self.model.frozen_parts)}) would stay random: let "
                 "the run start from a trained detector (init), or leave them out."
+            )
+        fixed = STAGES[: len(STAGES) - self.model.learning_stages]
+        still = [stage for stage in self.model.fresh_stages if stage in fixed]
+        if still and self.init is None:
+            raise ValueError(
+                f"model.fresh_stages ({', '.join(still)}) would stay random: raise "
+                f"model.trainable_stages, which is {self.model.trainable_stages}, or let the run "
+                "start from a trained detector (init)."
             )
         wrong = [n for n in self.snapshots if not 0 <= n < self.iterations]
         if wrong or len(set(self.snapshots)) < len(self.snapshots):

@@ -4,25 +4,30 @@ Each picture, and its mirror image, has a file of its own. Its name is a digest 
 content depends on: the picture's file and how it is read, the trunk's weights and code, the size
 that pictures are given, and what kind of device computes. So one folder serves any number of runs
 and sets, and nothing in it is ever out of date. A file that is missing or damaged costs time and
-nothing else.
+nothing else. (Another processor of that kind, or another number of threads, may round the last bit
+of a few values otherwise, here as in any computation; the name does not tell those apart.)
 """
 
 import hashlib
+import inspect
 import io
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import PIL
 import torch
+import torchvision
 from filelock import FileLock
 from torch import Tensor
 
-from lib.code import used_files
+from lib.code import code_digest, used_files
 from lib.data.pictures.images import ImageRecord
-from lib.files import atomic, digest, digest_of, explain, remove_temporaries
+from lib.files import TEMPORARY, atomic, digest, digest_of, explain
 from lib.models.detector import Detector
 from lib.models.trunk import Seen
 from lib.paths import ROOT, display, resolve
@@ -30,8 +35,11 @@ from lib.training.inputs import pixels
 
 SUFFIX = ".maps.npz"
 
-CODE = "import lib.models.trunk, lib.data.pictures.images"
-"""What makes maps of a file."""
+CODE = [
+    used_files(["import lib.models.trunk, lib.data.pictures.images"], ROOT),
+    code_digest(inspect.getsource(pixels)),
+]
+"""What makes maps of a file, as it was when it was imported: it may be edited in the meantime."""
 
 LOG_EVERY = 15.0
 """Seconds between lines of progress."""
@@ -97,20 +105,22 @@ class KeptMaps:
             )
             return 0
         with taken:
-            remove_temporaries(self.folder)
+            for path in self.folder.glob(f"{TEMPORARY}*{SUFFIX}-*"):
+                _remove(path)  # a process that was killed has left it
             missing = []
             for path, (record, way) in wanted.items():
                 if self.read(record, mirrored=way) is None:
-                    path.unlink(missing_ok=True)
+                    _remove(path)
                     missing.append(path)
                 else:
-                    os.utime(path)
+                    with suppress(OSError):  # another user's
+                        os.utime(path)
             files = {path: path.stat() for path in self.folder.glob(f"*{SUFFIX}")}
             room = self.limit - sum(stat.st_size for stat in files.values())
             removable = sorted(  # the first to go is the last
                 files, key=lambda path: (path in wanted, files[path].st_mtime_ns), reverse=True
             )
-            while room < 0:
+            while room < 0 and removable:
                 room += _remove(removable.pop())
             start = last = time.monotonic()
             for count, path in enumerate(missing):
@@ -145,7 +155,7 @@ class KeptMaps:
 
     def _path(self, record: ImageRecord, mirrored: bool) -> Path:
         if record.path not in self._digests:
-            self._digests[record.path] = digest(record.path)
+            self._digests[record.path] = _digest(record)
         read = [self._digests[record.path], record.read_as, record.width, record.height]
         return self.folder / f"{digest_of([self.key, *read, mirrored])}{SUFFIX}"
 
@@ -160,7 +170,8 @@ def trunk_key(model: Detector) -> str:
     sizes = [*transform.min_size, transform.max_size]
     colours = [*transform.image_mean, *transform.image_std]
     device = next(trunk.parameters()).device.type
-    made_by = [torch.__version__, device, used_files([CODE], ROOT)]
+    packages = [package.__version__ for package in (torch, torchvision, PIL)]
+    made_by = [packages, device, CODE]
     return digest_of([weights.hexdigest(), sizes, colours, made_by])
 
 
@@ -192,8 +203,24 @@ def _seal(path: Path, arrays: Mapping[str, np.ndarray]) -> str:
     return digest_of([path.name, shapes])
 
 
+def _digest(record: ImageRecord) -> str:
+    """Return the digest of a picture's file.
+
+    Raises:
+        FileNotFoundError, ValueError: if there is none that can be read, as where it is read.
+    """
+    with suppress(OSError):
+        if record.path.is_file():  # reading a pipe would never end
+            return digest(record.path)
+    pixels(record)
+    raise ValueError(f"{record.path} cannot be read again.")
+
+
 def _remove(path: Path) -> int:
-    """Remove a file and return how many bytes that frees."""
-    size = path.stat().st_size
-    path.unlink()
+    """Remove a file if it is there and may be removed; return how many bytes that frees."""
+    try:
+        size = path.stat().st_size
+        path.unlink()
+    except OSError:
+        return 0
     return size

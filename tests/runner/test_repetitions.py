@@ -129,6 +129,16 @@ def test_names_with_and_without_the_ending_are_taken_everywhere(repeated: Toy) -
     assert "differs from profile toy: 03_other.last.seed2:other.word = x (one)." in plan
 
 
+def test_a_run_from_another_step_says_so_once(repeated: Toy) -> None:
+    repeated.steps = (*repeated.steps[:3], TRAININGS[1], repeated.steps[4])
+    repeated.profile(f"{PROFILE}steps: {{03_other.last: {{train.init: 03_other.start}}}}\n")
+    nothing, first = '""', "03_other.start.seed1"
+    for init, said in ((nothing, "''"), (first, first)):
+        _, plan = repeated.run("--dry-run", "--set", f"03_other.last:train.init={init}")
+        change = f"03_other.last:train.init = {said} (03_other.start)."
+        assert f"differs from profile toy: {change}" in plan
+
+
 @pytest.mark.parametrize(
     ("seeds", "sentence"),
     [

@@ -8,12 +8,14 @@ from typing import Any
 
 import cv2
 import numpy as np
+import PIL
 import pytest
 import torch
+import torchvision
 from filelock import FileLock
 
 from lib.data.coco import CocoSet, load
-from lib.files import read_json, write_json
+from lib.files import TEMPORARY, read_json, write_json
 from lib.masks.rle import encode
 from lib.models.detector import Detector
 from lib.runner.fingerprint import with_effect
@@ -258,6 +260,62 @@ def test_folder_that_cannot_be_written_is_told_and_what_is_in_it_is_used(
     assert "Permission denied. Set its permissions right" in capsys.readouterr().out
 
 
+def test_files_of_another_user_are_used_and_make_room_where_they_may(drawn, tmp_path, monkeypatch):
+    config = frozen_run(tmp_path, "out")
+    filled(config, drawn)
+    before = kept(tmp_path)
+
+    def refuse(path: Path, *_: Any, **__: Any) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted", str(path))
+
+    monkeypatch.setattr(os, "utime", refuse)
+    assert filled(config, drawn) == 0
+    monkeypatch.setattr(Path, "unlink", refuse)
+    assert filled(config.model_copy(update={"maps_gib": gib(1000)}), drawn) == 0
+    assert kept(tmp_path) == before
+
+
+def test_what_killed_processes_left_goes_and_nothing_of_others(drawn, tmp_path):
+    folder = tmp_path / "maps"
+    (folder / "run").mkdir(parents=True)
+    left = folder / f"{TEMPORARY}0.maps.npz-ab.npz"
+    others = [folder / f"{TEMPORARY}model.pt-ab.pt", folder / "run" / left.name]
+    for path in (left, *others):
+        path.write_bytes(b"begun")
+    filled(frozen_run(tmp_path, "out"), drawn)
+    assert not left.exists() and all(path.exists() for path in others)
+
+
+def a_folder(path: Path) -> None:
+    path.mkdir()
+
+
+def a_pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+@pytest.mark.parametrize(
+    ("put", "sentence"),
+    [
+        (lambda _: None, "There is no picture .*finds it"),
+        (a_folder, "is no picture file, but a folder"),
+        pytest.param(
+            a_pipe,
+            "is no picture file, but a folder, a pipe",
+            marks=pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="has no pipes"),
+        ),
+    ],
+)
+def test_picture_that_cannot_be_read_is_the_sentence_that_it_is_without(
+    drawn, tmp_path, put: Callable[[Path], None], sentence: str
+):
+    path = drawn.images[0].path
+    path.unlink()
+    put(path)
+    with pytest.raises((ValueError, FileNotFoundError), match=sentence):
+        train(frozen_run(tmp_path, "out"))
+
+
 def test_full_disk_is_told_and_does_not_end_the_run(drawn, tmp_path, monkeypatch, capsys):
     plain = trained(frozen_run(tmp_path, "plain", maps=""))
 
@@ -312,8 +370,11 @@ def test_another_trunk_size_or_picture_has_another_file(drawn, tmp_path, monkeyp
     path = drawn.images[0].path
     cv2.imwrite(str(path), np.zeros((HEIGHT, WIDTH, 3), np.uint8))
     assert len(names(model, drawn, tmp_path / "maps")) == 4
-    monkeypatch.setattr(kept_maps, "used_files", lambda *_: {"lib/models/trunk.py": "changed"})
+    monkeypatch.setattr(kept_maps, "CODE", [{"lib/models/trunk.py": "changed"}, "pixels"])
     assert len(names(model, drawn, tmp_path / "maps")) == 5
+    for count, package in enumerate((torch, torchvision, PIL), start=6):
+        monkeypatch.setattr(package, "__version__", "another")
+        assert len(names(model, drawn, tmp_path / "maps")) == count
 
 
 def test_where_maps_are_kept_and_how_many_changes_no_run_and_no_step(drawn, tmp_path):
@@ -335,3 +396,15 @@ def test_model_that_learns_all_or_in_several_sizes_keeps_none(drawn, tmp_path):
 def test_parts_that_would_stay_random_are_a_sentence(tmp_path):
     with pytest.raises(ValueError, match=r"frozen_parts \(rpn\) would stay random.*init"):
         frozen_run(tmp_path, "out", parts=("rpn",))
+    fresh = {
+        "backbone": "resnet50",
+        "anchor_sizes": (8, 16, 32, 64, 128),
+        "weights": "some.pth",
+        "fresh_stages": ("layer3", "layer4"),
+    }
+    for trainable, wrong in ((0, "layer3, layer4"), (1, "layer3")):
+        model = tiny_config(**fresh, trainable_stages=trainable)
+        with pytest.raises(ValueError, match=rf"stages \({wrong}\) would stay random.*init"):
+            frozen_run(tmp_path, "out", model=model)
+        frozen_run(tmp_path, "out", model=model, init="detector/model.pt")
+    frozen_run(tmp_path, "out", model=tiny_config(**fresh, trainable_stages=2))
