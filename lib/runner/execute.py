@@ -51,7 +51,6 @@ class Execution:
         self.planner, self.setup, self.place = planner, planner.setup, place
         self.report = Report()
         self._running: dict[Future[Outcome], tuple[Decision, list[str]]] = {}
-        self._ready: list[Step] = []
         self._sources = provenance.describe_sources(self.setup.study.root)
         self._dispensable = {step.id for step in self.setup.steps if step.optional}
         self._kinds = {
@@ -65,7 +64,7 @@ class Execution:
         places = {name: place for place, name in enumerate(steps)}
         sorter = TopologicalSorter({step.id: step.needs for step in steps.values()})
         sorter.prepare()
-        ready = self._ready
+        ready: list[Step] = []
         while sorter.is_active():
             room = self.place.room()  # workers of a cluster come and go
             while True:
@@ -89,12 +88,13 @@ class Execution:
     def _threads(self, step: Step, room: Room) -> int:
         """Return how many threads a training may use; 0 leaves it to the libraries.
 
-        Side by side, trainings that each take every core would get in each other's way.
+        Side by side, trainings that each take every core would get in each other's way. One that
+        is alone gets no more: another number of threads rounds otherwise, so that what a training
+        ends with would depend on which others had ended before.
         """
         if step.kind != "train" or not self.place.cores or "OMP_NUM_THREADS" in os.environ:
             return 0
-        others = [*(decision.step for decision, _ in self._running.values()), *self._ready]
-        share = min(room.jobs, 1 + sum(other.kind == "train" for other in others))
+        share = min(room.jobs, sum(other.kind == "train" for other in self.setup.chosen))
         return max(1, self.place.cores // share) if share > 1 else 0
 
     def _start(self, step: Step, room: Room) -> bool:

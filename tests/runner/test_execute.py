@@ -187,8 +187,10 @@ def threads(toy: Toy) -> dict[str, int]:
     return found
 
 
-@pytest.mark.parametrize("trains", [("01_numbers", "03_other"), ("02_sum",)])
-def test_trainings_side_by_side_share_the_cores_where_there_is_no_gpu(
+@pytest.mark.parametrize(
+    "trains", [("01_numbers", "03_other"), ("01_numbers", "02_sum"), ("02_sum",)]
+)
+def test_trainings_of_a_study_share_the_cores_where_there_is_no_gpu(
     toy: Toy, threads: dict[str, int], monkeypatch: pytest.MonkeyPatch, trains: tuple[str, ...]
 ) -> None:
     monkeypatch.setattr(places, "usable_cores", lambda: 8)
