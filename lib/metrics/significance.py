@@ -69,8 +69,8 @@ def holm(p: Sequence[float]) -> np.ndarray:
 
     With 5 % as the limit of what this returns, one difference or more is found where there is none
     in at most 5 % of families, however the tests depend on each other, if small p-values are as
-    rare as they say. Those of three trainings are not quite: where trainings differ most, 14 % of
-    families of 20 find something, of five trainings 6 % (:mod:`lib.metrics.simulation`).
+    rare as they say. Those of three trainings are not, where trainings differ most; how often
+    something is found then, :mod:`lib.metrics.simulation` tells.
 
     Args:
         p: of each test, none NaN, [M].

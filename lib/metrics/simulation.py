@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from lib.metrics.bootstrap import Score, image_weights
 from lib.metrics.seeds import SeedScores
@@ -36,6 +37,16 @@ class Chance:
     image: float
     both: float
     shared: float = 0.5
+
+
+CHANCES = {
+    "images alone": Chance(0, 1, 0),
+    "some of each": Chance(0.1, 1, 0.5),
+    "trainings more than images": Chance(0.2, 0.5, 0.5),
+    "trainings above all": Chance(1, 0.5, 0.5),
+    "each image in each training": Chance(0, 0, 1),
+}
+"""Mixes of chance as people read them, of 60 images."""
 
 
 class Rates(NamedTuple):
@@ -122,3 +133,23 @@ def false_decisions(
         family=float((least < LEVEL).mean()),
         corrected=float((effects * least < LEVEL).mean()),
     )
+
+
+def false_decision_table(*, studies: int, seed: int = 0) -> pd.DataFrame:
+    """Return the rates of `false_decisions` of every mix of chance, with three and five trainings.
+
+    Args:
+        studies: made of each.
+        seed: of the simulation.
+
+    Returns:
+        Columns chance, seeds, single, family, corrected; per cent of studies, of ``single`` of
+        effects.
+    """
+    lines = []
+    for name, chance in CHANCES.items():
+        for seeds in (3, 5):
+            rates = false_decisions(chance, seeds=seeds, studies=studies, seed=seed)
+            percent = {key: 100 * rate for key, rate in rates._asdict().items()}
+            lines.append({"chance": name, "seeds": seeds, **percent})
+    return pd.DataFrame(lines)

@@ -3,14 +3,13 @@
 import numpy as np
 import pytest
 
-from lib.metrics.simulation import Chance, false_decisions, made_effects
-
-CHANCES = {
-    "images": Chance(0, 1, 0),
-    "some of each": Chance(0.1, 1, 0.5),
-    "trainings": Chance(0.2, 0.5, 0.5),
-    "single images": Chance(0, 0, 1),
-}
+from lib.metrics.simulation import (
+    CHANCES,
+    Chance,
+    false_decision_table,
+    false_decisions,
+    made_effects,
+)
 
 
 @pytest.mark.parametrize("seeds", [3, 5])
@@ -32,3 +31,11 @@ def test_made_effects_vary_as_they_are_told_to() -> None:
     assert made.var() == pytest.approx(5, rel=0.15)
     alike = made_effects(Chance(1, 1, 1, shared=1), generator, effects=3, seeds=2, images=5)
     assert (alike == alike[0]).all()
+
+
+def test_the_table_has_the_rates_of_each_mix_in_per_cent() -> None:
+    table = false_decision_table(studies=4, seed=3)
+    assert len(table) == 2 * len(CHANCES) and set(table["seeds"]) == {3, 5}
+    row = table[(table["chance"] == "some of each") & (table["seeds"] == 3)].iloc[0]
+    rates = false_decisions(CHANCES["some of each"], seeds=3, studies=4, seed=3)
+    assert tuple(row[["single", "family", "corrected"]] / 100) == pytest.approx(rates)
